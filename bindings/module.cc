@@ -1,0 +1,37 @@
+// lanthorn.so: `require 'lanthorn'` gives {torch, nn, optim, tscore, ...}; any LuaJIT program can load it.
+#include "bindings/lua/function.h"
+#include "bindings/torch.h"
+
+namespace lanthorn::lua {
+namespace {
+
+int ApiList(lua_State* L) {
+  lua_newtable(L);
+  int at = 0;
+  for (const ApiRow& row : Api()) {
+    lua_createtable(L, 0, 5);
+    for (auto [name, text] : {std::pair{"module", &row.module}, {"name", &row.name}, {"signature", &row.signature},
+                              {"doc", &row.doc}, {"example", &row.example}}) {
+      lua_pushlstring(L, text->data(), text->size());
+      lua_setfield(L, -2, name);
+    }
+    lua_rawseti(L, -2, ++at);
+  }
+  return 1;
+}
+
+}  // namespace
+}  // namespace lanthorn::lua
+
+extern "C" __attribute__((visibility("default"))) int luaopen_lanthorn(lua_State* L) {
+  using namespace lanthorn::lua;
+  Api().clear();
+  lua_newtable(L);
+  OpenTorch(L);
+  lua_setfield(L, -2, "torch");
+  lua_pushcfunction(L, &Thunk<&ApiList>);
+  lua_setfield(L, -2, "api");
+  lua_pushliteral(L, LANTHORN_VERSION);
+  lua_setfield(L, -2, "version");
+  return 1;
+}

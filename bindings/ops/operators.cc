@@ -1,0 +1,169 @@
+#include "bindings/ops/operators.h"
+
+#include <c10/util/Exception.h>
+
+#include <unordered_map>
+
+#include "bindings/lua/userdata.h"
+#include "bindings/tensor/tensor.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+
+namespace lanthorn::lua {
+namespace {
+
+// name -> overload names with their library; filled once from the dispatcher.
+struct Index {
+  std::unordered_map<std::string, std::vector<c10::OperatorName>> by_name;
+  std::vector<std::string> names;
+};
+
+const Index& TheIndex() {
+  static const Index index = [] {
+    Index built;
+    for (const c10::OperatorName& full : c10::Dispatcher::singleton().getAllOpNames()) {
+      const bool ours = full.name.rfind("lanthorn::", 0) == 0;
+      if (!ours && full.name.rfind("aten::", 0) != 0) continue;
+      auto& overloads = built.by_name[full.name.substr(ours ? 10 : 6)];
+      if (ours && !overloads.empty() && overloads[0].name != full.name) overloads.clear();  // ours hides aten's
+      if (!ours && !overloads.empty() && overloads[0].name != full.name) continue;
+      overloads.push_back(full);
+    }
+    for (const auto& [name, overloads] : built.by_name) built.names.push_back(name);
+    std::sort(built.names.begin(), built.names.end());
+    return built;
+  }();
+  return index;
+}
+
+std::string Explain(const OperatorSet& set, const Call& call) {
+  std::string text = "torch." + set.name + ": no overload takes " + DescribeCall(call);
+  int shown = 0;
+  for (const Overload& overload : set.overloads) {
+    std::string why;
+    MatchCost(call, overload.signature, &why);
+    const bool out_variant = overload.handle.schema().is_mutable() && why.rfind("argument 'out", 0) == 0;
+    if (out_variant && set.overloads.size() > 1) continue;
+    if (++shown > 6) {
+      text += "\n  ...";
+      break;
+    }
+    text += "\n  " + c10::toString(overload.handle.schema()) + "\n    " + why;
+  }
+  return text;
+}
+
+std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// Runs the operator on its arguments; LibTorch's message gets the call's shapes and the schema beside it.
+void Run(const Overload& overload, const OperatorSet& set, const Call& call, std::vector<c10::IValue>* stack) {
+  try {
+    overload.handle.callBoxed(stack);
+  } catch (const memory::OutOfMemory&) {
+    throw;
+  } catch (const c10::Error& error) {
+    if (std::getenv("RUNNER_FULL_ERROR") != nullptr) throw;
+    throw UsageError("torch." + set.name + ": " + FirstLine(error.what_without_backtrace()) + "\n  called as " + set.name +
+                     DescribeCall(call) + "\n  " + c10::toString(overload.handle.schema()));
+  }
+}
+
+const Overload* Choose(const OperatorSet& set, const Call& call) {
+  const Overload* best = nullptr;
+  int lowest = 0;
+  for (const Overload& overload : set.overloads) {
+    const int cost = MatchCost(call, overload.signature, nullptr);
+    if (cost < 0 || (best != nullptr && cost >= lowest)) continue;
+    best = &overload;
+    lowest = cost;
+    if (cost == 0) break;
+  }
+  return best;
+}
+
+// Lua numbers carry no integer type: torch.full and torch.scalar_tensor make float32 unless told otherwise.
+void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const Call& call, std::vector<c10::IValue>* stack) {
+  if (set.name != "full") return;
+  for (size_t i = 0; i < stack->size(); ++i) {
+    const std::string& name = overload.signature.parameters[i].name;
+    if (name == "fill_value" && (*stack)[i].isBool()) return;
+    if (name == "dtype" && (*stack)[i].isNone()) (*stack)[i] = c10::kFloat;
+  }
+}
+
+int PushResults(lua_State* L, const Call& call, const Overload& overload, const std::vector<c10::IValue>& results) {
+  int pushed = 0;
+  for (const c10::IValue& result : results) {
+    // x:add_(y) gives back x itself, not a second userdata for the same tensor.
+    TensorBox* self = overload.signature.mutates && result.isTensor() ? ToTensorBox(L, call.first) : nullptr;
+    if (self != nullptr && self->tensor.is_same(result.toTensor())) {
+      lua_pushvalue(L, call.first);
+      ++pushed;
+      continue;
+    }
+    pushed += PushValue(L, result);
+  }
+  return pushed;
+}
+
+int OperatorFunction(lua_State* L) {
+  return CallOperator(L, *static_cast<const OperatorSet*>(lua_touserdata(L, lua_upvalueindex(1))), 1);
+}
+
+}  // namespace
+
+const std::vector<std::string>& OperatorNames() { return TheIndex().names; }
+
+const OperatorSet* FindOperator(const std::string& name) {
+  static std::unordered_map<std::string, std::unique_ptr<OperatorSet>> resolved;
+  if (auto found = resolved.find(name); found != resolved.end()) return found->second.get();
+  auto known = TheIndex().by_name.find(name);
+  if (known == TheIndex().by_name.end()) return nullptr;
+  auto set = std::make_unique<OperatorSet>();
+  set->name = name;
+  for (const c10::OperatorName& full : known->second) {
+    auto handle = c10::Dispatcher::singleton().findSchema(full);
+    if (!handle) continue;
+    set->overloads.push_back({*handle, ReadSignature(handle->schema())});
+  }
+  // The dispatcher lists overloads in hash order; fewer arguments first makes ties and messages stable.
+  std::sort(set->overloads.begin(), set->overloads.end(), [](const Overload& a, const Overload& b) {
+    if (a.signature.mutates != b.signature.mutates) return !a.signature.mutates;
+    if (a.signature.parameters.size() != b.signature.parameters.size()) {
+      return a.signature.parameters.size() < b.signature.parameters.size();
+    }
+    return a.handle.operator_name().overload_name < b.handle.operator_name().overload_name;
+  });
+  return resolved.emplace(name, std::move(set)).first->second.get();
+}
+
+int CallOperator(lua_State* L, const OperatorSet& set, int first) {
+  const Call call = SplitArguments(L, first);
+  const Overload* overload = Choose(set, call);
+  if (overload == nullptr) throw UsageError(Explain(set, call));
+  std::vector<c10::IValue> stack = ReadArguments(call, overload->signature);
+  ApplyDefaultDtype(set, *overload, call, &stack);
+  try {
+    Run(*overload, set, call, &stack);
+  } catch (const memory::OutOfMemory&) {
+    if (overload->signature.mutates) throw;
+    stack.clear();
+    lua_gc(L, LUA_GCCOLLECT, 0);  // userdata that nobody reaches may hold what is needed
+    stack = ReadArguments(call, overload->signature);
+    ApplyDefaultDtype(set, *overload, call, &stack);
+    Run(*overload, set, call, &stack);
+  }
+  if (call.keywords != 0 && stack.size() == 1 && stack[0].isTensor()) {
+    lua_getfield(L, call.keywords, "requires_grad");
+    if (lua_toboolean(L, -1)) stack[0].toTensor().set_requires_grad(true);
+    lua_pop(L, 1);
+  }
+  return PushResults(L, call, *overload, stack);
+}
+
+void PushOperator(lua_State* L, const OperatorSet* set) {
+  lua_pushlightuserdata(L, const_cast<OperatorSet*>(set));
+  lua_pushcclosure(L, &Thunk<&OperatorFunction>, 1);
+}
+
+}  // namespace lanthorn::lua

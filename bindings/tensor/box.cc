@@ -1,0 +1,124 @@
+// The tensor userdata's life: pushing, scopes (torch.scope and the trainer's steps), and garbage collection by bytes.
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "bindings/lua/userdata.h"
+#include "bindings/ops/schema.h"
+#include "bindings/tensor/tensor.h"
+#include "engine/base/memory.h"
+
+namespace lanthorn::lua {
+namespace {
+
+// The boxes made in each open scope, innermost last. One thread touches Lua, so one list serves the process.
+std::vector<std::vector<TensorBox*>>& Scopes() {
+  static std::vector<std::vector<TensorBox*>> scopes;
+  return scopes;
+}
+
+void Enter(TensorBox* box, int32_t scope) {
+  box->scope = scope;
+  if (scope == 0) return;
+  auto& list = Scopes()[scope - 1];
+  box->slot = static_cast<int32_t>(list.size());
+  list.push_back(box);
+}
+
+int64_t& SoftLimit() {
+  static int64_t limit = std::max<int64_t>(512ll << 20, memory::MachineBytes() / 10);
+  return limit;
+}
+
+void KeepDeep(lua_State* L, int index, int32_t scope, int depth) {
+  if (TensorBox* box = ToTensorBox(L, index)) {
+    if (box->scope <= scope || box->freed) return;
+    ForgetBox(box);
+    Enter(box, scope);
+    return;
+  }
+  if (lua_type(L, index) != LUA_TTABLE || depth > 16) return;
+  luaL_checkstack(L, 4, "torch.scope: nested too deeply");
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    KeepDeep(L, lua_gettop(L), scope, depth + 1);
+    lua_pop(L, 1);
+  }
+}
+
+}  // namespace
+
+void ForgetBox(TensorBox* box) {
+  if (box->scope == 0 || box->scope > static_cast<int32_t>(Scopes().size())) return;
+  auto& list = Scopes()[box->scope - 1];
+  list.back()->slot = box->slot;
+  list[box->slot] = list.back();
+  list.pop_back();
+  box->scope = 0;
+}
+
+void CollectIfNeeded(lua_State* L) {
+  const int64_t before = memory::TensorBytes();
+  if (before <= SoftLimit()) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  if (memory::TensorBytes() > before / 5 * 4) SoftLimit() = std::max(SoftLimit(), before / 5 * 7);
+}
+
+void PushTensor(lua_State* L, const at::Tensor& tensor) {
+  if (!tensor.defined()) {
+    lua_pushnil(L);
+    return;
+  }
+  CollectIfNeeded(L);
+  auto* box = new (lua_newuserdata(L, sizeof(TensorBox))) TensorBox;
+  luaL_getmetatable(L, kTensorType);
+  lua_setmetatable(L, -2);
+  box->tensor = tensor;
+  Enter(box, static_cast<int32_t>(Scopes().size()));
+}
+
+TensorBox* ToTensorBox(lua_State* L, int index) {
+  return HasType(L, index, kTensorType) ? static_cast<TensorBox*>(lua_touserdata(L, index)) : nullptr;
+}
+
+const at::Tensor& CheckTensor(lua_State* L, int index, const char* what) {
+  TensorBox* box = ToTensorBox(L, index);
+  if (box == nullptr) throw UsageError(absl::StrCat(what, ": expected a Tensor, got ", Describe(L, index)));
+  if (box->freed) {
+    throw UsageError(absl::StrCat(what, ": this tensor was freed when its scope ended; return it from torch.scope or pass it to torch.keep"));
+  }
+  return box->tensor;
+}
+
+std::string TensorLabel(const at::Tensor& tensor) {
+  std::string text = DtypeName(tensor.scalar_type()) + " {" + absl::StrJoin(tensor.sizes(), ", ") + "}";
+  if (!tensor.device().is_cpu()) text += " " + tensor.device().str();
+  return text;
+}
+
+int32_t BeginScope(lua_State* L) {
+  Scopes().emplace_back();
+  return static_cast<int32_t>(Scopes().size());
+}
+
+void EndScope(lua_State* L, int32_t scope, int first_kept) {
+  if (first_kept > 0) {
+    for (int i = first_kept, top = lua_gettop(L); i <= top; ++i) KeepDeep(L, i, scope - 1, 0);
+  }
+  while (static_cast<int32_t>(Scopes().size()) >= scope) {
+    std::vector<TensorBox*> boxes = std::move(Scopes().back());
+    Scopes().pop_back();
+    for (TensorBox* box : boxes) {
+      box->scope = 0;
+      box->freed = true;
+      box->tensor.reset();
+    }
+  }
+}
+
+void KeepValue(lua_State* L, int index) { KeepDeep(L, index, 0, 0); }
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,56 @@
+// Tensors in Lua: userdata with PyTorch's methods, 0-based indexing and operators.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "bindings/lua/lua.h"
+
+namespace lanthorn::lua {
+
+inline constexpr char kTensorType[] = "Tensor";
+
+// What a tensor userdata holds. `scope` is 0 outside of torch.scope; `slot` is the place in the scope's list.
+struct TensorBox {
+  at::Tensor tensor;
+  int32_t scope = 0;
+  int32_t slot = 0;
+  bool freed = false;  // its scope has ended
+};
+
+// Pushes a tensor (nil for an undefined one), counts it into the open scope, and collects garbage when tensor memory
+// is above the soft limit. [-0, +1, m]
+void PushTensor(lua_State* L, const at::Tensor& tensor);
+
+// The box at `index`, or nullptr if it holds no tensor. [-0, +0, -]
+TensorBox* ToTensorBox(lua_State* L, int index);
+inline bool IsTensor(lua_State* L, int index) { return ToTensorBox(L, index) != nullptr; }
+
+// The tensor at `index`; raises for anything else and for one freed by its scope. [-0, +0, e]
+const at::Tensor& CheckTensor(lua_State* L, int index, const char* what);
+
+// "float32 {2, 3}", with the device when it is not the CPU.
+std::string TensorLabel(const at::Tensor& tensor);
+
+// Pushes a table of integers that also can be called (so that t.shape and t:shape() both work). [-0, +1, m]
+void PushShape(lua_State* L, at::IntArrayRef sizes);
+
+// Installs the metatable; `torch` (a table) is on the top of the stack and gets tensor constructors. [-0, +0, m]
+void OpenTensor(lua_State* L);
+
+// Indexing: t[i], t[{i, {b, e}}], t[mask], and assignment. [-0, +1, e] and [-0, +0, e]
+at::Tensor IndexTensor(lua_State* L, const at::Tensor& tensor, int key);
+void AssignTensor(lua_State* L, const at::Tensor& tensor, int key, int value);
+
+// Scopes (torch.scope and the trainer's step): everything pushed between Begin and End is freed at End but what was
+// kept. Values between `first` and the stack's top (tables included) are kept too, in the enclosing scope.
+int32_t BeginScope(lua_State* L);
+void EndScope(lua_State* L, int32_t scope, int first_kept);
+void KeepValue(lua_State* L, int index);
+void ForgetBox(TensorBox* box);
+
+// Tensor bytes above which the boundary collects garbage; grows when most of it survives.
+void CollectIfNeeded(lua_State* L);
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,330 @@
+// The table `torch`: operators found by name at first use, and the few functions that are not operators.
+#include "bindings/torch.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include "bindings/lua/function.h"
+#include "bindings/lua/userdata.h"
+#include "bindings/ops/generator.h"
+#include "bindings/ops/operators.h"
+#include "bindings/tensor/tensor.h"
+#include "engine/base/memory.h"
+#include "engine/base/nearest.h"
+#include "engine/base/safetensors.h"
+#include "engine/device/device.h"
+
+namespace lanthorn::lua {
+namespace {
+
+// Names of Python's torch that LibTorch calls otherwise.
+const char* Alias(const std::string& name) {
+  if (name == "cross_entropy") return "cross_entropy_loss";
+  if (name == "repeat_") return "repeat";
+  return nullptr;
+}
+
+// upvalue 1: the table torch itself, where a found operator is kept.
+int IndexTorch(lua_State* L) {
+  if (lua_type(L, 2) != LUA_TSTRING) throw UsageError("torch: names are strings, got " + Describe(L, 2));
+  const std::string name = lua_tostring(L, 2);
+  const char* alias = Alias(name);
+  const OperatorSet* set = FindOperator(alias != nullptr ? alias : name);
+  if (set == nullptr) {
+    std::vector<std::string> names;
+    lua_pushnil(L);
+    while (lua_next(L, 1) != 0) {
+      lua_pop(L, 1);
+      if (lua_type(L, -1) == LUA_TSTRING) names.push_back(lua_tostring(L, -1));
+    }
+    for (const std::string& operation : OperatorNames()) {
+      if (operation[0] != '_') names.push_back(operation);
+    }
+    throw UsageError("torch has no '" + name + "'" + DidYouMean(name, names));
+  }
+  PushOperator(L, set);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 1, name.c_str());
+  return 1;
+}
+
+// Shape of nested Lua tables, checked to be a box; appends the leaves.
+void Flatten(lua_State* L, int index, size_t depth, std::vector<int64_t>* shape, std::vector<double>* values, bool* all_bool) {
+  const int length = static_cast<int>(lua_objlen(L, index));
+  if (depth == shape->size()) {
+    if (!values->empty()) throw UsageError("torch.tensor: rows have different depths");
+    shape->push_back(length);
+  } else if ((*shape)[depth] != length) {
+    throw UsageError("torch.tensor: rows have different lengths, " + std::to_string((*shape)[depth]) + " and " +
+                     std::to_string(length));
+  }
+  luaL_checkstack(L, 4, "torch.tensor: nested too deeply");
+  for (int i = 1; i <= length; ++i) {
+    lua_rawgeti(L, index, i);
+    if (lua_istable(L, -1)) {
+      Flatten(L, lua_gettop(L), depth + 1, shape, values, all_bool);
+    } else {
+      if (depth + 1 != shape->size()) throw UsageError("torch.tensor: rows have different depths");
+      if (lua_isboolean(L, -1)) {
+        values->push_back(lua_toboolean(L, -1));
+      } else if (lua_type(L, -1) == LUA_TNUMBER) {
+        values->push_back(lua_tonumber(L, -1));
+        *all_bool = false;
+      } else {
+        throw UsageError("torch.tensor: elements must be numbers or booleans, got " + Describe(L, lua_gettop(L)));
+      }
+    }
+    lua_pop(L, 1);
+  }
+}
+
+int NewTensor(lua_State* L) {
+  static const Signature options = [] {
+    Signature signature;
+    for (auto [name, kind] : {std::pair{"dtype", Kind::kDtype}, {"device", Kind::kDevice}, {"requires_grad", Kind::kBool}}) {
+      Parameter parameter;
+      parameter.name = name;
+      parameter.kind = kind;
+      parameter.optional = parameter.has_default = parameter.keyword_only = true;
+      parameter.type = kind == Kind::kDtype ? "dtype" : kind == Kind::kDevice ? "device" : "bool";
+      signature.parameters.push_back(parameter);
+    }
+    return signature;
+  }();
+  std::vector<int64_t> shape;
+  std::vector<double> values;
+  bool all_bool = true;
+  if (lua_istable(L, 1)) {
+    Flatten(L, 1, 0, &shape, &values, &all_bool);
+    all_bool = all_bool && !values.empty();
+  } else if (lua_isboolean(L, 1) || lua_type(L, 1) == LUA_TNUMBER) {
+    all_bool = lua_isboolean(L, 1);
+    values.push_back(all_bool ? lua_toboolean(L, 1) : lua_tonumber(L, 1));
+  } else {
+    throw UsageError("torch.tensor: expected a number, a boolean or nested tables of them, got " + Describe(L, 1));
+  }
+  c10::ScalarType dtype = all_bool ? c10::kBool : c10::kFloat;
+  c10::Device device(c10::DeviceType::CPU);
+  bool requires_grad = false;
+  lua_settop(L, 2);
+  Call call{L, 3, 0};
+  if (lua_istable(L, 2)) {
+    call.keywords = 2;
+  } else if (lua_istable(L, 1)) {  // torch.tensor{1, 2, dtype='int64'}
+    call.keywords = 1;
+  }
+  if (call.keywords != 0) {
+    std::string why;
+    if (MatchCost(call, options, &why) < 0) throw UsageError("torch.tensor(data, {dtype=, device=, requires_grad=}): " + why);
+    const std::vector<c10::IValue> given = ReadArguments(call, options);
+    if (!given[0].isNone()) dtype = given[0].toScalarType();
+    if (!given[1].isNone()) device = given[1].toDevice();
+    requires_grad = given[2].isBool() && given[2].toBool();
+  }
+  at::Tensor tensor = at::empty(shape, at::TensorOptions(c10::kDouble));
+  std::copy(values.begin(), values.end(), tensor.data_ptr<double>());
+  tensor = tensor.to(at::TensorOptions(device).dtype(dtype));
+  if (requires_grad) tensor.set_requires_grad(true);
+  PushTensor(L, tensor);
+  return 1;
+}
+
+template <bool kEnabled>
+int WithGradMode(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  at::AutoGradMode mode(kEnabled);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+// Ends the scope when a Lua error passes; the normal way out ends it first and keeps the results.
+class ScopeGuard {
+ public:
+  explicit ScopeGuard(lua_State* L) : L_(L), scope_(BeginScope(L)) {}
+  ~ScopeGuard() {
+    if (scope_ != 0) EndScope(L_, scope_, 0);
+  }
+  void End(int first_kept) { EndScope(L_, std::exchange(scope_, 0), first_kept); }
+
+ private:
+  lua_State* L_;
+  int32_t scope_;
+};
+
+int Scope(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  ScopeGuard guard(L);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  guard.End(1);
+  return lua_gettop(L);
+}
+
+int Keep(lua_State* L) {
+  for (int i = 1; i <= lua_gettop(L); ++i) KeepValue(L, i);
+  return lua_gettop(L);
+}
+
+int Memory(lua_State* L) {
+  constexpr double kMb = 1e6;
+  lua_createtable(L, 0, 6);
+  auto set = [L](const char* name, double bytes) {
+    if (bytes < 0) return;  // unknown stays absent
+    lua_pushnumber(L, bytes / kMb);
+    lua_setfield(L, -2, name);
+  };
+  set("tensor_mb", static_cast<double>(memory::TensorBytes()));
+  set("tensor_peak_mb", static_cast<double>(memory::TensorPeakBytes()));
+  set("lua_mb", lua_gc(L, LUA_GCCOUNT, 0) * 1024.0);
+  set("rss_mb", static_cast<double>(memory::ResidentBytes()));
+  set("rss_peak_mb", static_cast<double>(memory::ResidentPeakBytes()));
+  set("limit_mb", static_cast<double>(memory::Limit()));
+  return 1;
+}
+
+int SetMemoryLimit(lua_State* L) {
+  const std::string text = luaL_checkstring(L, 1);
+  const int64_t bytes = memory::ParseBytes(text);
+  if (bytes <= 0) Check(ConfigError("memory limit '" + text + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
+  memory::SetLimit(bytes);
+  return 0;
+}
+
+int Save(lua_State* L) {
+  if (!lua_istable(L, 1) || lua_type(L, 2) != LUA_TSTRING) {
+    throw UsageError("torch.save({name = tensor, ...}, path): got " + Describe(L, 1) + " and " + Describe(L, 2));
+  }
+  std::map<std::string, at::Tensor> tensors;
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    if (lua_type(L, -2) != LUA_TSTRING) throw UsageError("torch.save: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
+    const std::string name = lua_tostring(L, -2);
+    tensors[name] = CheckTensor(L, lua_gettop(L), ("torch.save: '" + name + "'").c_str()).detach();
+    lua_pop(L, 1);
+  }
+  std::map<std::string, std::string> metadata;
+  if (lua_istable(L, 3)) {
+    lua_pushnil(L);
+    while (lua_next(L, 3) != 0) {
+      if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
+        throw UsageError("torch.save: metadata maps strings to strings");
+      }
+      metadata[lua_tostring(L, -2)] = lua_tostring(L, -1);
+      lua_pop(L, 1);
+    }
+  }
+  Check(WriteSafetensors(lua_tostring(L, 2), {tensors.begin(), tensors.end()}, metadata));
+  return 0;
+}
+
+int Load(lua_State* L) {
+  const SafetensorsFile file = Value(ReadSafetensors(luaL_checkstring(L, 1)));
+  lua_createtable(L, 0, static_cast<int>(file.tensors.size()));
+  for (const auto& [name, tensor] : file.tensors) {
+    PushTensor(L, tensor);
+    lua_setfield(L, -2, name.c_str());
+  }
+  lua_createtable(L, 0, static_cast<int>(file.metadata.size()));
+  for (const auto& [key, value] : file.metadata) {
+    lua_pushlstring(L, value.data(), value.size());
+    lua_setfield(L, -2, key.c_str());
+  }
+  return 2;
+}
+
+int IsTensorFunction(lua_State* L) {
+  lua_pushboolean(L, IsTensor(L, 1));
+  return 1;
+}
+
+int GetNumThreads(lua_State* L) {
+  lua_pushinteger(L, at::get_num_threads());
+  return 1;
+}
+
+int SetNumThreads(lua_State* L) {
+  const lua_Integer threads = luaL_checkinteger(L, 1);
+  if (threads < 1) throw UsageError("torch.set_num_threads: at least 1 thread is needed");
+  at::set_num_threads(static_cast<int>(threads));
+  return 0;
+}
+
+int Devices(lua_State* L) {
+  lua_newtable(L);
+  const std::vector<std::string> names = device::Available();
+  for (size_t i = 0; i < names.size(); ++i) {
+    lua_pushstring(L, names[i].c_str());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+int Operators(lua_State* L) {
+  lua_newtable(L);
+  int at = 0;
+  for (const std::string& name : OperatorNames()) {
+    lua_pushstring(L, name.c_str());
+    lua_rawseti(L, -2, ++at);
+  }
+  return 1;
+}
+
+int Schemas(lua_State* L) {
+  const OperatorSet* set = FindOperator(luaL_checkstring(L, 1));
+  lua_newtable(L);
+  for (size_t i = 0; set != nullptr && i < set->overloads.size(); ++i) {
+    lua_pushstring(L, c10::toString(set->overloads[i].handle.schema()).c_str());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+const std::vector<FunctionRow> kRows = {
+    {"tensor", "(data, *, dtype? dtype=None, device? device=None, bool requires_grad=False) -> Tensor",
+     "A tensor from a number, a boolean or nested tables of them. Lua numbers carry no integer type: the result is float32 "
+     "(bool for booleans) unless dtype says otherwise.", &Thunk<&NewTensor>, "torch.tensor({{1, 2}, {3, 4}}, {dtype='int64'})"},
+    {"no_grad", "(function f, ...) -> ...", "Calls f(...) without recording gradients and returns what it returns.",
+     &Thunk<&WithGradMode<false>>, "torch.no_grad(function() return torch.randn{2}:sum() end)"},
+    {"enable_grad", "(function f, ...) -> ...", "Calls f(...) with gradients recorded, inside torch.no_grad too.",
+     &Thunk<&WithGradMode<true>>},
+    {"scope", "(function f, ...) -> ...",
+     "Calls f(...) and frees every tensor made inside but those returned (in tables too) or passed to torch.keep.",
+     &Thunk<&Scope>, "torch.scope(function() local x = torch.randn{1000}; return x:sum():item() end)"},
+    {"keep", "(...) -> ...", "Keeps tensors (or tables of them) alive after the end of their scope.", &Thunk<&Keep>},
+    {"memory", "() -> table", "Memory in MB: tensor, tensor peak, Lua, resident, resident peak, limit; unknown values are absent.",
+     &Thunk<&Memory>, "torch.memory().tensor_mb"},
+    {"set_memory_limit", "(str size) -> ()",
+     "Caps tensor memory ('4GiB'); an allocation above it raises 'out of memory' which pcall can catch.", &Thunk<&SetMemoryLimit>},
+    {"save", "(table tensors, str path, table? metadata=None) -> ()",
+     "Writes {name = tensor} as a safetensors file, atomically.", &Thunk<&Save>},
+    {"load", "(str path) -> table, table", "Reads a safetensors file: {name = tensor} and its metadata.", &Thunk<&Load>},
+    {"is_tensor", "(value) -> bool", "Whether the value is a tensor.", &Thunk<&IsTensorFunction>, "torch.is_tensor(3)"},
+    {"get_num_threads", "() -> int", "Threads used inside one operator.", &Thunk<&GetNumThreads>, "torch.get_num_threads()"},
+    {"set_num_threads", "(int threads) -> ()", "Sets the threads used inside one operator.", &Thunk<&SetNumThreads>},
+    {"devices", "() -> str[]", "Names of the devices present.", &Thunk<&Devices>, "torch.devices()"},
+    {"operators", "() -> str[]", "Names of all operators.", &Thunk<&Operators>, "#torch.operators()"},
+    {"schemas", "(str name) -> str[]", "The schemas of all overloads of an operator.", &Thunk<&Schemas>, "torch.schemas('matmul')"},
+};
+
+}  // namespace
+
+void OpenTorch(lua_State* L) {
+  memory::Install();
+  lua_newtable(L);
+  OpenTensor(L);
+  OpenGenerator(L);
+  RegisterRows(L, "torch", kRows);
+  for (const char* name : {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+                           "complex64", "complex128"}) {
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, name);
+  }
+  lua_pushstring(L, "newaxis");
+  lua_setfield(L, -2, "newaxis");
+  lua_newtable(L);
+  lua_pushcfunction(L, &Thunk<&IndexTorch>);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,122 @@
+// Layout of a block: one 64-byte header (its first 8 bytes hold the size), then the data, which stays 64-byte aligned.
+#include "engine/base/memory.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <fstream>
+#include <limits>
+
+#include "absl/strings/str_format.h"
+
+namespace lanthorn::memory {
+namespace {
+
+constexpr size_t kHeader = 64;
+std::atomic<int64_t> bytes_in_use{0};
+std::atomic<int64_t> bytes_peak{0};
+std::atomic<int64_t> bytes_limit{std::numeric_limits<int64_t>::max()};
+
+void Free(void* data) {
+  if (data == nullptr) return;
+  void* block = static_cast<char*>(data) - kHeader;
+  int64_t size;
+  std::memcpy(&size, block, sizeof(size));
+  bytes_in_use.fetch_sub(size, std::memory_order_relaxed);
+  c10::free_cpu(block);
+}
+
+class CountingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t size) const override {
+    if (size == 0) return {nullptr, nullptr, &Free, c10::Device(c10::DeviceType::CPU)};
+    const int64_t wanted = static_cast<int64_t>(size);
+    const int64_t now = bytes_in_use.fetch_add(wanted, std::memory_order_relaxed) + wanted;
+    const int64_t limit = bytes_limit.load(std::memory_order_relaxed);
+    if (now > limit || wanted < 0) {
+      bytes_in_use.fetch_sub(wanted, std::memory_order_relaxed);
+      throw OutOfMemory(absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
+                                        FormatBytes(static_cast<double>(now - wanted)),
+                                        FormatBytes(static_cast<double>(limit))));
+    }
+    void* block = c10::alloc_cpu(size + kHeader);
+    std::memcpy(block, &wanted, sizeof(wanted));
+    int64_t peak = bytes_peak.load(std::memory_order_relaxed);
+    while (now > peak && !bytes_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+    }
+    void* data = static_cast<char*>(block) + kHeader;
+    return {data, data, &Free, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &Free; }
+};
+
+int64_t ReadNumber(const char* path) {
+  std::ifstream file(path);
+  int64_t value = 0;
+  return file >> value ? value : 0;
+}
+
+}  // namespace
+
+void Install() {
+  static CountingAllocator allocator;
+  static const bool installed = [] {
+    c10::SetCPUAllocator(&allocator, /*priority=*/1);
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+    bytes_limit = MachineBytes() / 10 * 9;
+    return true;
+  }();
+  (void)installed;
+}
+
+int64_t TensorBytes() { return bytes_in_use; }
+int64_t TensorPeakBytes() { return bytes_peak; }
+int64_t Limit() { return bytes_limit; }
+void SetLimit(int64_t bytes) { bytes_limit = bytes; }
+
+int64_t ParseBytes(const std::string& text) {
+  static const std::pair<const char*, double> kUnits[] = {{"", 1},     {"B", 1},           {"KiB", 1024}, {"MiB", 1048576.0},
+                                                          {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}, {"KB", 1e3},
+                                                          {"MB", 1e6}, {"GB", 1e9},        {"TB", 1e12}};
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || !(number > 0)) return 0;
+  const std::string unit(end);
+  for (const auto& [name, factor] : kUnits) {
+    if (unit == name) return static_cast<int64_t>(number * factor);
+  }
+  return 0;
+}
+
+std::string FormatBytes(double bytes) {
+  const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  int unit = 0;
+  while (bytes >= 1024 && unit < 6) bytes /= 1024, ++unit;
+  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+}
+
+int64_t MachineBytes() {
+  const int64_t physical = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t group = ReadNumber("/sys/fs/cgroup/memory.max");  // 0 when it reads "max" or is absent
+  return group > 0 ? std::min(physical, group) : physical;
+}
+
+int64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  return file >> total >> resident ? resident * sysconf(_SC_PAGESIZE) : -1;
+}
+
+int64_t ResidentPeakBytes() {
+  rusage usage{};
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss * 1024 : -1;
+}
+
+}  // namespace lanthorn::memory
