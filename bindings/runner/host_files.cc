@@ -1,0 +1,93 @@
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "bindings/runner/host.h"
+
+namespace lanthorn::runner {
+namespace {
+
+// realpath(path): absolute path without links, or nil, message.
+int RealPath(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  char buffer[PATH_MAX];
+  if (realpath(path, buffer) == nullptr) return PushFailure(L, path, errno);
+  lua_pushstring(L, buffer);
+  return 1;
+}
+
+// listdir(path): sorted names without "." and "..", or nil, message.
+int ListDir(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  DIR* dir = opendir(path);
+  if (dir == nullptr) return PushFailure(L, path, errno);
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(dir)) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names.emplace_back(entry->d_name);
+  }
+  closedir(dir);
+  std::sort(names.begin(), names.end());
+  lua_createtable(L, static_cast<int>(names.size()), 0);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    lua_pushstring(L, names[i].c_str());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+const char* TypeName(mode_t mode) {
+  if (S_ISREG(mode)) return "file";
+  if (S_ISDIR(mode)) return "dir";
+  if (S_ISLNK(mode)) return "link";
+  return "other";
+}
+
+// stat(path, keep_links): { type = "file" | "dir" | "link" | "other", size = bytes, mtime = seconds }, or nil, message.
+// Links are followed unless keep_links is true.
+int Stat(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  struct stat info {};
+  const int rc = lua_toboolean(L, 2) ? lstat(path, &info) : stat(path, &info);
+  if (rc != 0) return PushFailure(L, path, errno);
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, TypeName(info.st_mode));
+  lua_setfield(L, -2, "type");
+  lua_pushnumber(L, static_cast<lua_Number>(info.st_size));
+  lua_setfield(L, -2, "size");
+  lua_pushnumber(L,
+                 static_cast<lua_Number>(info.st_mtim.tv_sec) + 1e-9 * static_cast<lua_Number>(info.st_mtim.tv_nsec));
+  lua_setfield(L, -2, "mtime");
+  return 1;
+}
+
+// mkdir(path): true, or nil, message; a folder that exists is a failure, because run directories are claimed this way.
+int MakeDir(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  if (mkdir(path, 0777) != 0) return PushFailure(L, path, errno);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int WorkingDirectory(lua_State* L) {
+  char buffer[PATH_MAX];
+  if (getcwd(buffer, sizeof buffer) == nullptr) return PushFailure(L, ".", errno);
+  lua_pushstring(L, buffer);
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath}, {"listdir", ListDir},      {"stat", Stat},
+                                   {"mkdir", MakeDir},     {"cwd", WorkingDirectory}, {nullptr, nullptr}};
+
+}  // namespace
+
+void RegisterFiles(lua_State* L) { luaL_register(L, nullptr, kFunctions); }
+
+}  // namespace lanthorn::runner

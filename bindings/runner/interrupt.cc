@@ -1,0 +1,61 @@
+// SIGINT for Lua: a flag that is polled, or an error raised in the running chunk by a debug hook, as luajit.c does it.
+// Hooks do not fire in compiled loops, so the prompt keeps its chunks out of the JIT compiler.
+#include <signal.h>
+#include <string.h>
+
+#include "bindings/runner/host.h"
+
+namespace lanthorn::runner {
+namespace {
+
+volatile sig_atomic_t interrupted = 0;
+volatile sig_atomic_t raise_in_lua = 0;
+lua_State* watched = nullptr;
+
+void RaiseFromHook(lua_State* L, lua_Debug*) {
+  lua_sethook(L, nullptr, 0, 0);
+  interrupted = 0;
+  luaL_error(L, "interrupted");
+}
+
+void OnSignal(int) {
+  if (interrupted && raise_in_lua) signal(SIGINT, SIG_DFL);  // the chunk did not react to the first one: the next kills
+  interrupted = 1;
+  if (raise_in_lua) lua_sethook(watched, RaiseFromHook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+// watch_interrupt(mode): "flag" (poll interrupted()), "raise" (an error in the running Lua code) or "default".
+int WatchInterrupt(lua_State* L) {
+  static const char* const kModes[] = {"flag", "raise", "default", nullptr};
+  const int mode = luaL_checkoption(L, 1, nullptr, kModes);
+  interrupted = 0;
+  raise_in_lua = mode == 1;
+  lua_sethook(L, nullptr, 0, 0);
+  watched = L;
+  struct sigaction action {};
+  action.sa_handler = mode == 2 ? SIG_DFL : OnSignal;
+  sigemptyset(&action.sa_mask);  // no SA_RESTART: a waiting read must return
+  sigaction(SIGINT, &action, nullptr);
+  return 0;
+}
+
+// interrupted(): whether SIGINT came since the last call.
+int Interrupted(lua_State* L) {
+  lua_pushboolean(L, TakeInterrupt());
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {
+    {"watch_interrupt", WatchInterrupt}, {"interrupted", Interrupted}, {nullptr, nullptr}};
+
+}  // namespace
+
+bool TakeInterrupt() {
+  const bool was = interrupted != 0;
+  interrupted = 0;
+  return was;
+}
+
+void RegisterInterrupt(lua_State* L) { luaL_register(L, nullptr, kFunctions); }
+
+}  // namespace lanthorn::runner

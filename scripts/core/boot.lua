@@ -1,0 +1,14 @@
+-- The first Lua code of the process: makes `require` find the library, refuses bytecode, then hands over to the command
+-- line. It loads two files by hand, since nothing can be required before.
+local host = package.loaded.host
+
+local function load_library(path)
+  return assert(loadstring(host.embedded(path), '=[lanthorn]/' .. path))()
+end
+
+if host.getenv('RUNNER_NO_JIT') then jit.off() end
+package.loaded.chunks = load_library('core/chunks.lua')
+package.loaded.modules = load_library('core/modules.lua')
+package.loaded.chunks.install()
+package.loaded.modules.install()
+return require('cli').main(...)

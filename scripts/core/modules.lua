@@ -1,0 +1,56 @@
+-- What `require` finds, in this order: package.preload, the embedded library, the native module, LUA_PATH, the script's
+-- own folder, C modules of LUA_CPATH. All Lua is loaded as text.
+local host = require 'host'
+local chunks = require 'chunks'
+
+local modules = { script_folder = nil }
+
+---Library files that `name` may mean; a dot is a folder, so `models.char_rnn` is models/char_rnn.lua.
+---@param name string
+---@return string[]
+function modules.candidates(name)
+  local path = name:gsub('%.', '/')
+  return { path .. '.lua', 'core/' .. path .. '.lua', path .. '/init.lua' }
+end
+
+local function find_embedded(name)
+  for _, path in ipairs(modules.candidates(name)) do
+    local text = host.embedded(path)
+    if text then
+      local chunk, message = chunks.compile(text, '=[lanthorn]/' .. path, path)
+      if not chunk then error(message, 0) end
+      return chunk
+    end
+  end
+  return ("\n\tno library file '%s'"):format(modules.candidates(name)[1])
+end
+
+local function find_native(name)
+  if name ~= 'lanthorn' then return nil end
+  return require('native').find()
+end
+
+local function find_file(name, path)
+  local found, tried = package.searchpath(name, path)
+  if not found then return tried end
+  local chunk, message = chunks.read(found)
+  if not chunk then error(message, 0) end
+  return chunk
+end
+
+local function find_on_path(name)
+  return find_file(name, package.path)
+end
+
+local function find_beside_script(name)
+  if not modules.script_folder then return nil end
+  return find_file(name, ('%s/?.lua;%s/?/init.lua'):format(modules.script_folder, modules.script_folder))
+end
+
+---Installs the searchers.
+function modules.install()
+  local preload, _, native, native_root = unpack(package.loaders)
+  package.loaders = { preload, find_embedded, find_native, find_on_path, find_beside_script, native, native_root }
+end
+
+return modules

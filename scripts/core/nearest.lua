@@ -1,0 +1,84 @@
+-- Names that were probably meant. Every "unknown X" message of the library gets its hint here.
+local nearest = {}
+
+---Damerau-Levenshtein distance in its restricted form: insert, delete, replace, swap of neighbours.
+---@param a string
+---@param b string
+---@return integer
+function nearest.distance(a, b)
+  local before, last, row = {}, {}, {}
+  for j = 0, #b do last[j] = j end
+  for i = 1, #a do
+    row = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        best = math.min(best, before[j - 2] + 1)
+      end
+      row[j] = best
+    end
+    before, last = last, row
+  end
+  return last[#b]
+end
+
+local function starts_with(a, b)
+  return #b > 0 and a:sub(1, #b) == b
+end
+
+-- Up to four characters in ten may differ. A name that continues the other one always counts: lrate means lr.
+local function is_close(a, b, distance)
+  return starts_with(a, b) or starts_with(b, a) or distance <= math.max(1, math.floor(0.4 * math.max(#a, #b)))
+end
+
+local function last_part(path)
+  return path:match('[^.]*$')
+end
+
+-- Distance of dotted paths. A right last part in another section is one slip, whatever the length of the sections.
+local function path_distance(a, b)
+  local whole = nearest.distance(a, b)
+  local close = is_close(a, b, whole)
+  local part_a, part_b = last_part(a), last_part(b)
+  if part_a == part_b then return math.min(whole, 1), true end
+  return whole, close
+end
+
+---The candidates that `name` may have meant, best first; names that share the smallest distance only.
+---@param name string
+---@param candidates string[]
+---@return string[]
+function nearest.find(name, candidates)
+  local best, found = math.huge, {}
+  for _, candidate in ipairs(candidates) do
+    local distance, close = path_distance(name:lower(), candidate:lower())
+    if close and distance <= best then
+      if distance < best then best, found = distance, {} end
+      found[#found + 1] = candidate
+    end
+  end
+  table.sort(found)
+  return found
+end
+
+---The end of an "unknown" message: "; nearest: a, b", else "; known: ..." (at most 12 names), else "".
+---@param name string
+---@param candidates string[]
+---@param describe? fun(candidate: string): string
+---@return string
+function nearest.hint(name, candidates, describe)
+  local found, label = nearest.find(name, candidates), 'nearest'
+  local limit = 3
+  if #found == 0 then
+    found, label, limit = { unpack(candidates) }, 'known', 12
+    table.sort(found)
+  end
+  if #found == 0 then return '' end
+  local shown = {}
+  for i = 1, math.min(#found, limit) do shown[i] = describe and describe(found[i]) or found[i] end
+  if #found > limit and label == 'known' then shown[#shown + 1] = '...' end
+  return ('; %s: %s'):format(label, table.concat(shown, ', '))
+end
+
+return nearest
