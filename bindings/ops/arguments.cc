@@ -12,6 +12,7 @@
 #include "bindings/ops/schema.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/base/nearest.h"
+#include "engine/base/torch_compat.h"
 #include "engine/base/status.h"
 #include "engine/device/device.h"
 

@@ -11,6 +11,7 @@
 
 #include "bindings/lua/userdata.h"
 #include "bindings/tensor/tensor.h"
+#include "engine/base/torch_compat.h"
 
 namespace lanthorn::lua {
 namespace {

@@ -1,0 +1,42 @@
+// One layer of a GRU or LSTM over a whole sequence, forward and backward, with per-sample gradient norms.
+//
+// The batch is split over threads; each thread runs all time steps of its rows without a barrier. Input projections and
+// weight gradients are large products outside of the time loop. With a recorder open, the weight gradients are taken
+// sample by sample (the product's K loop stops at each sample), so that the norms cost one pass over a tile that is
+// still in cache (kernels.md section 2, split-K at samples).
+//
+// Results depend on the number of threads only in the order in which per-thread weight gradients are added.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace lanthorn::kernels {
+
+enum class Cell { kGru, kLstm };
+
+inline int64_t GateCount(Cell cell) { return cell == Cell::kGru ? 3 : 4; }
+
+// Parameters of one layer with PyTorch's shapes and gate order (r, z, n and i, f, g, o): w_ih (G*H, I), w_hh (G*H, H),
+// b_ih and b_hh (G*H) or undefined.
+struct RecurrentWeights {
+  at::Tensor w_ih, w_hh, b_ih, b_hh;
+};
+
+struct RecurrentOutput {
+  at::Tensor output;  // (B, T, H)
+  at::Tensor h, c;    // (B, H) after the last step; c is undefined for the GRU
+};
+
+// input (B, T, I); h0 and c0 (B, H) or undefined for zeros. Takes float and double on the CPU through the fused kernel,
+// everything else through RecurrentReference. Wrong shapes are c10::Error with the tag [gru] or [lstm]. There is no double
+// backward: asking for one is an error.
+RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                          const RecurrentWeights& weights);
+
+// The same from plain operators: the fallback for other devices, and the oracle.
+RecurrentOutput RecurrentReference(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                                   const RecurrentWeights& weights);
+
+}  // namespace lanthorn::kernels

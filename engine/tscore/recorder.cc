@@ -1,0 +1,106 @@
+#include "engine/tscore/recorder.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+
+namespace lanthorn::tscore {
+namespace {
+thread_local Recorder::Ptr current;
+
+double SquaredNorm(const at::Tensor& tensor) {
+  const at::Tensor wide = tensor.detach().to(c10::kDouble).flatten();
+  return at::dot(wide, wide).item<double>();
+}
+}  // namespace
+
+Recorder::Ptr Recorder::Open(int64_t samples) {
+  current = Ptr(new Recorder(samples));
+  return current;
+}
+
+Recorder::Ptr Recorder::Current() { return current; }
+
+Recorder::Pause::Pause() : hidden_(std::exchange(current, nullptr)) {}
+Recorder::Pause::~Pause() { current = std::move(hidden_); }
+
+void Recorder::Close() {
+  if (current.get() == this) current.reset();
+}
+
+void Recorder::Report(const at::Tensor& parameter, const char* layer, std::unique_ptr<Use> use) {
+  if (finished_) return;  // a later backward through the same graph
+  if (use->samples() != samples_) {
+    Refuse(absl::StrFormat("%s saw %d samples in dimension 0, the batch has %d", layer, use->samples(), samples_));
+    return;
+  }
+  uses_[parameter.unsafeGetTensorImpl()].push_back({layer, std::move(use)});
+}
+
+void Recorder::Refuse(const std::string& reason) {
+  if (refused_.empty()) refused_ = reason;
+}
+
+absl::Status Recorder::AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const {
+  const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
+  if (found == uses_.end()) {
+    return ConfigError("tscore: parameter '" + parameter.name +
+                       "' received a gradient but no layer reported its samples; use a layer with a sampler, or mode='loop'");
+  }
+  const std::vector<Entry>& entries = found->second;
+  if (entries.size() == 1) {
+    const at::Tensor squares = entries[0].use->SampleSquares().to(c10::kCPU, c10::kDouble).contiguous();
+    for (int64_t i = 0; i < samples_; ++i) (*sample_sq)[i] += squares.data_ptr<double>()[i];
+    return absl::OkStatus();
+  }
+  const at::Tensor tile = at::empty_like(parameter.tensor);
+  for (int64_t i = 0; i < samples_; ++i) {
+    tile.zero_();
+    for (const Entry& entry : entries) entry.use->AddSampleGradient(i, tile);
+    (*sample_sq)[i] += SquaredNorm(tile);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recorder::Verify(const NamedParameter& parameter) const {
+  const at::Tensor sum = at::zeros_like(parameter.tensor);
+  for (const Entry& entry : uses_.at(parameter.tensor.unsafeGetTensorImpl())) {
+    for (int64_t i = 0; i < samples_; ++i) entry.use->AddSampleGradient(i, sum);
+  }
+  const double gradient = std::sqrt(SquaredNorm(parameter.tensor.grad()));
+  const double difference = std::sqrt(SquaredNorm(sum - parameter.tensor.grad()));
+  const double tolerance = parameter.tensor.scalar_type() == c10::kDouble ? 1e-8 : 1e-2;
+  if (difference <= tolerance * gradient + 1e-12) return absl::OkStatus();
+  return ConfigError(absl::StrFormat(
+      "tscore: the reported samples of '%s' do not add up to its gradient (off by %.2g of %.2g): some use of it is outside "
+      "of a layer with a sampler; use mode='loop'", parameter.name, difference, gradient));
+}
+
+absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parameters, bool verify) {
+  Close();
+  finished_ = true;
+  if (!refused_.empty()) return ConfigError("tscore: " + refused_);
+  at::NoGradGuard no_grad;
+  std::vector<double> sample_sq(static_cast<size_t>(samples_), 0.0);
+  double s = 0, theta_sq = 0;
+  for (const NamedParameter& parameter : parameters) {
+    if (!parameter.tensor.requires_grad()) continue;
+    theta_sq += SquaredNorm(parameter.tensor);
+    if (!parameter.tensor.grad().defined()) continue;
+    s += SquaredNorm(parameter.tensor.grad());
+    LANTHORN_RETURN_IF_ERROR(AddSquares(parameter, &sample_sq));
+    if (verify) LANTHORN_RETURN_IF_ERROR(Verify(parameter));
+  }
+  uses_.clear();
+  double q = 0;
+  for (double value : sample_sq) q += value;
+  Score score = Compute(s, q, samples_, std::sqrt(theta_sq));
+  score.method = "exact";
+  score.sample_sq = std::move(sample_sq);
+  return score;
+}
+
+}  // namespace lanthorn::tscore

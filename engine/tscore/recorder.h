@@ -1,0 +1,88 @@
+// The recorder of per-sample gradient norms: a scope, not a wrapper. While one is open on this thread, parametric layers
+// report how each parameter was used; the ordinary backward then yields Q (kernels.md section 2). With no recorder open
+// the layers do nothing.
+//
+//   Recorder::Ptr recorder = Recorder::Open(samples);   // before the forward
+//   loss.backward();
+//   recorder->Finish(parameters)                        // after it, before clipping and weight decay
+//
+// Dimension 0 of every layer's input is the sample. All uses of one parameter by one sample (time steps, tied layers)
+// are summed before they are squared.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/tscore/score.h"
+
+namespace lanthorn::tscore {
+
+// One use of a parameter by all samples, known once the backward has passed the layer.
+class Use {
+ public:
+  virtual ~Use() = default;
+  virtual int64_t samples() const = 0;
+  // tile += the gradient of `sample`; tile has the parameter's shape and dtype.
+  virtual void AddSampleGradient(int64_t sample, const at::Tensor& tile) const = 0;
+  // || G_i ||^2 for all samples, float64 (N). Valid when this is the parameter's only use.
+  virtual at::Tensor SampleSquares() const = 0;
+};
+
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;
+};
+
+class Recorder {
+ public:
+  using Ptr = std::shared_ptr<Recorder>;
+
+  // Opens a recorder for a batch of `samples` rows and makes it this thread's current one until Close or Finish.
+  static Ptr Open(int64_t samples);
+  // The open recorder of this thread, or nullptr.
+  static Ptr Current();
+  // Hides the recorder while one lives: for forward passes that are not part of the measured loss.
+  class Pause {
+   public:
+    Pause();
+    ~Pause();
+
+   private:
+    Ptr hidden_;
+  };
+
+  // Called by layers, during the backward. `layer` names the reporting layer kind in messages.
+  void Report(const at::Tensor& parameter, const char* layer, std::unique_ptr<Use> use);
+  // Called by layers that cannot report; Finish then fails with the reason.
+  void Refuse(const std::string& reason);
+
+  // The forward is over: layers no longer see this recorder, the backward still reports to it.
+  void Close();
+
+  // S from the parameters' gradients, Q from the reports; frees the reports. A parameter with a gradient but no report
+  // is an error that names it. With `verify`, the sample gradients of each parameter are added up and compared with
+  // its gradient, which finds a use that no layer reported (slow; the trainer does it once).
+  absl::StatusOr<Score> Finish(const std::vector<NamedParameter>& parameters, bool verify = false);
+
+ private:
+  explicit Recorder(int64_t samples) : samples_(samples) {}
+
+  absl::Status AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const;
+  absl::Status Verify(const NamedParameter& parameter) const;
+
+  struct Entry {
+    const char* layer;
+    std::unique_ptr<Use> use;
+  };
+  int64_t samples_;
+  bool finished_ = false;
+  std::string refused_;
+  std::map<const void*, std::vector<Entry>> uses_;  // by the parameter's TensorImpl
+};
+
+}  // namespace lanthorn::tscore

@@ -1,0 +1,148 @@
+#include "engine/tscore/samplers.h"
+
+#include <ATen/Functions.h>
+
+namespace lanthorn::tscore {
+namespace {
+
+// Squares summed over all but dimension 0, accumulated in float64 from rows of the storage dtype.
+at::Tensor RowSquares(const at::Tensor& rows) {
+  const at::Tensor flat = rows.reshape({rows.size(0), -1}).to(c10::kDouble);
+  return (flat * flat).sum(1);
+}
+
+class LinearUseImpl final : public Use {
+ public:
+  LinearUseImpl(at::Tensor input, at::Tensor delta, at::Tensor squares)
+      : samples_(input.size(0)), squares_(std::move(squares)) {
+    // (N, K, in) and (N, K, out); reshape with explicit sizes also works for empty batches.
+    const int64_t in = input.size(-1), out = delta.size(-1);
+    int64_t positions = 1;
+    for (int64_t d = 1; d + 1 < input.dim(); ++d) positions *= input.size(d);
+    input_ = input.reshape({samples_, positions, in});
+    delta_ = delta.reshape({samples_, positions, out});
+  }
+  int64_t samples() const override { return samples_; }
+
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    tile.addmm_(delta_[sample].t(), input_[sample]);
+  }
+
+  at::Tensor SampleSquares() const override {
+    if (squares_.defined()) return squares_;
+    if (input_.size(1) == 1) return RowSquares(input_) * RowSquares(delta_);
+    // One GEMM per sample, in blocks that stay below 64 MB.
+    const int64_t gradient = input_.size(2) * delta_.size(2);
+    const int64_t block = std::max<int64_t>(1, (int64_t{16} << 20) / std::max<int64_t>(1, gradient));
+    std::vector<at::Tensor> squares;
+    for (int64_t first = 0; first < samples_; first += block) {
+      const int64_t count = std::min(block, samples_ - first);
+      squares.push_back(RowSquares(at::bmm(delta_.narrow(0, first, count).transpose(1, 2), input_.narrow(0, first, count))));
+    }
+    return squares.empty() ? at::zeros({0}, delta_.options().dtype(c10::kDouble)) : at::cat(squares);
+  }
+
+ private:
+  int64_t samples_;
+  at::Tensor input_, delta_, squares_;
+};
+
+class BiasUseImpl final : public Use {
+ public:
+  // The bias has the shape of the last `bias_dims` dimensions of delta.
+  BiasUseImpl(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares)
+      : samples_(delta.size(0)), delta_(delta), bias_dims_(bias_dims), squares_(std::move(squares)) {}
+  int64_t samples() const override { return samples_; }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override { tile.add_(Summed()[sample]); }
+  at::Tensor SampleSquares() const override { return squares_.defined() ? squares_ : RowSquares(Summed()); }
+
+ private:
+  const at::Tensor& Summed() const {
+    if (!summed_.defined()) {
+      summed_ = delta_;
+      while (summed_.dim() > bias_dims_ + 1) summed_ = summed_.sum(1);
+    }
+    return summed_;
+  }
+
+  int64_t samples_;
+  at::Tensor delta_;
+  mutable at::Tensor summed_;
+  int64_t bias_dims_;
+  at::Tensor squares_;
+};
+
+class EmbeddingUse final : public Use {
+ public:
+  EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx) : vocabulary_(vocabulary) {
+    const int64_t channels = delta.size(-1);
+    samples_ = ids.size(0);
+    const int64_t positions = samples_ == 0 ? 0 : ids.numel() / samples_;
+    ids_ = ids.reshape({samples_, positions});
+    delta_ = delta.reshape({samples_, positions, channels});
+    if (padding_idx >= 0) delta_ = delta_ * ids_.ne(padding_idx).unsqueeze(-1);
+  }
+  int64_t samples() const override { return samples_; }
+
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    tile.index_add_(0, ids_[sample], delta_[sample]);
+  }
+
+  // Equal ids inside a sample are summed before squaring: (sample, id) pairs are numbered, rows added per number.
+  at::Tensor SampleSquares() const override {
+    const at::Tensor owner = at::arange(samples_, ids_.options()).unsqueeze(1);
+    const auto [pairs, inverse, counts] = at::_unique2((ids_ + owner * vocabulary_).flatten(), /*sorted=*/true, /*return_inverse=*/true);
+    const at::Tensor rows = at::zeros({pairs.size(0), delta_.size(2)}, delta_.options())
+                                .index_add_(0, inverse.flatten(), delta_.reshape({-1, delta_.size(2)}));
+    return at::zeros({samples_}, delta_.options().dtype(c10::kDouble))
+        .index_add_(0, at::floor_divide(pairs, vocabulary_), RowSquares(rows));
+  }
+
+ private:
+  int64_t vocabulary_, samples_;
+  at::Tensor ids_, delta_;
+};
+
+bool Watches(const Recorder::Ptr& recorder, const at::Tensor& y) { return recorder != nullptr && y.requires_grad(); }
+bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
+
+}  // namespace
+
+std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares) {
+  return std::make_unique<LinearUseImpl>(input, delta, std::move(squares));
+}
+std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares) {
+  return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
+}
+
+void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  if (x.dim() < 2) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
+  y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, LinearUse(input, delta.detach()));
+    if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
+  });
+}
+
+void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || !Trainable(weight)) return;
+  if (ids.dim() < 1) return recorder->Refuse(std::string(layer) + ": the ids have no sample dimension");
+  y.register_hook([recorder, ids, weight, padding_idx, layer](const at::Tensor& delta) {
+    recorder->Report(weight, layer, std::make_unique<EmbeddingUse>(ids, delta.detach(), weight.size(0), padding_idx));
+  });
+}
+
+void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  const int64_t dims = (weight.defined() ? weight : bias).dim();
+  if (y.dim() <= dims) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
+  y.register_hook([recorder, dims, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, BiasUse(delta.detach() * normalized, dims));
+    if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), dims));
+  });
+}
+
+}  // namespace lanthorn::tscore

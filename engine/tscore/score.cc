@@ -1,0 +1,52 @@
+#include "engine/tscore/score.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lanthorn::tscore {
+
+Score Compute(double s, double q, int64_t n, std::optional<double> theta_norm) {
+  Score score;
+  score.s = s;
+  score.q = q;
+  score.n = n;
+  const double tiny = theta_norm ? static_cast<double>(n) * std::pow(1e-8 * *theta_norm, 2) : 1e-20;
+  if (n < 2) {
+    score.status = "too_few";
+  } else if (!std::isfinite(s) || !std::isfinite(q)) {
+    score.status = "nonfinite";
+  } else if (q <= tiny) {
+    score.status = "vanishing";
+  } else {
+    score.raw = 1 - s / (static_cast<double>(n) * q);
+    score.t = std::clamp(score.raw, 0.0, 1.0);
+    score.t_corrected = *score.t * static_cast<double>(n) / static_cast<double>(n - 1);
+  }
+  return score;
+}
+
+double ComputeV11(double s, double q, int64_t n) {
+  if (n < 2) return 0.5;
+  return 1 - std::clamp(s / (q + 1e-8) / static_cast<double>(n), 0.0, 1.0);
+}
+
+void Statistics::Add(std::optional<double> value) {
+  if (!value) {
+    ++skipped;
+    return;
+  }
+  ++counted;
+  const double delta = *value - mean;
+  mean += delta / static_cast<double>(counted);
+  sum_sq_dev += delta * (*value - mean);
+  sum += *value;
+}
+
+std::optional<double> Statistics::Mean() const { return counted > 0 ? std::optional<double>(mean) : std::nullopt; }
+
+std::optional<double> Statistics::StdDev() const {
+  if (counted < 2) return std::nullopt;
+  return std::sqrt(sum_sq_dev / static_cast<double>(counted - 1));
+}
+
+}  // namespace lanthorn::tscore
