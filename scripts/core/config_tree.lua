@@ -3,12 +3,14 @@
 local config_schema = require 'config_schema'
 local fail = require 'fail'
 local nearest = require 'nearest'
+local overrides = require 'overrides'
 local pretty = require 'pretty'
 
 local config_tree = {}
 config_tree.__index = config_tree
 
-local convert, infer, join, type_error = config_schema.convert, config_schema.infer, config_schema.join, config_schema.type_error
+local convert, infer = config_schema.convert, config_schema.infer
+local join, type_error = config_schema.join, config_schema.type_error
 
 local function each_leaf(node, value, path, visit)
   if node.type == 'table' and type(value) == 'table' then
@@ -50,7 +52,6 @@ local function unknown_key(tree, path)
     names[#names + 1] = leaf.path
     described[leaf.path] = ('%s (%s, %s)'):format(leaf.path, leaf.node.type, pretty.inline(leaf.value))
   end
-  if path == 'seeds' then require('overrides').refuse_axis('seeds=N') end
   fail.config("unknown key '%s'%s", path, nearest.hint(path, names, function(name) return described[name] end))
 end
 
@@ -147,6 +148,7 @@ end
 function config_tree:apply(change, source)
   if change.op == '~' then return remove(self, change) end
   local known = exists(self, change.keys)
+  if change.path == 'seeds' and not known then overrides.refuse_axis(change.text) end
   if change.op == '+' and known then
     fail.config("key '%s' exists; set it with %s", change.path, (change.text:gsub('^%+', '')))
   end

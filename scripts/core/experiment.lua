@@ -84,7 +84,8 @@ function experiment.config(defaults)
   if tree then fail.config('experiment.config was called twice; a script has one config') end
   local made = config_tree.new(defaults, 'script')
   tree = made
-  apply_all()
+  local ok, err = pcall(apply_all)
+  if not ok then error(fail.without_position(err), 0) end
   return made.values
 end
 
@@ -119,12 +120,8 @@ end
 function experiment.unread_keys()
   local unread = {}
   if not tree then
-    for _, text in ipairs(current.overrides) do
-      unread[#unread + 1] = { path = text, hint = '; the script never called experiment.config' }
-    end
-    for _, short in ipairs(current.flags.short or {}) do
-      unread[#unread + 1] = { path = short.option, hint = '; the script never called experiment.config' }
-    end
+    for _, text in ipairs(current.overrides) do unread[#unread + 1] = { path = text, hint = '' } end
+    for _, short in ipairs(current.flags.short or {}) do unread[#unread + 1] = { path = short.option, hint = '' } end
     return unread
   end
   local found, names = config_reads.scan(chunks.files), {}
@@ -144,6 +141,7 @@ function experiment.check_reads()
   local unread = experiment.unread_keys()
   if #unread == 0 then return end
   local first = unread[1]
+  if not tree then fail.config("'%s' was not used: the script never called experiment.config", first.path) end
   local more = #unread > 1 and (' (and %d more)'):format(#unread - 1) or ''
   fail.config("G20 config_keys: key '%s' was never read%s%s; remove it with '~%s'", first.path, more, first.hint, first.path)
 end
