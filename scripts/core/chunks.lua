@@ -49,7 +49,7 @@ end
 
 local function shown_name(chunkname, text)
   local name = chunkname or text:match('^[^\n]*')
-  return (name:gsub('^[@=]', ''))
+  return (name:gsub('^[@=]', ''):gsub('%c.*', '...'))
 end
 
 -- load also takes a function that returns pieces.

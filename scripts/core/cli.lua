@@ -1,2 +1,88 @@
-print('hello', unpack((...) and {} or {}))
-return { main = function(a) print(#a, require'host'.cores()); print(pcall(require,'lanthorn')) return 0 end }
+-- The command line. Commands are the files of scripts/commands/ (verify_resume.lua is `verify-resume`); each returns
+--   { summary =, configure = function(parser), run = function(args, extra) -> exit code, passthrough = bool? }
+-- where `extra` holds argv and the words after `--`. `runner script.lua ...` is short for `runner run script.lua ...`.
+local argparse = require 'argparse'
+local console = require 'console'
+local fail = require 'fail'
+local finish = require 'finish'
+local host = require 'host'
+local nearest = require 'nearest'
+local traceback = require 'traceback'
+
+local cli = {}
+
+---Names of all commands, sorted.
+---@return string[]
+function cli.commands()
+  local names = {}
+  for _, path in ipairs(host.embedded_list('commands/')) do
+    local name = path:match('^commands/([%w_]+)%.lua$')
+    if name and name ~= 'init' then names[#names + 1] = (name:gsub('_', '-')) end
+  end
+  return names
+end
+
+---Loads a command; nil when there is none of that name.
+---@param name string
+---@return table?
+function cli.command(name)
+  local file = name:gsub('-', '_')
+  if not name:match('^[%w-]+$') or not host.embedded('commands/' .. file .. '.lua') then return nil end
+  return require('commands.' .. file)
+end
+
+-- Splits at the first "--": our words, and the script's arguments.
+local function split(words)
+  local ours, rest = {}, {}
+  local into = ours
+  for _, word in ipairs(words) do
+    if word == '--' and into == ours then
+      into = rest
+    else
+      into[#into + 1] = word
+    end
+  end
+  return ours, rest
+end
+
+local function parse(name, command, words)
+  local parser = argparse('runner ' .. name, command.summary)
+  if command.configure then command.configure(parser) end
+  if command.normalise then words = command.normalise(words) end
+  local ok, args = parser:pparse(words)
+  if not ok then fail.usage('%s (see: runner %s --help)', (args:gsub('\n', '; ')), name) end
+  return args
+end
+
+local function dispatch(argv)
+  local words, rest = split(argv)
+  local name = words[1] or 'repl'
+  if name == '--help' or name == '-h' then name = 'help' end
+  if name == '--version' then name = 'version' end
+  local command = cli.command(name)
+  if command then
+    table.remove(words, 1)
+  else
+    name, command = 'run', cli.command('run')
+  end
+  return command.run(parse(name, command, words), { argv = argv, rest = rest })
+end
+
+---The error for a word that is neither a command nor a file.
+---@param word string
+function cli.unknown_command(word)
+  fail.usage("unknown command '%s'%s", word, nearest.hint(word, cli.commands()))
+end
+
+---Runs the command line. Returns the exit code.
+---@param argv string[]
+---@return integer
+function cli.main(argv)
+  console.install()
+  local ok, result = traceback.call(dispatch, argv)
+  local code = ok and (result or 0) or result.code
+  if not ok then traceback.report(result) end
+  return finish.run(code)
+end
+
+return cli

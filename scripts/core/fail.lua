@@ -42,7 +42,15 @@ end
 ---@param message string
 function fail.raise(code, message, ...)
   local text = select('#', ...) > 0 and message:format(...) or message
-  error(setmetatable({ message = fail.position() .. text, code = code }, meta), 0)
+  error(setmetatable({ message = fail.position() .. text, code = code, text = text }, meta), 0)
+end
+
+---Takes the position off an error whose cause is the command line and not the line of the script that met it.
+---@param err any a caught value
+---@return any err
+function fail.without_position(err)
+  if fail.is(err) and rawget(err, 'text') then err.message = rawget(err, 'text') end
+  return err
 end
 
 ---Raises a command line error (exit 2). Further arguments are for string.format.

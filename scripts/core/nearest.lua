@@ -6,10 +6,10 @@ local nearest = {}
 ---@param b string
 ---@return integer
 function nearest.distance(a, b)
-  local before, last, row = {}, {}, {}
+  local before, last = {}, {}
   for j = 0, #b do last[j] = j end
   for i = 1, #a do
-    row = { [0] = i }
+    local row = { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       local best = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
@@ -27,22 +27,25 @@ local function starts_with(a, b)
   return #b > 0 and a:sub(1, #b) == b
 end
 
--- Up to four characters in ten may differ. A name that continues the other one always counts: lrate means lr.
+local function ends_with(a, b)
+  return #b > 2 and a:sub(-#b) == b
+end
+
+-- Up to four characters in ten may differ. A name that begins or ends with the other always counts: lrate means lr.
 local function is_close(a, b, distance)
-  return starts_with(a, b) or starts_with(b, a) or distance <= math.max(1, math.floor(0.4 * math.max(#a, #b)))
+  if starts_with(a, b) or starts_with(b, a) or ends_with(a, b) or ends_with(b, a) then return true end
+  return distance <= math.max(1, math.floor(0.4 * math.max(#a, #b)))
 end
 
-local function last_part(path)
-  return path:match('[^.]*$')
-end
-
--- Distance of dotted paths. A right last part in another section is one slip, whatever the length of the sections.
+-- Distance of dotted paths, and whether they are close. Within one section only the last part counts; the right last part
+-- in another section is one slip, however long the section's name is.
 local function path_distance(a, b)
-  local whole = nearest.distance(a, b)
-  local close = is_close(a, b, whole)
-  local part_a, part_b = last_part(a), last_part(b)
-  if part_a == part_b then return math.min(whole, 1), true end
-  return whole, close
+  local section_a, part_a = a:match('^(.-)([^.]*)$')
+  local section_b, part_b = b:match('^(.-)([^.]*)$')
+  if part_a == part_b then return math.min(nearest.distance(section_a, section_b), 1), true end
+  if section_a ~= section_b then part_a, part_b = a, b end
+  local distance = nearest.distance(part_a, part_b)
+  return distance, is_close(part_a, part_b, distance)
 end
 
 ---The candidates that `name` may have meant, best first; names that share the smallest distance only.

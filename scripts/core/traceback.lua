@@ -5,9 +5,20 @@ local host = require 'host'
 
 local traceback = {}
 
-local function is_inner(line)
-  return line:find('%[lanthorn%]/') or line:find("%[C%]: in function '[xp]*call'")
-    or line:find("%[C%]: in function 'error'") or line:find('%[C%]: at 0x')
+local DEEPEST = 60 -- lines; a runaway recursion has thousands
+
+local HIDDEN_C = { error = true, pcall = true, xpcall = true, call = true }
+
+local function is_inner(info)
+  if info.what == 'C' then return info.name == nil or HIDDEN_C[info.name] ~= nil end
+  return info.source:sub(1, 11) == '=[lanthorn]'
+end
+
+local function frame_text(info)
+  local place = info.currentline > 0 and ('%s:%d'):format(info.short_src, info.currentline) or info.short_src
+  if info.what == 'main' then return place .. ': in main chunk' end
+  if info.name then return ("%s: in %s '%s'"):format(place, info.namewhat == 'method' and 'method' or 'function', info.name) end
+  return ('%s: in function <%s:%d>'):format(place, info.short_src, info.linedefined)
 end
 
 ---The stack as lines such as "  train.lua:12: in function 'step'".
@@ -15,8 +26,14 @@ end
 ---@return string[]
 function traceback.lines(level)
   local lines, full = {}, host.getenv('RUNNER_FULL_ERROR') == '1'
-  for line in debug.traceback('', level + 1):gmatch('\n\t([^\n]+)') do
-    if full or not is_inner(line) then lines[#lines + 1] = '  ' .. line end
+  for depth = level + 1, math.huge do
+    local info = debug.getinfo(depth, 'Snl')
+    if not info then return lines end
+    if #lines == DEEPEST then
+      lines[#lines + 1] = '  ...'
+      return lines
+    end
+    if full or not is_inner(info) then lines[#lines + 1] = '  ' .. frame_text(info) end
   end
   return lines
 end

@@ -1,0 +1,32 @@
+-- runner help: the list of commands; `runner COMMAND --help` tells more about one.
+local console = require 'console'
+
+local USAGE = [[
+Usage: runner SCRIPT [a.b=c ...] [-- script arguments]
+       runner COMMAND [...]
+       runner            the prompt
+
+Commands:
+]]
+
+local help = { summary = 'List the commands.' }
+
+function help.configure(parser)
+  parser:argument 'command':args '?':description 'A command to explain.'
+end
+
+function help.run(args)
+  local cli = require 'cli'
+  if args.command then
+    if not cli.command(args.command) then cli.unknown_command(args.command) end
+    return cli.main { args.command, '--help' }
+  end
+  console.write(USAGE)
+  for _, name in ipairs(cli.commands()) do
+    console.write(('  %-14s %s\n'):format(name, cli.command(name).summary))
+  end
+  console.write('\nOptions of a script: runner run --help\n')
+  return 0
+end
+
+return help

@@ -1,0 +1,117 @@
+-- runner run SCRIPT [a.b=c ...] [-- script arguments]
+local chunks = require 'chunks'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local host = require 'host'
+local modules = require 'modules'
+local nearest = require 'nearest'
+local overrides = require 'overrides'
+local run_options = require 'run_options'
+local traceback = require 'traceback'
+
+local run = { summary = 'Run a script.', normalise = run_options.normalise }
+
+function run.configure(parser)
+  parser:argument 'script':args '?':description 'A Lua file; - is standard input.'
+  parser:argument 'overrides':args '*':description 'Changes of the config: a.b=c, +a.b=c, ++a.b=c, ~a.b.'
+  parser:epilog 'Words after -- are the script\'s own, in the global `arg`.'
+  run_options.add(parser)
+end
+
+-- Lua files near a path that does not exist.
+local function similar_files(path)
+  local folder, name = path:match('^(.*/)([^/]*)$')
+  folder, name = folder or '', name or path
+  local found = {}
+  for _, candidate in ipairs { folder == '' and '.' or folder, 'experiments' } do
+    for _, file in ipairs(host.listdir(candidate) or {}) do
+      local prefix = candidate == '.' and '' or (candidate:gsub('/$', '')) .. '/'
+      if file:match('%.lua$') then found[#found + 1] = prefix .. file end
+    end
+  end
+  local by_name, names = {}, {}
+  for _, file in ipairs(found) do
+    local base = file:match('[^/]*$'):gsub('%.lua$', '')
+    by_name[base] = by_name[base] or file
+    names[#names + 1] = base
+  end
+  local close = {}
+  for _, base in ipairs(nearest.find(name:gsub('%.lua$', ''), names)) do close[#close + 1] = by_name[base] end
+  return close
+end
+
+local function check_script(path)
+  if path == '-' then return end
+  local info = host.stat(path)
+  if info and info.type == 'file' then return end
+  if info then fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file') end
+  if not path:find('[/.]') then require('cli').unknown_command(path) end
+  local close = similar_files(path)
+  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. table.concat(close, ', ') or '')
+end
+
+local function check_overrides(words)
+  for _, word in ipairs(words) do
+    if not overrides.looks_like(word) then
+      fail.usage("'%s' is no override (path=value); the script's own arguments go after --", word)
+    end
+  end
+end
+
+local function execute(chunk, message, ...)
+  if not chunk then error(message, 0) end -- it begins with its position
+  chunk(...)
+end
+
+local function run_all(args, rest)
+  for _, name in ipairs(args.libraries) do
+    local value = require(name)
+    if rawget(_G, name) == nil then _G[name] = value end
+  end
+  for _, code in ipairs(args.code) do
+    chunks.files[#chunks.files + 1] = { path = '(command line)', text = code }
+    execute(chunks.compile(code, '=(command line)', '(command line)'))
+  end
+  if not args.script then return end
+  local path = args.script ~= '-' and args.script or nil
+  local chunk, message = chunks.read(path)
+  execute(chunk, message, unpack(rest))
+end
+
+local function set_globals(args, rest)
+  _G.arg = { [0] = args.script or 'runner', unpack(rest) }
+  if args.script and args.script ~= '-' then
+    modules.script_folder = host.realpath(args.script):match('^(.*)/')
+  end
+  if args.strict > 0 then require('strict').install(args.strict) end
+end
+
+-- The parser takes the first word as the script; after -e it may be an override.
+local function take_script(args)
+  if args.script and overrides.looks_like(args.script) and #args.code > 0 and not host.stat(args.script) then
+    table.insert(args.overrides, 1, args.script)
+    args.script = nil
+  end
+  if args.script then return check_script(args.script) end
+  if #args.code == 0 and #args.libraries == 0 and not args.interactive then
+    fail.usage('no script given (see: runner --help)')
+  end
+  return nil
+end
+
+function run.run(args, extra)
+  take_script(args)
+  check_overrides(args.overrides)
+  local flags = run_options.setup(args, args.script ~= '-' and args.script or nil, args.overrides, extra.argv)
+  set_globals(args, extra.rest)
+  local ok, problem = traceback.call(run_all, args, extra.rest)
+  local dry_run_end = not ok and experiment.is_dry_run_end(problem.value)
+  if ok and flags.dry_run then experiment.print_config() end
+  if ok and not flags.dry_run and not experiment.current().configured then experiment.check_reads() end
+  if not ok and not dry_run_end then traceback.report(problem) end
+  local code = (ok or dry_run_end) and 0 or problem.code
+  if args.interactive then return require('prompt').run() or code end
+  return code
+end
+
+return run

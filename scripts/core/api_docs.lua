@@ -1,0 +1,116 @@
+-- What is exposed to Lua, as rows { name =, module =, signature =, doc =, example = }: the native module's list and the
+-- doc comments of the library. Order and content do not depend on the machine.
+local host = require 'host'
+
+local api_docs = {}
+
+-- Modules that users require; the other library files are their parts.
+local PUBLIC_FOLDERS = { models = true, callbacks = true, testing = true }
+local PUBLIC = { experiment = true, options = true, nearest = true, fail = true, console = true, pretty = true }
+
+local function module_of(path)
+  local folder, name = path:match('^([^/]+)/(.+)%.lua$')
+  if not folder then return path:match('^([^/]+)%.lua$'), true end
+  if folder == 'core' then return name, PUBLIC[name] end
+  if name == 'init' then return folder, true end
+  return folder .. '.' .. name:gsub('/', '.'), PUBLIC_FOLDERS[folder]
+end
+
+-- "name (type) text" of a `---@param` line.
+local function read_tag(comment, into)
+  local kind, rest = comment:match('^@(%a+)%s+(.*)$')
+  if kind == 'param' then
+    local name, type_name = rest:match('^(%S+)%s+(%S+)')
+    if name then into.params[#into.params + 1] = { name = name, type = type_name } end
+  elseif kind == 'return' then
+    into.returns[#into.returns + 1] = rest
+  end
+end
+
+local function finish_row(block, module, name, arguments)
+  local doc = table.concat(block.doc, ' ')
+  local returns = #block.returns > 0 and ' -> ' .. table.concat(block.returns, ', ') or ''
+  return { name = name, module = module, signature = ('%s(%s)%s'):format(name, arguments, returns), doc = doc,
+    lua = { params = block.params, returns = block.returns, arguments = arguments } }
+end
+
+---Rows of the doc comments of one source text.
+---@param text string
+---@param module string
+---@return table[]
+function api_docs.of_source(text, module)
+  local rows, block = {}, nil
+  for line in (text .. '\n'):gmatch('(.-)\n') do
+    local comment = line:match('^%-%-%-%s?(.*)$')
+    if comment then
+      block = block or { doc = {}, params = {}, returns = {} }
+      if comment:sub(1, 1) == '@' then read_tag(comment, block) else block.doc[#block.doc + 1] = comment end
+    else
+      local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
+      if block and name then
+        local short = name:gsub('^[%w_]+[.:]', '')
+        rows[#rows + 1] = finish_row(block, module, module .. '.' .. short, arguments)
+      end
+      block = nil
+    end
+  end
+  return rows
+end
+
+local function library_rows(rows)
+  for _, path in ipairs(host.embedded_list('')) do
+    local module, public = module_of(path)
+    local vendored = path == 'argparse.lua' or path == 'dkjson.lua'
+    if public and not vendored and not path:match('^commands/') then
+      for _, row in ipairs(api_docs.of_source(host.embedded(path), module)) do rows[#rows + 1] = row end
+    end
+  end
+end
+
+local function native_rows(rows)
+  for _, row in ipairs(require('lanthorn').api()) do
+    rows[#rows + 1] = { name = row.name, module = row.module or row.name:match('^(.*)%.') or 'lanthorn',
+      signature = row.signature or row.name, doc = row.doc or '', example = row.example }
+  end
+end
+
+local function before(a, b)
+  if a.module ~= b.module then return a.module < b.module end
+  if a.name ~= b.name then return a.name < b.name end
+  return a.signature < b.signature
+end
+
+---All rows, sorted by module, name and signature.
+---@param without_native? boolean leaves the native module out, and unloaded
+---@return table[]
+function api_docs.rows(without_native)
+  local rows = {}
+  library_rows(rows)
+  if not without_native then native_rows(rows) end
+  table.sort(rows, before)
+  return rows
+end
+
+---Rows whose name is or ends with `.name`.
+---@param name string
+---@return table[]
+function api_docs.find(name)
+  local found = {}
+  for _, row in ipairs(api_docs.rows(not pcall(require, 'lanthorn'))) do
+    if row.name == name or row.name:match('[^.:]*$') == name then found[#found + 1] = row end
+  end
+  return found
+end
+
+---Rows with a word in their name or doc, in any case.
+---@param word string
+---@return table[]
+function api_docs.search(word)
+  local found, wanted = {}, word:lower()
+  for _, row in ipairs(api_docs.rows(not pcall(require, 'lanthorn'))) do
+    if (row.name .. '\n' .. row.doc):lower():find(wanted, 1, true) then found[#found + 1] = row end
+  end
+  return found
+end
+
+return api_docs

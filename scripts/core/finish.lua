@@ -1,0 +1,30 @@
+-- Work for the end of a command: closing a run, a test summary. Functions are called once, the last added first.
+local traceback = require 'traceback'
+
+local finish = {}
+
+local pending = {}
+
+---Calls f(code) when the command ends; a number it returns replaces the exit code.
+---@param f fun(code: integer): integer?
+function finish.add(f)
+  pending[#pending + 1] = f
+end
+
+---Runs what is pending.
+---@param code integer
+---@return integer code
+function finish.run(code)
+  while #pending > 0 do
+    local ok, result = traceback.call(table.remove(pending), code)
+    if not ok then
+      traceback.report(result)
+      code = code ~= 0 and code or result.code
+    elseif result then
+      code = result
+    end
+  end
+  return code
+end
+
+return finish
