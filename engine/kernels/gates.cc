@@ -23,14 +23,14 @@ HWY_INLINE void ForEach(int64_t size, Body body) {
 }
 
 template <class D, class V>
-HWY_INLINE V Sigmoid(D d, V x) {
+HWY_INLINE V GateSigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
   return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
 }
 
 // tanh(x) = 1 - 2 / (exp(2x) + 1): one exp and one division; absolute error stays at float rounding of 1.
 template <class D, class V>
-HWY_INLINE V Tanh(D d, V x) {
+HWY_INLINE V GateTanh(D d, V x) {
   const V one = hn::Set(d, 1.0f), two = hn::Set(d, 2.0f);
   return hn::Sub(one, hn::Div(two, hn::Add(hn::Exp(d, hn::Add(x, x)), one)));
 }
@@ -38,10 +38,10 @@ HWY_INLINE V Tanh(D d, V x) {
 void GruForwardImpl(int64_t H, const StepRow<float>& row) {
   ForEach(H, [&](auto d, int64_t i) HWY_ATTR {
     const auto at = [&](const float* p, int64_t gate) HWY_ATTR { return hn::LoadU(d, p + gate * H + i); };
-    const auto r = Sigmoid(d, hn::Add(hn::Add(at(row.gates, 0), at(row.bias_ih, 0)), hn::Add(at(row.hidden, 0), at(row.bias_hh, 0))));
-    const auto z = Sigmoid(d, hn::Add(hn::Add(at(row.gates, 1), at(row.bias_ih, 1)), hn::Add(at(row.hidden, 1), at(row.bias_hh, 1))));
+    const auto r = GateSigmoid(d, hn::Add(hn::Add(at(row.gates, 0), at(row.bias_ih, 0)), hn::Add(at(row.hidden, 0), at(row.bias_hh, 0))));
+    const auto z = GateSigmoid(d, hn::Add(hn::Add(at(row.gates, 1), at(row.bias_ih, 1)), hn::Add(at(row.hidden, 1), at(row.bias_hh, 1))));
     const auto m = hn::Add(at(row.hidden, 2), at(row.bias_hh, 2));
-    const auto n = Tanh(d, hn::MulAdd(r, m, hn::Add(at(row.gates, 2), at(row.bias_ih, 2))));
+    const auto n = GateTanh(d, hn::MulAdd(r, m, hn::Add(at(row.gates, 2), at(row.bias_ih, 2))));
     const auto h = hn::LoadU(d, row.h_before + i);
     hn::StoreU(r, d, row.gates + i);
     hn::StoreU(z, d, row.gates + H + i);
@@ -76,14 +76,14 @@ void LstmForwardImpl(int64_t H, const StepRow<float>& row) {
       return hn::Add(hn::Add(hn::LoadU(d, row.gates + at), hn::LoadU(d, row.bias_ih + at)),
                      hn::Add(hn::LoadU(d, row.hidden + at), hn::LoadU(d, row.bias_hh + at)));
     };
-    const auto i = Sigmoid(d, sum(0)), f = Sigmoid(d, sum(1)), g = Tanh(d, sum(2)), o = Sigmoid(d, sum(3));
+    const auto i = GateSigmoid(d, sum(0)), f = GateSigmoid(d, sum(1)), g = GateTanh(d, sum(2)), o = GateSigmoid(d, sum(3));
     const auto c = hn::MulAdd(f, hn::LoadU(d, row.c_before + k), hn::Mul(i, g));
     hn::StoreU(i, d, row.gates + k);
     hn::StoreU(f, d, row.gates + H + k);
     hn::StoreU(g, d, row.gates + 2 * H + k);
     hn::StoreU(o, d, row.gates + 3 * H + k);
     hn::StoreU(c, d, row.extra + k);
-    hn::StoreU(hn::Mul(o, Tanh(d, c)), d, row.h + k);
+    hn::StoreU(hn::Mul(o, GateTanh(d, c)), d, row.h + k);
   });
 }
 
@@ -92,7 +92,7 @@ void LstmBackwardImpl(int64_t H, const StepRow<float>& row, float* dh, float* dc
     const auto one = hn::Set(d, 1.0f);
     const auto i = hn::LoadU(d, row.gates + k), f = hn::LoadU(d, row.gates + H + k);
     const auto g = hn::LoadU(d, row.gates + 2 * H + k), o = hn::LoadU(d, row.gates + 3 * H + k);
-    const auto dy = hn::LoadU(d, dh + k), tanh_c = Tanh(d, hn::LoadU(d, row.extra + k));
+    const auto dy = hn::LoadU(d, dh + k), tanh_c = GateTanh(d, hn::LoadU(d, row.extra + k));
     const auto dcell = hn::MulAdd(hn::Mul(dy, o), hn::Sub(one, hn::Mul(tanh_c, tanh_c)), hn::LoadU(d, dc + k));
     hn::StoreU(hn::Mul(hn::Mul(dcell, g), hn::Mul(i, hn::Sub(one, i))), d, delta + k);
     hn::StoreU(hn::Mul(hn::Mul(dcell, hn::LoadU(d, row.c_before + k)), hn::Mul(f, hn::Sub(one, f))), d, delta + H + k);

@@ -1,0 +1,28 @@
+// Batches by number: a pure function of the index, so that counts are known before training and resuming costs nothing.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "engine/base/status.h"
+
+namespace lanthorn::data {
+
+struct Batch {
+  at::Tensor x, y;  // inputs and targets, dimension 0 is the sample
+};
+
+class Batches {
+ public:
+  virtual ~Batches() = default;
+  virtual int64_t count() const = 0;    // batches per epoch
+  virtual int64_t rows() const = 0;     // samples per batch
+  virtual int64_t targets() const = 0;  // targets per batch
+  virtual Batch Get(int64_t index) const = 0;
+};
+
+// sha256 over the raw bytes of x and then y (int64, little-endian).
+std::string HashBatch(const Batch& batch);
+
+}  // namespace lanthorn::data

@@ -1,0 +1,82 @@
+// Character text for language models: vocabulary, split into train and val, three layouts of rows.
+//
+// With L characters, S per row and B rows per batch (systems/godelai.md, section 2.2):
+//   rows     starts 0, stride, 2 stride ... below L - S - 1; batches floor(ceil((L-S-1)/stride) / B)
+//   streams  B parallel streams of M = floor(L/(B S)) windows; batch c is columns cS..cS+S-1; batches M - 1
+//   overlap  starts 0..n-S-1 with n = floor(L/S) S, one apart; batches floor((n-S)/B)
+// Targets are the inputs one character later. The incomplete last batch is dropped; the order is fixed unless shuffled.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/data/batches.h"
+
+namespace lanthorn::data {
+
+// Characters (Unicode code points) and their ids: 0 .. V-1 in sorted order.
+class CharTokenizer {
+ public:
+  // The sorted set of all characters of `text`; broken UTF-8 is a data error with its byte offset.
+  static absl::StatusOr<CharTokenizer> FromText(const std::string& text);
+  // int64 ids (L); a character outside of the vocabulary is a data error that names it.
+  absl::StatusOr<at::Tensor> Encode(const std::string& text) const;
+  std::string Decode(const at::Tensor& ids) const;
+  int64_t vocab_size() const { return static_cast<int64_t>(characters_.size()); }
+  const std::vector<char32_t>& characters() const { return characters_; }
+
+ private:
+  std::vector<char32_t> characters_;
+};
+
+enum class Layout { kRows, kStreams, kOverlap };
+
+struct TextOptions {
+  int64_t batch = 64, seq = 100, stride = 100;
+  double split = 0.9;          // share of the text for training; the rest is val
+  Layout layout = Layout::kRows;
+  int64_t chars = 0;           // use the first so many characters; 0 for all
+  bool shuffle = false;        // a new order of rows each epoch, from `seed` (rows and overlap)
+  int64_t seed = 0;
+  bool val_required = true;    // an empty val split is an error
+};
+
+// Number of batches for a text of `length` characters; 0 when it is too short.
+int64_t CountBatches(int64_t length, const TextOptions& options);
+
+class TextBatches final : public Batches {
+ public:
+  TextBatches(at::Tensor ids, TextOptions options);
+  int64_t count() const override { return count_; }
+  int64_t rows() const override { return options_.batch; }
+  int64_t targets() const override { return options_.batch * options_.seq; }
+  Batch Get(int64_t index) const override;
+  int64_t length() const { return ids_.numel(); }
+  // Selects the epoch whose order Get follows; without shuffling all epochs are alike.
+  void SetEpoch(int64_t epoch);
+
+ private:
+  at::Tensor ids_;
+  TextOptions options_;
+  int64_t count_;
+  std::vector<int64_t> order_;  // row numbers, when shuffled
+};
+
+// A text ready for training.
+struct Text {
+  std::string name, path, sha256;
+  int64_t bytes = 0;
+  CharTokenizer tokenizer;
+  at::Tensor ids;
+  TextOptions options;
+  std::shared_ptr<TextBatches> train, val;  // val has count 0 when the split leaves too little
+
+  // Reads a file and prepares it. `expected_sha256` may be empty. Missing or changed files and splits without a batch are
+  // data errors that give the numbers.
+  static absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& name, const std::string& path,
+                                                     const std::string& expected_sha256, const TextOptions& options);
+};
+
+}  // namespace lanthorn::data

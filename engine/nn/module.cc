@@ -1,0 +1,148 @@
+#include "engine/nn/module.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <set>
+
+#include "absl/strings/str_join.h"
+#include "engine/base/nearest.h"
+
+namespace lanthorn::nn {
+namespace {
+
+std::string ShapeText(const at::Tensor& tensor) { return "(" + absl::StrJoin(tensor.sizes(), ", ") + ")"; }
+
+std::string Listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 8;
+  const std::vector<std::string> shown(names.begin(), names.begin() + static_cast<int64_t>(std::min(kShown, names.size())));
+  return absl::StrJoin(shown, ", ") + (names.size() > kShown ? " and " + std::to_string(names.size() - kShown) + " more" : "");
+}
+
+}  // namespace
+
+at::Tensor Module::Forward(const at::Tensor& input, State* state) {
+  TORCH_CHECK(false, "[", kind_, "] has no forward");
+}
+
+void Module::Train(bool on) {
+  training_ = on;
+  for (auto& [name, child] : children_) child->Train(on);
+}
+
+void Module::To(c10::Device device, c10::ScalarType dtype) {
+  at::NoGradGuard no_grad;
+  for (Slot& slot : slots_) {
+    at::Tensor& tensor = *slot.tensor;
+    tensor.set_data(tensor.to(device, tensor.is_floating_point() ? dtype : tensor.scalar_type()));
+    if (tensor.grad().defined()) tensor.mutable_grad() = tensor.grad().to(device, dtype);
+  }
+  for (auto& [name, child] : children_) child->To(device, dtype);
+}
+
+void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
+  LANTHORN_CHECK(child != nullptr);
+  TORCH_CHECK(Child(name) == nullptr && !Own(name).defined(), "[", kind_, "] already has a member '", name, "'");
+  TORCH_CHECK(!name.empty() && name.find('.') == std::string::npos, "[", kind_, "] a member's name has no dots, got '", name, "'");
+  children_.emplace_back(name, std::move(child));
+}
+
+std::shared_ptr<Module> Module::Child(const std::string& name) const {
+  for (const auto& [key, child] : children_) {
+    if (key == name) return child;
+  }
+  return nullptr;
+}
+
+at::Tensor Module::Own(const std::string& name) const {
+  for (const Slot& slot : slots_) {
+    if (slot.name == name) return *slot.tensor;
+  }
+  return {};
+}
+
+absl::Status Module::Tie(const std::string& name, const at::Tensor& parameter) {
+  for (Slot& slot : slots_) {
+    if (slot.name != name) continue;
+    if (slot.tensor->sizes() != parameter.sizes()) {
+      return ConfigError(kind_ + "." + name + " is " + ShapeText(*slot.tensor) + " and cannot be tied to " + ShapeText(parameter));
+    }
+    *slot.tensor = parameter;
+    return absl::OkStatus();
+  }
+  return ConfigError(kind_ + " has no parameter '" + name + "'");
+}
+
+void Module::Collect(const std::string& prefix, bool once, bool buffers, std::vector<NamedParameter>* found) const {
+  for (const Slot& slot : slots_) {
+    if (slot.buffer && !buffers) continue;
+    const bool seen = once && std::any_of(found->begin(), found->end(),
+                                          [&](const NamedParameter& other) { return other.tensor.is_same(*slot.tensor); });
+    if (!seen) found->push_back({prefix + slot.name, *slot.tensor});
+  }
+  for (const auto& [name, child] : children_) child->Collect(prefix + name + ".", once, buffers, found);
+}
+
+std::vector<NamedParameter> Module::Parameters() const {
+  std::vector<NamedParameter> found;
+  Collect("", /*once=*/true, /*buffers=*/false, &found);
+  return found;
+}
+
+std::vector<NamedParameter> Module::StateDict() const {
+  std::vector<NamedParameter> found;
+  Collect("", /*once=*/false, /*buffers=*/true, &found);
+  return found;
+}
+
+absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
+  std::vector<std::string> missing, extra, misshapen;
+  std::vector<std::pair<at::Tensor, at::Tensor>> copies;
+  std::set<std::string> known;
+  for (const NamedParameter& own : StateDict()) {
+    known.insert(own.name);
+    const auto given = std::find_if(tensors.begin(), tensors.end(), [&](const NamedParameter& t) { return t.name == own.name; });
+    if (given == tensors.end()) {
+      missing.push_back(own.name);
+    } else if (given->tensor.sizes() != own.tensor.sizes()) {
+      misshapen.push_back(own.name + " " + ShapeText(given->tensor) + " instead of " + ShapeText(own.tensor));
+    } else {
+      copies.emplace_back(own.tensor, given->tensor);
+    }
+  }
+  for (const NamedParameter& given : tensors) {
+    if (known.count(given.name) == 0) extra.push_back(given.name);
+  }
+  if (!missing.empty() || !extra.empty() || !misshapen.empty()) {
+    std::string message = "weights do not fit the model:";
+    if (!missing.empty()) message += " missing " + Listed(missing) + ";";
+    if (!extra.empty()) message += " not in the model " + Listed(extra) + ";";
+    if (!misshapen.empty()) message += " wrong shape " + Listed(misshapen) + ";";
+    message.pop_back();
+    return WeightsError(message);
+  }
+  at::NoGradGuard no_grad;
+  for (auto& [to, from] : copies) to.copy_(from);
+  return absl::OkStatus();
+}
+
+int64_t Module::ParameterCount() const {
+  int64_t count = 0;
+  for (const NamedParameter& parameter : Parameters()) count += parameter.tensor.numel();
+  return count;
+}
+
+void Module::ZeroGrad() {
+  for (const NamedParameter& parameter : Parameters()) parameter.tensor.mutable_grad() = at::Tensor();
+}
+
+at::Tensor& Module::RegisterParameter(const std::string& name, at::Tensor value) {
+  slots_.push_back({name, std::make_unique<at::Tensor>(value.set_requires_grad(true)), /*buffer=*/false});
+  return *slots_.back().tensor;
+}
+
+void Module::RegisterBuffer(const std::string& name, at::Tensor value) {
+  slots_.push_back({name, std::make_unique<at::Tensor>(std::move(value)), /*buffer=*/true});
+}
+
+}  // namespace lanthorn::nn

@@ -1,0 +1,92 @@
+// A tree of layers with PyTorch's names: parameters and buffers by path, such as "rnn.weight_hh_l0".
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/tscore/recorder.h"
+
+namespace lanthorn::nn {
+
+using tscore::NamedParameter;
+
+// Recurrent state carried from one forward to the next, all stateful layers' tensors in order; empty means zeros.
+using State = std::vector<at::Tensor>;
+
+class Module {
+ public:
+  explicit Module(std::string kind) : kind_(std::move(kind)) {}
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  // The layer's output. With `state` the layer starts from it (zeros when empty) and leaves its end there; without, it
+  // starts from zeros. Wrong shapes are c10::Error that name the layer. A container without a forward of its own fails.
+  virtual at::Tensor Forward(const at::Tensor& input, State* state);
+  // Number of state tensors that Forward carries.
+  virtual int64_t StateSize() const { return 0; }
+  // Whether Forward computes something (false for a container whose forward is written in Lua).
+  virtual bool HasForward() const { return true; }
+  // "GRU(128, 256, num_layers=2)"
+  virtual std::string Describe() const { return kind_; }
+
+  const std::string& kind() const { return kind_; }
+  bool training() const { return training_; }
+  // Training mode for this module and all below: dropout is active.
+  void Train(bool on);
+
+  // Moves parameters and buffers in place, so that optimisers keep seeing them.
+  void To(c10::Device device, c10::ScalarType dtype);
+
+  // Adds a child; the order of adding is the order everywhere. The name must be new.
+  void AddChild(const std::string& name, std::shared_ptr<Module> child);
+  const std::vector<std::pair<std::string, std::shared_ptr<Module>>>& children() const { return children_; }
+  std::shared_ptr<Module> Child(const std::string& name) const;  // nullptr if there is none
+
+  // This module's own parameter or buffer, or an undefined tensor.
+  at::Tensor Own(const std::string& name) const;
+  // Replaces an own parameter by another tensor of the same shape: that is how weights are tied.
+  absl::Status Tie(const std::string& name, const at::Tensor& parameter);
+
+  // All parameters by path, each tensor once (a tied weight appears under its first name).
+  std::vector<NamedParameter> Parameters() const;
+  // All parameters and buffers by path, tied ones under every name.
+  std::vector<NamedParameter> StateDict() const;
+  // Copies values by name. Missing, extra or misshapen names are an error that lists all of them, and nothing changes.
+  absl::Status LoadStateDict(const std::vector<NamedParameter>& tensors);
+
+  int64_t ParameterCount() const;
+  // Sets every gradient to undefined.
+  void ZeroGrad();
+
+ protected:
+  at::Tensor& RegisterParameter(const std::string& name, at::Tensor value);
+  void RegisterBuffer(const std::string& name, at::Tensor value);
+
+ private:
+  void Collect(const std::string& prefix, bool once, bool buffers, std::vector<NamedParameter>* found) const;
+
+  struct Slot {
+    std::string name;
+    std::unique_ptr<at::Tensor> tensor;  // stable address: layers keep references
+    bool buffer;
+  };
+  std::string kind_;
+  bool training_ = true;
+  std::vector<Slot> slots_;
+  std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+};
+
+// A module that only holds others; its forward is written elsewhere.
+class Container : public Module {
+ public:
+  using Module::Module;
+  bool HasForward() const override { return false; }
+};
+
+}  // namespace lanthorn::nn

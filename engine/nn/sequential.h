@@ -1,0 +1,16 @@
+// Layers one after the other, under names of their own: the native form of a model without branches.
+#pragma once
+
+#include "engine/nn/module.h"
+
+namespace lanthorn::nn {
+
+class Sequential final : public Module {
+ public:
+  explicit Sequential(std::string kind = "Sequential") : Module(std::move(kind)) {}
+  // Feeds each child with the output of the one before; splits and rejoins the state among the stateful children.
+  at::Tensor Forward(const at::Tensor& input, State* state) override;
+  int64_t StateSize() const override;
+};
+
+}  // namespace lanthorn::nn

@@ -1,0 +1,45 @@
+// Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), the update of PyTorch:
+//   m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+// Adam adds weight_decay p to g; AdamW first scales p by 1 - lr weight_decay.
+#include <ATen/Functions.h>
+
+#include <cmath>
+
+#include "engine/optim/optimizer.h"
+
+namespace lanthorn::optim {
+namespace {
+
+class Adam final : public Optimizer {
+ public:
+  Adam(std::string name, bool decoupled) : Optimizer(std::move(name)), decoupled_(decoupled) {}
+  int64_t SlotsPerElement() const override { return 2; }
+
+ protected:
+  void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) override {
+    const Options& o = group.options;
+    const double lr = o.at("lr"), beta1 = o.at("beta1"), beta2 = o.at("beta2"), decay = o.at("weight_decay");
+    const double t = static_cast<double>(steps());
+    at::Tensor p = parameter.tensor, g = gradient;
+    if (decay != 0 && decoupled_) p.mul_(1 - lr * decay);
+    if (decay != 0 && !decoupled_) g = g.add(p, decay);
+    at::Tensor& m = Slot(parameter, "exp_avg");
+    at::Tensor& v = Slot(parameter, "exp_avg_sq");
+    m.mul_(beta1).add_(g, 1 - beta1);
+    v.mul_(beta2).addcmul_(g, g, 1 - beta2);
+    const double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
+    const at::Tensor denominator = v.sqrt().div_(correction2).add_(o.at("eps"));
+    p.addcdiv_(m, denominator, -lr / correction1);
+  }
+
+ private:
+  bool decoupled_;
+};
+
+const RegisterOptimizer adam({"Adam(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.)",
+                              "Adam; weight decay is added to the gradient.", [] { return std::make_unique<Adam>("Adam", false); }});
+const RegisterOptimizer adamw({"AdamW(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.01)",
+                               "Adam with decoupled weight decay.", [] { return std::make_unique<Adam>("AdamW", true); }});
+
+}  // namespace
+}  // namespace lanthorn::optim

@@ -1,0 +1,82 @@
+// Optimisers with PyTorch's update rules, over parameter groups. One file each; found through the registry.
+#pragma once
+
+#include <ATen/core/ivalue.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/nn/module.h"
+
+namespace lanthorn::optim {
+
+using nn::NamedParameter;
+
+// Options of one group by name ("lr", "beta1", "weight_decay", ...), all numbers.
+using Options = std::map<std::string, double>;
+
+struct Group {
+  std::vector<NamedParameter> parameters;
+  Options options;  // complete
+  double base_lr = 0;  // the learning rate before the schedule's factor
+};
+
+class Optimizer {
+ public:
+  explicit Optimizer(std::string name) : name_(std::move(name)) {}
+  virtual ~Optimizer() = default;
+
+  // Adds parameters with these options; every option must be complete.
+  void AddGroup(std::vector<NamedParameter> parameters, Options options);
+
+  // One update from the gradients; parameters without a gradient stay as they are.
+  void Step();
+  // Multiplies every group's base learning rate: how a schedule acts.
+  void SetLrFactor(double factor);
+  double lr() const { return groups_.empty() ? 0 : groups_[0].options.at("lr"); }
+
+  const std::string& name() const { return name_; }
+  std::vector<Group>& groups() { return groups_; }
+  int64_t steps() const { return steps_; }
+
+  // Bytes of state one parameter element takes, for memory estimates.
+  virtual int64_t SlotsPerElement() const = 0;
+  // State tensors as "<slot>/<parameter>", such as "exp_avg/rnn.weight_hh_l0".
+  std::vector<NamedParameter> StateTensors() const;
+
+ protected:
+  virtual void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) = 0;
+  // The named state of a parameter, zeros at first.
+  at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
+
+ private:
+  std::string name_;
+  int64_t steps_ = 0;
+  std::vector<Group> groups_;
+  std::map<const void*, std::map<std::string, at::Tensor>> slots_;  // by the parameter's TensorImpl
+};
+
+struct OptimizerSpec {
+  const char* signature;  // "Adam(float lr=0.001, ...)"; numbers only, a bool counts as 0 or 1
+  const char* doc;
+  std::function<std::unique_ptr<Optimizer>()> make;
+  std::string name() const { return std::string(signature).substr(0, std::string(signature).find('(')); }
+};
+
+std::vector<OptimizerSpec>& Optimizers();
+
+struct RegisterOptimizer {
+  explicit RegisterOptimizer(OptimizerSpec spec) { Optimizers().push_back(std::move(spec)); }
+};
+
+// Norm of all gradients together, accumulated in float64; parameters without gradient count as 0.
+double GradientNorm(const std::vector<NamedParameter>& parameters);
+// Scales all gradients so that their norm is at most `max_norm`, as torch.nn.utils.clip_grad_norm_. `norm` is the norm now.
+void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, double norm);
+// Limits every gradient element to [-limit, limit].
+void ClipValue(const std::vector<NamedParameter>& parameters, double limit);
+
+}  // namespace lanthorn::optim

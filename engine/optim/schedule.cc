@@ -1,0 +1,31 @@
+#include "engine/optim/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace lanthorn::optim {
+
+absl::Status Schedule::Validate() const {
+  if (name != "constant" && name != "step" && name != "cosine" && name != "linear") {
+    return ConfigError("schedule '" + name + "' is not known; use constant, step, cosine or linear");
+  }
+  if (warmup < 0) return ConfigError("schedule: warmup must not be negative, got " + std::to_string(warmup));
+  if (name == "step" && every <= 0) return ConfigError("schedule 'step' needs every >= 1, got " + std::to_string(every));
+  if ((name == "cosine" || name == "linear") && total <= warmup) {
+    return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " + std::to_string(total) + " updates");
+  }
+  if (min_factor < 0 || min_factor > 1) return ConfigError("schedule: min_factor must be in [0, 1]");
+  return absl::OkStatus();
+}
+
+double Schedule::Factor(int64_t step) const {
+  if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
+  if (name == "step") return std::pow(gamma, static_cast<double>((step - warmup) / every));
+  if (name == "constant") return 1;
+  const double progress = std::min(1.0, static_cast<double>(step - warmup) / static_cast<double>(total - warmup));
+  const double shape = name == "cosine" ? 0.5 * (1 + std::cos(std::numbers::pi * progress)) : 1 - progress;
+  return min_factor + (1 - min_factor) * shape;
+}
+
+}  // namespace lanthorn::optim

@@ -1,0 +1,25 @@
+// Learning-rate schedules: a factor on every group's base rate as a pure function of the step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/base/status.h"
+
+namespace lanthorn::optim {
+
+struct Schedule {
+  std::string name = "constant";  // constant, step, cosine, linear
+  int64_t warmup = 0;             // updates over which the factor rises linearly from 1/warmup to 1
+  int64_t total = 0;              // updates in all (cosine and linear reach their minimum there)
+  int64_t every = 0;              // step: updates between two multiplications by gamma
+  double gamma = 0.1;
+  double min_factor = 0;          // cosine and linear end here
+
+  // What is wrong with these values, or OK.
+  absl::Status Validate() const;
+  // The factor for the update with this 0-based number.
+  double Factor(int64_t step) const;
+};
+
+}  // namespace lanthorn::optim
