@@ -47,7 +47,8 @@ class AtomicFile {
 
   absl::Status Append(const void* data, size_t bytes);
 
-  // fsync, rename, fsync of the folder. With `sync` false the file is as atomic for readers, but a power cut may lose it.
+  // fsync, rename, fsync of the folder. With `sync` false readers still see all or nothing, but a power cut may lose
+  // the file.
   absl::Status Commit(bool sync = true);
 
  private:

@@ -23,7 +23,7 @@ constexpr char kAlias[] = "alias:";
 constexpr size_t kAliasLength = sizeof(kAlias) - 1;
 constexpr uint64_t kLengthBytes = 8;
 
-// --- reading ----------------------------------------------------------------------------------------------------------
+// --- reading ---------------------------------------------------------------------------------------------------------
 
 absl::Status ReadAt(const std::string& path, int fd, uint64_t offset, void* data, uint64_t bytes) {
   char* next = static_cast<char*>(data);
@@ -43,12 +43,14 @@ absl::Status ReadAt(const std::string& path, int fd, uint64_t offset, void* data
 absl::StatusOr<std::string> ReadHeaderText(const std::string& path, int fd, uint64_t file_bytes) {
   const std::string subject = absl::StrCat("'", path, "': ");
   if (file_bytes < kLengthBytes) {
-    return WeightsError(absl::StrCat(subject, "the file has ", file_bytes, " bytes, fewer than the 8 of the header length"));
+    return WeightsError(
+        absl::StrCat(subject, "the file has ", file_bytes, " bytes, fewer than the 8 of the header length"));
   }
   uint64_t length = 0;
   LANTHORN_RETURN_IF_ERROR(ReadAt(path, fd, 0, &length, kLengthBytes));
   if (length > kMaxSafetensorsHeader) {
-    return WeightsError(absl::StrCat(subject, "the header claims ", length, " bytes, the limit is ", kMaxSafetensorsHeader));
+    return WeightsError(
+        absl::StrCat(subject, "the header claims ", length, " bytes, the limit is ", kMaxSafetensorsHeader));
   }
   if (length > file_bytes - kLengthBytes) {
     return WeightsError(absl::StrCat(subject, "header cut short: it claims ", length, " bytes, the file holds ",
@@ -74,7 +76,8 @@ absl::Status ResolveAliases(const std::string& path, std::map<std::string, std::
     const std::string name = it->first.substr(kAliasLength);
     const auto stored = tensors.find(it->second);
     if (stored == tensors.end()) {
-      return WeightsError(absl::StrCat("'", path, "': '", name, "' is tied to '", it->second, "', which is not in the file"));
+      return WeightsError(
+          absl::StrCat("'", path, "': '", name, "' is tied to '", it->second, "', which is not in the file"));
     }
     if (tensors.count(name)) {
       return WeightsError(absl::StrCat("'", path, "': '", name, "' is both stored and tied to '", it->second, "'"));
@@ -86,25 +89,33 @@ absl::Status ResolveAliases(const std::string& path, std::map<std::string, std::
   return absl::OkStatus();
 }
 
-// --- writing ----------------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------
 
 // What two names must share to be one stored tensor.
-using Identity = std::tuple<const void*, int64_t, c10::ScalarType, std::vector<int64_t>, std::vector<int64_t>, bool, bool>;
+using Identity =
+    std::tuple<const void*, int64_t, c10::ScalarType, std::vector<int64_t>, std::vector<int64_t>, bool, bool>;
 
 Identity IdentityOf(const at::Tensor& t) {
-  return {t.storage().unsafeGetStorageImpl(), t.storage_offset(), t.scalar_type(), t.sizes().vec(), t.strides().vec(),
-          t.is_conj(), t.is_neg()};
+  return {t.storage().unsafeGetStorageImpl(),
+          t.storage_offset(),
+          t.scalar_type(),
+          t.sizes().vec(),
+          t.strides().vec(),
+          t.is_conj(),
+          t.is_neg()};
 }
 
 int DtypeRank(c10::ScalarType type) {
-  static const std::vector<std::string> order = {"I64", "F64", "C64", "F32", "I32", "BF16", "F16", "I16", "I8", "U8", "BOOL"};
+  static const std::vector<std::string> order = {"I64", "F64", "C64", "F32", "I32", "BF16",
+                                                 "F16", "I16", "I8",  "U8",  "BOOL"};
   return static_cast<int>(std::find(order.begin(), order.end(), SafetensorsDtypeName(type)) - order.begin());
 }
 
 absl::Status CheckName(const std::string& path, const std::string& name) {
   const std::string subject = absl::StrCat("'", path, "': ");
   if (name.empty()) return WeightsError(subject + "cannot store a tensor without a name");
-  if (name == "__metadata__") return WeightsError(subject + "'__metadata__' is reserved, a tensor cannot have that name");
+  if (name == "__metadata__")
+    return WeightsError(subject + "'__metadata__' is reserved, a tensor cannot have that name");
   if (!IsUtf8(name)) return WeightsError(subject + "a tensor's name is not valid UTF-8");
   return absl::OkStatus();
 }
@@ -114,28 +125,31 @@ absl::Status CheckTensor(const std::string& path, const std::string& name, const
   if (!tensor.defined()) return WeightsError(subject + "is undefined");
   if (tensor.layout() != c10::kStrided) return WeightsError(subject + "is sparse; only dense tensors can be stored");
   if (SafetensorsDtypeName(tensor.scalar_type()).empty()) {
-    return WeightsError(absl::StrCat(subject, "has dtype ", c10::toString(tensor.scalar_type()), ", which safetensors does not know"));
+    return WeightsError(
+        absl::StrCat(subject, "has dtype ", c10::toString(tensor.scalar_type()), ", which safetensors does not know"));
   }
   return absl::OkStatus();
 }
 
 struct Layout {
-  NamedTensors stored;                           // in the order of their data
-  std::map<std::string, std::string> metadata;   // with aliases
+  NamedTensors stored;                          // in the order of their data
+  std::map<std::string, std::string> metadata;  // with aliases
 };
 
 absl::StatusOr<Layout> Arrange(const std::string& path, const NamedTensors& tensors,
                                const std::map<std::string, std::string>& metadata) {
   Layout layout{{}, metadata};
   for (const auto& [key, value] : metadata) {
-    if (key.rfind(kAlias, 0) == 0) return WeightsError(absl::StrCat("'", path, "': metadata '", key, "' has the reserved prefix 'alias:'"));
+    if (key.rfind(kAlias, 0) == 0)
+      return WeightsError(absl::StrCat("'", path, "': metadata '", key, "' has the reserved prefix 'alias:'"));
     if (!IsUtf8(key) || !IsUtf8(value)) return WeightsError(absl::StrCat("'", path, "': metadata is not valid UTF-8"));
   }
   std::map<std::string, at::Tensor> by_name;
   for (const auto& [name, tensor] : tensors) {
     LANTHORN_RETURN_IF_ERROR(CheckName(path, name));
     LANTHORN_RETURN_IF_ERROR(CheckTensor(path, name, tensor));
-    if (!by_name.emplace(name, tensor).second) return WeightsError(absl::StrCat("'", path, "': two tensors have the name '", name, "'"));
+    if (!by_name.emplace(name, tensor).second)
+      return WeightsError(absl::StrCat("'", path, "': two tensors have the name '", name, "'"));
   }
   std::map<Identity, std::string> first_name;
   for (const auto& [name, tensor] : by_name) {
@@ -189,7 +203,8 @@ absl::StatusOr<SafetensorsFile> ReadSafetensors(const std::string& path) {
   std::map<std::string, at::Tensor> tensors;
   for (const SafetensorsEntry& entry : header.entries) {
     at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype).device(at::kCPU));
-    LANTHORN_RETURN_IF_ERROR(ReadAt(path, fd->get(), data_start + entry.begin, tensor.data_ptr(), entry.end - entry.begin));
+    LANTHORN_RETURN_IF_ERROR(
+        ReadAt(path, fd->get(), data_start + entry.begin, tensor.data_ptr(), entry.end - entry.begin));
     tensors.emplace(entry.name, std::move(tensor));
   }
   LANTHORN_RETURN_IF_ERROR(ResolveAliases(path, header.metadata, tensors));
@@ -205,7 +220,8 @@ absl::Status WriteSafetensors(const std::string& path, const NamedTensors& tenso
   LANTHORN_ASSIGN_OR_RETURN(const Layout layout, Arrange(path, tensors, metadata));
   const std::string header = HeaderBytes(layout);
   if (header.size() - kLengthBytes > kMaxSafetensorsHeader) {
-    return WeightsError(absl::StrCat("'", path, "': the header needs ", header.size(), " bytes, the limit is ", kMaxSafetensorsHeader));
+    return WeightsError(
+        absl::StrCat("'", path, "': the header needs ", header.size(), " bytes, the limit is ", kMaxSafetensorsHeader));
   }
   LANTHORN_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   LANTHORN_RETURN_IF_ERROR(file.Append(header.data(), header.size()));

@@ -20,14 +20,14 @@ struct Dtype {
   c10::ScalarType type;
 };
 constexpr Dtype kDtypes[] = {
-    {"I64", c10::ScalarType::Long},   {"F64", c10::ScalarType::Double}, {"C64", c10::ScalarType::ComplexFloat},
-    {"F32", c10::ScalarType::Float},  {"I32", c10::ScalarType::Int},    {"BF16", c10::ScalarType::BFloat16},
-    {"F16", c10::ScalarType::Half},   {"I16", c10::ScalarType::Short},  {"I8", c10::ScalarType::Char},
-    {"U8", c10::ScalarType::Byte},    {"BOOL", c10::ScalarType::Bool},
+    {"I64", c10::ScalarType::Long},  {"F64", c10::ScalarType::Double}, {"C64", c10::ScalarType::ComplexFloat},
+    {"F32", c10::ScalarType::Float}, {"I32", c10::ScalarType::Int},    {"BF16", c10::ScalarType::BFloat16},
+    {"F16", c10::ScalarType::Half},  {"I16", c10::ScalarType::Short},  {"I8", c10::ScalarType::Char},
+    {"U8", c10::ScalarType::Byte},   {"BOOL", c10::ScalarType::Bool},
 };
 // Valid in the format, without a counterpart in LibTorch 1.13.
-const std::set<std::string> kUnsupported = {"F4",      "F6_E2M3", "F6_E3M2",     "F8_E5M2",     "F8_E4M3", "F8_E8M0",
-                                            "F8_E4M3FNUZ", "F8_E5M2FNUZ", "U16", "U32", "U64"};
+const std::set<std::string> kUnsupported = {"F4",          "F6_E2M3",     "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0",
+                                            "F8_E4M3FNUZ", "F8_E5M2FNUZ", "U16",     "U32",     "U64"};
 
 constexpr char kMetadata[] = "__metadata__";
 constexpr size_t kMaxDepth = 64;  // no valid header nests deeper than 3; bounds what a hostile one can make us keep
@@ -80,7 +80,8 @@ class HeaderReader : public nlohmann::json_sax<json> {
   }
   bool key(string_t& name) override {
     Level& level = levels_.back();
-    if (!level.keys.insert(name).second) return Stop(7, absl::StrCat("duplicate key '", Shown(name), "' in the header"));
+    if (!level.keys.insert(name).second)
+      return Stop(7, absl::StrCat("duplicate key '", Shown(name), "' in the header"));
     level.key = name;
     if (levels_.size() == 2 && !in_metadata_ && name != "dtype" && name != "shape" && name != "data_offsets") {
       Note(9, absl::StrCat(Entry(), "has the extra field '", Shown(name), "'"));
@@ -136,7 +137,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
   }
 
   std::string Entry() const { return absl::StrCat("tensor '", Shown(levels_[0].key), "' "); }
-  bool InList() const { return levels_.size() == 3 && !levels_[2].is_object && !in_metadata_ && levels_[1].key != "dtype"; }
+  bool InList() const {
+    return levels_.size() == 3 && !levels_[2].is_object && !in_metadata_ && levels_[1].key != "dtype";
+  }
 
   // A value of the wrong kind for its place.
   bool Scalar(const char* kind) {
@@ -183,7 +186,8 @@ class HeaderReader : public nlohmann::json_sax<json> {
 // R10, R12, R13: what one entry says about itself.
 absl::StatusOr<SafetensorsEntry> CheckEntry(const std::string& path, RawEntry& raw) {
   const std::string subject = absl::StrCat("'", path, "': tensor '", Shown(raw.name), "' ");
-  const Dtype* dtype = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return raw.dtype == d.name; });
+  const Dtype* dtype =
+      std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& d) { return raw.dtype == d.name; });
   if (dtype == std::end(kDtypes)) {
     const char* kind = kUnsupported.count(raw.dtype) ? "unsupported (LibTorch has no such type)" : "unknown";
     return WeightsError(absl::StrCat(subject, "has dtype '", Shown(raw.dtype), "', which is ", kind));
@@ -221,7 +225,8 @@ absl::Status CheckTiling(const std::string& path, const std::vector<SafetensorsE
     at = entry.end;
   }
   if (at != data_bytes) {
-    return WeightsError(absl::StrCat("'", path, "': the tensors end at byte ", at, " of the data, the file holds ", data_bytes));
+    return WeightsError(
+        absl::StrCat("'", path, "': the tensors end at byte ", at, " of the data, the file holds ", data_bytes));
   }
   return absl::OkStatus();
 }
@@ -240,7 +245,10 @@ bool IsUtf8(const std::string& text) {
   while (i < text.size()) {
     const unsigned char first = text[i++];
     if (first < 0x80) continue;
-    const int more = first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : 0;
+    const int more = first >= 0xc2 && first < 0xe0   ? 1
+                     : first >= 0xe0 && first < 0xf0 ? 2
+                     : first >= 0xf0 && first < 0xf5 ? 3
+                                                     : 0;
     if (more == 0 || text.size() - i < static_cast<size_t>(more)) return false;
     // The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF.
     const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;

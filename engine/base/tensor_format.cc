@@ -2,11 +2,11 @@
 // have two formatters, for the real and the imaginary parts.
 #include "engine/base/tensor_format.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/imag.h>
 #include <ATen/ops/real.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/function.h>
 
 #include <cmath>
@@ -112,10 +112,10 @@ class Formatter {
 
 // What to print: the elements of the edges in C order, and for each dim whether its middle is left out.
 struct Shown {
-  std::vector<int64_t> sizes;   // after leaving out
+  std::vector<int64_t> sizes;  // after leaving out
   std::vector<bool> shortened;
   const Formatter* real;
-  const Formatter* imaginary;   // null unless complex
+  const Formatter* imaginary;  // null unless complex
 };
 
 std::string Element(const Shown& shown, size_t i) {
@@ -205,9 +205,11 @@ std::vector<std::string> Suffixes(const at::Tensor& t) {
   if (!t.is_cpu()) suffixes.push_back("device='" + t.device().str() + "'");
   const bool empty = t.numel() == 0 || t.is_meta();
   if (t.is_meta() || (empty && t.dim() != 1)) suffixes.push_back("size=" + Shape(t));
-  const bool implied = dtype == at::kFloat || (!empty && (dtype == at::kLong || dtype == at::kBool || dtype == at::kComplexFloat));
+  const bool implied =
+      dtype == at::kFloat || (!empty && (dtype == at::kLong || dtype == at::kBool || dtype == at::kComplexFloat));
   if (!implied) suffixes.push_back("dtype=torch." + DtypeName(dtype));
-  if (t.layout() != at::kStrided) suffixes.push_back(absl::StrCat("layout=", t.is_sparse() ? "torch.sparse_coo" : "torch.sparse"));
+  if (t.layout() != at::kStrided)
+    suffixes.push_back(absl::StrCat("layout=", t.is_sparse() ? "torch.sparse_coo" : "torch.sparse"));
   if (t.grad_fn() != nullptr) {
     suffixes.push_back("grad_fn=<" + GradientName(t) + ">");
   } else if (t.requires_grad()) {

@@ -74,7 +74,8 @@ TEST(FilesTest, AMissingFileIsADataError) {
 TEST(FilesTest, FoldersAndPipesAreRefusedInsteadOfBlocking) {
   TemporaryFolder folder;
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(MessageOf(ReadFile(folder / "pipe").status()), "'" + (folder / "pipe") + "': cannot read: not a regular file");
+  EXPECT_EQ(MessageOf(ReadFile(folder / "pipe").status()),
+            "'" + (folder / "pipe") + "': cannot read: not a regular file");
   EXPECT_EQ(ExitCodeOf(ReadFile(folder.path()).status()), ExitCode::kData);
 }
 

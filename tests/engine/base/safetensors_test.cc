@@ -73,7 +73,8 @@ class SafetensorsTest : public testing::Test {
 TEST_F(SafetensorsTest, EveryDtypeAndShapeTravelsUnchanged) {
   const auto ramp = at::arange(-3, 3, at::kDouble).view({2, 3});
   NamedTensors tensors;
-  for (auto type : {at::kLong, at::kDouble, at::kFloat, at::kInt, at::kBFloat16, at::kHalf, at::kShort, at::kChar, at::kByte, at::kBool}) {
+  for (auto type : {at::kLong, at::kDouble, at::kFloat, at::kInt, at::kBFloat16, at::kHalf, at::kShort, at::kChar,
+                    at::kByte, at::kBool}) {
     tensors.emplace_back(std::string("t_") + c10::toString(type), ramp.to(type));
   }
   tensors.emplace_back("complex", at::complex(ramp.to(at::kFloat), (ramp * 2).to(at::kFloat)));
@@ -91,7 +92,8 @@ TEST_F(SafetensorsTest, EveryDtypeAndShapeTravelsUnchanged) {
 }
 
 TEST_F(SafetensorsTest, TensorsComeBackSortedByNameAndOwnTheirMemory) {
-  ASSERT_TRUE(WriteSafetensors(path_, {{"c", at::ones({2})}, {"a", at::ones({2})}, {"b", at::ones({2}, at::kLong)}}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path_, {{"c", at::ones({2})}, {"a", at::ones({2})}, {"b", at::ones({2}, at::kLong)}}).ok());
   auto file = ReadSafetensors(path_);
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->tensors[0].first + file->tensors[1].first + file->tensors[2].first, "abc");
@@ -102,7 +104,8 @@ TEST_F(SafetensorsTest, TensorsComeBackSortedByNameAndOwnTheirMemory) {
 
 TEST_F(SafetensorsTest, NonContiguousTensorsAreStoredInCOrder) {
   const auto t = at::arange(6, at::kFloat).view({2, 3}).t();
-  ASSERT_TRUE(WriteSafetensors(path_, {{"t", t}, {"slice", t.slice(0, 1, 3, 2)}, {"spread", at::ones({1}).expand({4})}}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path_, {{"t", t}, {"slice", t.slice(0, 1, 3, 2)}, {"spread", at::ones({1}).expand({4})}}).ok());
   const auto file = ReadSafetensors(path_);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_TRUE(SameBytes(file->tensors[2].second, t));
@@ -121,7 +124,8 @@ TEST_F(SafetensorsTest, ParametersAndConjugatedViewsAreStoredByValue) {
 
 TEST_F(SafetensorsTest, TiedTensorsAreStoredOnceAndTiedAgain) {
   const auto w = at::randn({4, 4});
-  ASSERT_TRUE(WriteSafetensors(path_, {{"head", w}, {"embed", w}, {"turned", w.t()}, {"copy", w.clone()}}, {{"k", "v"}}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(path_, {{"head", w}, {"embed", w}, {"turned", w.t()}, {"copy", w.clone()}}, {{"k", "v"}}).ok());
   EXPECT_NE(Header().find(R"("alias:head":"embed")"), std::string::npos) << Header();
   EXPECT_EQ(std::filesystem::file_size(path_), 8 + Header().size() + 3 * 64);
   const auto file = ReadSafetensors(path_);
@@ -136,11 +140,16 @@ TEST_F(SafetensorsTest, TiedTensorsAreStoredOnceAndTiedAgain) {
 }
 
 TEST_F(SafetensorsTest, TheLayoutIsByDtypeThenNameWithAPaddedHeader) {
-  ASSERT_TRUE(WriteSafetensors(path_, {{"a", at::ones({1}, at::kBool)}, {"z", at::ones({1}, at::kLong)}, {"y", at::ones({1})},
-                                       {"b", at::ones({1})}}).ok());
-  EXPECT_EQ(Header(),
-            R"({"a":{"data_offsets":[16,17],"dtype":"BOOL","shape":[1]},"b":{"data_offsets":[8,12],"dtype":"F32","shape":[1]},)"
-            R"("y":{"data_offsets":[12,16],"dtype":"F32","shape":[1]},"z":{"data_offsets":[0,8],"dtype":"I64","shape":[1]}})" + std::string(5, ' '));
+  ASSERT_TRUE(WriteSafetensors(path_, {{"a", at::ones({1}, at::kBool)},
+                                       {"z", at::ones({1}, at::kLong)},
+                                       {"y", at::ones({1})},
+                                       {"b", at::ones({1})}})
+                  .ok());
+  EXPECT_EQ(
+      Header(),
+      R"({"a":{"data_offsets":[16,17],"dtype":"BOOL","shape":[1]},"b":{"data_offsets":[8,12],"dtype":"F32","shape":[1]},)"
+      R"("y":{"data_offsets":[12,16],"dtype":"F32","shape":[1]},"z":{"data_offsets":[0,8],"dtype":"I64","shape":[1]}})" +
+          std::string(5, ' '));
   EXPECT_EQ(Header().size() % 8, 0u);
 }
 
@@ -195,10 +204,12 @@ TEST_F(SafetensorsTest, R4FirstByteIsNoBrace) {
 }
 
 TEST_F(SafetensorsTest, R5BadUtf8) {
-  for (const char* bad : {"\xff", "\xc0\x80", "\xc3", "\xed\xa0\x80", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"}) {
+  for (const char* bad : {"\xff", "\xc0\x80", "\xc3", "\xed\xa0\x80", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf",
+                          "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"}) {
     ExpectRejected(FileOf(std::string("{\"__metadata__\":{\"k\":\"") + bad + "\"}}", ""), "not valid UTF-8");
   }
-  EXPECT_TRUE(Read(FileOf("{\"__metadata__\":{\"k\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x99\xf4\x8f\xbf\xbf\"}}", "")).ok());
+  EXPECT_TRUE(
+      Read(FileOf("{\"__metadata__\":{\"k\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x99\xf4\x8f\xbf\xbf\"}}", "")).ok());
 }
 
 TEST_F(SafetensorsTest, R6BadJsonOrAnythingButSpacesAfterIt) {
@@ -223,10 +234,12 @@ TEST_F(SafetensorsTest, R7DuplicateKeysAtAnyLevel) {
 
 TEST_F(SafetensorsTest, R8MetadataThatIsNotStrings) {
   for (const char* value : {"1", "null", "true", "1.5", "-1", "[]", "{}", "[\"x\"]", "{\"x\":\"y\"}"}) {
-    ExpectRejected(FileOf(std::string("{\"__metadata__\":{\"k\":") + value + "}}", ""), "metadata must map strings to strings: 'k' is");
+    ExpectRejected(FileOf(std::string("{\"__metadata__\":{\"k\":") + value + "}}", ""),
+                   "metadata must map strings to strings: 'k' is");
   }
   for (const char* value : {"1", "\"text\"", "[]", "null"}) {
-    ExpectRejected(FileOf(std::string("{\"__metadata__\":") + value + "}", ""), "metadata must map strings to strings: is");
+    ExpectRejected(FileOf(std::string("{\"__metadata__\":") + value + "}", ""),
+                   "metadata must map strings to strings: is");
   }
 }
 
@@ -265,9 +278,11 @@ TEST_F(SafetensorsTest, R11NegativeFractionalOrHugeNumbers) {
   ExpectEntryRejected(R"("dtype":"U8","shape":[-4],"data_offsets":[0,4])", "a negative number in 'shape'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[4.5],"data_offsets":[0,4])", "no whole number below 2^63 in 'shape'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[-1,4])", "a negative number in 'data_offsets'");
-  ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,4.0])", "no whole number below 2^63 in 'data_offsets'");
+  ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,4.0])",
+                      "no whole number below 2^63 in 'data_offsets'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,4])", "above 2^63-1 in 'shape'");
-  ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,18446744073709551616])", "no whole number below 2^63");
+  ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,18446744073709551616])",
+                      "no whole number below 2^63");
   ExpectEntryRejected(R"("dtype":"U8","shape":[1e999],"data_offsets":[0,4])", "number out of range");
 }
 
@@ -278,18 +293,24 @@ TEST_F(SafetensorsTest, R12EndBeforeBegin) {
 TEST_F(SafetensorsTest, R13SizeThatIsNotShapeTimesElement) {
   ExpectEntryRejected(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])", "needs 8 bytes, its data_offsets hold 4");
   ExpectEntryRejected(R"("dtype":"F32","shape":[0],"data_offsets":[0,4])", "needs 0 bytes, its data_offsets hold 4");
-  ExpectEntryRejected(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0])", "too large for any memory");
-  ExpectEntryRejected(R"("dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4])", "too large for any memory");
-  ExpectEntryRejected(R"("dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0])", "too large for any memory");
+  ExpectEntryRejected(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0])",
+                      "too large for any memory");
+  ExpectEntryRejected(R"("dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4])",
+                      "too large for any memory");
+  ExpectEntryRejected(R"("dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0])",
+                      "too large for any memory");
 }
 
 TEST_F(SafetensorsTest, R14HolesAndOverlaps) {
   const auto two = [](const char* a, const char* b) {
-    return FileOf(std::string(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)") + a + R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + b + "}}", "1234");
+    return FileOf(std::string(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)") + a +
+                      R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + b + "}}",
+                  "1234");
   };
   EXPECT_TRUE(Read(two("[0,2]", "[2,4]")).ok());
   EXPECT_TRUE(Read(two("[2,4]", "[0,2]")).ok());
-  ExpectRejected(two("[0,2]", "[1,3]"), "tensor 'b' begins at byte 1 of the data, expected 2: the tensors leave a hole or overlap");
+  ExpectRejected(two("[0,2]", "[1,3]"),
+                 "tensor 'b' begins at byte 1 of the data, expected 2: the tensors leave a hole or overlap");
   ExpectRejected(two("[0,2]", "[0,2]"), "leave a hole or overlap");
   ExpectRejected(two("[0,2]", "[3,5]"), "leave a hole or overlap");
   ExpectRejected(two("[1,3]", "[3,5]"), "tensor 'a' begins at byte 1 of the data, expected 0");
@@ -313,7 +334,8 @@ TEST_F(SafetensorsTest, EmptyTensorsMayLieAnywhereBetweenOthers) {
 
 TEST_F(SafetensorsTest, BrokenAliasesAreRejected) {
   const std::string a = R"("a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]})";
-  ExpectRejected(FileOf(R"({"__metadata__":{"alias:b":"c"},)" + a + "}", "1234"), "'b' is tied to 'c', which is not in the file");
+  ExpectRejected(FileOf(R"({"__metadata__":{"alias:b":"c"},)" + a + "}", "1234"),
+                 "'b' is tied to 'c', which is not in the file");
   ExpectRejected(FileOf(R"({"__metadata__":{"alias:a":"a"},)" + a + "}", "1234"), "'a' is both stored and tied to 'a'");
 }
 

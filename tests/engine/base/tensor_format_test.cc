@@ -23,7 +23,9 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-at::Tensor Of(const std::vector<double>& values, at::ScalarType dtype = at::kFloat) { return at::tensor(values, at::kDouble).to(dtype); }
+at::Tensor Of(const std::vector<double>& values, at::ScalarType dtype = at::kFloat) {
+  return at::tensor(values, at::kDouble).to(dtype);
+}
 at::Tensor Ramp(int64_t n, at::ScalarType dtype = at::kFloat) { return at::arange(n, dtype); }
 
 // The tensors of tests/golden/make_tensor_format.py.

@@ -1,0 +1,21 @@
+// Reads metrics.jsonl back: what reports, sweeps and comparisons start from.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+
+namespace lanthorn {
+
+struct Metrics {
+  std::vector<nlohmann::json> lines;  // in file order, without void ones
+  bool torn = false;                  // the last line was cut short and left out
+};
+
+// A torn last line is left out. After a "resume" event at step k, earlier train and eval lines with a step above k are
+// void and left out; events stay. DataError when the file is missing or a line before the last is no JSON object.
+absl::StatusOr<Metrics> ReadMetrics(const std::string& path);
+
+}  // namespace lanthorn
