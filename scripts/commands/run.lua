@@ -47,7 +47,8 @@ local function check_script(path)
   if info then fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file') end
   if not path:find('[/.]') then require('cli').unknown_command(path) end
   local close = similar_files(path)
-  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. table.concat(close, ', ') or '')
+  local shown = table.concat(close, ', ', 1, math.min(#close, 3))
+  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. shown or '')
 end
 
 local function check_overrides(words)
