@@ -4,8 +4,8 @@
 local api_stubs = {}
 
 local TYPES = { Tensor = 'Tensor', int = 'integer', SymInt = 'integer', float = 'number', Scalar = 'number|Tensor',
-  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string', MemoryFormat = 'string', Generator = 'any',
-  any = 'any', Any = 'any', table = 'table', ['function'] = 'function', number = 'number', string = 'string' }
+  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string', MemoryFormat = 'string',
+  Generator = 'any', Any = 'any' }
 
 -- Names that are keywords of Lua cannot be parameters.
 local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true, ['and'] = true,

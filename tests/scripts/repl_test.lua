@@ -27,7 +27,7 @@ t.test('a semicolon at the end silences', function()
 end)
 
 t.test('all results are shown, and calls without one show nothing', function()
-  expect('print(1)\nunpack { 1, nil, 3 }\n', '1\n1\nnil\n3\n')
+  expect('print(1)\nselect(1, 1, nil, 3)\n', '1\n1\nnil\n3\n')
 end)
 
 t.test('a chunk goes on while the parser wants more', function()
