@@ -111,8 +111,9 @@ function run.run(args, extra)
   if ok and not flags.dry_run and not experiment.current().configured then experiment.check_reads() end
   if not ok and not dry_run_end then traceback.report(problem) end
   local code = (ok or dry_run_end) and 0 or problem.code
-  if args.interactive then return require('prompt').run() or code end
-  return code
+  if not args.interactive then return code end
+  local after = require('prompt').run()
+  return code ~= 0 and code or after
 end
 
 return run

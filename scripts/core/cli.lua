@@ -74,11 +74,19 @@ function cli.unknown_command(word)
   fail.usage("unknown command '%s'%s", word, nearest.hint(word, cli.commands()))
 end
 
+-- os.exit of a script ends the process like the end of the script does.
+local function exit(code)
+  if code == nil or code == true then code = 0 end
+  if code == false then code = 1 end
+  host.exit(finish.run(code))
+end
+
 ---Runs the command line. Returns the exit code.
 ---@param argv string[]
 ---@return integer
 function cli.main(argv)
   console.install()
+  os.exit = exit
   local ok, result = traceback.call(dispatch, argv)
   local code = ok and (result or 0) or result.code
   if not ok then traceback.report(result) end

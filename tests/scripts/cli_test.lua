@@ -98,6 +98,13 @@ t.test('undeclared globals warn with -g and fail with -gg', function()
   expect(0, '^3\n$', '-gg', '-e', 'top = 3 print(top)')
 end)
 
+t.test('os.exit ends a script with its code, after the work that is pending', function()
+  expect(5, '^bye 5\n$', '-e', 'require("finish").add(function(code) print("bye " .. code) end) os.exit(5)',
+    '-e', 'print("not reached")')
+  expect(1, '^$', '-e', 'os.exit(false)')
+  expect(0, '^$', '-e', 'os.exit()')
+end)
+
 t.test('libraries are required before code, in order', function()
   expect(0, '^2\n$', '-l', 'fail', '-e', 'print(fail.code_of(select(2, pcall(fail.usage, "x"))))')
 end)
