@@ -71,6 +71,7 @@ end
 ---The error for a word that is neither a command nor a file.
 ---@param word string
 function cli.unknown_command(word)
+  if cli.command(word) then fail.usage("the command '%s' must come before its options", word) end
   fail.usage("unknown command '%s'%s", word, nearest.hint(word, cli.commands()))
 end
 
