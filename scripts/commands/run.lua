@@ -47,7 +47,8 @@ local function check_script(path)
   if info then fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file') end
   if not path:find('[/.]') then require('cli').unknown_command(path) end
   local close = similar_files(path)
-  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. table.concat(close, ', ') or '')
+  local shown = table.concat(close, ', ', 1, math.min(#close, 3))
+  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. shown or '')
 end
 
 local function check_overrides(words)
@@ -110,8 +111,9 @@ function run.run(args, extra)
   if ok and not flags.dry_run and not experiment.current().configured then experiment.check_reads() end
   if not ok and not dry_run_end then traceback.report(problem) end
   local code = (ok or dry_run_end) and 0 or problem.code
-  if args.interactive then return require('prompt').run() or code end
-  return code
+  if not args.interactive then return code end
+  local after = require('prompt').run()
+  return code ~= 0 and code or after
 end
 
 return run

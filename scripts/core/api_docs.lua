@@ -16,12 +16,11 @@ local function module_of(path)
   return folder .. '.' .. name:gsub('/', '.'), PUBLIC_FOLDERS[folder]
 end
 
--- "name (type) text" of a `---@param` line.
+-- Keeps the text of `---@param` and `---@return` lines.
 local function read_tag(comment, into)
   local kind, rest = comment:match('^@(%a+)%s+(.*)$')
   if kind == 'param' then
-    local name, type_name = rest:match('^(%S+)%s+(%S+)')
-    if name then into.params[#into.params + 1] = { name = name, type = type_name } end
+    into.params[#into.params + 1] = rest
   elseif kind == 'return' then
     into.returns[#into.returns + 1] = rest
   end

@@ -71,7 +71,15 @@ end
 ---The error for a word that is neither a command nor a file.
 ---@param word string
 function cli.unknown_command(word)
+  if cli.command(word) then fail.usage("the command '%s' must come before its options", word) end
   fail.usage("unknown command '%s'%s", word, nearest.hint(word, cli.commands()))
+end
+
+-- os.exit of a script ends the process like the end of the script does.
+local function exit(code)
+  if code == nil or code == true then code = 0 end
+  if code == false then code = 1 end
+  host.exit(finish.run(code))
 end
 
 ---Runs the command line. Returns the exit code.
@@ -79,6 +87,7 @@ end
 ---@return integer
 function cli.main(argv)
   console.install()
+  os.exit = exit
   local ok, result = traceback.call(dispatch, argv)
   local code = ok and (result or 0) or result.code
   if not ok then traceback.report(result) end

@@ -54,19 +54,20 @@ local function skip_bracket(tokens, open)
   return #tokens + 1
 end
 
--- The tokens without `experiment.config{...}` calls; the names of variables that hold their results go into `roots`.
+-- Whether `experiment.config(` or `experiment.config {` begins at i.
+local function is_config_call(tokens, i)
+  local function word(at) return tokens[at] and tokens[at][1] end
+  return word(i) == 'experiment' and word(i + 1) == '.' and word(i + 2) == 'config' and CLOSE[word(i + 3)] ~= nil
+end
+
+-- The tokens without `name = experiment.config{...}`; the names of the variables go into `roots`.
 local function without_defaults(tokens, roots)
   local kept, i = {}, 1
   while i <= #tokens do
-    local next_token = tokens[i + 1]
-    if tokens[i][1] == 'config' and next_token and next_token.kind == 'mark' and CLOSE[next_token[1]] then
-      local start = i - 1
-      while start > 1 and (tokens[start][1] == '.' or tokens[start][1] == 'experiment') do start = start - 1 end
-      if tokens[start] and tokens[start][1] == '=' and tokens[start - 1].kind == 'name' then
-        roots[tokens[start - 1][1]] = true
-        kept[#kept - (i - start)] = { kind = 'mark', ';' } -- so that the variable itself is no use of it
-      end
-      i = skip_bracket(tokens, i + 1)
+    if is_config_call(tokens, i) and tokens[i - 1] and tokens[i - 1][1] == '=' and tokens[i - 2].kind == 'name' then
+      roots[tokens[i - 2][1]] = true
+      kept[#kept - 1] = { kind = 'mark', ';' } -- the variable itself is no use of it
+      i = skip_bracket(tokens, i + 3)
     else
       kept[#kept + 1] = tokens[i]
       i = i + 1
@@ -87,10 +88,11 @@ end
 ---@param sources { text: string }[]
 ---@return { names: table<string, boolean>, passed: table<string, boolean>, root_passed: boolean }
 function config_reads.scan(sources)
-  local found = { names = {}, passed = {}, root_passed = false }
+  local found, any_root = { names = {}, passed = {}, root_passed = false }, false
   for _, source in ipairs(sources) do
     local roots = {}
     local tokens = without_defaults(tokens_of(source.text), roots)
+    any_root = any_root or next(roots) ~= nil
     for i, token in ipairs(tokens) do
       local before = tokens[i - 1]
       local is_key = token.kind == 'text' or (token.kind == 'name' and before and before[1] == '.')
@@ -98,11 +100,12 @@ function config_reads.scan(sources)
         found.names[token[1]] = true
         local last = token.kind == 'text' and before and before[1] == '[' and i + 1 or i
         if not reads_one_key(tokens, last) then found.passed[token[1]] = true end
-      elseif token.kind == 'name' and roots[token[1]] and not reads_one_key(tokens, i) then
-        found.root_passed = true
       end
+      if token.kind == 'name' and roots[token[1]] and not reads_one_key(tokens, i) then found.root_passed = true end
     end
   end
+  -- A config that is not held by a plain variable may be used in any way.
+  found.root_passed = found.root_passed or not any_root
   return found
 end
 

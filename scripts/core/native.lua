@@ -1,5 +1,6 @@
 -- Opening of the native module `lanthorn.so`. OpenMP reads its environment once, when it is loaded with the module, so
 -- the wait policy and the thread count must stand before.
+local fail = require 'fail'
 local host = require 'host'
 
 local native = {}
@@ -26,15 +27,14 @@ local function prepare_environment()
 end
 
 ---Finds the module beside the runner, else on package.cpath.
----@return function|string loader, or a line for require's message
+---@return function loader
 function native.find()
   local beside = host.folder .. '/lanthorn.so'
-  local path, tried = beside, nil
-  if not host.stat(beside) then
-    path, tried = package.searchpath('lanthorn', package.cpath)
-  end
+  local path = beside
+  if not host.stat(beside) then path = package.searchpath('lanthorn', package.cpath) end
   if not path then
-    return ("\n\tno native module '%s' (build it with: cmake --build --preset release)%s"):format(beside, tried)
+    fail.raise(1, "native module '%s' does not exist, nor does one in LUA_CPATH; build it with: cmake --build --preset release",
+      beside)
   end
   prepare_environment()
   local open, message = package.loadlib(path, 'luaopen_lanthorn')

@@ -58,12 +58,10 @@ local function describe(value)
   return ('%s %s'):format(type(value), pretty.inline(value))
 end
 
-local ARTICLE = { int = 'an int', any = 'a value' }
-
 local function check_value(who, name, value, spec)
   if not matches(value, spec.types) then
-    fail.config("%s: option '%s' must be %s, got %s", who, name,
-      ARTICLE[spec.types] or 'a ' .. spec.types:gsub('|', ' or '), describe(value))
+    local article = spec.types:find('^[aeiou]') and 'an' or 'a'
+    fail.config("%s: option '%s' must be %s %s, got %s", who, name, article, spec.types:gsub('|', ' or '), describe(value))
   end
   if not spec.one_of then return end
   for _, allowed in ipairs(spec.one_of) do

@@ -29,14 +29,10 @@ function prompt.compile(text, first_line)
   return nil, message, is_incomplete(message) or is_incomplete(expression_message)
 end
 
-local function show(results, count)
-  for i = 1, count do console.write(pretty.show(results[i]) .. '\n') end
-end
-
-local function keep(results)
-  _G._LAST = results[1]
+local function keep(value)
+  _G._LAST = value
   _G._RESULTS = _G._RESULTS or {}
-  table.insert(_G._RESULTS, results[1])
+  table.insert(_G._RESULTS, value)
 end
 
 -- Runs a compiled chunk; true when it worked. Out of the JIT compiler, so that Ctrl-C reaches its loops.
@@ -54,9 +50,8 @@ local function run_chunk(chunk, text, first_line)
     traceback.report(problem)
     return false
   end
-  table.remove(results, 1)
-  if count > 1 then keep(results) end
-  if not text:match(';%s*$') then show(results, count - 1) end
+  if count > 1 then keep(results[2]) end
+  for i = 2, text:match(';%s*$') and 1 or count do console.write(pretty.show(results[i]) .. '\n') end
   io.stdout:flush()
   return true
 end
@@ -149,9 +144,12 @@ local function filter()
     number = number + 1
     if not text then first = number end
     text = text and text .. '\n' .. line or line
-    local chunk, message, incomplete = prompt.compile(text, first)
+    local special = first == number and run_special(line)
+    local chunk, message, incomplete = prompt.compile(special and '' or text, first)
     if not incomplete then
-      if chunk and text:match('%S') then
+      if special then
+        io.stdout:flush()
+      elseif chunk and text:match('%S') then
         if not run_chunk(chunk, text, first) then code = 1 end
       elseif not chunk then
         console.warn('error: ' .. message)

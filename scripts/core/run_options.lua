@@ -45,7 +45,8 @@ function run_options.add(parser)
     parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
   end
   parser:option '--threads':argname 'N':convert(run_options.to_count):description 'Threads of native code (default: cores).'
-  parser:option '--fast-dev-run':argname '[=N]':convert(run_options.to_count):description 'Train and evaluate N batches only (default 1).'
+  parser:option '--fast-dev-run':argname '[=N]'
+    :convert(run_options.to_count):description 'Train and evaluate N batches only (default 1).'
   parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes):description 'Cap on native memory, such as 4GiB.'
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'

@@ -1,0 +1,78 @@
+-- runner ls: run directories with their state; runner ls experiments: the scripts with their first line.
+local console = require 'console'
+local dkjson = require 'dkjson'
+local fail = require 'fail'
+local host = require 'host'
+local nearest = require 'nearest'
+local run_files = require 'run_files'
+
+local ls = { summary = 'List runs, or experiments.' }
+
+function ls.configure(parser)
+  parser:argument 'what':args '?':description '"experiments", or the name of an experiment whose runs are listed.'
+  parser:flag '--json':description 'One JSON object per line.'
+end
+
+-- The first comment of a script, without its own file name.
+local function doc_line(path)
+  local file = io.open(path)
+  local line = file and file:read('*l') or ''
+  if file then file:close() end
+  return (line:match('^%-%-+%s*(.*)') or ''):gsub('^%S+%.lua:%s*', '')
+end
+
+local function experiments()
+  local rows, width = {}, 0
+  for _, file in ipairs(host.listdir('experiments') or {}) do
+    if file:match('%.lua$') then
+      rows[#rows + 1] = { path = 'experiments/' .. file, doc = (doc_line('experiments/' .. file)) }
+      width = math.max(width, #rows[#rows].path)
+    end
+  end
+  return rows, function(row) return ('%-' .. width .. 's  %s'):format(row.path, row.doc) end,
+    'no experiments/*.lua in this folder'
+end
+
+-- Not measured is NA, never 0.
+local function steps_text(run)
+  if run.state == 'FINISHED' or not run.step then return run.step and tostring(run.step) or 'NA' end
+  return ('%d of %s'):format(run.step, run.steps and tostring(run.steps) or 'NA')
+end
+
+local function runs(experiment)
+  local rows, width = {}, 0
+  for _, run in ipairs(run_files.list(experiment)) do
+    local row = run_files.state(run.path)
+    row.run_id, row.experiment = run.id, run.experiment
+    rows[#rows + 1] = row
+    width = math.max(width, #run.experiment + #run.id + 1)
+  end
+  local function line(row)
+    return ('%-' .. width .. 's  %-11s  %-14s  loss %-8s  %s'):format(row.experiment .. '/' .. row.run_id, row.state,
+      steps_text(row), row.loss and ('%.4f'):format(row.loss) or 'NA', row.started or 'NA')
+  end
+  return rows, line, ("no runs in '%s'"):format(run_files.root())
+end
+
+local function check_experiment(name)
+  local folder = run_files.root() .. '/' .. name
+  if host.stat(folder) then return end
+  local names = host.listdir(run_files.root()) or {}
+  names[#names + 1] = 'experiments'
+  fail.usage("no runs of '%s' in '%s'%s", name, run_files.root(), nearest.hint(name, names))
+end
+
+function ls.run(args)
+  local rows, line, none
+  if args.what == 'experiments' then
+    rows, line, none = experiments()
+  else
+    if args.what then check_experiment(args.what) end
+    rows, line, none = runs(args.what)
+  end
+  for _, row in ipairs(rows) do console.write((args.json and dkjson.encode(row) or line(row)) .. '\n') end
+  if #rows == 0 then console.note(none) end
+  return 0
+end
+
+return ls

@@ -1,0 +1,90 @@
+-- Run directories as files: where they are and what state they are in. Reads status.json and exit.json only, never the
+-- trainer's memory, so it works for runs of other processes and machines.
+local dkjson = require 'dkjson'
+local host = require 'host'
+
+local run_files = {}
+
+local HEARTBEAT_LIMIT_S = 120
+
+---The folder of all results: $RUNNER_RESULTS_DIR, else results in the working directory.
+---@return string
+function run_files.root()
+  return host.getenv('RUNNER_RESULTS_DIR') or 'results'
+end
+
+---Reads a JSON file.
+---@param path string
+---@return any? value, string? message
+function run_files.read_json(path)
+  local file, message = io.open(path, 'rb')
+  if not file then return nil, message end
+  local text = file:read('*a')
+  file:close()
+  local value, _, problem = dkjson.decode(text or '', 1, nil)
+  if problem then return nil, ('%s: %s'):format(path, problem) end
+  return value
+end
+
+local function boot_id()
+  local file = io.open('/proc/sys/kernel/random/boot_id')
+  if not file then return nil end
+  local id = file:read('*l')
+  file:close()
+  return id
+end
+
+---Seconds since 1970 of a UTC time such as 2026-11-21T10:15:00.123Z.
+---@param text string
+---@return number?
+function run_files.seconds(text)
+  local y, mo, d, h, mi, s = tostring(text):match('^(%d+)-(%d+)-(%d+)T(%d+):(%d+):([%d.]+)Z$')
+  if not y then return nil end
+  y, mo, d = tonumber(y), tonumber(mo), tonumber(d)
+  -- Days from the civil calendar, March first, so that the leap day comes last (H. Hinnant, "chrono-compatible dates").
+  local year = mo <= 2 and y - 1 or y
+  local era = math.floor(year / 400)
+  local year_of_era = year - era * 400
+  local day_of_year = math.floor((153 * (mo + (mo > 2 and -3 or 9)) + 2) / 5) + d - 1
+  local day_of_era = year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year
+  return (era * 146097 + day_of_era - 719468) * 86400 + h * 3600 + mi * 60 + tonumber(s)
+end
+
+-- A run that says RUNNING is dead when its process is gone, or when it has not been heard of for two minutes.
+local function is_dead(status)
+  if status.host == host.hostname() and status.boot_id == boot_id() and status.pid then
+    if not host.stat(('/proc/%d'):format(status.pid)) then return true end
+  end
+  local beat = run_files.seconds(status.heartbeat)
+  return beat ~= nil and host.unix_time() - beat > HEARTBEAT_LIMIT_S
+end
+
+---State of one run directory. Unknown numbers are nil.
+---@param path string
+---@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?, code: integer? }
+function run_files.state(path)
+  local ended = run_files.read_json(path .. '/exit.json')
+  local status = run_files.read_json(path .. '/status.json') or {}
+  local state = ended and ended.state or status.state or 'QUEUED'
+  if not ended and state == 'RUNNING' and is_dead(status) then state = 'dead' end
+  local source = ended or status
+  return { path = path, state = state, step = source.step, steps = source.steps, loss = status.loss,
+    started = source.started, code = ended and ended.code }
+end
+
+---All run directories below the root (or of one experiment), oldest first within an experiment.
+---@param experiment? string
+---@return { experiment: string, id: string, path: string }[]
+function run_files.list(experiment)
+  local found, root = {}, run_files.root()
+  for _, name in ipairs(experiment and { experiment } or host.listdir(root) or {}) do
+    for _, id in ipairs(host.listdir(root .. '/' .. name) or {}) do
+      if id:match('^%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%-%x%x%x%x%x%x$') then
+        found[#found + 1] = { experiment = name, id = id, path = ('%s/%s/%s'):format(root, name, id) }
+      end
+    end
+  end
+  return found
+end
+
+return run_files

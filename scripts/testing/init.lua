@@ -1,0 +1,170 @@
+-- A small test kit. A test file is a script: `runner tests/scripts/x_test.lua`; words after -- select tests by pattern.
+--   local t = require 'testing'
+--   t.test('a sentence of behaviour', function() t.equal(1 + 1, 2) end)
+-- Each failing test prints its lines; the end of the script prints a summary and sets the exit code.
+local console = require 'console'
+local fail = require 'fail'
+local finish = require 'finish'
+local pretty = require 'pretty'
+local traceback = require 'traceback'
+
+local testing = { passed = 0, failed = 0, skipped = 0 }
+
+-- What a failed check raises, to be told from errors of the code under test.
+local function failure(message)
+  fail.raise(1, message)
+end
+
+local function deep_equal(a, b)
+  if a == b then return true end
+  if type(a) ~= 'table' or type(b) ~= 'table' then return a ~= a and b ~= b end
+  for key, value in pairs(a) do
+    if not deep_equal(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+local function summary(code)
+  local skipped = testing.skipped > 0 and (', %d skipped'):format(testing.skipped) or ''
+  console.write(('%d passed, %d failed%s\n'):format(testing.passed, testing.failed, skipped))
+  if testing.passed + testing.failed + testing.skipped == 0 then
+    console.warn('error: no test ran')
+    return 1
+  end
+  return testing.failed > 0 and 1 or code
+end
+finish.add(summary)
+
+local function selected(name)
+  local pattern = arg and arg[1]
+  return not pattern or name:find(pattern) ~= nil
+end
+
+---Runs one test. Nothing it raises ends the file.
+---@param name string a sentence of behaviour
+---@param body function
+function testing.test(name, body)
+  if not selected(name) then return end
+  local ok, problem = traceback.call(body)
+  if ok then
+    testing.passed = testing.passed + 1
+    return
+  end
+  if type(problem.value) == 'table' and problem.value.skip then
+    testing.skipped = testing.skipped + 1
+    console.write(('SKIP %s: %s\n'):format(name, problem.value.skip))
+    return
+  end
+  testing.failed = testing.failed + 1
+  console.write(('FAIL %s\n  %s\n'):format(name, problem.message))
+  for _, line in ipairs(problem.trace) do console.write('  ' .. line .. '\n') end
+end
+
+---Ends the running test without a verdict; the summary counts it.
+---@param reason string
+function testing.skip(reason)
+  error({ skip = reason }, 0)
+end
+
+---Fails unless both values are equal; tables are compared by content, NaN equals NaN.
+function testing.equal(got, expected)
+  if deep_equal(got, expected) then return end
+  failure(('expected %s, got %s'):format(pretty.inline(expected), pretty.inline(got)))
+end
+
+---Fails unless |got - expected| <= tolerance.
+---@param got number
+---@param expected number
+---@param tolerance number
+function testing.near(got, expected, tolerance)
+  if type(got) == 'number' and math.abs(got - expected) <= tolerance then return end
+  failure(('expected %s +- %s, got %s'):format(pretty.inline(expected), pretty.inline(tolerance), pretty.inline(got)))
+end
+
+---Fails unless the value is true.
+function testing.is_true(value, what)
+  if value == true then return end
+  failure(('expected true, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+end
+
+---Fails unless the value is false or nil.
+function testing.is_false(value, what)
+  if not value then return end
+  failure(('expected false, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+end
+
+---Fails unless the text matches the pattern.
+---@param text any
+---@param pattern string
+function testing.matches(text, pattern)
+  if tostring(text):find(pattern) then return end
+  failure(("expected text like '%s', got '%s'"):format(pattern, tostring(text)))
+end
+
+---Fails unless the text contains the other text.
+---@param text any
+---@param part string
+function testing.contains(text, part)
+  if tostring(text):find(part, 1, true) then return end
+  failure(("expected text with '%s', got '%s'"):format(part, tostring(text)))
+end
+
+---Fails unless f raises an error whose message matches; returns the error.
+---@param f function
+---@param pattern string
+---@return any err
+function testing.error_matches(f, pattern)
+  local ok, err = pcall(f)
+  if ok then failure(("expected an error like '%s', there was none"):format(pattern)) end
+  if not traceback.message(err):find(pattern) then
+    failure(("expected an error like '%s', got '%s'"):format(pattern, traceback.message(err)))
+  end
+  return err
+end
+
+---Runs a command of the shell with stdin closed. Returns what it wrote and its exit code.
+---@param command string
+---@return string output, integer code
+function testing.shell(command)
+  local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(command))
+  local text = pipe:read('*a')
+  pipe:close()
+  local output, code = text:match('^(.*)<exit (%d+)>\n$')
+  return output, tonumber(code)
+end
+
+---Quotes a word for the shell.
+---@param word string
+---@return string
+function testing.quote(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+---Runs this runner with the given words, quoted. Returns what it wrote and its exit code.
+---@return string output, integer code
+function testing.runner(...)
+  local words = { testing.quote(require('host').folder .. '/runner') }
+  for i = 1, select('#', ...) do words[#words + 1] = testing.quote((select(i, ...))) end
+  return testing.shell(table.concat(words, ' '))
+end
+
+---Writes a text to a new temporary file. Returns its path.
+---@param text string
+---@param suffix? string default ".lua"
+---@return string path
+function testing.write_file(text, suffix)
+  local path = os.tmpname()
+  os.remove(path)
+  -- The names of os.tmpname hold capitals, which an experiment's name cannot.
+  path = path:lower() .. (suffix or '.lua')
+  local file = assert(io.open(path, 'wb'))
+  file:write(text)
+  file:close()
+  finish.add(function() os.remove(path) end)
+  return path
+end
+
+return testing

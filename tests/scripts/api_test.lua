@@ -1,0 +1,47 @@
+local api_docs = require 'api_docs'
+local api_stubs = require 'api_stubs'
+local t = require 'testing'
+
+t.test('schema types become LuaCATS types', function()
+  local cases = { Tensor = 'Tensor', ['Tensor(a!)'] = 'Tensor', ['int[2]'] = 'integer[]', ['int[]?'] = 'integer[]|nil',
+    ['Tensor?[]'] = 'Tensor[]', ['bool?'] = 'boolean|nil', Scalar = 'number|Tensor', Tokenizer = 'Tokenizer',
+    ['Tensor(a)[]'] = 'Tensor[]', ['float'] = 'number' }
+  for schema, wanted in pairs(cases) do t.equal(api_stubs.type_of(schema), wanted) end
+end)
+
+t.test('a schema is parsed with defaults, keywords and several results', function()
+  local schema = 'topk(Tensor self, int k=3, *, str mode="a, b", int[2] pad=[0, 0]) -> (Tensor values, int)'
+  local arguments, results = api_stubs.parse(schema)
+  t.equal(#arguments, 4)
+  t.equal(arguments[2], { type = 'integer', name = 'k', default = '3', keyword = false })
+  t.equal(arguments[3], { type = 'string', name = 'mode', default = '"a, b"', keyword = true })
+  t.equal(arguments[4].default, '[0, 0]')
+  t.equal(results, { 'Tensor', 'integer' })
+  t.equal(select(2, api_stubs.parse('f() -> ()')), {})
+  t.equal(api_stubs.parse('not a schema'), nil)
+end)
+
+t.test('stubs compile as Lua and declare their tables', function()
+  local text = api_stubs.render {
+    { name = 'torch.sum', signature = 'sum(Tensor self, int end=1) -> Tensor', doc = 'Adds\nup.' },
+    { name = 'Tensor:mul', signature = 'mul(Tensor self, Tensor other) -> Tensor', doc = '' },
+    { name = 'torch.odd', signature = '???', doc = '' } }
+  t.contains(text, '---@class torch\ntorch = {}')
+  t.contains(text, '---@param end_? integer default 1')
+  t.contains(text, 'function Tensor:mul(other) end')
+  t.is_true(loadstring(text) ~= nil, 'compiles')
+end)
+
+t.test('doc comments of library functions become rows', function()
+  local source = '---Adds.\n---@param a number first\n---@return number\nfunction m.add(a)\nend\nfunction m.other() end'
+  local rows = api_docs.of_source(source, 'mod')
+  t.equal(#rows, 1)
+  t.equal({ rows[1].name, rows[1].signature, rows[1].doc }, { 'mod.add', 'mod.add(a) -> number', 'Adds.' })
+end)
+
+t.test('rows of the library are sorted and the same every time', function()
+  local output, code = t.runner('api', '--library', '--stubs')
+  t.equal(code, 0)
+  t.equal(output, (t.runner('api', '--library', '--stubs')))
+  t.is_true(loadstring(output) ~= nil, 'compiles')
+end)

@@ -1,0 +1,151 @@
+local t = require 'testing'
+
+local function expect(code, pattern, ...)
+  local output, got = t.runner(...)
+  t.matches(output, pattern)
+  t.equal(got, code)
+  return output
+end
+
+local SCRIPT = t.write_file [[
+local experiment = require 'experiment'
+local cfg = experiment.config { optim = { lr = 2e-3 }, train = { steps = 10, seed = 1 } }
+print(cfg.optim.lr, cfg.train.steps, cfg.train.seed, arg[1])
+]]
+
+t.test('a script runs with overrides and its own arguments', function()
+  expect(0, '^0.5\t20\t7\thello\n$', SCRIPT, 'optim.lr=0.5', 'train.steps=20', '--seed', '7', '--', 'hello')
+  expect(0, '^0.5\t10\t1\tnil\n$', 'run', SCRIPT, 'optim.lr=0.5')
+end)
+
+t.test('an unknown key is exit 3 with the nearest', function()
+  expect(3, "^error: unknown key 'optim.lrate'; nearest: optim.lr %(number, 0.002%)\n$", SCRIPT, 'optim.lrate=3')
+end)
+
+t.test('an option for a key that is missing is exit 3', function()
+  expect(3, "%-%-device sets 'train.device'", SCRIPT, '--device', 'cpu')
+end)
+
+t.test('an axis given to run is exit 3', function()
+  expect(3, 'runner sweep', SCRIPT, 'optim.lr=1,2')
+end)
+
+t.test('an override for a script without config is exit 3', function()
+  expect(3, 'never called experiment.config', t.write_file 'print(1)', 'a=1')
+end)
+
+t.test('a dry run prints the config with origins and stops at the trainer', function()
+  local script = t.write_file [[
+local experiment = require 'experiment'
+experiment.config { a = 1, b = 'x' }
+experiment.stop_if_dry_run { '3 parameters' }
+print 'not reached']]
+  expect(0, "^a = 2    %(cli%)\nb = 'x'  %(script%)\n3 parameters\n$", script, 'a=2', '-n')
+  expect(0, 'optim.lr = 0.002 ', SCRIPT, '--dry-run')
+end)
+
+t.test('unknown commands, options and files are exit 2 with the nearest', function()
+  expect(2, "unknown command 'lss'; nearest: ls\n", 'lss')
+  expect(2, "unknown option '%-%-sed'", SCRIPT, '--sed', '3')
+  expect(2, "does not exist; nearest: " .. SCRIPT:gsub('%-', '%%-'), (SCRIPT:gsub('%.lua$', 'q.lua')))
+  expect(2, 'is a folder', '/tmp/')
+  expect(2, "'word' is no override", SCRIPT, 'word')
+  expect(2, 'expected a whole number', SCRIPT, '--threads', '0')
+  expect(2, 'expected a size', SCRIPT, '--mem-limit', 'lots')
+  expect(2, 'needs a folder', '--scripts', '/nowhere')
+end)
+
+t.test('a script error shows message and stack of the user only, exit 1', function()
+  local path = t.write_file 'local function f(x) return x.y end\nf(nil)\nprint(1)'
+  local output = expect(1, '^error: ' .. path:gsub('%p', '%%%0') .. ":1: attempt to index local 'x'", path)
+  t.contains(output, path .. ":1: in function 'f'")
+  t.contains(output, path .. ':2: in main chunk')
+  t.is_false(output:find('lanthorn', 1, true), output)
+end)
+
+t.test('a syntax error shows file and line', function()
+  local path = t.write_file 'x = 1\nx = = 2'
+  t.contains(expect(1, '^error: ', path), path .. ":2: unexpected symbol near '='")
+end)
+
+t.test('an error of the library carries its exit code', function()
+  expect(4, ':1: no data\n$', '-e', 'require("fail").data("no data")')
+end)
+
+t.test('bytecode is refused wherever it comes from', function()
+  local path = t.write_file(string.dump(function() end))
+  local message = 'is LuaJIT bytecode; give the runner source text'
+  t.contains(expect(1, "^error: script '" .. path:gsub('%p', '%%%0') .. "': ", path), message)
+  expect(1, message, '-e', ('dofile(%q)'):format(path))
+  expect(0, message, '-e', 'print(select(2, load(string.dump(function() end))))')
+  expect(0, message, '-e', 'print(select(2, loadstring(string.dump(function() end), "=x")))')
+  expect(0, message, '-e', ('print(select(2, loadfile(%q)))'):format(path))
+  expect(1, message, '-e', ('package.path = %q; require "q"'):format(path))
+  expect(0, 'bytecode cannot', '-e', 'print(select(2, load("x", "x", "b")))')
+end)
+
+t.test('load keeps its environment, names and pieces', function()
+  expect(0, '^5\n$', '-e', 'print(load("return v", "=x", "t", { v = 5 })())')
+  expect(0, '^6\n$', '-e', 'local parts = { "return ", "6" }; print(load(function() return table.remove(parts, 1) end)())')
+  expect(1, 'myname:1: boom', '-e', 'load("error(\'boom\')", "=myname")()')
+end)
+
+t.test('undeclared globals warn with -g and fail with -gg', function()
+  local code = 'local function f() zz = 1 end f() print(rawget(_G, "zz"))'
+  expect(0, "^warning: .*undeclared global 'zz'\n1\n$", '-g', '-e', code)
+  expect(1, "^error: .*undeclared global 'zz'", '-gg', '-e', code)
+  expect(0, '^1\n$', '-e', code)
+  expect(0, '^3\n$', '-gg', '-e', 'top = 3 print(top)')
+end)
+
+t.test('os.exit ends a script with its code, after the work that is pending', function()
+  expect(5, '^bye 5\n$', '-e', 'require("finish").add(function(code) print("bye " .. code) end) os.exit(5)',
+    '-e', 'print("not reached")')
+  expect(1, '^$', '-e', 'os.exit(false)')
+  expect(0, '^$', '-e', 'os.exit()')
+end)
+
+t.test('libraries are required before code, in order', function()
+  expect(0, '^2\n$', '-l', 'fail', '-e', 'print(fail.code_of(select(2, pcall(fail.usage, "x"))))')
+end)
+
+t.test('modules beside the script are found', function()
+  local helper = t.write_file 'return { answer = 42 }'
+  local name = helper:match('([^/]*)%.lua$')
+  expect(0, '^42\n$', t.write_file(('print(require(%q).answer)'):format(name)))
+end)
+
+t.test('the library wins over files of the same name', function()
+  expect(0, '^table\n$', '-e', 'package.path = "/nowhere/?.lua"; print(type(require "options"))')
+end)
+
+t.test('--scripts takes library files from a folder', function()
+  local folder = os.tmpname()
+  os.remove(folder)
+  t.shell(('mkdir -p %s/core && echo "return { mark = 7 }" > %s/core/strict.lua'):format(folder, folder))
+  expect(0, '^7\n$', '--scripts', folder, '-e', 'print(require("strict").mark)')
+  t.shell('rm -r ' .. folder)
+end)
+
+t.test('sizes are read with their units', function()
+  expect(0, '^1610612736\n$', '--mem-limit', '1.5GiB', '-e', 'print(require("host").getenv("RUNNER_MEM_LIMIT"))')
+end)
+
+t.test('flags reach the experiment', function()
+  expect(0, '^3\ttwo words\ta,b\n$', '--fast-dev-run=3', '--name', 'two words', '--tag', 'a', '--tag', 'b', '-e',
+    'local f = require("experiment").current().flags print(f.fast_dev_run, f.name, table.concat(f.tags, ","))')
+  expect(0, '^1\n$', '--fast-dev-run', '-e', 'print(require("experiment").current().flags.fast_dev_run)')
+end)
+
+t.test('help and version load nothing native', function()
+  expect(0, 'Usage: runner.*\n  run  ', '--help')
+  expect(0, '^lanthorn %d', '--version')
+  expect(0, 'Usage: runner run', 'run', '--help')
+  expect(0, 'Usage: runner ls', 'help', 'ls')
+end)
+
+t.test('a closed stdout does not end a script with a signal', function()
+  local runner = t.quote(require('host').folder .. '/runner')
+  local output = t.shell(runner .. " -e 'for i = 1, 1e5 do print(i) end io.stderr:write(\"done\\n\")' | head -1")
+  t.equal(output, '1\ndone\n')
+end)

@@ -1,0 +1,51 @@
+local host = require 'host'
+local run_files = require 'run_files'
+local t = require 'testing'
+
+local function make_root()
+  local root = os.tmpname()
+  os.remove(root)
+  local function run(id, files)
+    local path = ('%s/demo/%s'):format(root, id)
+    t.shell('mkdir -p ' .. path)
+    for name, text in pairs(files) do
+      local file = assert(io.open(path .. '/' .. name, 'w'))
+      file:write(text)
+      file:close()
+    end
+  end
+  local me = ('"host": "%s", "heartbeat": "%s"'):format(host.hostname(), os.date('!%Y-%m-%dT%H:%M:%S.000Z'))
+  run('20260101-000000-aaaaaa', { ['status.json'] = '{"state": "RUNNING"}',
+    ['exit.json'] = '{"state": "FINISHED", "step": 9, "code": 0}' })
+  run('20260101-000001-aaaaaa', { ['status.json'] = '{"state": "RUNNING", "step": 4, "steps": 10, ' .. me .. '}' })
+  run('20260101-000002-aaaaaa', { ['status.json'] =
+    '{"state": "RUNNING", "step": 4, "heartbeat": "2020-01-01T00:00:00.000Z"}' })
+  run('20260101-000003-aaaaaa', {})
+  t.shell(('mkdir -p %s/demo/sweep-x'):format(root))
+  return root
+end
+
+t.test('times of files are read as seconds', function()
+  t.equal(run_files.seconds('1970-01-01T00:00:00.000Z'), 0)
+  t.equal(run_files.seconds('2024-02-29T12:00:01.500Z'), 1709208001.5)
+  t.equal(run_files.seconds('yesterday'), nil)
+end)
+
+t.test('runs are listed with the state they are in', function()
+  local root = make_root()
+  local output = t.shell(('RUNNER_RESULTS_DIR=%s %s/runner ls'):format(root, host.folder))
+  t.matches(output, '000000%-aaaaaa  FINISHED     9 ')
+  t.matches(output, '000001%-aaaaaa  RUNNING      4 of 10 ')
+  t.matches(output, '000002%-aaaaaa  dead         4 of NA ')
+  t.matches(output, '000003%-aaaaaa  QUEUED       NA ')
+  t.is_false(output:find('sweep'), 'sweep folders are no runs')
+  local json = t.shell(('RUNNER_RESULTS_DIR=%s %s/runner ls demo --json | head -1'):format(root, host.folder))
+  t.equal(require('dkjson').decode(json).state, 'FINISHED')
+  local _, code = t.shell(('RUNNER_RESULTS_DIR=%s %s/runner ls dmeo'):format(root, host.folder))
+  t.equal(code, 2)
+  t.shell('rm -r ' .. root)
+end)
+
+t.test('a file that is torn is no state', function()
+  t.equal(run_files.read_json(t.write_file('{"state": "RUN', '.json')), nil)
+end)
