@@ -20,6 +20,8 @@ class Batches {
   virtual int64_t rows() const = 0;     // samples per batch
   virtual int64_t targets() const = 0;  // targets per batch
   virtual Batch Get(int64_t index) const = 0;
+  // Selects the epoch whose order Get follows, where the order differs between epochs.
+  virtual void SetEpoch(int64_t epoch) {}
 };
 
 // sha256 over the raw bytes of x and then y (int64, little-endian).

@@ -54,8 +54,8 @@ class TextBatches final : public Batches {
   int64_t targets() const override { return options_.batch * options_.seq; }
   Batch Get(int64_t index) const override;
   int64_t length() const { return ids_.numel(); }
-  // Selects the epoch whose order Get follows; without shuffling all epochs are alike.
-  void SetEpoch(int64_t epoch);
+  // Without shuffling all epochs are alike.
+  void SetEpoch(int64_t epoch) override;
 
  private:
   at::Tensor ids_;

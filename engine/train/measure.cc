@@ -1,0 +1,66 @@
+// What is known before the first update: the loss of a fresh model, the time and the memory of a step.
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/memory.h"
+#include "engine/train/alive_check.h"
+#include "engine/train/trainer.h"
+
+namespace lanthorn::train {
+namespace {
+
+// Puts the default generator back, so that measuring does not shift the draws of training.
+class RandomState {
+ public:
+  RandomState() : generator_(at::detail::getDefaultCPUGenerator()), state_(generator_.get_state()) {}
+  ~RandomState() { generator_.set_state(state_); }
+
+ private:
+  at::Generator generator_;
+  at::Tensor state_;
+};
+
+absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
+  if (!std::isfinite(loss)) return NumericsError(absl::StrFormat("G23 nonfinite: the first loss is %g", loss));
+  if (!initial.guard || !initial.expected) return absl::OkStatus();
+  const double expected = *initial.expected, reach = std::max(initial.absolute, initial.relative * expected);
+  if (std::abs(loss - expected) <= reach) return absl::OkStatus();
+  return NumericsError(absl::StrFormat(
+      "G05 init_loss: first loss %.4g, expected %.4g +- %.2g (ln V); a fresh model should guess evenly: is the embedding's or the "
+      "head's initial spread too large, a final norm missing, or the head tied to an N(0,1) embedding? to accept: "
+      "guards.init_loss=off, or train.expect_loss=%.4g", loss, expected, reach, loss));
+}
+
+}  // namespace
+
+absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
+  const RandomState random;
+  LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
+  LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, 0));
+  model_->Train(true);
+  Measurement measurement;
+  const int64_t bytes_before = memory::TensorBytes();
+  const bool with_score = options_.tscore_every > 0 && !options_.tscore_loop;
+  double best = std::numeric_limits<double>::infinity();
+  constexpr int kRuns = 3;
+  for (int run = 0; run < kRuns; ++run) {
+    PhaseSeconds phases{};
+    model_->ZeroGrad();
+    const double begin = Now();
+    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, with_score, /*verify=*/false, &phases));
+    if (run > 0) best = std::min(best, Now() - begin);
+    if (run > 0) continue;
+    measurement.first_loss = pass.value;
+    LANTHORN_RETURN_IF_ERROR(CheckInitialLoss(pass.value, initial));
+    measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakBytes() - bytes_before);
+  }
+  model_->ZeroGrad();
+  measurement.step_s = best;
+  return measurement;
+}
+
+}  // namespace lanthorn::train

@@ -1,0 +1,69 @@
+// What the training loop tells its observers.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/train/step_timer.h"
+#include "engine/tscore/score.h"
+
+namespace lanthorn::train {
+
+enum class Phase { kData, kForward, kBackward, kTScore, kClip, kOptimizer, kCount };
+inline constexpr std::array<const char*, static_cast<size_t>(Phase::kCount)> kPhaseNames = {"data", "forward", "backward",
+                                                                                         "tscore", "clip", "optimizer"};
+using PhaseSeconds = std::array<double, static_cast<size_t>(Phase::kCount)>;
+
+struct StepRecord {
+  int64_t step = 0;         // completed updates, this one included
+  int64_t steps = 0;        // planned updates
+  int64_t epoch = 0;        // 1-based
+  int64_t batch = 0;        // 1-based within the epoch
+  int64_t batches = 0;      // per epoch
+  double loss = 0, lr = 0, grad_norm = 0;
+  int64_t tokens = 0;       // targets that got gradient in this update
+  int64_t tokens_total = 0;
+  double seconds = 0;       // this update
+  PhaseSeconds phases{};
+  std::optional<tscore::Score> score;
+  std::optional<Interval> remaining;
+  double tokens_per_s = 0;  // from the median step
+};
+
+struct EvalRecord {
+  int64_t batches = 0, of = 0, targets = 0;
+  std::optional<double> loss;
+  double seconds = 0;
+};
+
+struct EpochRecord {
+  int64_t epoch = 0, epochs = 0, step = 0;
+  double train_loss = 0;
+  std::optional<double> val_loss;
+  tscore::Statistics tscore;
+  double seconds = 0;       // training alone
+  double eval_seconds = 0;
+  double tokens_per_s = 0;  // tokens of the epoch over its training seconds
+  bool best = false;        // the lowest val loss so far
+};
+
+// What an observer may ask of the loop.
+struct Control {
+  bool stop = false;
+  std::string reason;
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual absl::Status OnStep(const StepRecord& record, Control* control) { return absl::OkStatus(); }
+  virtual absl::Status OnEval(const EvalRecord& record, int64_t step) { return absl::OkStatus(); }
+  virtual absl::Status OnEpoch(const EpochRecord& record, Control* control) { return absl::OkStatus(); }
+  virtual void OnPhase(const std::string& phase) {}
+};
+
+}  // namespace lanthorn::train

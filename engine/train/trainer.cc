@@ -1,0 +1,310 @@
+// The loop: data, forward, backward (with T-Score), clip, update; then eval at each epoch's end.
+#include "engine/train/trainer.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+#include "engine/train/alive_check.h"
+#include "engine/train/signals.h"
+#include "engine/tscore/recorder.h"
+
+namespace lanthorn::train {
+namespace {
+
+// Adds the time of its life to a phase.
+class PhaseClock {
+ public:
+  PhaseClock(PhaseSeconds* phases, Phase phase) : seconds_(&(*phases)[static_cast<size_t>(phase)]), begin_(Now()) {}
+  ~PhaseClock() { *seconds_ += Now() - begin_; }
+
+ private:
+  double* seconds_;
+  double begin_;
+};
+
+// Eval mode without gradient, and back.
+class EvalScope {
+ public:
+  explicit EvalScope(nn::Module& model) : model_(model), was_training_(model.training()) { model_.Train(false); }
+  ~EvalScope() { model_.Train(was_training_); }
+
+ private:
+  nn::Module& model_;
+  bool was_training_;
+};
+
+}  // namespace
+
+LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
+  return [model = std::move(model)](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    const at::Tensor logits = model->Forward(batch.x, nullptr);
+    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), batch.y.numel()};
+  };
+}
+
+Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
+                 std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options)
+    : model_(std::move(model)), loss_(std::move(loss)), train_(std::move(train)), val_(std::move(val)),
+      optimizer_(std::move(optimizer)), options_(std::move(options)), parameters_(model_->Parameters()) {}
+
+int64_t Trainer::planned_steps() const {
+  const int64_t all = options_.epochs * train_->count();
+  return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
+}
+
+void Trainer::Announce(const std::string& phase) {
+  for (const auto& observer : observers_) observer->OnPhase(phase);
+}
+
+absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t index) const {
+  data::Batch batch = batches.Get(index);
+  if (!options_.device.is_cpu()) return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device)};
+  return batch;
+}
+
+absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch, bool with_score, bool verify, PhaseSeconds* phases) {
+  Pass pass;
+  tscore::Recorder::Ptr recorder;
+  {
+    const PhaseClock clock(phases, Phase::kForward);
+    if (with_score && !options_.tscore_loop) recorder = tscore::Recorder::Open(batch.x.size(0));
+    auto loss = loss_(batch);
+    if (recorder != nullptr) recorder->Close();
+    if (!loss.ok()) return loss.status();
+    pass.loss = *std::move(loss);
+    if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1) return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
+    if (!pass.loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
+    if (pass.loss.mean.device() != options_.device) {
+      return MachineError("G01 device: the loss is on " + pass.loss.mean.device().str() + ", training is on " + options_.device.str());
+    }
+    pass.value = pass.loss.mean.item<double>();
+  }
+  {
+    const PhaseClock clock(phases, Phase::kBackward);
+    pass.loss.mean.backward();
+  }
+  if (with_score) {
+    const PhaseClock clock(phases, Phase::kTScore);
+    auto score = recorder != nullptr ? recorder->Finish(parameters_, verify) : LoopScore(batch);
+    if (!score.ok()) return score.status();
+    pass.score = *std::move(score);
+  }
+  pass.loss.mean.reset();  // the graph ends with the step
+  return pass;
+}
+
+// N forward and backward passes of one sample each; the training gradients are put back.
+absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
+  const int64_t N = batch.x.size(0);
+  std::vector<at::Tensor> total(parameters_.size());
+  std::vector<double> sample_sq;
+  double q = 0, theta_sq = 0;
+  for (int64_t i = 0; i < N; ++i) {
+    model_->ZeroGrad();
+    LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_({batch.x.narrow(0, i, 1), batch.y.narrow(0, i, 1)}));
+    loss.mean.backward();
+    const double norm = optim::GradientNorm(parameters_);
+    sample_sq.push_back(norm * norm);
+    q += norm * norm;
+    for (size_t p = 0; p < parameters_.size(); ++p) {
+      const at::Tensor& gradient = parameters_[p].tensor.grad();
+      if (gradient.defined()) total[p] = total[p].defined() ? total[p].add_(gradient.to(c10::kDouble)) : gradient.to(c10::kDouble);
+    }
+  }
+  double s = 0;
+  for (size_t p = 0; p < parameters_.size(); ++p) {
+    if (total[p].defined()) s += total[p].square().sum().item<double>();
+    theta_sq += parameters_[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
+    parameters_[p].tensor.mutable_grad() = gradients[p];
+  }
+  tscore::Score score = tscore::Compute(s, q, N, std::sqrt(theta_sq));
+  score.method = "loop";
+  score.sample_sq = std::move(sample_sq);
+  return score;
+}
+
+absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
+  const int64_t step = result_.steps + 1;
+  if (!std::isfinite(loss)) {
+    return NumericsError(absl::StrFormat("G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1", loss, step));
+  }
+  if (std::isfinite(grad_norm)) return absl::OkStatus();
+  for (const auto& parameter : parameters_) {
+    if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
+      return NumericsError(absl::StrFormat("G23 nonfinite: the gradient of '%s' is not finite at update %d (loss %g)", parameter.name, step, loss));
+    }
+  }
+  return NumericsError(absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
+}
+
+absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) {
+  const double begin = Now();
+  StepRecord record;
+  data::Batch batch;
+  {
+    const PhaseClock clock(&record.phases, Phase::kData);
+    LANTHORN_ASSIGN_OR_RETURN(batch, Fetch(*train_, index));
+  }
+  model_->ZeroGrad();
+  const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
+  const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
+  LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
+  {
+    const PhaseClock clock(&record.phases, Phase::kClip);
+    record.grad_norm = optim::GradientNorm(parameters_);
+    LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
+    if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
+    if (options_.clip_norm > 0) optim::ClipNorm(parameters_, options_.clip_norm, options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
+  }
+  {
+    const PhaseClock clock(&record.phases, Phase::kOptimizer);
+    optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
+    optimizer_->Step();
+  }
+  ++result_.steps;
+  record.step = result_.steps;
+  record.steps = planned_steps();
+  if (alive_ != nullptr) {
+    LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(record.step, record.step == record.steps));
+    if (record.step == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
+    if (alive_->done()) alive_.reset();
+  }
+  record.seconds = Now() - begin;
+  timer_.Add(record.seconds);
+  record.epoch = epoch;
+  record.batch = index + 1;
+  record.batches = train_->count();
+  record.loss = pass.value;
+  record.lr = optimizer_->lr();
+  record.tokens = pass.loss.targets;
+  record.tokens_total = result_.tokens += pass.loss.targets;
+  record.score = pass.score;
+  const double typical = timer_.Median().value_or(record.seconds);
+  record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
+  const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
+  record.remaining = timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * eval_seconds_);
+  epoch_loss_sum_ += pass.value;
+  epoch_seconds_ += record.seconds;
+  epoch_tokens_ += pass.loss.targets;
+  ++epoch_batches_;
+  if (pass.score) {
+    epoch_tscore_.Add(pass.score->t);
+    result_.tscore.Add(pass.score->t);
+  }
+  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EvalRecord> Trainer::Evaluate() {
+  const EvalScope eval(*model_);
+  const tscore::Recorder::Pause no_recorder;
+  const at::NoGradGuard no_grad;
+  const double begin = Now();
+  EvalRecord record;
+  record.of = val_ != nullptr ? val_->count() : 0;
+  record.batches = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
+  double sum = 0;
+  for (int64_t i = 0; i < record.batches; ++i) {
+    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*val_, i));
+    LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
+    sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
+    record.targets += loss.targets;
+  }
+  if (record.targets > 0) record.loss = sum / static_cast<double>(record.targets);
+  record.seconds = Now() - begin;
+  return record;
+}
+
+absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches) {
+  const EvalScope eval(*model_);
+  std::vector<tscore::Score> scores;
+  PhaseSeconds unused{};
+  for (int64_t i = 0; i < std::min(batches, train_->count()); ++i) {
+    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, i));
+    model_->ZeroGrad();
+    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, /*with_score=*/true, /*verify=*/false, &unused));
+    scores.push_back(*pass.score);
+  }
+  model_->ZeroGrad();
+  return scores;
+}
+
+absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
+  record.step = result_.steps;
+  record.train_loss = epoch_batches_ > 0 ? epoch_loss_sum_ / static_cast<double>(epoch_batches_) : 0;
+  record.seconds = epoch_seconds_;
+  record.tokens_per_s = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
+  record.tscore = epoch_tscore_;
+  if (options_.eval) {
+    Announce("eval");
+    LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate());
+    record.val_loss = eval.loss;
+    record.eval_seconds = eval_seconds_ = eval.seconds;
+    for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
+  }
+  const std::optional<double> score = options_.eval ? record.val_loss : record.train_loss;
+  const std::optional<double> best = !result_.best ? std::nullopt : options_.eval ? result_.best->val_loss : result_.best->train_loss;
+  if (score && (!best || *score < *best)) {
+    record.best = true;
+    result_.best = record;
+  }
+  result_.epochs.push_back(record);
+  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEpoch(record, control));
+  timer_.Interrupted();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FitResult> Trainer::Run() {
+  const SignalScope signals;
+  const double begin = Now();
+  const int64_t planned = planned_steps();
+  Control control;
+  alive_ = std::make_unique<AliveCheck>(parameters_);
+  model_->Train(true);
+  for (int64_t epoch = 1; epoch <= options_.epochs && !control.stop && result_.steps < planned; ++epoch) {
+    Announce("train");
+    train_->SetEpoch(epoch - 1);
+    epoch_loss_sum_ = epoch_seconds_ = 0;
+    epoch_batches_ = epoch_tokens_ = 0;
+    epoch_tscore_ = {};
+    for (int64_t index = 0; index < train_->count() && !control.stop && result_.steps < planned; ++index) {
+      LANTHORN_RETURN_IF_ERROR(TrainStep(epoch, index, &control));
+      if (const int signal = SignalScope::Received()) {
+        control.stop = true;
+        result_.signal = signal;
+      }
+    }
+    if (result_.signal != 0) break;
+    EpochRecord record;
+    record.epoch = epoch;
+    record.epochs = options_.epochs;
+    LANTHORN_RETURN_IF_ERROR(FinishEpoch(record, &control));
+    if (const int signal = SignalScope::Received()) {
+      control.stop = true;
+      result_.signal = signal;
+    }
+  }
+  alive_.reset();
+  if (result_.signal != 0) {
+    result_.state = "INTERRUPTED";
+    result_.reason = "signal " + std::to_string(result_.signal);
+  } else if (control.stop) {
+    result_.state = "STOPPED";
+    result_.reason = control.reason;
+  } else if (result_.steps < options_.epochs * train_->count()) {
+    result_.state = "LIMIT";
+    result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * train_->count());
+  }
+  result_.seconds = Now() - begin;
+  result_.step_median_s = timer_.Median();
+  result_.step_p10_s = timer_.Percentile(0.1);
+  result_.step_p90_s = timer_.Percentile(0.9);
+  return result_;
+}
+
+}  // namespace lanthorn::train

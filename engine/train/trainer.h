@@ -1,0 +1,119 @@
+// The training loop. It takes functions: a loss over a batch and a parameter list, so that a native model, a model
+// written in Lua and a test's lambda fit the same hole.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/data/batches.h"
+#include "engine/nn/module.h"
+#include "engine/optim/optimizer.h"
+#include "engine/optim/schedule.h"
+#include "engine/train/records.h"
+
+namespace lanthorn::train {
+
+// The mean loss of a batch (a scalar with a graph) and over how many targets it is the mean.
+struct Loss {
+  at::Tensor mean;
+  int64_t targets = 0;
+};
+using LossFn = std::function<absl::StatusOr<Loss>(const data::Batch&)>;
+
+// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B).
+LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
+
+struct FitOptions {
+  int64_t epochs = 1;
+  int64_t max_steps = 0;      // 0: no limit
+  c10::Device device = c10::Device(c10::DeviceType::CPU);
+  double clip_norm = 0, clip_value = 0;  // 0: off
+  int64_t tscore_every = 0;   // T-Score on every so many steps; 0: never
+  bool tscore_loop = false;   // by N backwards instead of the samplers
+  bool eval = true;
+  int64_t val_cap = 0;        // at most so many val batches; 0: all
+  optim::Schedule schedule;
+};
+
+// Values that a fresh model's first loss is compared with (guards.md G05); `guard` off skips the check.
+struct InitialLoss {
+  bool guard = true;
+  std::optional<double> expected;  // ln V
+  double absolute = 0.5, relative = 0.1;
+};
+
+struct Measurement {
+  double first_loss = 0;
+  double step_s = 0;               // forward, backward and T-Score, best of two after one warm-up
+  int64_t activation_bytes = 0;    // tensor memory one step takes beyond parameters and optimiser
+};
+
+struct FitResult {
+  std::string state = "FINISHED";  // or INTERRUPTED, STOPPED by a callback, LIMIT by max_steps
+  std::string reason;
+  int signal = 0;
+  int64_t steps = 0, tokens = 0;
+  std::vector<EpochRecord> epochs;
+  std::optional<EpochRecord> best;
+  tscore::Statistics tscore;
+  double seconds = 0;
+  std::optional<double> step_median_s, step_p10_s, step_p90_s;
+};
+
+class Trainer {
+ public:
+  Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
+          std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options);
+
+  void AddObserver(std::shared_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }
+
+  // Checks that loss, parameters and optimiser are on the device, runs the first batch without changing anything
+  // (parameters, gradients, random state), compares the loss with `initial`, and times a step.
+  absl::StatusOr<Measurement> Measure(const InitialLoss& initial);
+
+  // Trains. Guards that fire, a non-finite loss and errors of observers end it with their status.
+  absl::StatusOr<FitResult> Run();
+
+  // Mean loss over the val batches in eval mode, without gradient.
+  absl::StatusOr<EvalRecord> Evaluate();
+
+  // T-Score of the first `batches` train batches in eval mode; gradients are cleared, nothing else changes.
+  absl::StatusOr<std::vector<tscore::Score>> ProbeTScore(int64_t batches);
+
+  int64_t planned_steps() const;
+  const FitOptions& options() const { return options_; }
+  nn::Module& model() { return *model_; }
+
+ private:
+  struct Pass {
+    Loss loss;
+    double value = 0;
+    std::optional<tscore::Score> score;
+  };
+  absl::StatusOr<Pass> ForwardBackward(const data::Batch& batch, bool with_score, bool verify, PhaseSeconds* phases);
+  absl::StatusOr<tscore::Score> LoopScore(const data::Batch& batch);
+  absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index) const;
+  absl::Status TrainStep(int64_t epoch, int64_t index, Control* control);
+  absl::Status FinishEpoch(EpochRecord record, Control* control);
+  absl::Status CheckNonfinite(double loss, double grad_norm) const;
+  void Announce(const std::string& phase);
+
+  std::shared_ptr<nn::Module> model_;
+  LossFn loss_;
+  std::shared_ptr<data::Batches> train_, val_;
+  std::shared_ptr<optim::Optimizer> optimizer_;
+  FitOptions options_;
+  std::vector<std::shared_ptr<Observer>> observers_;
+  std::vector<nn::NamedParameter> parameters_;
+  StepTimer timer_;
+  FitResult result_;
+  double epoch_loss_sum_ = 0, epoch_seconds_ = 0;
+  int64_t epoch_batches_ = 0, epoch_tokens_ = 0;
+  double eval_seconds_ = 0;
+  tscore::Statistics epoch_tscore_;
+  std::unique_ptr<class AliveCheck> alive_;
+};
+
+}  // namespace lanthorn::train
