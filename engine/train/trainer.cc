@@ -50,6 +50,8 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
     : model_(std::move(model)), loss_(std::move(loss)), train_(std::move(train)), val_(std::move(val)),
       optimizer_(std::move(optimizer)), options_(std::move(options)), parameters_(model_->Parameters()) {}
 
+Trainer::~Trainer() = default;
+
 int64_t Trainer::planned_steps() const {
   const int64_t all = options_.epochs * train_->count();
   return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
