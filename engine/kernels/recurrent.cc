@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "engine/base/torch_compat.h"
 #include "engine/kernels/recurrent_kernel.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
@@ -12,6 +13,10 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+// Autograd takes no undefined tensor as an argument, only an absent one.
+using MaybeTensor = compat::Optional<at::Tensor>;
+
+MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; }
 
 // What the backward needs that is no tensor: the open recorder, and the parameters as the recorder knows them.
 struct Context : torch::CustomClassHolder {
@@ -22,12 +27,12 @@ struct Context : torch::CustomClassHolder {
 
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
-                               const at::Tensor& w_ih, const at::Tensor& w_hh, const at::Tensor& b_ih, const at::Tensor& b_hh,
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0, const MaybeTensor& c0,
+                               const at::Tensor& w_ih, const at::Tensor& w_hh, const MaybeTensor& b_ih, const MaybeTensor& b_hh,
                                const c10::intrusive_ptr<Context>& context) {
-    const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), b_ih.defined() ? b_ih.contiguous() : b_ih,
-                                      b_hh.defined() ? b_hh.contiguous() : b_hh};
-    const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = c0.defined() ? c0.contiguous() : c0;
+    const auto contiguous = [](const MaybeTensor& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
+    const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), contiguous(b_ih), contiguous(b_hh)};
+    const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
     const RecurrentForward result = RunForward(context->cell, x, h, c, weights);
     ctx->save_for_backward({x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
@@ -99,7 +104,7 @@ RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& 
   context->recorder = tscore::Recorder::Current();
   context->parameters = weights;
   const variable_list outputs =
-      RecurrentFunction::apply(input, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, context);
+      RecurrentFunction::apply(input, h, Maybe(c), weights.w_ih, weights.w_hh, Maybe(weights.b_ih), Maybe(weights.b_hh), context);
   return {outputs[0], outputs[0].select(1, T - 1), cell == Cell::kLstm ? outputs[1] : at::Tensor()};
 }
 
