@@ -106,7 +106,8 @@ function fit_report.summary(fit)
   end
   local best = fit.best
   if best then
-    lines[#lines + 1] = row('best', best.val_loss and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
+    lines[#lines + 1] = row('best', best.val_loss
+      and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
       or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
   end
   local t = fit.tscore
