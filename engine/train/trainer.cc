@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/random_state.h"
 #include "engine/train/signals.h"
 #include "engine/tscore/recorder.h"
 
@@ -36,6 +37,18 @@ class EvalScope {
   bool was_training_;
 };
 
+// The forward is over at the end of its life, by an exception too.
+class CloseRecorder {
+ public:
+  explicit CloseRecorder(tscore::Recorder::Ptr recorder) : recorder_(std::move(recorder)) {}
+  ~CloseRecorder() {
+    if (recorder_ != nullptr) recorder_->Close();
+  }
+
+ private:
+  tscore::Recorder::Ptr recorder_;
+};
+
 }  // namespace
 
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
@@ -49,6 +62,8 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
                  std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options)
     : model_(std::move(model)), loss_(std::move(loss)), train_(std::move(train)), val_(std::move(val)),
       optimizer_(std::move(optimizer)), options_(std::move(options)), parameters_(model_->Parameters()) {}
+
+Trainer::~Trainer() = default;
 
 int64_t Trainer::planned_steps() const {
   const int64_t all = options_.epochs * train_->count();
@@ -71,10 +86,8 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
   {
     const PhaseClock clock(phases, Phase::kForward);
     if (with_score && !options_.tscore_loop) recorder = tscore::Recorder::Open(batch.x.size(0));
-    auto loss = loss_(batch);
-    if (recorder != nullptr) recorder->Close();
-    if (!loss.ok()) return loss.status();
-    pass.loss = *std::move(loss);
+    const CloseRecorder close(recorder);
+    LANTHORN_ASSIGN_OR_RETURN(pass.loss, loss_(batch));
     if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1) return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
     if (!pass.loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
     if (pass.loss.mean.device() != options_.device) {
@@ -96,8 +109,9 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
   return pass;
 }
 
-// N forward and backward passes of one sample each; the training gradients are put back.
+// N forward and backward passes of one sample each; the training gradients and random state are put back.
 absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
+  const RandomState random;
   std::vector<at::Tensor> gradients;
   for (const auto& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
   const int64_t N = batch.x.size(0);
