@@ -1,6 +1,11 @@
 // lanthorn.so: `require 'lanthorn'` gives {torch, nn, optim, tscore, ...}; any LuaJIT program can load it.
 #include "bindings/lua/function.h"
+#include "bindings/nn/module.h"
 #include "bindings/torch.h"
+#include "bindings/train/data.h"
+#include "bindings/train/run.h"
+#include "bindings/train/trainer.h"
+#include "bindings/tscore.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -29,6 +34,12 @@ extern "C" __attribute__((visibility("default"))) int luaopen_lanthorn(lua_State
   lua_newtable(L);
   OpenTorch(L);
   lua_setfield(L, -2, "torch");
+  OpenNn(L);
+  OpenOptim(L);
+  OpenTScore(L);
+  OpenData(L);
+  OpenRun(L);
+  OpenTrain(L);
   lua_pushcfunction(L, &Thunk<&ApiList>);
   lua_setfield(L, -2, "api");
   lua_pushliteral(L, LANTHORN_VERSION);

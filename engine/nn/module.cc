@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
+#include <atomic>
 #include <set>
 
 #include "absl/strings/str_join.h"
@@ -20,6 +21,11 @@ std::string Listed(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+Module::Module(std::string kind) : kind_(std::move(kind)) {
+  static std::atomic<int64_t> created{0};
+  created_order_ = ++created;
+}
 
 at::Tensor Module::Forward(const at::Tensor& input, State* state) {
   TORCH_CHECK(false, "[", kind_, "] has no forward");

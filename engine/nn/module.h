@@ -20,7 +20,7 @@ using State = std::vector<at::Tensor>;
 
 class Module {
  public:
-  explicit Module(std::string kind) : kind_(std::move(kind)) {}
+  explicit Module(std::string kind);
   virtual ~Module() = default;
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
@@ -36,6 +36,8 @@ class Module {
   virtual std::string Describe() const { return kind_; }
 
   const std::string& kind() const { return kind_; }
+  // A number that grows with each module made: the order in which initial values were drawn.
+  int64_t created_order() const { return created_order_; }
   bool training() const { return training_; }
   // Training mode for this module and all below: dropout is active.
   void Train(bool on);
@@ -77,6 +79,7 @@ class Module {
     bool buffer;
   };
   std::string kind_;
+  int64_t created_order_;
   bool training_ = true;
   std::vector<Slot> slots_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;

@@ -33,6 +33,7 @@ void Recorder::Close() {
 
 void Recorder::Report(const at::Tensor& parameter, const char* layer, std::unique_ptr<Use> use) {
   if (finished_) return;  // a later backward through the same graph
+  if (samples_ == kFromFirstReport) samples_ = use->samples();
   if (use->samples() != samples_) {
     Refuse(absl::StrFormat("%s saw %d samples in dimension 0, the batch has %d", layer, use->samples(), samples_));
     return;
@@ -86,6 +87,7 @@ absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parame
   finished_ = true;
   if (!refused_.empty()) return ConfigError("tscore: " + refused_);
   at::NoGradGuard no_grad;
+  samples_ = std::max<int64_t>(samples_, 0);
   std::vector<double> sample_sq(static_cast<size_t>(samples_), 0.0);
   double s = 0, theta_sq = 0;
   for (const NamedParameter& parameter : parameters) {

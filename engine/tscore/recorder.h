@@ -42,8 +42,10 @@ class Recorder {
  public:
   using Ptr = std::shared_ptr<Recorder>;
 
-  // Opens a recorder for a batch of `samples` rows and makes it this thread's current one until Close or Finish.
-  static Ptr Open(int64_t samples);
+  // Opens a recorder for a batch of `samples` rows (kFromFirstReport: as many as the first report has) and makes it this
+  // thread's current one until Close or Finish.
+  static constexpr int64_t kFromFirstReport = -1;
+  static Ptr Open(int64_t samples = kFromFirstReport);
   // The open recorder of this thread, or nullptr.
   static Ptr Current();
   // Hides the recorder while one lives: for forward passes that are not part of the measured loss.

@@ -12,11 +12,15 @@ local console = require 'console'
 local fail = require 'fail'
 local overrides = require 'overrides'
 local pretty = require 'pretty'
+local specs = require 'specs'
 
 local experiment = {}
 
 -- Raised to leave the script at the end of a dry run.
 local DRY_RUN_DONE = setmetatable({}, { __tostring = function() return 'dry run done' end })
+
+-- Functions that want the seed of the config as soon as it is known.
+local seeders = {}
 
 local current = { name = nil, script = nil, argv = {}, overrides = {}, cell = {}, flags = {} }
 local tree
@@ -64,6 +68,57 @@ local function check_name()
   end
 end
 
+---Calls f(seed) now if the config has a train.seed, and again whenever a config with one is made.
+---@param f fun(seed: integer)
+function experiment.when_seeded(f)
+  seeders[#seeders + 1] = f
+  local seed = tree and tree.values.train and tree.values.train.seed
+  if seed then f(seed) end
+end
+
+local function seed_all(values)
+  local seed = type(values.train) == 'table' and values.train.seed
+  if type(seed) ~= 'number' then return end
+  for _, f in ipairs(seeders) do f(seed) end
+end
+
+-- A spec row of specs.lua as a default of the config.
+local function from_spec(row)
+  if type(row) == 'table' then
+    return row[1] == 'number' and experiment.number(row[2]) or row[2]
+  end
+  local name = row:gsub('%?$', '')
+  return experiment.optional(name)
+end
+
+-- The defaults of a script with the library's options where it left them out; second: the paths filled in.
+local function with_specs(defaults)
+  local full, filled = {}, {}
+  for key, value in pairs(defaults) do full[key] = value end
+  local function fill(section)
+    local given = type(full[section]) == 'table' and full[section] or {}
+    local merged = {}
+    for key, value in pairs(given) do merged[key] = value end
+    for key, row in pairs(specs[section]) do
+      local whole = type(row) == 'table' and row[1] == 'number' or row == 'number?'
+      if merged[key] == nil then
+        merged[key] = from_spec(row)
+        filled[#filled + 1] = section .. '.' .. key
+      elseif whole and type(merged[key]) == 'number' then
+        merged[key] = experiment.number(merged[key]) -- split = 1 still takes 0.9
+      end
+    end
+    full[section] = merged
+  end
+  for _, section in ipairs(specs.always) do
+    if full[section] == nil or type(full[section]) == 'table' then fill(section) end
+  end
+  for _, section in ipairs(specs.when_present) do
+    if type(full[section]) == 'table' then fill(section) end
+  end
+  return full, filled
+end
+
 -- The cell of a sweep first, then the command line, which wins.
 local function apply_all()
   for _, text in ipairs(current.cell) do tree:apply(overrides.parse(text), 'cell') end
@@ -82,10 +137,14 @@ end
 function experiment.config(defaults)
   check_name()
   if tree then fail.config('experiment.config was called twice; a script has one config') end
-  local made = config_tree.new(defaults, 'script')
+  if type(defaults) ~= 'table' then fail.config('a config is a table of defaults, got %s', type(defaults)) end
+  local full, filled = with_specs(defaults)
+  local made = config_tree.new(full, 'script')
+  for _, path in ipairs(filled) do made.origin[path] = 'default' end
   tree = made
   local ok, err = pcall(apply_all)
   if not ok then error(fail.without_position(err), 0) end
+  seed_all(made.values)
   return made.values
 end
 
@@ -128,8 +187,11 @@ function experiment.unread_keys()
   for _, leaf in ipairs(tree:leaves()) do
     if config_reads.is_read(found, leaf.path) then names[#names + 1] = leaf.path end
   end
+  local claimed = {}
+  for _, section in ipairs(specs.always) do claimed[section] = true end -- train.fit reads these itself
   for _, leaf in ipairs(tree:leaves()) do
-    if tree.origin[leaf.path] ~= 'default' and not config_reads.is_read(found, leaf.path) then
+    local by_library = claimed[leaf.path:match('^[^.]*')]
+    if tree.origin[leaf.path] ~= 'default' and not by_library and not config_reads.is_read(found, leaf.path) then
       unread[#unread + 1] = { path = leaf.path, hint = require('nearest').hint(leaf.path, names) }
     end
   end

@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <regex>
 
 #include "tests/engine/temporary_folder.h"
 
@@ -108,7 +107,10 @@ TEST(FilesTest, Sha256OfAFileIsThatOfItsContents) {
 }
 
 TEST(FilesTest, TimesAreUtcWithMilliseconds) {
-  EXPECT_TRUE(std::regex_match(UtcNow(), std::regex(R"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ)"))) << UtcNow();
+  std::string shape = UtcNow();
+  for (char& c : shape) c = c >= '0' && c <= '9' ? 'd' : c;
+  EXPECT_EQ(shape, "dddd-dd-ddTdd:dd:dd.dddZ") << UtcNow();
+  EXPECT_GT(UtcNow(), "2024");
 }
 
 }  // namespace

@@ -1,0 +1,32 @@
+// Modules in Lua: children and parameters as fields, calling, Lua-written forwards.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bindings/lua/userdata.h"
+#include "engine/nn/module.h"
+
+namespace lanthorn::lua {
+
+LANTHORN_LUA_TYPE(nn::Module, "nn.Module");
+
+// Pushes the one userdata of a module: fields that Lua set on it stay with it while anything refers to it. [-0, +1, m]
+void PushModule(lua_State* L, const std::shared_ptr<nn::Module>& module);
+
+// A state from Lua (nil, a Tensor, or a list of them) and back. [-0, +0, e] and [-0, +1, m]
+nn::State ReadState(lua_State* L, int index);
+void PushState(lua_State* L, const nn::State& state);
+
+// Calls module(input[, state]): the Lua forward where there is one, else the native one. On the stack's top lie the
+// arguments; results replace them. Returns their number. [-n, +m, e]
+int CallModule(lua_State* L, int module_index, int arguments);
+
+// Adds nn.Sequential, nn.Container and the type's methods to the table on the top of the stack. [-0, +0, m]
+void OpenModule(lua_State* L);
+
+// Adds `nn` and `optim` to the module table on the top of the stack. [-0, +0, m]
+void OpenNn(lua_State* L);
+void OpenOptim(lua_State* L);
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,161 @@
+#include "bindings/train/data.h"
+
+#include "bindings/lua/function.h"
+#include "bindings/ops/function_call.h"
+#include "bindings/tensor/tensor.h"
+#include "engine/base/files.h"
+
+namespace lanthorn::lua {
+namespace {
+
+std::shared_ptr<data::Text> SelfText(lua_State* L, const char* method) { return CheckObject<data::Text>(L, 1, method); }
+
+data::Layout ParseLayout(const std::string& name) {
+  if (name == "rows") return data::Layout::kRows;
+  if (name == "streams") return data::Layout::kStreams;
+  if (name == "overlap") return data::Layout::kOverlap;
+  Check(ConfigError("data: layout '" + name + "' is not known; use rows, streams or overlap"));
+  return data::Layout::kRows;
+}
+
+int OpenText(lua_State* L) {
+  static const NamedSignature signature = ParseSignature(
+      "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str layout='rows', "
+      "int chars=0, bool shuffle=False, int seed=0, bool val_required=True)");
+  const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "data.");
+  data::TextOptions options;
+  options.batch = a[3].toInt();
+  options.seq = a[4].toInt();
+  options.stride = a[5].toInt();
+  options.split = a[6].toDouble();
+  options.layout = ParseLayout(a[7].toStringRef());
+  options.chars = a[8].toInt();
+  options.shuffle = a[9].toBool();
+  options.seed = a[10].toInt();
+  options.val_required = a[11].toBool();
+  PushObject(L, Value(data::Text::Open(a[0].toStringRef(), a[1].toStringRef(), a[2].toStringRef(), options)));
+  return 1;
+}
+
+// upvalue 1: the methods.
+int IndexText(lua_State* L) {
+  const auto text = SelfText(L, "data.Text");
+  const std::string name = luaL_checkstring(L, 2);
+  if (name == "vocab_size") {
+    lua_pushnumber(L, static_cast<double>(text->tokenizer.vocab_size()));
+  } else if (name == "length") {
+    lua_pushnumber(L, static_cast<double>(text->ids.numel()));
+  } else if (name == "name") {
+    lua_pushstring(L, text->name.c_str());
+  } else if (name == "path") {
+    lua_pushstring(L, text->path.c_str());
+  } else if (name == "sha256") {
+    lua_pushstring(L, text->sha256.c_str());
+  } else if (name == "bytes") {
+    lua_pushnumber(L, static_cast<double>(text->bytes));
+  } else if (name == "ids") {
+    PushTensor(L, text->ids);
+  } else if (name == "train") {
+    PushObject<data::Batches>(L, text->train);
+  } else if (name == "val") {
+    PushObject<data::Batches>(L, text->val);
+  } else {
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+  }
+  return 1;
+}
+
+int Encode(lua_State* L) {
+  PushTensor(L, Value(SelfText(L, "encode")->tokenizer.Encode(luaL_checkstring(L, 2))));
+  return 1;
+}
+
+int Decode(lua_State* L) {
+  const std::string decoded = SelfText(L, "decode")->tokenizer.Decode(CheckTensor(L, 2, "decode"));
+  lua_pushlstring(L, decoded.data(), decoded.size());
+  return 1;
+}
+
+std::shared_ptr<data::Batches> SelfBatches(lua_State* L, const char* method) { return CheckObject<data::Batches>(L, 1, method); }
+
+int Count(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "count")->count()));
+  return 1;
+}
+
+int Rows(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "rows")->rows()));
+  return 1;
+}
+
+int Targets(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "targets")->targets()));
+  return 1;
+}
+
+int Get(lua_State* L) {
+  const auto batches = SelfBatches(L, "get");
+  const lua_Integer index = luaL_checkinteger(L, 2);
+  if (index < 0 || index >= batches->count()) {
+    throw UsageError("Batches:get: batch " + std::to_string(index) + " does not exist; there are " + std::to_string(batches->count()) + ", from 0");
+  }
+  const data::Batch batch = batches->Get(index);
+  PushTensor(L, batch.x);
+  PushTensor(L, batch.y);
+  return 2;
+}
+
+int Hash(lua_State* L) {
+  lua_pushstring(L, data::HashBatch(SelfBatches(L, "hash")->Get(luaL_optinteger(L, 2, 0))).c_str());
+  return 1;
+}
+
+int FromTensors(lua_State* L) {
+  const at::Tensor x = CheckTensor(L, 1, "data.tensors: x"), y = CheckTensor(L, 2, "data.tensors: y");
+  PushObject<data::Batches>(L, Value(data::TensorBatches::Make(x, y, luaL_optinteger(L, 3, 0))));
+  return 1;
+}
+
+int Sha256(lua_State* L) {
+  lua_pushstring(L, Value(Sha256File(luaL_checkstring(L, 1))).c_str());
+  return 1;
+}
+
+const std::vector<FunctionRow> kFunctions = {
+    {"open_text", "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True) -> Text",
+     "A character text split into batches; data.text finds the corpus and calls this.", &Thunk<&OpenText>},
+    {"from_tensors", "(Tensor x, Tensor y, int batch=0) -> Batches", "Batches of rows of two tensors; batch 0 takes all rows at once.", &Thunk<&FromTensors>},
+    {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
+};
+const std::vector<FunctionRow> kTextMethods = {
+    {"Text:encode", "(str text) -> Tensor", "Character ids, int64 (L).", &Thunk<&Encode>},
+    {"Text:decode", "(Tensor ids) -> str", "Text of ids.", &Thunk<&Decode>},
+};
+const std::vector<FunctionRow> kBatchMethods = {
+    {"Batches:count", "() -> int", "Batches per epoch.", &Thunk<&Count>},
+    {"Batches:rows", "() -> int", "Samples per batch.", &Thunk<&Rows>},
+    {"Batches:targets", "() -> int", "Targets per batch.", &Thunk<&Targets>},
+    {"Batches:get", "(int index) -> Tensor, Tensor", "Inputs and targets of batch `index`, from 0.", &Thunk<&Get>},
+    {"Batches:hash", "(int index=0) -> str", "sha256 over inputs and targets of a batch.", &Thunk<&Hash>},
+};
+
+}  // namespace
+
+void OpenData(lua_State* L) {
+  lua_newtable(L);
+  RegisterRows(L, "data", kFunctions);
+  DefineType<data::Text>(L);
+  RegisterRows(L, "data", kTextMethods);
+  luaL_getmetatable(L, TypeName<data::Text>::kName);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, &Thunk<&IndexText>, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  DefineType<data::Batches>(L);
+  RegisterRows(L, "data", kBatchMethods);
+  lua_pop(L, 1);
+  lua_setfield(L, -2, "data");
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,16 @@
+// Texts and batches in Lua.
+#pragma once
+
+#include "bindings/lua/userdata.h"
+#include "engine/data/tensors.h"
+#include "engine/data/text.h"
+
+namespace lanthorn::lua {
+
+LANTHORN_LUA_TYPE(data::Text, "data.Text");
+LANTHORN_LUA_TYPE(data::Batches, "data.Batches");
+
+// Adds `data` to the module table on the top of the stack. [-0, +0, m]
+void OpenData(lua_State* L);
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,87 @@
+// train.generate: text from a model, native or written in Lua.
+#include "engine/train/generate.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+
+#include "bindings/lua/function.h"
+#include "bindings/nn/module.h"
+#include "bindings/ops/function_call.h"
+#include "bindings/tensor/tensor.h"
+#include "bindings/train/data.h"
+#include "bindings/train/trainer.h"
+
+namespace lanthorn::lua {
+namespace {
+
+class EvalMode {
+ public:
+  explicit EvalMode(std::shared_ptr<nn::Module> module) : module_(std::move(module)), was_training_(module_->training()) { module_->Train(false); }
+  ~EvalMode() { module_->Train(was_training_); }
+
+ private:
+  std::shared_ptr<nn::Module> module_;
+  bool was_training_;
+};
+
+// Calls the model through Lua, so that Lua forwards work too. A model without state sees the whole context each time.
+train::StepFn StepOf(lua_State* L, int model_index) {
+  auto context = std::make_shared<at::Tensor>();
+  auto stateless = std::make_shared<bool>(false);
+  return [L, model_index, context, stateless](const at::Tensor& ids, nn::State* state) -> absl::StatusOr<at::Tensor> {
+    const auto module = ToObject<nn::Module>(L, model_index);
+    const c10::Device device = module->Parameters().empty() ? ids.device() : module->Parameters()[0].tensor.device();
+    *context = context->defined() ? at::cat({*context, ids}, 1) : ids;
+    const int top = lua_gettop(L);
+    const int32_t scope = BeginScope(L);
+    lua_pushvalue(L, model_index);
+    PushTensor(L, (*stateless ? *context : ids).to(device));
+    if (state->empty()) {
+      lua_pushnil(L);
+    } else {
+      PushState(L, *state);
+    }
+    const absl::Status status = CallLua(L, 2, 2);
+    at::Tensor logits;
+    if (status.ok()) {
+      if (TensorBox* box = ToTensorBox(L, top + 1)) logits = box->tensor;
+      *stateless = lua_isnil(L, top + 2);
+      if (!*stateless) *state = ReadState(L, top + 2);
+    }
+    EndScope(L, scope, 0);
+    lua_settop(L, top);
+    if (!status.ok()) return status;
+    if (!logits.defined() || logits.dim() != 3) return Error(ExitCode::kScript, "train.generate: the model must return logits (B, T, V)");
+    return logits;
+  };
+}
+
+int Generate(lua_State* L) {
+  static const NamedSignature signature = ParseSignature(
+      "generate(str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int seed=0)");
+  const auto module = CheckObject<nn::Module>(L, 1, "train.generate: model");
+  const auto text = CheckObject<data::Text>(L, 2, "train.generate: text");
+  const std::vector<c10::IValue> a = ReadCall(L, 3, signature, "train.");
+  train::SampleOptions options;
+  options.length = a[1].toInt();
+  options.temperature = a[2].toDouble();
+  options.top_k = a[3].toInt();
+  options.top_p = a[4].toDouble();
+  options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(a[5].toInt()));
+  const EvalMode eval(module);
+  const at::Tensor drawn = Value(train::Generate(StepOf(L, 1), Value(text->tokenizer.Encode(a[0].toStringRef())), options));
+  const std::string decoded = text->tokenizer.Decode(drawn);
+  lua_pushlstring(L, decoded.data(), decoded.size());
+  return 1;
+}
+
+const std::vector<FunctionRow> kRows = {
+    {"generate", "(Module model, Text text, *, str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int seed=0) -> str",
+     "Characters drawn from the model after the prompt (not included), one at a time with the state carried. temperature=0 takes the most "
+     "likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.", &Thunk<&Generate>}};
+
+}  // namespace
+
+void OpenGenerate(lua_State* L) { RegisterRows(L, "train", kRows); }
+
+}  // namespace lanthorn::lua

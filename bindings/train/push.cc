@@ -1,0 +1,88 @@
+// Records of the training loop as Lua tables; values that do not exist are absent.
+#include "bindings/train/trainer.h"
+#include "bindings/tscore.h"
+
+namespace lanthorn::lua {
+namespace {
+
+void Number(lua_State* L, const char* name, std::optional<double> value) {
+  if (!value) return;
+  lua_pushnumber(L, *value);
+  lua_setfield(L, -2, name);
+}
+
+void Text(lua_State* L, const char* name, const std::string& value) {
+  lua_pushlstring(L, value.data(), value.size());
+  lua_setfield(L, -2, name);
+}
+
+void Statistics(lua_State* L, const char* name, const tscore::Statistics& statistics) {
+  if (statistics.counted + statistics.skipped == 0) return;
+  lua_createtable(L, 0, 4);
+  Number(L, "mean", statistics.Mean());
+  Number(L, "std", statistics.StdDev());
+  Number(L, "n", static_cast<double>(statistics.counted));
+  Number(L, "undefined_n", static_cast<double>(statistics.skipped));
+  lua_setfield(L, -2, name);
+}
+
+}  // namespace
+
+void PushEpoch(lua_State* L, const train::EpochRecord& record) {
+  lua_createtable(L, 0, 10);
+  Number(L, "epoch", static_cast<double>(record.epoch));
+  Number(L, "epochs", static_cast<double>(record.epochs));
+  Number(L, "step", static_cast<double>(record.step));
+  Number(L, "train_loss", record.train_loss);
+  Number(L, "val_loss", record.val_loss);
+  Number(L, "train_s", record.seconds);
+  Number(L, "eval_s", record.eval_seconds);
+  Number(L, "tokens_per_s", record.tokens_per_s);
+  Statistics(L, "tscore", record.tscore);
+  lua_pushboolean(L, record.best);
+  lua_setfield(L, -2, "best");
+}
+
+void PushStep(lua_State* L, const train::StepRecord& record) {
+  lua_createtable(L, 0, 12);
+  Number(L, "step", static_cast<double>(record.step));
+  Number(L, "steps", static_cast<double>(record.steps));
+  Number(L, "epoch", static_cast<double>(record.epoch));
+  Number(L, "batch", static_cast<double>(record.batch));
+  Number(L, "batches", static_cast<double>(record.batches));
+  Number(L, "loss", record.loss);
+  Number(L, "lr", record.lr);
+  Number(L, "grad_norm", record.grad_norm);
+  Number(L, "tokens_backprop", static_cast<double>(record.tokens_total));
+  Number(L, "step_ms", record.seconds * 1e3);
+  if (record.score) {
+    PushScore(L, *record.score);
+    lua_setfield(L, -2, "tscore");
+  }
+}
+
+void PushFit(lua_State* L, const train::FitResult& result) {
+  lua_createtable(L, 0, 12);
+  Text(L, "state", result.state);
+  Text(L, "reason", result.reason);
+  Number(L, "signal", result.signal);
+  Number(L, "steps", static_cast<double>(result.steps));
+  Number(L, "tokens", static_cast<double>(result.tokens));
+  Number(L, "seconds", result.seconds);
+  Number(L, "step_median_s", result.step_median_s);
+  Number(L, "step_p10_s", result.step_p10_s);
+  Number(L, "step_p90_s", result.step_p90_s);
+  Statistics(L, "tscore", result.tscore);
+  lua_createtable(L, static_cast<int>(result.epochs.size()), 0);
+  for (size_t i = 0; i < result.epochs.size(); ++i) {
+    PushEpoch(L, result.epochs[i]);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  lua_setfield(L, -2, "epochs");
+  if (result.best) {
+    PushEpoch(L, *result.best);
+    lua_setfield(L, -2, "best");
+  }
+}
+
+}  // namespace lanthorn::lua

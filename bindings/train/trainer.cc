@@ -1,0 +1,299 @@
+#include "bindings/train/trainer.h"
+
+#include <unistd.h>
+
+#include "bindings/lua/function.h"
+#include "bindings/nn/module.h"
+#include "bindings/nn/optimizer.h"
+#include "bindings/ops/function_call.h"
+#include "bindings/tensor/tensor.h"
+#include "bindings/train/data.h"
+#include "bindings/train/run.h"
+#include "bindings/tscore.h"
+#include "engine/device/device.h"
+#include "engine/train/run_log.h"
+
+namespace lanthorn::lua {
+namespace {
+
+std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) {
+  auto self = CheckObject<LuaTrainer>(L, 1, method);
+  self->L = L;
+  return self;
+}
+
+// The loss function written in Lua, called once per batch inside a scope of its own.
+absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch) {
+  lua_State* L = self->L;
+  const int top = lua_gettop(L);
+  const int32_t scope = BeginScope(L);
+  self->loss.Push(L);
+  PushTensor(L, batch.x);
+  PushTensor(L, batch.y);
+  const absl::Status status = CallLua(L, 2, 2);
+  train::Loss loss;
+  std::string given;
+  if (status.ok()) {
+    if (TensorBox* box = ToTensorBox(L, top + 1)) loss.mean = box->tensor;
+    given = Describe(L, top + 1);
+    loss.targets = lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
+  }
+  EndScope(L, scope, 0);
+  lua_settop(L, top);
+  if (!status.ok()) return status;
+  if (!loss.mean.defined()) return Error(ExitCode::kScript, "train: the loss function must return a Tensor, got " + given);
+  return loss;
+}
+
+// Calls a Lua callback with a table; 'stop' as its result ends the training.
+class LuaObserver final : public train::Observer {
+ public:
+  LuaObserver(LuaTrainer* owner, Ref function, int64_t every_steps) : owner_(owner), function_(std::move(function)), every_steps_(every_steps) {}
+
+  absl::Status OnStep(const train::StepRecord& record, train::Control* control) override {
+    if (every_steps_ == 0 || record.step % every_steps_ != 0) return absl::OkStatus();
+    return Call([&] { PushStep(owner_->L, record); }, control);
+  }
+  absl::Status OnEpoch(const train::EpochRecord& record, train::Control* control) override {
+    if (every_steps_ != 0) return absl::OkStatus();
+    return Call([&] { PushEpoch(owner_->L, record); }, control);
+  }
+
+ private:
+  template <typename Push>
+  absl::Status Call(Push push, train::Control* control) {
+    lua_State* L = owner_->L;
+    if (owner_->progress != nullptr) owner_->progress->Clear();
+    const int top = lua_gettop(L);
+    const int32_t scope = BeginScope(L);
+    function_.Push(L);
+    push();
+    const absl::Status status = CallLua(L, 1, 2);
+    if (status.ok() && lua_type(L, top + 1) == LUA_TSTRING && std::string(lua_tostring(L, top + 1)) == "stop") {
+      control->stop = true;
+      control->reason = lua_type(L, top + 2) == LUA_TSTRING ? lua_tostring(L, top + 2) : "a callback asked to stop";
+    }
+    EndScope(L, scope, 0);
+    lua_settop(L, top);
+    return status;
+  }
+
+  LuaTrainer* owner_;
+  Ref function_;
+  int64_t every_steps_;
+};
+
+// The field `name` of the table at 1, read as an object. [-0, +0, e]
+template <typename T>
+std::shared_ptr<T> Field(lua_State* L, const char* name, bool required) {
+  lua_getfield(L, 1, name);
+  std::shared_ptr<T> object;
+  if (required || !lua_isnil(L, -1)) object = CheckObject<T>(L, lua_gettop(L), (std::string("train: ") + name).c_str());
+  lua_pop(L, 1);
+  return object;
+}
+
+optim::Schedule ReadSchedule(lua_State* L) {
+  static const NamedSignature signature = ParseSignature(
+      "schedule(str name='constant', int warmup=0, int total=0, int every=0, float gamma=0.1, float min_factor=0.)");
+  optim::Schedule schedule;
+  lua_getfield(L, 1, "schedule");
+  if (!lua_isnil(L, -1)) {
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_insert(L, 2);
+    lua_settop(L, 2);
+    const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
+    schedule = {a[0].toStringRef(), a[1].toInt(), a[2].toInt(), a[3].toInt(), a[4].toDouble(), a[5].toDouble()};
+  }
+  lua_settop(L, 1);
+  return schedule;
+}
+
+int New(lua_State* L) {
+  static const NamedSignature signature = ParseSignature(
+      "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int tscore_every=0, "
+      "bool tscore_loop=False, bool eval=True, int val_cap=0)");
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  auto self = std::make_shared<LuaTrainer>();
+  self->L = L;
+  const auto model = Field<nn::Module>(L, "model", true);
+  const auto batches = Field<data::Batches>(L, "train", true);
+  const auto val = Field<data::Batches>(L, "val", false);
+  const auto optimizer = Field<optim::Optimizer>(L, "optimizer", true);
+  train::LossFn loss = train::CrossEntropyLoss(model);
+  lua_getfield(L, 1, "loss");
+  if (lua_isfunction(L, -1)) {
+    self->loss = Ref(L);
+    loss = [owner = self.get()](const data::Batch& batch) { return CallLoss(owner, batch); };
+  } else {
+    lua_pop(L, 1);
+    if (!model->HasForward()) throw UsageError("train: a model with a Lua forward needs a loss function");
+  }
+  train::FitOptions options;
+  options.schedule = ReadSchedule(L);
+  lua_getfield(L, 1, "options");
+  lua_insert(L, 2);
+  const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
+  options.epochs = a[0].toInt();
+  options.max_steps = a[1].toInt();
+  options.device = Value(device::Resolve(a[2].toStringRef()));
+  options.clip_norm = a[3].toDouble();
+  options.clip_value = a[4].toDouble();
+  options.tscore_every = a[5].toInt();
+  options.tscore_loop = a[6].toBool();
+  options.eval = a[7].toBool() && val != nullptr;
+  options.val_cap = a[8].toInt();
+  if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
+  if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0) Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
+  if (!(options.clip_norm >= 0) || !(options.clip_value >= 0)) Check(ConfigError("train: clip_norm and clip_value must not be negative"));
+  Check(options.schedule.Validate());
+  self->trainer = std::make_shared<train::Trainer>(model, std::move(loss), batches, val, optimizer, options);
+  PushObject(L, self);
+  return 1;
+}
+
+int Measure(lua_State* L) {
+  const auto self = Self(L, "measure");
+  train::InitialLoss initial;
+  initial.guard = false;
+  if (lua_istable(L, 2)) {
+    lua_getfield(L, 2, "expected");
+    if (lua_isnumber(L, -1)) {
+      initial.expected = lua_tonumber(L, -1);
+      initial.guard = true;
+    }
+    lua_getfield(L, 2, "abs");
+    if (lua_isnumber(L, -1)) initial.absolute = lua_tonumber(L, -1);
+    lua_settop(L, 1);
+  }
+  const train::Measurement measurement = Value(self->trainer->Measure(initial));
+  lua_createtable(L, 0, 3);
+  lua_pushnumber(L, measurement.first_loss);
+  lua_setfield(L, -2, "first_loss");
+  lua_pushnumber(L, measurement.step_s);
+  lua_setfield(L, -2, "step_s");
+  lua_pushnumber(L, static_cast<double>(measurement.activation_bytes) / 1e6);
+  lua_setfield(L, -2, "activation_mb");
+  return 1;
+}
+
+int Run(lua_State* L) {
+  const auto self = Self(L, "run");
+  PushFit(L, Value(self->trainer->Run()));
+  return 1;
+}
+
+int Evaluate(lua_State* L) {
+  const train::EvalRecord record = Value(Self(L, "evaluate")->trainer->Evaluate());
+  lua_createtable(L, 0, 4);
+  if (record.loss) {
+    lua_pushnumber(L, *record.loss);
+    lua_setfield(L, -2, "loss");
+  }
+  for (const auto& [name, value] : {std::pair{"batches", record.batches}, {"of", record.of}, {"targets", record.targets}}) {
+    lua_pushnumber(L, static_cast<double>(value));
+    lua_setfield(L, -2, name);
+  }
+  return 1;
+}
+
+int ProbeTScore(lua_State* L) {
+  const auto self = Self(L, "probe_tscore");
+  const std::vector<tscore::Score> scores = Value(self->trainer->ProbeTScore(luaL_checkinteger(L, 2)));
+  lua_createtable(L, static_cast<int>(scores.size()), 0);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    PushScore(L, scores[i]);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+int PlannedSteps(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(Self(L, "planned_steps")->trainer->planned_steps()));
+  return 1;
+}
+
+int OnStep(lua_State* L) {
+  const auto self = Self(L, "on_step");
+  const lua_Integer every = luaL_checkinteger(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  if (every < 1) throw UsageError("on_step: every must be at least 1, got " + std::to_string(every));
+  lua_settop(L, 3);
+  self->trainer->AddObserver(std::make_shared<LuaObserver>(self.get(), Ref(L), every));
+  return 0;
+}
+
+int OnEpoch(lua_State* L) {
+  const auto self = Self(L, "on_epoch");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  self->trainer->AddObserver(std::make_shared<LuaObserver>(self.get(), Ref(L), 0));
+  return 0;
+}
+
+// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
+void WriteError(const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t written = write(STDERR_FILENO, text.data() + at, text.size() - at);
+    if (written <= 0) return;
+    at += static_cast<size_t>(written);
+  }
+}
+
+int ShowProgress(lua_State* L) {
+  static const NamedSignature signature = ParseSignature("progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
+  const auto self = Self(L, "show_progress");
+  std::shared_ptr<RunDirectory> run = ToObject<RunDirectory>(L, 2);
+  lua_remove(L, 2);
+  const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
+  train::ProgressOptions options;
+  options.terminal = a[0].toBool();
+  options.unicode = a[1].toBool();
+  options.quiet = a[2].toBool();
+  options.columns = static_cast<int>(a[3].toInt());
+  options.interval_s = a[4].toDouble();
+  options.write = &WriteError;
+  if (run != nullptr) {
+    options.log = [run](const std::string& text) { run->AppendLog(text); };
+    self->trainer->AddObserver(std::make_shared<train::RunLog>(run));
+  }
+  self->progress = std::make_shared<train::Progress>(std::move(options));
+  self->trainer->AddObserver(self->progress);
+  return 0;
+}
+
+int ClearProgress(lua_State* L) {
+  const auto self = Self(L, "clear_progress");
+  if (self->progress != nullptr) self->progress->Clear();
+  return 0;
+}
+
+const std::vector<FunctionRow> kFunctions = {
+    {"new", "(table parts) -> Trainer", "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
+const std::vector<FunctionRow> kMethods = {
+    {"Trainer:measure", "(table? initial=None) -> table", "Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.", &Thunk<&Measure>},
+    {"Trainer:run", "() -> table", "Trains; gives epochs, best, tscore, seconds and how it ended.", &Thunk<&Run>},
+    {"Trainer:evaluate", "() -> table", "Mean loss over the val batches in eval mode.", &Thunk<&Evaluate>},
+    {"Trainer:probe_tscore", "(int batches) -> table[]", "T-Scores of the first train batches in eval mode.", &Thunk<&ProbeTScore>},
+    {"Trainer:planned_steps", "() -> int", "Updates that run() will make.", &Thunk<&PlannedSteps>},
+    {"Trainer:on_step", "(int every, function f) -> ()", "Calls f(record) after every so many updates; 'stop', reason ends the training.", &Thunk<&OnStep>},
+    {"Trainer:on_epoch", "(function f) -> ()", "Calls f(record) at each epoch's end; 'stop', reason ends the training.", &Thunk<&OnEpoch>},
+    {"Trainer:show_progress", "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) -> ()",
+     "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
+    {"Trainer:clear_progress", "() -> ()", "Takes the bar off the screen before something else is printed.", &Thunk<&ClearProgress>},
+};
+
+}  // namespace
+
+void OpenTrain(lua_State* L) {
+  lua_newtable(L);
+  RegisterRows(L, "train", kFunctions);
+  OpenGenerate(L);
+  DefineType<LuaTrainer>(L);
+  RegisterRows(L, "train", kMethods);
+  lua_pop(L, 1);
+  lua_setfield(L, -2, "train");
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,31 @@
+// The trainer in Lua: losses and callbacks written in Lua, results as tables.
+#pragma once
+
+#include <memory>
+
+#include "bindings/lua/ref.h"
+#include "bindings/lua/userdata.h"
+#include "engine/train/progress.h"
+#include "engine/train/trainer.h"
+
+namespace lanthorn::lua {
+
+// A trainer with what its Lua side needs. `L` is the thread of the running call; only that one touches Lua.
+struct LuaTrainer {
+  lua_State* L = nullptr;
+  Ref loss;  // function (x, y) -> loss [, targets]
+  std::shared_ptr<train::Trainer> trainer;
+  std::shared_ptr<train::Progress> progress;
+};
+LANTHORN_LUA_TYPE(LuaTrainer, "train.Trainer");
+
+void PushEpoch(lua_State* L, const train::EpochRecord& record);
+void PushFit(lua_State* L, const train::FitResult& result);
+void PushStep(lua_State* L, const train::StepRecord& record);
+
+// Adds train.generate's row function to the table on the top of the stack. [-0, +0, m]
+void OpenGenerate(lua_State* L);
+// Adds `train` to the module table on the top of the stack. [-0, +0, m]
+void OpenTrain(lua_State* L);
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,192 @@
+// The table `tscore`: T-Score of a loss, of explicit gradient rows, and the formulas.
+#include "bindings/tscore.h"
+
+#include <ATen/Functions.h>
+#include <cmath>
+
+#include "bindings/lua/function.h"
+#include "bindings/nn/module.h"
+#include "bindings/tensor/tensor.h"
+#include "engine/optim/optimizer.h"
+#include "engine/tscore/recorder.h"
+
+namespace lanthorn::lua {
+namespace {
+
+using tscore::Recorder;
+
+// Takes the gradients away for the time of a measurement and puts them back, also when an error passes.
+class GradientsAside {
+ public:
+  explicit GradientsAside(std::vector<nn::NamedParameter> parameters) : parameters_(std::move(parameters)) {
+    for (const auto& parameter : parameters_) {
+      kept_.push_back(parameter.tensor.grad());
+      parameter.tensor.mutable_grad() = at::Tensor();
+    }
+  }
+  ~GradientsAside() {
+    for (size_t i = 0; i < kept_.size(); ++i) parameters_[i].tensor.mutable_grad() = kept_[i];
+  }
+  const std::vector<nn::NamedParameter>& parameters() const { return parameters_; }
+
+ private:
+  std::vector<nn::NamedParameter> parameters_;
+  std::vector<at::Tensor> kept_;
+};
+
+// Closes the recorder when an error passes the forward.
+class OpenRecorder {
+ public:
+  OpenRecorder() : recorder_(Recorder::Open()) {}
+  ~OpenRecorder() { recorder_->Close(); }
+  Recorder* operator->() const { return recorder_.get(); }
+
+ private:
+  Recorder::Ptr recorder_;
+};
+
+// Calls the function at `index` with the arguments on the top; its first result must be a loss. Leaves nothing. [-n, +0, e]
+at::Tensor CallLoss(lua_State* L, int index, int arguments, const char* who) {
+  lua_pushvalue(L, index);
+  lua_insert(L, -arguments - 1);
+  lua_call(L, arguments, 1);
+  const at::Tensor loss = CheckTensor(L, lua_gettop(L), (std::string(who) + ": the loss").c_str());
+  lua_pop(L, 1);
+  if (loss.numel() != 1) throw UsageError(std::string(who) + ": the loss must have one element, got " + TensorLabel(loss));
+  if (!loss.requires_grad()) throw UsageError(std::string(who) + ": the loss depends on no trainable parameter");
+  return loss;
+}
+
+int Measure(lua_State* L) {
+  const auto module = CheckObject<nn::Module>(L, 1, "tscore.measure");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  bool verify = true;
+  if (lua_istable(L, 3)) {
+    lua_getfield(L, 3, "verify");
+    if (!lua_isnil(L, -1)) verify = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
+  }
+  const GradientsAside aside(module->Parameters());
+  const OpenRecorder recorder;
+  const at::Tensor loss = CallLoss(L, 2, 0, "tscore.measure");
+  recorder->Close();
+  loss.backward();
+  PushScore(L, Value(recorder->Finish(aside.parameters(), verify)));
+  return 1;
+}
+
+int Loop(lua_State* L) {
+  const auto module = CheckObject<nn::Module>(L, 1, "tscore.loop");
+  const lua_Integer N = luaL_checkinteger(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  if (N < 0) throw UsageError("tscore.loop: the number of samples must not be negative");
+  const GradientsAside aside(module->Parameters());
+  std::vector<at::Tensor> total(aside.parameters().size());
+  tscore::Score score;
+  double q = 0, s = 0, theta_sq = 0;
+  std::vector<double> sample_sq;
+  for (lua_Integer i = 0; i < N; ++i) {
+    for (const auto& parameter : aside.parameters()) parameter.tensor.mutable_grad() = at::Tensor();
+    lua_pushinteger(L, i);
+    CallLoss(L, 3, 1, "tscore.loop").backward();
+    const double norm = optim::GradientNorm(aside.parameters());
+    sample_sq.push_back(norm * norm);
+    q += norm * norm;
+    for (size_t p = 0; p < total.size(); ++p) {
+      const at::Tensor& gradient = aside.parameters()[p].tensor.grad();
+      if (gradient.defined()) total[p] = total[p].defined() ? total[p] + gradient.to(c10::kDouble) : gradient.to(c10::kDouble);
+    }
+  }
+  for (size_t p = 0; p < total.size(); ++p) {
+    if (total[p].defined()) s += total[p].square().sum().item<double>();
+    theta_sq += aside.parameters()[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
+  }
+  score = tscore::Compute(s, q, N, std::sqrt(theta_sq));
+  score.method = "loop";
+  score.sample_sq = std::move(sample_sq);
+  PushScore(L, score);
+  return 1;
+}
+
+bool WantsV11(lua_State* L, int index) {
+  if (!lua_istable(L, index)) return false;
+  lua_getfield(L, index, "compat");
+  const bool given = !lua_isnil(L, -1);
+  const std::string name = given ? luaL_checkstring(L, -1) : "";
+  lua_pop(L, 1);
+  if (given && name != "v1.1") Check(ConfigError("tscore: compat '" + name + "' is not known; use 'v1.1'"));
+  return given;
+}
+
+void ApplyV11(tscore::Score* score) {
+  score->t = tscore::ComputeV11(score->s, score->q, score->n);
+  score->status = "v1.1";
+}
+
+int OfRows(lua_State* L) {
+  const at::Tensor rows = CheckTensor(L, 1, "tscore.of_rows").detach().to(c10::kCPU, c10::kDouble);
+  if (rows.dim() != 2) throw UsageError("tscore.of_rows: expected gradients (N, P), got " + TensorLabel(rows));
+  const at::Tensor squares = rows.square().sum(1);
+  tscore::Score score = tscore::Compute(rows.sum(0).square().sum().item<double>(), squares.sum().item<double>(), rows.size(0));
+  score.method = "rows";
+  score.sample_sq.assign(squares.data_ptr<double>(), squares.data_ptr<double>() + squares.numel());
+  if (WantsV11(L, 2)) ApplyV11(&score);
+  PushScore(L, score);
+  return 1;
+}
+
+int ComputeFunction(lua_State* L) {
+  tscore::Score score = tscore::Compute(luaL_checknumber(L, 1), luaL_checknumber(L, 2), luaL_checkinteger(L, 3));
+  if (WantsV11(L, 4)) ApplyV11(&score);
+  PushScore(L, score);
+  return 1;
+}
+
+const std::vector<FunctionRow> kRows = {
+    {"measure", "(Module model, function loss, *, bool verify=True) -> table",
+     "T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of "
+     "every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it.",
+     &Thunk<&Measure>},
+    {"loop", "(Module model, int n, function loss) -> table",
+     "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.", &Thunk<&Loop>},
+    {"of_rows", "(Tensor gradients, *, str? compat=None) -> table", "T-Score of explicit gradients (N, P).", &Thunk<&OfRows>,
+     "tscore.of_rows(torch.tensor{{1, 0}, {0, 1}}).t"},
+    {"compute", "(float s, float q, int n, *, str? compat=None) -> table",
+     "T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, "
+     "vanishing); compat='v1.1' is the published formula.", &Thunk<&ComputeFunction>, "tscore.compute(2, 2, 2).t"},
+};
+
+}  // namespace
+
+void PushScore(lua_State* L, const tscore::Score& score) {
+  lua_createtable(L, 0, 9);
+  const auto number = [L](const char* name, std::optional<double> value) {
+    if (!value) return;  // undefined is nil
+    lua_pushnumber(L, *value);
+    lua_setfield(L, -2, name);
+  };
+  number("t", score.t);
+  number("t_corrected", score.t_corrected);
+  number("raw", score.raw);
+  number("s", score.s);
+  number("q", score.q);
+  number("n", static_cast<double>(score.n));
+  lua_pushstring(L, score.status.c_str());
+  lua_setfield(L, -2, "status");
+  lua_pushstring(L, score.method.c_str());
+  lua_setfield(L, -2, "method");
+  lua_createtable(L, static_cast<int>(score.sample_sq.size()), 0);
+  for (size_t i = 0; i < score.sample_sq.size(); ++i) {
+    lua_pushnumber(L, score.sample_sq[i]);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  lua_setfield(L, -2, "sample_sq");
+}
+
+void OpenTScore(lua_State* L) {
+  lua_newtable(L);
+  RegisterRows(L, "tscore", kRows);
+  lua_setfield(L, -2, "tscore");
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,146 @@
+#include "engine/train/progress.h"
+
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+
+namespace lanthorn::train {
+namespace {
+
+constexpr double kRedraw = 0.1;  // seconds between two drawings of the bar
+constexpr int64_t kManyEpochs = 40;
+constexpr double kManyEpochsInterval = 1;  // seconds between two epoch lines when there are many
+
+std::string Optional(std::optional<double> value, const char* format_name, int digits) {
+  return value ? absl::StrFormat("  %s %.*f", format_name, digits, *value) : "";
+}
+
+std::string Eta(const std::optional<Interval>& remaining) {
+  if (!remaining) return "";
+  return "  eta " + FormatSeconds(remaining->mid) + " (" + FormatSeconds(remaining->low) + "-" + FormatSeconds(remaining->high) + ")";
+}
+
+}  // namespace
+
+std::string FormatSeconds(double seconds) {
+  const int64_t s = static_cast<int64_t>(std::llround(seconds));
+  if (seconds < 9.95) return absl::StrFormat("%.1fs", seconds);
+  if (s < 60) return absl::StrFormat("%ds", s);
+  if (s < 3600) return absl::StrFormat("%dm%02ds", s / 60, s % 60);
+  return absl::StrFormat("%dh%02dm", s / 3600, s % 3600 / 60);
+}
+
+std::string FormatCount(int64_t count) {
+  std::string digits = std::to_string(count < 0 ? -count : count);
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  return count < 0 ? "-" + digits : digits;
+}
+
+Progress::Progress(ProgressOptions options)
+    : options_(std::move(options)), phase_since_(Now()), last_line_(Now()), watcher_([this] { Watch(); }) {}
+
+Progress::~Progress() {
+  ending_ = true;
+  watcher_.join();
+  Clear();
+}
+
+// A phase that reports nothing (a slow eval, a long first step) still says every interval that it lives.
+void Progress::Watch() {
+  while (!ending_) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (Now() - last_line_ >= options_.interval_s && (!options_.terminal || Now() - last_draw_ >= options_.interval_s)) Emit(PlainLine());
+  }
+}
+
+std::string Progress::PlainLine() const {
+  if (last_.step == 0) return absl::StrFormat("%s  %s", phase_, FormatSeconds(Now() - phase_since_));
+  std::string line = absl::StrFormat("step %d/%d  epoch %d  loss %.4f", last_.step, last_.steps, last_.epoch, last_.loss);
+  if (last_.score) line += Optional(last_.score->t, "T", 4);
+  line += absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s))) + Eta(last_.remaining);
+  if (phase_ != "train") line += "  (" + phase_ + " " + FormatSeconds(Now() - phase_since_) + ")";
+  return line;
+}
+
+std::string Progress::Bar() const {
+  constexpr int kWidth = 24;
+  const double share = last_.batches > 0 ? static_cast<double>(last_.batch) / static_cast<double>(last_.batches) : 0;
+  const int full = static_cast<int>(share * kWidth);
+  std::string bar;
+  for (int i = 0; i < kWidth; ++i) bar += i < full ? (options_.unicode ? "\u2588" : "=") : (options_.unicode ? "\u2591" : " ");
+  std::string text = absl::StrFormat("epoch %d %s%s%s %d/%d  loss %.4f", last_.epoch, options_.unicode ? "" : "[", bar,
+                                     options_.unicode ? "" : "]", last_.batch, last_.batches, last_.loss);
+  if (last_.score) text += Optional(last_.score->t, "T", 3);
+  const std::string speed = absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s)));
+  const std::string eta = Eta(last_.remaining);
+  // What does not fit the terminal's width is left out, rather than wrapped; block characters take three bytes each.
+  const auto width = [&](const std::string& t) { return static_cast<int>(t.size()) - (options_.unicode ? 2 * kWidth : 0); };
+  if (width(text + speed) < options_.columns) text += speed;
+  if (width(text + eta) < options_.columns) text += eta;
+  return text;
+}
+
+void Progress::Emit(const std::string& text) {
+  ClearLocked();
+  if (!options_.quiet && options_.write) options_.write(text + "\n");
+  if (options_.log) options_.log(text + "\n");
+  last_line_ = Now();
+}
+
+void Progress::ClearLocked() {
+  if (drawn_ && options_.write) options_.write("\r\x1b[K");
+  drawn_ = false;
+}
+
+void Progress::Clear() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ClearLocked();
+}
+
+void Progress::Line(const std::string& text) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Emit(text);
+}
+
+absl::Status Progress::OnStep(const StepRecord& record, Control*) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  last_ = record;
+  const double now = Now();
+  if (!options_.terminal) {
+    if (now - last_line_ >= options_.interval_s) Emit(PlainLine());
+    return absl::OkStatus();
+  }
+  if (options_.quiet || (now - last_draw_ < kRedraw && record.batch != record.batches)) return absl::OkStatus();
+  if (options_.write) options_.write("\r" + Bar() + "\x1b[K");
+  drawn_ = true;
+  last_draw_ = now;
+  return absl::OkStatus();
+}
+
+absl::Status Progress::OnEval(const EvalRecord&, int64_t) { return absl::OkStatus(); }
+
+absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
+  std::string line = absl::StrFormat("epoch %d/%d  train %.4f", record.epoch, record.epochs, record.train_loss);
+  line += Optional(record.val_loss, "val", 4);
+  if (const auto mean = record.tscore.Mean()) {
+    line += absl::StrFormat("  T %.4f", *mean);
+    if (const auto deviation = record.tscore.StdDev()) line += absl::StrFormat(" sd %.4f", *deviation);
+    if (record.tscore.skipped > 0) line += absl::StrFormat(" (%d undefined)", record.tscore.skipped);
+  }
+  line += "  " + FormatSeconds(record.seconds) + "  " + FormatCount(static_cast<int64_t>(record.tokens_per_s)) + " tok/s";
+  if (record.best) line += "  best";
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Epochs of milliseconds would scroll everything else away; all of them are in metrics.jsonl.
+  const bool many = record.epochs > kManyEpochs && record.epoch > 1 && record.epoch < record.epochs;
+  if (!many || Now() - last_line_ >= kManyEpochsInterval) Emit(line);
+  return absl::OkStatus();
+}
+
+void Progress::OnPhase(const std::string& phase) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  phase_ = phase;
+  phase_since_ = Now();
+}
+
+}  // namespace lanthorn::train

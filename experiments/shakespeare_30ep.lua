@@ -1,0 +1,20 @@
+-- shakespeare_30ep: a char GRU on tiny Shakespeare for 30 epochs, T-Score on every batch.
+local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
+
+local cfg = experiment.config {
+  data = { corpus = 'tinyshakespeare', batch = 64, seq = 100, stride = 100, split = 0.9 },
+  model = { cell = 'gru', embed = 128, hidden = 256, layers = 2, dropout = experiment.number(0) },
+  optim = { name = 'adam', lr = 2e-3 },
+  train = { epochs = 30, seed = 42, device = 'auto' },
+  tscore = { every = 1 },
+}
+
+local text = data.text(cfg.data)
+local m = cfg.model
+local model = models.char_rnn { vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers, dropout = m.dropout }
+local fit = train.fit {
+  model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train, callbacks = { 'sample_text' },
+}
+local best, t = fit.best, fit.tscore
+print(('best %s at epoch %d, T %s'):format(best.val_loss and ('val %.4f'):format(best.val_loss) or ('train %.4f'):format(best.train_loss),
+  best.epoch, t and t.mean and ('%.4f'):format(t.mean) or 'NA'))

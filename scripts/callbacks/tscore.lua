@@ -1,0 +1,26 @@
+-- tscore: at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published
+-- experiments took it. Undefined scores are skipped and counted. The values are in the callback's `history`.
+local fail = require 'fail'
+local options = require 'options'
+
+return function(given)
+  local o = options.check('callback tscore', given, { batches = { 'int', 3 } })
+  if o.batches < 1 then fail.config('callback tscore: batches must be at least 1, got %d', o.batches) end
+  local callback = { name = 'tscore', history = {} }
+  function callback.on_epoch(ctx, record)
+    local sum, counted, undefined = 0, 0, 0
+    for _, score in ipairs(ctx.trainer:probe_tscore(o.batches)) do
+      if score.t then
+        sum, counted = sum + score.t, counted + 1
+      else
+        undefined = undefined + 1
+      end
+    end
+    local mean = counted > 0 and sum / counted or nil
+    callback.history[record.epoch] = mean
+    ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined, mean and ('%.4f'):format(mean) or 'NA',
+      undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
+    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted, undefined_n = undefined }
+  end
+  return callback
+end

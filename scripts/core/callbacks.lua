@@ -1,0 +1,48 @@
+-- Callbacks of the trainer. A callback is a table with any of
+--   name        for messages
+--   every       call on_step after every so many updates
+--   on_start    function(ctx)           before the first update
+--   on_step     function(ctx, record)   'stop', reason ends the training
+--   on_epoch    function(ctx, record)   'stop', reason ends the training
+--   on_end      function(ctx, fit)      after the last update
+-- ctx has model, data, trainer, run, print(text), log(fields), generate(options).
+-- Files of scripts/callbacks return a function from options to a callback.
+local fail = require 'fail'
+local host = require 'host'
+local nearest = require 'nearest'
+
+local callbacks = {}
+
+local TYPES = { name = 'string', every = 'number', on_start = 'function', on_step = 'function', on_epoch = 'function', on_end = 'function' }
+
+local function by_name(name)
+  local names = {}
+  for _, path in ipairs(host.embedded_list('callbacks/')) do names[#names + 1] = path:match('([%w_]+)%.lua$') end
+  for _, known in ipairs(names) do
+    if known == name then return require('callbacks.' .. name) end
+  end
+  fail.config("callback '%s' is not known%s", name, nearest.hint(name, names))
+end
+
+---Turns 'name', {'name', option = value} or a callback table into a callback.
+---@param given string|table
+---@return table
+function callbacks.resolve(given)
+  if type(given) == 'string' then return by_name(given) {} end
+  if type(given) ~= 'table' then fail.config('a callback is a name or a table, got a %s', type(given)) end
+  if type(given[1]) == 'string' then
+    local rest = {}
+    for key, value in pairs(given) do
+      if key ~= 1 then rest[key] = value end
+    end
+    return by_name(given[1])(rest)
+  end
+  for key, types in pairs(TYPES) do -- other fields are the callback's own state
+    if given[key] ~= nil and type(given[key]) ~= types then
+      fail.config("callback '%s': %s must be a %s, got a %s", tostring(given.name or '?'), key, types, type(given[key]))
+    end
+  end
+  return given
+end
+
+return callbacks

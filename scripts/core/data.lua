@@ -1,0 +1,55 @@
+-- Texts and batches for training.
+local corpora = require 'corpora'
+local experiment = require 'experiment'
+local options = require 'options'
+local specs = require 'specs'
+
+local data = {}
+
+---@class TextData
+---@field vocab_size integer
+---@field length integer characters
+---@field train Batches
+---@field val Batches
+local Text = {}
+
+function Text.__index(text, key)
+  return Text[key] or rawget(text, 'native')[key]
+end
+
+---Ids of a text, int64.
+function Text:encode(text) return self.native:encode(text) end
+---Text of ids.
+function Text:decode(ids) return self.native:decode(ids) end
+
+local function stride_of(given)
+  if given.layout == 'overlap' then return 1 end
+  return given.stride
+end
+
+---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
+---@param given table such as {corpus = 'tinyshakespeare', batch = 64, seq = 100}
+---@return TextData
+function data.text(given)
+  local o = options.check('data.text', given, specs.data)
+  local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' } or corpora.find(o.corpus or 'tinyshakespeare')
+  local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout
+  local values = experiment.current().values
+  local eval_off = values.eval and values.eval.off or false
+  local native = require('lanthorn').data.open_text {
+    name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq, stride = stride_of(o),
+    split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = values.train and values.train.seed or 0,
+    val_required = not eval_off,
+  }
+  return setmetatable({ native = native, options = o, layout = layout, kind = 'text' }, Text)
+end
+
+---Batches over rows of two tensors; batch = 0 takes all rows at once.
+---@param given { x: Tensor, y: Tensor, batch: integer? }
+function data.tensors(given)
+  local o = options.check('data.tensors', given, { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, val_x = 'Tensor?', val_y = 'Tensor?' })
+  local from = require('lanthorn').data.from_tensors
+  return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil }
+end
+
+return data

@@ -1,0 +1,126 @@
+-- What train.fit prints for people: the plan before training, the summary after it.
+local console = require 'console'
+
+local fit_report = {}
+
+---1234567 as "1,234,567".
+---@param n number
+---@return string
+function fit_report.count(n)
+  local text = ('%d'):format(n)
+  local sign, digits = text:match('^(-?)(%d+)$')
+  return sign .. digits:reverse():gsub('(%d%d%d)', '%1,'):reverse():gsub('^,', '')
+end
+local count = fit_report.count
+
+---Seconds as "45s", "3m10s" or "2h05m".
+---@param s number
+---@return string
+function fit_report.duration(s)
+  if s < 9.95 then return ('%.1fs'):format(s) end
+  s = math.floor(s + 0.5)
+  if s < 60 then return ('%ds'):format(s) end
+  if s < 3600 then return ('%dm%02ds'):format(math.floor(s / 60), s % 60) end
+  return ('%dh%02dm'):format(math.floor(s / 3600), math.floor(s % 3600 / 60))
+end
+local duration = fit_report.duration
+
+local function row(label, text)
+  return ('%-10s%s'):format(label, text)
+end
+
+local function data_lines(data)
+  local train = data.train
+  if data.kind ~= 'text' then
+    return { row('data', ('%s batches of %d rows'):format(count(train:count()), train:rows())) }
+  end
+  local o = data.options
+  local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
+    or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
+  return {
+    row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
+      o.shuffle and ', shuffled' or '')),
+    row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, count(data.val:count()))),
+  }
+end
+
+local function model_lines(model)
+  local rows, width, kinds = model:layers(), 4, 0
+  for _, layer in ipairs(rows) do
+    width, kinds = math.max(width, #layer.name), math.max(kinds, #layer.layer)
+  end
+  local lines = {}
+  local form = ('%%-%ds  %%-%ds %%12s'):format(width, kinds)
+  for i, layer in ipairs(rows) do
+    lines[#lines + 1] = row(i == 1 and 'model' or '', form:format(layer.name, layer.layer, count(layer.parameters)))
+  end
+  lines[#lines + 1] = row('', form:format('', 'parameters', count(model:parameter_count())))
+  return lines
+end
+
+---Lines about data, model and the number of updates; nothing in them was measured.
+---@param plan { data: table, model: Module, steps: integer, epochs: integer }
+---@return string[]
+function fit_report.sizes(plan)
+  local lines = data_lines(plan.data)
+  for _, line in ipairs(model_lines(plan.model)) do lines[#lines + 1] = line end
+  local tokens = plan.steps * plan.data.train:targets()
+  lines[#lines + 1] = row('plan', ('%d epochs x %s batches, %s updates, %s targets'):format(plan.epochs,
+    count(plan.data.train:count()), count(plan.steps), count(tokens)))
+  return lines
+end
+
+---Lines about memory and time, from the measured step.
+---@param plan table
+---@param measured { step_s: number, activation_mb: number, first_loss: number }
+---@return string[]
+function fit_report.measured(plan, measured)
+  local mb = plan.model:parameter_count() * 4 / 1e6
+  local eval_s = plan.eval_batches * measured.step_s / 3 * plan.epochs -- a forward is about a third of a step
+  local total = plan.steps * measured.step_s + eval_s
+  return {
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB'):format(mb, mb, plan.optimizer_name,
+      mb * plan.optimizer_slots, measured.activation_mb)),
+    row('measured', ('%.0f ms a step%s, first loss %.4f; about %s in all'):format(measured.step_s * 1e3,
+      plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
+  }, total
+end
+
+---The line that opens a run.
+---@param plan table
+---@return string
+function fit_report.heading(plan)
+  return ('%s  seed %s  device %s%s'):format(plan.name, plan.seed, plan.device, plan.device == 'cpu'
+    and (' (%d thread%s)'):format(plan.threads, plan.threads == 1 and '' or 's') or '')
+end
+
+---Lines after training.
+---@param fit table
+---@return string[]
+function fit_report.summary(fit)
+  local lines = { row(fit.state == 'FINISHED' and 'done' or fit.state:lower(), ('%d epochs, %s updates in %s%s'):format(#fit.epochs,
+    count(fit.steps), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
+  if fit.step_median_s then
+    lines[#lines + 1] = row('step', ('%.0f ms median (p10 %.0f, p90 %.0f), %s tokens/s'):format(fit.step_median_s * 1e3,
+      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit.tokens / fit.steps / fit.step_median_s)))
+  end
+  local best = fit.best
+  if best then
+    lines[#lines + 1] = row('best', best.val_loss and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
+      or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
+  end
+  local t = fit.tscore
+  if t and t.mean then
+    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s batches%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
+      count(t.n), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+  end
+  return lines
+end
+
+---Prints lines to stderr.
+---@param lines string[]
+function fit_report.print(lines)
+  for _, line in ipairs(lines) do console.note(line) end
+end
+
+return fit_report

@@ -1,0 +1,79 @@
+-- The run directory of one train.fit: claimed before the first step, described, and closed when the command ends.
+local chunks = require 'chunks'
+local console = require 'console'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local finish = require 'finish'
+local host = require 'host'
+local run_files = require 'run_files'
+
+local fit_run = {}
+
+local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [129] = 'INTERRUPTED', [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
+
+-- Sources under names that are relative and different.
+local function add_sources(run)
+  local used = {}
+  for _, file in ipairs(chunks.files) do
+    local base = (file.path or 'chunk'):match('[^/]*$'):gsub('[^%w._-]', '_')
+    if base == '' or base:sub(1, 1) == '.' then base = 'chunk' .. base end
+    local name, n = base, 1
+    while used[name] and used[name] ~= file.text do
+      n = n + 1
+      name = ('%d-%s'):format(n, base)
+    end
+    if not used[name] then
+      used[name] = file.text
+      run:add_source(name, file.text)
+    end
+  end
+end
+
+---Claims and describes a run directory.
+---@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, values: table }
+---@return table run
+function fit_run.open(about)
+  local current = experiment.current()
+  local run = require('lanthorn').run.claim(run_files.root(), current.name)
+  console.attach(function(text) run:append_log(text) end)
+  run:write_config(about.values, current.origin)
+  add_sources(run)
+  local env = {}
+  for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end
+  local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
+  run:write_manifest {
+    name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
+    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1, device = about.device, env = env,
+    versions = { luajit = jit.version },
+  }
+  run:log { kind = 'event', event = 'start', step = 0 }
+  return run
+end
+
+-- Guards that fired speak as "G05 init_loss: ...".
+local function guard_of(message)
+  local id, name = message:match('(G%d%d) ([%l_]+):')
+  return id and { { id = id, level = 'error', name = name, message = message } } or {}
+end
+
+---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
+---@param run table
+---@param outcome { fit: table?, error: any, state: string?, summary: table? }
+function fit_run.close(run, outcome)
+  local message = outcome.error and tostring(outcome.error) or ''
+  local function close(code)
+    local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
+    if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
+    run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
+      guards = guard_of(message), summary = outcome.summary or {} }
+    console.detach()
+  end
+  if experiment.current().script and not outcome.now then
+    finish.add(function(code) close(code) end)
+  else
+    close(outcome.error and fail.code_of(outcome.error) or 0)
+  end
+end
+
+return fit_run

@@ -1,0 +1,3 @@
+-- The table `optim` of the native module. Seeding comes first, so torch is loaded too.
+require 'torch'
+return require('lanthorn').optim

@@ -1,0 +1,60 @@
+-- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval` and `guards`,
+-- with defaults. data.text and train.fit check against them, and experiment.config fills in what a script leaves out, so
+-- that every option can be set on the command line.
+local specs = {}
+
+specs.data = {
+  corpus = 'string?',                          -- a name of corpora.lua
+  file = 'string?',                            -- or a file of your own
+  batch = { 'int', 64 },
+  seq = { 'int', 100 },
+  stride = { 'int', 100 },
+  split = { 'number', 0.9 },                   -- share for training
+  layout = { 'string', 'rows', one_of = { 'rows', 'streams', 'overlap' } },
+  chars = { 'int', 0 },                        -- first so many characters; 0: all
+  shuffle = { 'boolean', false },
+  allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
+}
+
+specs.optim = {
+  name = { 'string', 'adam' },
+  lr = 'number?', beta1 = 'number?', beta2 = 'number?', eps = 'number?', weight_decay = 'number?', momentum = 'number?',
+  dampening = 'number?', nesterov = 'boolean?', alpha = 'number?', centered = 'boolean?',
+  clip_norm = { 'number', 0 },                 -- 0: off
+  clip_value = { 'number', 0 },
+  schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' } },
+  warmup = { 'int', 0 },                       -- updates
+  decay_every = { 'int', 0 },                  -- updates between two steps of the step schedule
+  gamma = { 'number', 0.1 },
+  min_factor = { 'number', 0 },
+  groups = 'list?',                            -- { {match = 'bias', weight_decay = 0}, ... }
+}
+
+specs.train = {
+  epochs = { 'int', 1 },
+  seed = { 'int', 42 },
+  device = { 'string', 'auto' },
+  precision = { 'string', 'fp32', one_of = { 'fp32' } },
+  max_steps = { 'int', 0 },                    -- 0: all
+  expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
+}
+
+specs.tscore = {
+  every = { 'int', 0 },                        -- updates; 0: never
+  mode = { 'string', 'exact', one_of = { 'exact', 'loop' } },
+}
+
+specs.eval = {
+  off = { 'boolean', false },
+  val_cap = { 'int', 0 },                      -- batches; 0: the whole split
+}
+
+specs.guards = {
+  init_loss = { 'string', 'error', one_of = { 'error', 'warn', 'off' } },
+}
+
+-- Sections that every config has, and those that get their options only where a script has the section.
+specs.always = { 'eval', 'guards' }
+specs.when_present = { 'data', 'optim', 'train', 'tscore' }
+
+return specs

@@ -1,0 +1,246 @@
+-- train.fit: trains a model, with everything a run needs around the native loop: checks, plan, run directory, callbacks.
+local callbacks = require 'callbacks'
+local console = require 'console'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local fit_report = require 'fit_report'
+local fit_run = require 'fit_run'
+local host = require 'host'
+local native = require 'lanthorn'
+local options = require 'options'
+local optim = require 'optim'
+local specs = require 'specs'
+local torch = require 'torch'
+
+local train = { generate = native.train.generate }
+
+local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
+  options = { 'table', {} }, eval = 'table?', guards = 'table?', callbacks = { 'list', {} } }
+
+local OPTIMIZERS = { adam = 'Adam', adamw = 'AdamW', sgd = 'SGD', rmsprop = 'RMSprop' }
+local SLOTS = { Adam = 2, AdamW = 2, SGD = 1, RMSprop = 1 }
+-- Keys of the optim section that the loop uses; the rest goes to the optimiser.
+local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true, decay_every = true, gamma = true,
+  min_factor = true, groups = true }
+
+local function optimizer_options(o)
+  local made = {}
+  for key, value in pairs(o) do
+    if not LOOP_KEYS[key] then made[key] = value end
+  end
+  return made
+end
+
+-- Parameters by the first group whose pattern their name matches; the rest makes the first group.
+local function build_groups(model, groups)
+  local rest, made = {}, {}
+  for i, group in ipairs(groups) do
+    if type(group) ~= 'table' or type(group.match) ~= 'string' then fail.config("optim.groups[%d] needs a Lua pattern in 'match'", i) end
+    made[i] = { params = {} }
+    for key, value in pairs(group) do
+      if key ~= 'match' then made[i][key] = value end
+    end
+  end
+  for _, parameter in ipairs(model:named_parameters()) do
+    local place = rest
+    for i, group in ipairs(groups) do
+      if parameter.name:match(group.match) then
+        place = made[i].params
+        break
+      end
+    end
+    place[#place + 1] = parameter
+  end
+  for i, group in ipairs(made) do
+    if #group.params == 0 then fail.config("optim.groups[%d]: no parameter matches '%s'", i, groups[i].match) end
+  end
+  if #rest > 0 then table.insert(made, 1, { params = rest }) end
+  return made
+end
+
+local function build_optimizer(model, o)
+  local kind = OPTIMIZERS[o.name:lower()]
+  if not kind then
+    local names = {}
+    for name in pairs(OPTIMIZERS) do names[#names + 1] = name end
+    fail.config("optim.name '%s' is not known%s; use adam, adamw, sgd or rmsprop", o.name, require('nearest').hint(o.name, names))
+  end
+  local target = o.groups and build_groups(model, o.groups) or model
+  return optim[kind](target, optimizer_options(o)), kind
+end
+
+local function resolve_device(name)
+  local resolved = torch.empty({ 0 }, { device = name }).device
+  if name == 'auto' and resolved ~= 'cpu' then console.note('device auto: ' .. resolved) end
+  return resolved
+end
+
+local function initial_loss(o, data)
+  if o.guards.init_loss == 'off' then return {} end
+  if o.options.expect_loss then return { expected = o.options.expect_loss } end
+  return data.vocab_size and { expected = math.log(data.vocab_size) } or {}
+end
+
+local function is_unicode()
+  local locale = host.getenv('LC_ALL') or host.getenv('LC_CTYPE') or host.getenv('LANG') or ''
+  return locale:lower():find('utf%-?8') ~= nil
+end
+
+-- Reads the parts of a fit, with the sections of the config where the call leaves them out.
+local function read(given)
+  local o = options.check('train.fit', given, FIT)
+  local values = experiment.current().values
+  o.optim = options.check('train.fit optim', o.optim, specs.optim)
+  o.tscore = options.check('train.fit tscore', o.tscore, specs.tscore)
+  o.options = options.check('train.fit options', o.options, specs.train)
+  o.eval = options.check('train.fit eval', o.eval or values.eval or {}, specs.eval)
+  o.guards = options.check('train.fit guards', o.guards or values.guards or {}, specs.guards)
+  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text or data.tensors') end
+  local fast = experiment.current().flags.fast_dev_run
+  if fast then
+    o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, fast, fast
+  end
+  o.callback_list = {}
+  for i, callback in ipairs(o.callbacks) do o.callback_list[i] = callbacks.resolve(callback) end
+  return o
+end
+
+local function build_trainer(o, device)
+  local optimizer, kind = build_optimizer(o.model, o.optim)
+  local has_val = o.data.val ~= nil and o.data.val:count() > 0
+  local steps = o.options.epochs * o.data.train:count()
+  local trainer = native.train.new {
+    model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
+    loss = o.loss and function(x, y) return o.loss(o.model, x, y) end or train.default_loss(o.model),
+    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = steps, every = o.optim.decay_every, gamma = o.optim.gamma,
+      min_factor = o.optim.min_factor },
+    options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
+      clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop', eval = not o.eval.off,
+      val_cap = o.eval.val_cap },
+  }
+  return trainer, kind
+end
+
+---The loss of a model whose forward is written in Lua: mean cross entropy. Native models use the native one.
+---@param model Module
+---@return function?
+function train.default_loss(model)
+  if not model.forward then return nil end
+  return function(x, y)
+    local logits = model(x)
+    return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+  end
+end
+
+local function make_plan(o, trainer, kind, device)
+  local current = experiment.current()
+  return { name = current.name, seed = o.options.seed, device = device, threads = torch.get_num_threads(), data = o.data, model = o.model,
+    steps = trainer:planned_steps(), epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
+    with_tscore = o.tscore.every > 0, eval_batches = o.eval.off and 0 or (o.data.val and o.data.val:count() or 0) }
+end
+
+-- Stride 1 multiplies the batches: its price is told, and asked for once more.
+local function check_overlap(o, plan, total_s)
+  if o.data.layout ~= 'overlap' or o.data.options.allow_overlap then return end
+  fail.raise(7, 'G13 budget: stride 1 makes %s train and %s val batches an epoch, %s updates over %d epochs, about %s at the measured step; '
+    .. 'stride %d would make %s batches; to go on set data.allow_overlap=true', fit_report.count(o.data.train:count()),
+    fit_report.count(o.data.val:count()), fit_report.count(plan.steps), plan.epochs, fit_report.duration(total_s), o.data.options.seq,
+    fit_report.count(math.floor(o.data.train:count() / o.data.options.seq)))
+end
+
+local function data_record(data)
+  if data.kind ~= 'text' then return {} end
+  return { { name = data.name, bytes = data.bytes, sha256 = 'sha256:' .. data.sha256 } }
+end
+
+local function make_context(o, trainer, run)
+  return {
+    model = o.model, data = o.data, trainer = trainer, run = run,
+    print = function(text)
+      trainer:clear_progress()
+      console.note(text)
+    end,
+    log = function(fields) run:log(fields) end,
+    generate = function(g)
+      return train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature, top_k = g.top_k,
+        top_p = g.top_p, seed = g.seed })
+    end,
+  }
+end
+
+local function attach_callbacks(o, trainer, ctx)
+  for _, callback in ipairs(o.callback_list) do
+    if callback.on_step then trainer:on_step(callback.every or 1, function(record) return callback.on_step(ctx, record) end) end
+    if callback.on_epoch then trainer:on_epoch(function(record) return callback.on_epoch(ctx, record) end) end
+  end
+end
+
+local function call_all(o, name, ...)
+  for _, callback in ipairs(o.callback_list) do
+    if callback[name] then callback[name](...) end
+  end
+end
+
+local function summary_of(fit)
+  local best, last = fit.best, fit.epochs[#fit.epochs]
+  if not last then return {} end
+  local made = { train_loss = { last = last.train_loss } }
+  if last.val_loss then made.val_loss = { last = last.val_loss, best = best and best.val_loss, best_step = best and best.step } end
+  if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
+  return made
+end
+
+-- Everything between the claim of the run directory and its end.
+local function run_fit(o, trainer, plan, run)
+  local measured = trainer:measure(initial_loss(o, o.data))
+  local lines, total_s = fit_report.measured(plan, measured)
+  fit_report.print(lines)
+  check_overlap(o, plan, total_s)
+  local ctx = make_context(o, trainer, run)
+  local flags = experiment.current().flags
+  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
+    quiet = flags.quiet or false, columns = host.columns() })
+  attach_callbacks(o, trainer, ctx)
+  call_all(o, 'on_start', ctx)
+  local fit = trainer:run()
+  trainer:clear_progress()
+  run:status { phase = 'save' }
+  o.model:save(run:path() .. '/model.safetensors')
+  fit_report.print(fit_report.summary(fit))
+  run:status { phase = 'report' }
+  if fit.signal == 0 then call_all(o, 'on_end', ctx, fit) end
+  return fit
+end
+
+---Trains a model and leaves a run directory.
+---@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
+---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
+function train.fit(given)
+  local o = read(given)
+  local device = resolve_device(o.options.device)
+  o.model:to(device)
+  local trainer, kind = build_trainer(o, device)
+  local plan = make_plan(o, trainer, kind, device)
+  experiment.stop_if_dry_run(fit_report.sizes(plan))
+  experiment.check_reads()
+  console.note(fit_report.heading(plan))
+  fit_report.print(fit_report.sizes(plan))
+  local run = fit_run.open { seed = o.options.seed, device = device, data = data_record(o.data), first_batch_sha256 = o.data.train:hash(0),
+    values = experiment.current().configured and experiment.current().values
+      or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards } }
+  local ok, fit = pcall(run_fit, o, trainer, plan, run)
+  if not ok then
+    trainer:clear_progress()
+    fit_run.close(run, { error = fit })
+    error(fit, 0)
+  end
+  fit.run = run:path()
+  console.note(('%-10s%s'):format('results', fit.run))
+  local interrupted = fit.signal ~= 0
+  fit_run.close(run, { state = interrupted and 'INTERRUPTED' or nil, reason = fit.reason, signal = interrupted and fit.signal or nil,
+    summary = summary_of(fit) })
+  if interrupted then fail.raise(128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run) end
+  return fit
+end
+
+return train
