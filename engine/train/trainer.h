@@ -68,8 +68,6 @@ class Trainer {
           std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options);
   ~Trainer();
 
-  ~Trainer();
-
   void AddObserver(std::shared_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }
 
   // Checks that loss, parameters and optimiser are on the device, runs the first batch without changing anything
