@@ -22,17 +22,23 @@ HWY_INLINE void ForEach(int64_t size, Body body) {
   for (; i < size; ++i) body(one, i);
 }
 
+// Highway's Exp is wrong above 104 and makes NaN 0. At 88 the gates are saturated; NaN has to come out as NaN.
+template <class D, class V>
+HWY_INLINE V GateExp(D d, V x) {
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Min(x, hn::Set(d, 88.0f))));
+}
+
 template <class D, class V>
 HWY_INLINE V GateSigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+  return hn::Div(one, hn::Add(one, GateExp(d, hn::Neg(x))));
 }
 
 // tanh(x) = 1 - 2 / (exp(2x) + 1): one exp and one division; absolute error stays at float rounding of 1.
 template <class D, class V>
 HWY_INLINE V GateTanh(D d, V x) {
   const V one = hn::Set(d, 1.0f), two = hn::Set(d, 2.0f);
-  return hn::Sub(one, hn::Div(two, hn::Add(hn::Exp(d, hn::Add(x, x)), one)));
+  return hn::Sub(one, hn::Div(two, hn::Add(GateExp(d, hn::Add(x, x)), one)));
 }
 
 void GruForwardImpl(int64_t H, const StepRow<float>& row) {

@@ -13,9 +13,10 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using Optional = compat::Optional<at::Tensor>;  // autograd takes no undefined tensors as arguments
+// Autograd takes no undefined tensor as an argument, only an absent one.
+using MaybeTensor = compat::Optional<at::Tensor>;
 
-Optional Maybe(const at::Tensor& tensor) { return tensor.defined() ? Optional(tensor) : Optional(); }
+MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; }
 
 // What the backward needs that is no tensor: the open recorder, and the parameters as the recorder knows them.
 struct Context : torch::CustomClassHolder {
@@ -26,12 +27,12 @@ struct Context : torch::CustomClassHolder {
 
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0, const Optional& c0,
-                               const at::Tensor& w_ih, const at::Tensor& w_hh, const Optional& b_ih, const Optional& b_hh,
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0, const MaybeTensor& c0,
+                               const at::Tensor& w_ih, const at::Tensor& w_hh, const MaybeTensor& b_ih, const MaybeTensor& b_hh,
                                const c10::intrusive_ptr<Context>& context) {
-    const auto plain = [](const Optional& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
-    const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), plain(b_ih), plain(b_hh)};
-    const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = plain(c0);
+    const auto contiguous = [](const MaybeTensor& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
+    const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), contiguous(b_ih), contiguous(b_hh)};
+    const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
     const RecurrentForward result = RunForward(context->cell, x, h, c, weights);
     ctx->save_for_backward({x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);

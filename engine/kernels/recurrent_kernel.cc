@@ -123,8 +123,12 @@ double* Squares(const at::Tensor& tensor) { return tensor.defined() ? tensor.dat
 template <typename T>
 void WeightGradients(const Sizes<T>& s, const at::Tensor& input, const RecurrentGradients& result) {
   const int64_t GH = s.G * s.H;
-  std::mutex order;
-  // Each thread adds up its rows on its own and then joins the total.
+  struct Sums {
+    std::vector<T> w_ih, w_hh, b_ih, b_hh;
+  };
+  // Each thread adds up its rows on its own; the sums are joined in the order of rows, so that runs repeat bit for bit.
+  std::mutex mutex;
+  std::map<int64_t, Sums> parts;  // by first row
   at::parallel_for(0, s.B, 1, [&](int64_t begin, int64_t end) {
     std::vector<T> w_ih(GH * s.I, T(0)), w_hh(GH * s.H, T(0)), b_ih(GH, T(0)), b_hh(GH, T(0));
     std::vector<T> tile(GH * std::max<int64_t>(std::max(s.I, s.H), 1));
@@ -135,18 +139,20 @@ void WeightGradients(const Sizes<T>& s, const at::Tensor& input, const Recurrent
       BiasGradient(begin, count, s.steps, result.delta_ih, b_ih.data(), tile.data(), Squares(result.sq_b_ih));
       BiasGradient(begin, count, s.steps, result.delta_hh, b_hh.data(), tile.data(), Squares(result.sq_b_hh));
     }
-    const std::lock_guard<std::mutex> lock(order);
-    const auto join = [](const at::Tensor& total, const std::vector<T>& part) {
-      T* to = total.data_ptr<T>();
-      for (size_t i = 0; i < part.size(); ++i) to[i] += part[i];
-    };
-    join(result.w_ih, w_ih);
-    join(result.w_hh, w_hh);
-    if (result.b_ih.defined()) {
-      join(result.b_ih, b_ih);
-      join(result.b_hh, b_hh);
-    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    parts[begin] = {std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh)};
   });
+  const auto join = [](const at::Tensor& total, const std::vector<T>& part) {
+    T* to = total.data_ptr<T>();
+    for (size_t i = 0; i < part.size(); ++i) to[i] += part[i];
+  };
+  for (const auto& [first, sums] : parts) {
+    join(result.w_ih, sums.w_ih);
+    join(result.w_hh, sums.w_hh);
+    if (!result.b_ih.defined()) continue;
+    join(result.b_ih, sums.b_ih);
+    join(result.b_hh, sums.b_hh);
+  }
 }
 
 }  // namespace

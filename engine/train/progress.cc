@@ -8,6 +8,8 @@ namespace lanthorn::train {
 namespace {
 
 constexpr double kRedraw = 0.1;  // seconds between two drawings of the bar
+constexpr int64_t kManyEpochs = 40;
+constexpr double kManyEpochsInterval = 1;  // seconds between two epoch lines when there are many
 
 std::string Optional(std::optional<double> value, const char* format_name, int digits) {
   return value ? absl::StrFormat("  %s %.*f", format_name, digits, *value) : "";
@@ -128,7 +130,10 @@ absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
   }
   line += "  " + FormatSeconds(record.seconds) + "  " + FormatCount(static_cast<int64_t>(record.tokens_per_s)) + " tok/s";
   if (record.best) line += "  best";
-  Line(line);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Epochs of milliseconds would scroll everything else away; all of them are in metrics.jsonl.
+  const bool many = record.epochs > kManyEpochs && record.epoch > 1 && record.epoch < record.epochs;
+  if (!many || Now() - last_line_ >= kManyEpochsInterval) Emit(line);
   return absl::OkStatus();
 }
 

@@ -75,7 +75,8 @@ class Recorder {
   explicit Recorder(int64_t samples) : samples_(samples) {}
 
   absl::Status AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const;
-  absl::Status Verify(const NamedParameter& parameter) const;
+  // `whole`: the norm of all gradients, for which rounding is judged.
+  absl::Status Verify(const NamedParameter& parameter, double whole) const;
 
   struct Entry {
     const char* layer;

@@ -7,7 +7,7 @@ namespace {
 
 // Squares summed over all but dimension 0, accumulated in float64 from rows of the storage dtype.
 at::Tensor RowSquares(const at::Tensor& rows) {
-  const at::Tensor flat = rows.reshape({rows.size(0), -1}).to(c10::kDouble);
+  const at::Tensor flat = rows.flatten(1).to(c10::kDouble);
   return (flat * flat).sum(1);
 }
 

@@ -10,12 +10,10 @@
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
-local options = require 'options'
 
 local callbacks = {}
 
-local SPEC = { name = { 'string', 'callback' }, every = { 'int', 1 }, on_start = 'function?', on_step = 'function?',
-  on_epoch = 'function?', on_end = 'function?' }
+local TYPES = { name = 'string', every = 'number', on_start = 'function', on_step = 'function', on_epoch = 'function', on_end = 'function' }
 
 local function by_name(name)
   local names = {}
@@ -39,7 +37,12 @@ function callbacks.resolve(given)
     end
     return by_name(given[1])(rest)
   end
-  return options.check('callback', given, SPEC)
+  for key, types in pairs(TYPES) do -- other fields are the callback's own state
+    if given[key] ~= nil and type(given[key]) ~= types then
+      fail.config("callback '%s': %s must be a %s, got a %s", tostring(given.name or '?'), key, types, type(given[key]))
+    end
+  end
+  return given
 end
 
 return callbacks

@@ -31,7 +31,7 @@ local function quote(text)
 end
 
 local function run(command)
-  return os.execute(command .. ' >/dev/null 2>&1') == 0
+  return os.execute('{ ' .. command .. '; } >/dev/null 2>&1') == 0
 end
 
 local function is_file(path)

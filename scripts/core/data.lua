@@ -1,7 +1,6 @@
 -- Texts and batches for training.
 local corpora = require 'corpora'
 local experiment = require 'experiment'
-local fail = require 'fail'
 local options = require 'options'
 local specs = require 'specs'
 
@@ -28,12 +27,11 @@ local function stride_of(given)
   return given.stride
 end
 
----A character text split into train and val batches. Options: data section of specs.lua.
+---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
 ---@param given table such as {corpus = 'tinyshakespeare', batch = 64, seq = 100}
 ---@return TextData
 function data.text(given)
   local o = options.check('data.text', given, specs.data)
-  if o.corpus and o.file then fail.config("data.text: give either corpus or file, not both ('%s' and '%s')", o.corpus, o.file) end
   local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' } or corpora.find(o.corpus or 'tinyshakespeare')
   local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout
   local values = experiment.current().values

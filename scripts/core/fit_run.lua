@@ -41,9 +41,10 @@ function fit_run.open(about)
   add_sources(run)
   local env = {}
   for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end
+  local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
   run:write_manifest {
-    name = current.flags.name, tags = current.flags.tags, argv = current.argv, overrides = current.overrides, seed = about.seed,
-    data = about.data, first_batch_sha256 = about.first_batch_sha256, world_size = 1, device = about.device, env = env,
+    name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
+    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1, device = about.device, env = env,
     versions = { luajit = jit.version },
   }
   run:log { kind = 'event', event = 'start', step = 0 }

@@ -217,8 +217,10 @@ local function run_fit(o, trainer, plan, run)
   call_all(o, 'on_start', ctx)
   local fit = trainer:run()
   trainer:clear_progress()
+  run:status { phase = 'save' }
   o.model:save(run:path() .. '/model.safetensors')
   fit_report.print(fit_report.summary(fit))
+  run:status { phase = 'report' }
   if fit.signal == 0 then call_all(o, 'on_end', ctx, fit) end
   return fit
 end

@@ -1,0 +1,221 @@
+// The fused GRU and LSTM against plain operators. Double agrees to rounding of sums; float to its own rounding over the
+// number of steps, since each step's error is passed on.
+#include "engine/kernels/recurrent.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+#include "absl/strings/str_format.h"
+
+namespace lanthorn::kernels {
+namespace {
+
+const char* Name(Cell cell) { return cell == Cell::kGru ? "gru" : "lstm"; }
+
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads) : before_(at::get_num_threads()) { at::set_num_threads(threads); }
+  ~ThreadScope() { at::set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+struct Problem {
+  Cell cell;
+  at::Tensor input, h0, c0;  // states may be undefined
+  RecurrentWeights weights;
+
+  // The defined tensors that have gradients, with their names.
+  std::vector<std::pair<const char*, at::Tensor>> Leaves() const {
+    std::vector<std::pair<const char*, at::Tensor>> leaves;
+    for (const auto& [name, tensor] : std::vector<std::pair<const char*, at::Tensor>>{
+             {"input", input}, {"h0", h0}, {"c0", c0}, {"w_ih", weights.w_ih}, {"w_hh", weights.w_hh}, {"b_ih", weights.b_ih}, {"b_hh", weights.b_hh}}) {
+      if (tensor.defined()) leaves.emplace_back(name, tensor);
+    }
+    return leaves;
+  }
+};
+
+Problem Make(Cell cell, int64_t B, int64_t T, int64_t I, int64_t H, bool bias, bool state, c10::ScalarType dtype) {
+  at::manual_seed(11);
+  const int64_t rows = GateCount(cell) * H;
+  const auto leaf = [&](std::vector<int64_t> sizes) { return (at::randn(sizes, dtype) * 0.5).set_requires_grad(true); };
+  Problem p = {cell, leaf({B, T, I}), {}, {}, {leaf({rows, I}), leaf({rows, H}), {}, {}}};
+  if (bias) p.weights.b_ih = leaf({rows}), p.weights.b_hh = leaf({rows});
+  if (state) p.h0 = leaf({B, H});
+  if (state && cell == Cell::kLstm) p.c0 = leaf({B, H});
+  return p;
+}
+
+at::Tensor LossOf(const RecurrentOutput& y) {
+  at::manual_seed(12);
+  at::Tensor loss = (y.output * at::randn(y.output.sizes(), y.output.options())).sum() + (y.h * y.h).sum();
+  return y.c.defined() ? loss + (y.c * at::randn(y.c.sizes(), y.c.options())).sum() : loss;
+}
+
+using Function = RecurrentOutput (*)(Cell, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RecurrentWeights&);
+// Outputs and gradients by name.
+std::vector<std::pair<std::string, at::Tensor>> Results(Function function, const Problem& p, bool strided = false) {
+  for (auto& [name, leaf] : p.Leaves()) leaf.mutable_grad() = at::Tensor();
+  // The same values with time before batch in memory.
+  const at::Tensor input = strided ? p.input.transpose(0, 1).contiguous().transpose(0, 1) : p.input;
+  const RecurrentOutput y = function(p.cell, input, p.h0, p.c0, p.weights);
+  LossOf(y).backward();
+  std::vector<std::pair<std::string, at::Tensor>> found = {{"output", y.output.detach()}, {"h", y.h.detach()}};
+  if (p.cell == Cell::kLstm) found.emplace_back("c", y.c.detach());
+  for (auto& [name, leaf] : p.Leaves()) found.emplace_back(std::string("gradient of ") + name, leaf.grad().clone());
+  return found;
+}
+
+void ExpectAgree(const Problem& p, double tolerance, bool strided) {
+  const auto expected = Results(&RecurrentReference, p), got = Results(&Recurrent, p, strided);
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].second.sizes(), expected[i].second.sizes()) << got[i].first;
+    if (got[i].second.numel() == 0) continue;
+    const double size = std::max(1.0, expected[i].second.abs().max().item<double>());
+    EXPECT_LE((got[i].second - expected[i].second).abs().max().item<double>(), tolerance * size) << got[i].first;
+  }
+}
+
+void RunGrid(c10::ScalarType dtype, double tolerance, int threads) {
+  const ThreadScope scope(threads);
+  int draw = 0;
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    for (const int64_t B : {0, 1, 3, 65}) {
+      for (const int64_t T : {1, 7, 33}) {
+        for (const int64_t H : {1, 5, 33}) {
+          for (const int64_t I : {1, 4}) {
+            const bool bias = draw % 3 != 0, state = draw % 2 == 0, strided = draw % 5 == 0;
+            ++draw;
+            SCOPED_TRACE(absl::StrFormat("%s B=%d T=%d H=%d I=%d bias=%d state=%d strided=%d", Name(cell), B, T, H, I, bias, state, strided));
+            ExpectAgree(Make(cell, B, T, I, H, bias, state, dtype), tolerance, strided);
+            if (testing::Test::HasFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Recurrent, AgreesWithPlainOperatorsInDoubleOnOneThread) { RunGrid(c10::kDouble, 1e-10, 1); }
+TEST(Recurrent, AgreesWithPlainOperatorsInDoubleOnTwoThreads) { RunGrid(c10::kDouble, 1e-10, 2); }
+TEST(Recurrent, AgreesWithPlainOperatorsInFloat) { RunGrid(c10::kFloat, 2e-5, 2); }
+
+TEST(Recurrent, GradientsAreThoseOfFiniteDifferences) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    const Problem p = Make(cell, 2, 3, 2, 2, true, true, c10::kDouble);
+    const auto value = [&] { return LossOf(Recurrent(cell, p.input, p.h0, p.c0, p.weights)).item<double>(); };
+    Results(&Recurrent, p);
+    at::NoGradGuard no_grad;
+    for (auto& [name, leaf] : p.Leaves()) {
+      double* data = leaf.data_ptr<double>();
+      for (int64_t i = 0; i < leaf.numel(); ++i) {
+        constexpr double kStep = 1e-5;
+        const double before = data[i];
+        data[i] = before + kStep;
+        const double above = value();
+        data[i] = before - kStep;
+        const double below = value();
+        data[i] = before;
+        EXPECT_NEAR(leaf.grad().data_ptr<double>()[i], (above - below) / (2 * kStep), 1e-8) << Name(cell) << " " << name << " " << i;
+      }
+    }
+  }
+}
+
+TEST(Recurrent, RepeatsBitForBitWhateverTheNumberOfThreads) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    for (const int threads : {1, 2, 5}) {
+      const ThreadScope scope(threads);
+      const Problem p = Make(cell, 40, 9, 4, 33, true, false, c10::kFloat);
+      const auto first = Results(&Recurrent, p);
+      for (int i = 0; i < 20; ++i) {
+        const auto again = Results(&Recurrent, p);
+        for (size_t k = 0; k < first.size(); ++k) {
+          ASSERT_TRUE(at::equal(first[k].second, again[k].second)) << Name(cell) << ", " << threads << " threads, run " << i << ": " << first[k].first;
+        }
+      }
+    }
+  }
+}
+
+TEST(Recurrent, ASecondDerivativeIsRefusedByName) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    const Problem p = Make(cell, 2, 3, 2, 2, true, false, c10::kDouble);
+    const at::Tensor loss = LossOf(Recurrent(cell, p.input, p.h0, p.c0, p.weights));
+    try {
+      torch::autograd::grad({loss}, {p.input}, {}, /*retain_graph=*/true, /*create_graph=*/true);
+      ADD_FAILURE() << "expected an error";
+    } catch (const c10::Error& error) {
+      EXPECT_NE(std::string(error.what_without_backtrace()).find(absl::StrFormat("[%s] has no second derivative", Name(cell))), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(Recurrent, WrongShapesAreNamedWithTheTag) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    const auto expect = [&](const char* words, const std::function<void(Problem*)>& spoil) {
+      Problem p = Make(cell, 3, 4, 2, 5, true, true, c10::kFloat);
+      spoil(&p);
+      try {
+        Recurrent(cell, p.input, p.h0, p.c0, p.weights);
+        ADD_FAILURE() << "expected: " << words;
+      } catch (const c10::Error& error) {
+        const std::string text = error.what_without_backtrace();
+        EXPECT_EQ(text.rfind("[" + std::string(Name(cell)) + "] ", 0), 0u) << text;
+        EXPECT_NE(text.find(words), std::string::npos) << text;
+      }
+    };
+    expect("input must be (B, T, 2)", [](Problem* p) { p->input = at::ones({3, 4, 3}); });
+    expect("input must be (B, T, 2)", [](Problem* p) { p->input = at::ones({3, 2}); });
+    expect("at least one time step", [](Problem* p) { p->input = at::ones({3, 0, 2}); });
+    expect("initial state must be (3, 5)", [](Problem* p) { p->h0 = at::ones({2, 5}); });
+    expect("initial state must be (3, 5)", [](Problem* p) { p->c0 = at::ones({3, 4}); });
+    expect("w_hh must be", [](Problem* p) { p->weights.w_hh = at::ones({7, 5}); });
+    expect("w_ih must be", [](Problem* p) { p->weights.w_ih = at::ones({7, 2}); });
+    expect("both biases or none", [](Problem* p) { p->weights.b_hh = at::Tensor(); });
+    expect("biases must be", [](Problem* p) { p->weights.b_hh = at::ones({4}); });
+    expect("input is Double", [](Problem* p) { p->input = p->input.to(c10::kDouble); });
+  }
+}
+
+TEST(Recurrent, SaturatedGatesStayRight) {
+  // Pre-activations up to +-4,000: gates must be 0 or 1 and tanh +-1, with finite gradients, in full vectors and the rest.
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    for (const double scale : {30.0, 60.0, 100.0, 200.0, 400.0, 4000.0}) {
+      Problem p = Make(cell, 2, 1, 1, 37, true, true, c10::kFloat);
+      at::NoGradGuard no_grad;
+      p.weights.w_ih.copy_(at::linspace(-scale, scale, p.weights.w_ih.size(0)).unsqueeze(1));
+      p.input.fill_(1);
+      for (const at::Tensor& zero : {p.weights.w_hh, p.weights.b_ih, p.weights.b_hh}) zero.zero_();
+      at::AutoGradMode grad(true);
+      SCOPED_TRACE(absl::StrFormat("%s, scale %g", Name(cell), scale));
+      ExpectAgree(p, 1e-4, /*strided=*/false);
+    }
+  }
+}
+
+TEST(Recurrent, NanAndInfinityInTheInputReachTheOutput) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    for (const auto dtype : {c10::kFloat, c10::kDouble}) {
+      for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+        const Problem p = Make(cell, 3, 4, 2, 19, true, false, dtype);
+        at::NoGradGuard no_grad;
+        p.input[1][2][0] = bad;
+        const at::Tensor y = Recurrent(cell, p.input, {}, {}, p.weights).output;
+        const at::Tensor expected = RecurrentReference(cell, p.input, {}, {}, p.weights).output;
+        EXPECT_TRUE(at::equal(at::isnan(y), at::isnan(expected))) << Name(cell) << " " << dtype << " " << bad << "\n" << y[1] << expected[1];
+        EXPECT_FALSE(at::isnan(y[0]).any().item<bool>());  // other samples stay clean
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanthorn::kernels

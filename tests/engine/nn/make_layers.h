@@ -1,0 +1,44 @@
+// Layers from the registry, by name, for tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "engine/nn/layer.h"
+#include "engine/nn/sequential.h"
+
+namespace lanthorn {
+
+using nn::Module;
+using ModulePtr = std::shared_ptr<Module>;
+
+inline ModulePtr MakeLayer(const std::string& name, const std::vector<c10::IValue>& arguments) {
+  for (const nn::LayerSpec& spec : nn::Layers()) {
+    if (spec.name() == name) return spec.make(arguments);
+  }
+  throw std::invalid_argument("no layer " + name);
+}
+inline ModulePtr Linear(int64_t in, int64_t out, bool bias = true) { return MakeLayer("Linear", {in, out, bias}); }
+inline ModulePtr Embedding(int64_t count, int64_t channels, int64_t padding_idx = -1) {
+  return MakeLayer("Embedding", {count, channels, padding_idx});
+}
+inline ModulePtr LayerNorm(int64_t size, bool affine = true, bool bias = true) {
+  return MakeLayer("LayerNorm", {size, 1e-5, affine, bias});
+}
+inline ModulePtr RmsNorm(int64_t size) { return MakeLayer("RMSNorm", {size, 1e-5}); }
+// cell: "GRU" or "LSTM"
+inline ModulePtr Rnn(const std::string& cell, int64_t input, int64_t hidden, int64_t layers = 1, bool bias = true,
+                     bool batch_first = true, double dropout = 0) {
+  return MakeLayer(cell, {input, hidden, layers, bias, batch_first, dropout});
+}
+
+// Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.
+inline std::shared_ptr<nn::Sequential> CharRnn(const std::string& cell, int64_t vocabulary, int64_t embed, int64_t hidden,
+                                               int64_t layers, double dropout = 0) {
+  auto model = std::make_shared<nn::Sequential>("CharRNN");
+  model->AddChild("embed", Embedding(vocabulary, embed));
+  model->AddChild("rnn", Rnn(cell, embed, hidden, layers, true, true, dropout));
+  model->AddChild("head", Linear(hidden, vocabulary));
+  return model;
+}
+
+}  // namespace lanthorn

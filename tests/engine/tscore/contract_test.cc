@@ -1,0 +1,183 @@
+// Every layer of the registry that has parameters, against N backward passes. A new layer needs a case in Cases() below:
+// the first test fails until it has one. LANTHORN_TEST_SEED=<n> repeats another draw of shapes.
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/frontend/function_schema_parser.h>
+
+#include <random>
+
+#include "absl/strings/str_format.h"
+#include "tests/engine/nn/make_layers.h"
+#include "tests/engine/tscore/sample_loop.h"
+
+namespace lanthorn::tscore {
+namespace {
+
+constexpr int kDraws = 45;  // shapes per layer
+
+class Draw {
+ public:
+  explicit Draw(uint64_t seed) : engine_(seed) {}
+  int64_t Int(int64_t low, int64_t high) { return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1)); }
+  bool Coin() { return Int(0, 1) == 1; }
+  // (N, up to three dims of positions, last)
+  std::vector<int64_t> Shape(int64_t samples, int64_t least_rank, int64_t last) {
+    std::vector<int64_t> shape = {samples};
+    const int64_t rank = Int(least_rank, 4);
+    while (static_cast<int64_t>(shape.size()) + 1 < rank) shape.push_back(Int(0, 9) == 0 ? 0 : Int(1, 5));
+    shape.push_back(last);
+    return shape;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+struct Case {
+  ModulePtr layer;
+  at::Tensor input;
+  nn::State state;  // (layers, N, H), or empty
+};
+
+Case MakeRecurrent(const char* cell, Draw& draw, int64_t samples) {
+  const int64_t input = draw.Int(1, 6), hidden = draw.Int(1, 7), layers = draw.Int(1, 3);
+  Case c = {Rnn(cell, input, hidden, layers, draw.Coin()), at::randn({samples, draw.Int(1, 6), input}), {}};
+  if (draw.Coin()) {
+    for (int64_t i = 0; i < c.layer->StateSize(); ++i) c.state.push_back(at::randn({layers, samples, hidden}));
+  }
+  return c;
+}
+
+using Maker = std::function<Case(Draw& draw, int64_t samples)>;
+const std::map<std::string, Maker>& Cases() {
+  static const std::map<std::string, Maker> cases = {
+      {"Linear", [](Draw& draw, int64_t samples) -> Case {
+         const int64_t in = draw.Int(1, 7);
+         return {Linear(in, draw.Int(1, 7), draw.Coin()), at::randn(draw.Shape(samples, 2, in)), {}};
+       }},
+      {"Embedding", [](Draw& draw, int64_t samples) -> Case {
+         const int64_t count = draw.Int(1, 6);
+         std::vector<int64_t> shape = draw.Shape(samples, 2, draw.Int(1, 8));
+         if (draw.Int(0, 4) == 0) shape = {samples};
+         return {Embedding(count, draw.Int(1, 5), draw.Coin() ? draw.Int(0, count - 1) : -1), at::randint(count, shape, c10::kLong), {}};
+       }},
+      {"LayerNorm", [](Draw& draw, int64_t samples) -> Case {
+         const int64_t size = draw.Int(2, 7);
+         return {LayerNorm(size, true, draw.Coin()), at::randn(draw.Shape(samples, 2, size)), {}};
+       }},
+      {"RMSNorm", [](Draw& draw, int64_t samples) -> Case {
+         const int64_t size = draw.Int(1, 7);
+         return {RmsNorm(size), at::randn(draw.Shape(samples, 2, size)), {}};
+       }},
+      {"GRU", [](Draw& draw, int64_t samples) { return MakeRecurrent("GRU", draw, samples); }},
+      {"LSTM", [](Draw& draw, int64_t samples) { return MakeRecurrent("LSTM", draw, samples); }},
+  };
+  return cases;
+}
+
+// A loss with a fixed random direction per sample over output and final state.
+SampleLoss LossOf(const Case& c) {
+  const auto forward = [c](int64_t first, int64_t count, nn::State* state) {
+    const auto dtype = c.layer->Parameters()[0].tensor.scalar_type();
+    for (const at::Tensor& part : c.state) state->push_back(part.narrow(1, first, count).to(dtype));
+    const at::Tensor x = c.input.narrow(0, first, count);
+    return c.layer->Forward(x.is_floating_point() ? x.to(dtype) : x, state);
+  };
+  nn::State state;
+  const at::Tensor y = forward(0, c.input.size(0), &state);
+  const at::Tensor direction = at::randn(y.sizes());
+  std::vector<at::Tensor> state_directions;
+  for (const at::Tensor& part : state) state_directions.push_back(at::randn(part.sizes()));
+  return [=](int64_t first, int64_t count) {
+    nn::State end;
+    const at::Tensor out = forward(first, count, &end);
+    at::Tensor loss = (out * direction.narrow(0, first, count)).sum() + 0.5 * out.square().sum();
+    for (size_t i = 0; i < end.size(); ++i) loss = loss + (end[i] * state_directions[i].narrow(1, first, count)).sum();
+    return loss;
+  };
+}
+
+void ExpectEqual(const Score& exact, const Score& loop, double norm_tolerance, double t_tolerance) {
+  ASSERT_EQ(exact.sample_sq.size(), loop.sample_sq.size());
+  double largest = 0;
+  for (double square : loop.sample_sq) largest = std::max(largest, square);
+  for (size_t i = 0; i < loop.sample_sq.size(); ++i) {
+    EXPECT_NEAR(exact.sample_sq[i], loop.sample_sq[i], norm_tolerance * (loop.sample_sq[i] + 1e-3 * largest)) << "sample " << i;
+  }
+  EXPECT_EQ(exact.status, loop.status);
+  EXPECT_EQ(exact.n, loop.n);
+  ASSERT_EQ(exact.t.has_value(), loop.t.has_value());
+  if (loop.t) {
+    EXPECT_NEAR(*exact.t, *loop.t, t_tolerance);
+  }
+}
+
+uint64_t Seed() {
+  const char* seed = std::getenv("LANTHORN_TEST_SEED");
+  return seed != nullptr ? std::strtoull(seed, nullptr, 10) : 1;
+}
+
+void RunAll(bool in_double) {
+  for (const auto& [name, make] : Cases()) {
+    for (int i = 0; i < kDraws; ++i) {
+      const uint64_t seed = Seed() * 1000 + static_cast<uint64_t>(i);
+      Draw draw(seed);
+      at::manual_seed(seed);
+      const int64_t samples = i % 5;
+      const Case c = make(draw, samples);
+      SCOPED_TRACE(absl::StrFormat("LANTHORN_TEST_SEED=%d, draw %d: %s, input %s", Seed(), i, c.layer->Describe(),
+                                   c10::str(c.input.sizes()).c_str()));
+      const SampleLoss loss = LossOf(c);
+      if (in_double) c.layer->To(c10::kCPU, c10::kDouble);
+      const auto exact = ExactScore(*c.layer, samples, loss);
+      ASSERT_TRUE(exact.ok()) << exact.status();
+      EXPECT_EQ(exact->method, "exact");
+      c.layer->To(c10::kCPU, c10::kDouble);
+      ExpectEqual(*exact, LoopScore(*c.layer, samples, loss), in_double ? 1e-10 : 1e-4, in_double ? 1e-10 : 1e-5);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+// Arguments that build any layer: defaults, and small values for what has none.
+ModulePtr BuildSmall(const nn::LayerSpec& spec) {
+  std::vector<c10::IValue> arguments;
+  const c10::FunctionSchema schema = torch::jit::parseSchema(std::string(spec.signature) + " -> ()");
+  for (const c10::Argument& argument : schema.arguments()) {
+    if (argument.default_value()) {
+      arguments.push_back(*argument.default_value());
+    } else if (argument.type()->kind() == c10::TypeKind::FloatType) {
+      arguments.emplace_back(0.5);
+    } else {
+      arguments.emplace_back(int64_t{4});
+    }
+  }
+  return spec.make(arguments);
+}
+
+TEST(TScoreContract, EveryLayerWithParametersHasACase) {
+  ASSERT_FALSE(nn::Layers().empty());
+  for (const nn::LayerSpec& spec : nn::Layers()) {
+    if (Cases().count(spec.name()) > 0) continue;
+    EXPECT_TRUE(BuildSmall(spec)->Parameters().empty())
+        << spec.name() << " has parameters: add it to Cases() in " << __FILE__ << ", and a sampler to the layer";
+  }
+}
+
+TEST(TScoreContract, SampleNormsEqualNBackwardsInDouble) { RunAll(/*in_double=*/true); }
+
+TEST(TScoreContract, FloatNormsStayWithinATenThousandthOfTheDoubleLoop) { RunAll(/*in_double=*/false); }
+
+TEST(TScoreContract, FrozenParametersCountForNothing) {
+  at::manual_seed(3);
+  const ModulePtr layer = Linear(3, 2);
+  layer->Parameters()[0].tensor.set_requires_grad(false);
+  const at::Tensor x = at::randn({4, 3});
+  const auto loss = [&](int64_t first, int64_t count) { return layer->Forward(x.narrow(0, first, count), nullptr).square().sum(); };
+  const auto exact = ExactScore(*layer, 4, loss);
+  ASSERT_TRUE(exact.ok()) << exact.status();
+  ExpectEqual(*exact, LoopScore(*layer, 4, loss), 1e-5, 1e-6);
+}
+
+}  // namespace
+}  // namespace lanthorn::tscore
