@@ -167,7 +167,7 @@ void PushScore(lua_State* L, const tscore::Score& score) {
   };
   number("t", score.t);
   number("t_corrected", score.t_corrected);
-  number("raw", score.raw);
+  if (score.t_corrected) number("raw", score.raw);  // a score that is undefined has no raw value either
   number("s", score.s);
   number("q", score.q);
   number("n", static_cast<double>(score.n));

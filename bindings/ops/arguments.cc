@@ -213,6 +213,14 @@ int Locate(const Call& call, const Signature& signature, size_t at) {
   return lua_isnil(call.L, -1) ? 0 : lua_gettop(call.L);
 }
 
+// "; did you mean 'float32'?" for a string where a dtype was wanted.
+std::string NearestDtype(lua_State* L, int index, const Parameter& parameter) {
+  if (parameter.kind != Kind::kDtype || lua_type(L, index) != LUA_TSTRING) return "";
+  std::vector<std::string> names;
+  for (const auto& [name, value] : kDtypes) names.push_back(name);
+  return DidYouMean(lua_tostring(L, index), names);
+}
+
 bool UnknownKeyword(const Call& call, const Signature& signature, std::string* name) {
   bool unknown = false;
   lua_pushnil(call.L);
@@ -242,6 +250,15 @@ bool ParseDtype(const std::string& name, c10::ScalarType* type) {
 
 int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   const int top = lua_gettop(call.L);
+  std::string unknown;
+  if (call.keywords != 0 && UnknownKeyword(call, signature, &unknown)) {
+    if (why != nullptr) {
+      std::vector<std::string> names;
+      for (const Parameter& parameter : signature.parameters) names.push_back(parameter.name);
+      *why = "has no argument '" + unknown + "'" + DidYouMean(unknown, names);
+    }
+    return kNoFit;
+  }
   int total = 0;
   bool packed = false;
   for (size_t i = 0; i < signature.parameters.size(); ++i) {
@@ -261,7 +278,8 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
     } else {
       cost = ValueCost(call.L, index, parameter);
       if (cost == kNoFit && why != nullptr) {
-        *why = "argument '" + parameter.name + "' must be " + parameter.type + ", got " + Describe(call.L, index);
+        *why = "argument '" + parameter.name + "' must be " + parameter.type + ", got " + Describe(call.L, index) +
+               NearestDtype(call.L, index, parameter);
       }
     }
     lua_settop(call.L, top);
@@ -271,15 +289,6 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   if (!packed && call.count > static_cast<int>(signature.positional)) {
     if (why != nullptr) {
       *why = "takes " + std::to_string(signature.positional) + " arguments by position, got " + std::to_string(call.count);
-    }
-    return kNoFit;
-  }
-  std::string unknown;
-  if (call.keywords != 0 && UnknownKeyword(call, signature, &unknown)) {
-    if (why != nullptr) {
-      std::vector<std::string> names;
-      for (const Parameter& parameter : signature.parameters) names.push_back(parameter.name);
-      *why = "has no argument '" + unknown + "'" + DidYouMean(unknown, names);
     }
     return kNoFit;
   }

@@ -36,14 +36,28 @@ const Index& TheIndex() {
   return index;
 }
 
+// Overloads of named tensors, which Lua does not have: sum.dim_DimnameList, zeros.names, max.names_dim.
+bool TakesDimensionNames(const std::string& overload) {
+  return overload.find("Dimname") != std::string::npos || overload.rfind("names", 0) == 0;
+}
+
+bool GivesOut(const Call& call) {
+  if (call.keywords == 0) return false;
+  lua_getfield(call.L, call.keywords, "out");
+  const bool given = !lua_isnil(call.L, -1);
+  lua_pop(call.L, 1);
+  return given;
+}
+
 std::string Explain(const OperatorSet& set, const Call& call) {
   std::string text = "torch." + set.name + ": no overload takes " + DescribeCall(call);
   int shown = 0;
   for (const Overload& overload : set.overloads) {
     std::string why;
     MatchCost(call, overload.signature, &why);
-    const bool out_variant = overload.handle.schema().is_mutable() && why.rfind("argument 'out", 0) == 0;
-    if (out_variant && set.overloads.size() > 1) continue;
+    const auto& parameters = overload.signature.parameters;
+    const bool writes_out = std::any_of(parameters.begin(), parameters.end(), [](const Parameter& p) { return p.out; });
+    if (writes_out && set.overloads.size() > 1 && !GivesOut(call)) continue;
     if (++shown > 6) {
       text += "\n  ...";
       break;
@@ -123,7 +137,7 @@ const OperatorSet* FindOperator(const std::string& name) {
   set->name = name;
   for (const c10::OperatorName& full : known->second) {
     auto handle = c10::Dispatcher::singleton().findSchema(full);
-    if (!handle) continue;
+    if (!handle || TakesDimensionNames(full.overload_name)) continue;
     set->overloads.push_back({*handle, ReadSignature(handle->schema())});
   }
   // The dispatcher lists overloads in hash order; fewer arguments first makes ties and messages stable.

@@ -3,6 +3,7 @@
 //   t[1]  t[-1]               one row (a 0-d tensor of a vector)
 //   t[{0, {1, 3}}]            row 0, columns 1 and 2; {1} from 1 on, {} all, {0, 6, 2} every second
 //   t[mask]  t[ids]           by a bool or integer tensor
+//   t[{}]                     all of it
 //   t[{'...', 0}]             the ellipsis; torch.newaxis adds a dimension
 #include <ATen/TensorIndexing.h>
 #include <ATen/ops/scalar_tensor.h>
@@ -46,7 +47,11 @@ TensorIndex ReadIndex(lua_State* L, int index) {
       if (std::string(lua_tostring(L, index)) == "...") return TensorIndex(at::indexing::Ellipsis);
       if (std::string(lua_tostring(L, index)) == "newaxis") return TensorIndex(at::indexing::None);
       break;
-    case LUA_TUSERDATA: return TensorIndex(CheckTensor(L, index, "tensor index"));
+    case LUA_TUSERDATA: {
+      const at::Tensor& tensor = CheckTensor(L, index, "tensor index");
+      const bool narrow = tensor.scalar_type() == c10::kInt || tensor.scalar_type() == c10::kShort;
+      return TensorIndex(narrow ? tensor.to(c10::kLong) : tensor);
+    }
     default: break;
   }
   throw UsageError("tensor index: expected an integer, a range {first, end}, a Tensor or '...', got " + Describe(L, index));
@@ -64,6 +69,7 @@ std::vector<TensorIndex> ReadIndices(lua_State* L, int key) {
     indices.push_back(ReadIndex(L, lua_gettop(L)));
     lua_pop(L, 1);
   }
+  if (indices.empty()) indices.push_back(TensorIndex(at::indexing::Ellipsis));  // t[{}] is all of it
   return indices;
 }
 

@@ -145,6 +145,30 @@ int IsSame(lua_State* L) {
   return 1;
 }
 
+// x:to('cpu'): ATen has no overload for a device alone.
+int To(lua_State* L) {
+  static const OperatorSet* set = FindOperator("to");
+  c10::ScalarType dtype;
+  if (lua_gettop(L) == 2 && lua_type(L, 2) == LUA_TSTRING && !ParseDtype(lua_tostring(L, 2), &dtype)) {
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "device");
+    lua_replace(L, 2);
+  }
+  return CallOperator(L, *set, 1);
+}
+
+template <c10::ScalarType dtype>
+int Cast(lua_State* L) {
+  PushTensor(L, CheckTensor(L, 1, "self").to(dtype));
+  return 1;
+}
+
+int Cpu(lua_State* L) {
+  PushTensor(L, CheckTensor(L, 1, "cpu").cpu());
+  return 1;
+}
+
 constexpr luaL_Reg kMethods[] = {{"item", &Thunk<&Item>},
                                  {"tolist", &Thunk<&ToList>},
                                  {"size", &Thunk<&Size>},
@@ -154,6 +178,15 @@ constexpr luaL_Reg kMethods[] = {{"item", &Thunk<&Item>},
                                  {"requires_grad_", &Thunk<&RequiresGrad>},
                                  {"retain_grad", &Thunk<&RetainGrad>},
                                  {"is_same", &Thunk<&IsSame>},
+                                 {"to", &Thunk<&To>},
+                                 {"cpu", &Thunk<&Cpu>},
+                                 {"float", &Thunk<&Cast<c10::kFloat>>},
+                                 {"double", &Thunk<&Cast<c10::kDouble>>},
+                                 {"half", &Thunk<&Cast<c10::kHalf>>},
+                                 {"bfloat16", &Thunk<&Cast<c10::kBFloat16>>},
+                                 {"long", &Thunk<&Cast<c10::kLong>>},
+                                 {"int", &Thunk<&Cast<c10::kInt>>},
+                                 {"bool", &Thunk<&Cast<c10::kBool>>},
                                  {nullptr, nullptr}};
 
 }  // namespace

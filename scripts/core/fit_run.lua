@@ -53,9 +53,29 @@ function fit_run.open(about)
 end
 
 -- Guards that fired speak as "G05 init_loss: ...".
-local function guard_of(message)
+local function guard_of(message, level)
   local id, name = message:match('(G%d%d) ([%l_]+):')
-  return id and { { id = id, level = 'error', name = name, message = message } } or {}
+  return id and { id = id, level = level, name = name, message = message }
+end
+
+-- Guards that only warned, by run: exit.json lists them too.
+local warnings = setmetatable({}, { __mode = 'k' })
+
+---Records a guard that fired before the first update and let the run go on.
+---@param run table
+---@param message string such as "G05 init_loss: ..."
+function fit_run.warned(run, message)
+  local guard = guard_of(message, 'warn')
+  warnings[run] = warnings[run] or {}
+  table.insert(warnings[run], guard)
+  run:log { kind = 'event', event = 'guard', step = 0, id = guard.id, level = guard.level, name = guard.name, message = message }
+end
+
+local function guards_of(run, message)
+  local guards = {}
+  for i, guard in ipairs(warnings[run] or {}) do guards[i] = guard end
+  guards[#guards + 1] = guard_of(message, 'error')
+  return guards
 end
 
 ---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
@@ -67,7 +87,7 @@ function fit_run.close(run, outcome)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = guard_of(message), summary = outcome.summary or {} }
+      guards = guards_of(run, message), summary = outcome.summary or {} }
     console.detach()
   end
   if experiment.current().script and not outcome.now then

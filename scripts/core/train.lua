@@ -190,9 +190,22 @@ local function summary_of(fit)
   return made
 end
 
+-- The first batch, timed. Under guards.init_loss=warn a start that G05 refuses is told and recorded, and training goes on.
+local function measure(o, trainer, run)
+  local wanted = initial_loss(o, o.data)
+  if o.guards.init_loss ~= 'warn' then return trainer:measure(wanted) end
+  local ok, result = pcall(trainer.measure, trainer, wanted)
+  if ok then return result end
+  local message = tostring(result):match('G05 .*')
+  if not message then error(result, 0) end
+  console.warn('warning: ' .. message)
+  fit_run.warned(run, message)
+  return trainer:measure {}
+end
+
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run)
-  local measured = trainer:measure(initial_loss(o, o.data))
+  local measured = measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
