@@ -28,8 +28,9 @@ int ApiList(lua_State* L) {
 }  // namespace
 }  // namespace lanthorn::lua
 
-extern "C" __attribute__((visibility("default"))) int luaopen_lanthorn(lua_State* L) {
-  using namespace lanthorn::lua;
+namespace lanthorn::lua {
+namespace {
+int Open(lua_State* L) {
   Api().clear();
   lua_newtable(L);
   OpenTorch(L);
@@ -45,4 +46,10 @@ extern "C" __attribute__((visibility("default"))) int luaopen_lanthorn(lua_State
   lua_pushliteral(L, LANTHORN_VERSION);
   lua_setfield(L, -2, "version");
   return 1;
+}
+}  // namespace
+}  // namespace lanthorn::lua
+
+extern "C" __attribute__((visibility("default"))) int luaopen_lanthorn(lua_State* L) {
+  return lanthorn::lua::CallGuarded(L, &lanthorn::lua::Open);
 }

@@ -310,6 +310,11 @@ const std::vector<FunctionRow> kRows = {
 
 void OpenTorch(lua_State* L) {
   memory::Install();
+  if (const char* limit = std::getenv("RUNNER_MEM_LIMIT")) {
+    const int64_t bytes = memory::ParseBytes(limit);
+    if (bytes <= 0) Check(ConfigError(std::string("RUNNER_MEM_LIMIT '") + limit + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
+    memory::SetLimit(bytes);
+  }
   lua_newtable(L);
   OpenTensor(L);
   OpenGenerator(L);

@@ -11,7 +11,9 @@ local cfg = experiment.config {
 
 local text = data.text(cfg.data)
 local m = cfg.model
-local model = models.char_rnn { vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers, dropout = m.dropout }
+local model = models.char_rnn {
+  vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers, dropout = m.dropout,
+}
 local fit = train.fit {
   model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train, callbacks = { 'sample_text' },
 }

@@ -10,7 +10,8 @@ local cfg = experiment.config {
 
 local x = torch.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }
 local y = torch.tensor { { 0 }, { 1 }, { 1 }, { 0 } }
-local model = nn.Sequential { { 'hidden', nn.Linear { 2, cfg.model.hidden } }, { 'tanh', nn.Tanh() }, { 'out', nn.Linear { cfg.model.hidden, 1 } } }
+local hidden = cfg.model.hidden
+local model = nn.Sequential { { 'hidden', nn.Linear { 2, hidden } }, { 'tanh', nn.Tanh() }, { 'out', nn.Linear { hidden, 1 } } }
 local function loss(m, input, target) return torch.binary_cross_entropy_with_logits(m(input), target) end
 
 local fit = train.fit {

@@ -248,13 +248,6 @@ bool ParseDtype(const std::string& name, c10::ScalarType* type) {
   return Lookup(kDtypes, name.rfind("torch.", 0) == 0 ? name.substr(6) : name, type);
 }
 
-std::string DtypeName(c10::ScalarType type) {
-  for (const auto& [name, value] : kDtypes) {
-    if (value == type) return name;
-  }
-  return c10::toString(type);
-}
-
 int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   const int top = lua_gettop(call.L);
   std::string unknown;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/lua/lua.h"
+#include "engine/base/tensor_format.h"
 
 namespace lanthorn::lua {
 
@@ -60,8 +61,7 @@ std::string DescribeCall(const Call& call);
 // Pushes a result value; tuples and several results push several values; returns how many. [-0, +n, m]
 int PushValue(lua_State* L, const c10::IValue& value);
 
-// Names of data types as Lua knows them ("float32"); raises for what Lua cannot name.
-std::string DtypeName(c10::ScalarType type);
+// Reads the name of a data type: "float32", "torch.float32", "float"; false for anything else.
 bool ParseDtype(const std::string& name, c10::ScalarType* type);
 
 }  // namespace lanthorn::lua

@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kHeader = 64;
 std::atomic<int64_t> bytes_in_use{0};
 std::atomic<int64_t> bytes_peak{0};
+std::atomic<int64_t> bytes_peak_since_mark{0};
 std::atomic<int64_t> bytes_limit{std::numeric_limits<int64_t>::max()};
 
 void Free(void* data) {
@@ -32,24 +33,41 @@ void Free(void* data) {
   c10::free_cpu(block);
 }
 
+void Raise(std::atomic<int64_t>& peak, int64_t bytes) {
+  int64_t before = peak.load(std::memory_order_relaxed);
+  while (bytes > before && !peak.compare_exchange_weak(before, bytes, std::memory_order_relaxed)) {
+  }
+}
+
+// Takes a count back unless it is kept: LibTorch throws when the system has no memory.
+class Reservation {
+ public:
+  explicit Reservation(int64_t bytes) : bytes_(bytes) {}
+  ~Reservation() { bytes_in_use.fetch_sub(bytes_, std::memory_order_relaxed); }
+  void Keep() { bytes_ = 0; }
+
+ private:
+  int64_t bytes_;
+};
+
 class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) const override {
     if (size == 0) return {nullptr, nullptr, &Free, c10::Device(c10::DeviceType::CPU)};
     const int64_t wanted = static_cast<int64_t>(size);
     const int64_t now = bytes_in_use.fetch_add(wanted, std::memory_order_relaxed) + wanted;
+    Reservation reservation(wanted);
     const int64_t limit = bytes_limit.load(std::memory_order_relaxed);
     if (now > limit || wanted < 0) {
-      bytes_in_use.fetch_sub(wanted, std::memory_order_relaxed);
       throw OutOfMemory(absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
                                         FormatBytes(static_cast<double>(now - wanted)),
                                         FormatBytes(static_cast<double>(limit))));
     }
     void* block = c10::alloc_cpu(size + kHeader);
     std::memcpy(block, &wanted, sizeof(wanted));
-    int64_t peak = bytes_peak.load(std::memory_order_relaxed);
-    while (now > peak && !bytes_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
-    }
+    reservation.Keep();
+    Raise(bytes_peak, now);
+    Raise(bytes_peak_since_mark, now);
     void* data = static_cast<char*>(block) + kHeader;
     return {data, data, &Free, c10::Device(c10::DeviceType::CPU)};
   }
@@ -78,6 +96,8 @@ void Install() {
 
 int64_t TensorBytes() { return bytes_in_use; }
 int64_t TensorPeakBytes() { return bytes_peak; }
+void MarkTensorPeak() { bytes_peak_since_mark = bytes_in_use.load(); }
+int64_t TensorPeakSinceMark() { return bytes_peak_since_mark; }
 int64_t Limit() { return bytes_limit; }
 void SetLimit(int64_t bytes) { bytes_limit = bytes; }
 

@@ -53,7 +53,8 @@ void TextBatches::SetEpoch(int64_t epoch) {
   if (!options_.shuffle) return;
   order_.resize(static_cast<size_t>(RowCount(ids_.numel(), options_)));
   std::iota(order_.begin(), order_.end(), int64_t{0});
-  std::seed_seq seed{static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(epoch)};
+  const uint64_t key = static_cast<uint64_t>(options_.seed), number = static_cast<uint64_t>(epoch);
+  std::seed_seq seed{key, key >> 32, number, number >> 32};  // it keeps 32 bits of each
   std::mt19937_64 generator(seed);
   for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[generator() % i]);  // the same on every library
 }

@@ -19,7 +19,7 @@ class Adam final : public Optimizer {
   void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) override {
     const Options& o = group.options;
     const double lr = o.at("lr"), beta1 = o.at("beta1"), beta2 = o.at("beta2"), decay = o.at("weight_decay");
-    const double t = static_cast<double>(steps());
+    const double t = CountUpdate(parameter);  // its own count: a parameter may join late
     at::Tensor p = parameter.tensor, g = gradient;
     if (decay != 0 && decoupled_) p.mul_(1 - lr * decay);
     if (decay != 0 && !decoupled_) g = g.add(p, decay);

@@ -40,6 +40,12 @@ at::Tensor& Optimizer::Slot(const NamedParameter& parameter, const char* slot) {
   return tensor;
 }
 
+double Optimizer::CountUpdate(const NamedParameter& parameter) {
+  at::Tensor& count = slots_[parameter.tensor.unsafeGetTensorImpl()]["step"];
+  if (!count.defined()) count = at::zeros({}, c10::kDouble);
+  return *count.data_ptr<double>() += 1;
+}
+
 std::vector<NamedParameter> Optimizer::StateTensors() const {
   std::vector<NamedParameter> found;
   for (const Group& group : groups_) {

@@ -51,6 +51,8 @@ class Optimizer {
   virtual void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) = 0;
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
+  // How often this parameter was updated, this update included: its state "step", a float64 scalar on the CPU.
+  double CountUpdate(const NamedParameter& parameter);
 
  private:
   std::string name_;

@@ -1,5 +1,4 @@
 // What is known before the first update: the loss of a fresh model, the time and the memory of a step.
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -8,20 +7,20 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/memory.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/random_state.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {
 namespace {
 
-// Puts the default generator back, so that measuring does not shift the draws of training.
-class RandomState {
+// No gradients are left behind, whichever way measuring ends.
+class ClearGradients {
  public:
-  RandomState() : generator_(at::detail::getDefaultCPUGenerator()), state_(generator_.get_state()) {}
-  ~RandomState() { generator_.set_state(state_); }
+  explicit ClearGradients(nn::Module& model) : model_(model) {}
+  ~ClearGradients() { model_.ZeroGrad(); }
 
  private:
-  at::Generator generator_;
-  at::Tensor state_;
+  nn::Module& model_;
 };
 
 absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
@@ -39,11 +38,13 @@ absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
 
 absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const RandomState random;
+  const ClearGradients clear(*model_);
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
   LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, 0));
   model_->Train(true);
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
+  memory::MarkTensorPeak();
   const bool with_score = options_.tscore_every > 0 && !options_.tscore_loop;
   double best = std::numeric_limits<double>::infinity();
   constexpr int kRuns = 3;
@@ -56,9 +57,8 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     if (run > 0) continue;
     measurement.first_loss = pass.value;
     LANTHORN_RETURN_IF_ERROR(CheckInitialLoss(pass.value, initial));
-    measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakBytes() - bytes_before);
+    measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakSinceMark() - bytes_before);
   }
-  model_->ZeroGrad();
   measurement.step_s = best;
   return measurement;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/random_state.h"
 #include "engine/train/signals.h"
 #include "engine/tscore/recorder.h"
 
@@ -34,6 +35,18 @@ class EvalScope {
  private:
   nn::Module& model_;
   bool was_training_;
+};
+
+// The forward is over at the end of its life, by an exception too.
+class CloseRecorder {
+ public:
+  explicit CloseRecorder(tscore::Recorder::Ptr recorder) : recorder_(std::move(recorder)) {}
+  ~CloseRecorder() {
+    if (recorder_ != nullptr) recorder_->Close();
+  }
+
+ private:
+  tscore::Recorder::Ptr recorder_;
 };
 
 }  // namespace
@@ -73,10 +86,8 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
   {
     const PhaseClock clock(phases, Phase::kForward);
     if (with_score && !options_.tscore_loop) recorder = tscore::Recorder::Open(batch.x.size(0));
-    auto loss = loss_(batch);
-    if (recorder != nullptr) recorder->Close();
-    if (!loss.ok()) return loss.status();
-    pass.loss = *std::move(loss);
+    const CloseRecorder close(recorder);
+    LANTHORN_ASSIGN_OR_RETURN(pass.loss, loss_(batch));
     if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1) return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
     if (!pass.loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
     if (pass.loss.mean.device() != options_.device) {
@@ -98,8 +109,9 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
   return pass;
 }
 
-// N forward and backward passes of one sample each; the training gradients are put back.
+// N forward and backward passes of one sample each; the training gradients and random state are put back.
 absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
+  const RandomState random;
   std::vector<at::Tensor> gradients;
   for (const auto& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
   const int64_t N = batch.x.size(0);

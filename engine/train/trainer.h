@@ -34,7 +34,7 @@ struct FitOptions {
   bool tscore_loop = false;   // by N backwards instead of the samplers
   bool eval = true;
   int64_t val_cap = 0;        // at most so many val batches; 0: all
-  optim::Schedule schedule;
+  optim::Schedule schedule = {};
 };
 
 // Values that a fresh model's first loss is compared with (guards.md G05); `guard` off skips the check.
@@ -66,7 +66,6 @@ class Trainer {
  public:
   Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
           std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options);
-
   ~Trainer();
 
   void AddObserver(std::shared_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }

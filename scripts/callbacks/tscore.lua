@@ -20,7 +20,8 @@ return function(given)
     callback.history[record.epoch] = mean
     ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined, mean and ('%.4f'):format(mean) or 'NA',
       undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
-    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted, undefined_n = undefined }
+    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted,
+      undefined_n = undefined }
   end
   return callback
 end

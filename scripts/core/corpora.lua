@@ -109,7 +109,8 @@ function corpora.find(name)
     return { name = corpus.substitute .. ' (substitute for ' .. name .. ')', path = substitute, sha256 = '' }
   end
   fail.data("corpus '%s' was not found: no %s in RUNNER_DATA_DIR (%s) or %s, and neither the download nor npm answered; "
-    .. 'put the file there (sha256 %s)', name, corpus.file, given and given ~= '' and "'" .. given .. "'" or 'not set', folder, corpus.sha256)
+    .. 'put the file there (sha256 %s)', name, corpus.file, given and given ~= '' and "'" .. given .. "'" or 'not set', folder,
+    corpus.sha256)
 end
 
 return corpora

@@ -98,7 +98,7 @@ end
 ---@param fit table
 ---@return string[]
 function fit_report.summary(fit)
-  local lines = { row(fit.state == 'FINISHED' and 'done' or fit.state:lower(), ('%d epochs, %s updates in %s%s'):format(#fit.epochs,
+  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%d epochs, %s updates in %s%s'):format(#fit.epochs,
     count(fit.steps), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     lines[#lines + 1] = row('step', ('%.0f ms median (p10 %.0f, p90 %.0f), %s tokens/s'):format(fit.step_median_s * 1e3,
@@ -106,7 +106,8 @@ function fit_report.summary(fit)
   end
   local best = fit.best
   if best then
-    lines[#lines + 1] = row('best', best.val_loss and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
+    lines[#lines + 1] = row('best', best.val_loss
+      and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
       or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
   end
   local t = fit.tscore

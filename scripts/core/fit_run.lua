@@ -10,7 +10,8 @@ local run_files = require 'run_files'
 local fit_run = {}
 
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
-local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [129] = 'INTERRUPTED', [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [129] = 'INTERRUPTED', [130] = 'INTERRUPTED',
+  [143] = 'INTERRUPTED' }
 
 -- Sources under names that are relative and different.
 local function add_sources(run)
@@ -44,8 +45,8 @@ function fit_run.open(about)
   local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
   run:write_manifest {
     name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
-    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1, device = about.device, env = env,
-    versions = { luajit = jit.version },
+    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1,
+    device = about.device, env = env, versions = { luajit = jit.version },
   }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run

@@ -29,11 +29,14 @@ end
 ---@param definition { name: string?, args: table, build: function, forward: function? }
 ---@return fun(given: table): Module
 function model.define(definition)
-  local d = options.check('model.define', definition, { name = { 'string', 'Model' }, args = { 'table', {} }, build = 'function', forward = 'function?' })
+  local d = options.check('model.define', definition,
+    { name = { 'string', 'Model' }, args = { 'table', {} }, build = 'function', forward = 'function?' })
   return function(given)
     local built = d.build(options.check(d.name, given or {}, d.args))
     if not d.forward then return built end
-    if type(built) ~= 'table' then fail.config("%s: build must return a table of layers beside a forward, got a %s", d.name, type(built)) end
+    if type(built) ~= 'table' then
+      fail.config('%s: build must return a table of layers beside a forward, got a %s', d.name, type(built))
+    end
     return assemble(d.name, built, d.forward)
   end
 end

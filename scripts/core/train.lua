@@ -142,8 +142,8 @@ end
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
 local function check_overlap(o, plan, total_s)
   if o.data.layout ~= 'overlap' or o.data.options.allow_overlap then return end
-  fail.raise(7, 'G13 budget: stride 1 makes %s train and %s val batches an epoch, %s updates over %d epochs, about %s at the measured step; '
-    .. 'stride %d would make %s batches; to go on set data.allow_overlap=true', fit_report.count(o.data.train:count()),
+  fail.raise(7, 'G13 budget: stride 1 makes %s train and %s val batches an epoch, %s updates over %d epochs, about %s at the '
+    .. 'measured step; stride %d would make %s batches; to go on set data.allow_overlap=true', fit_report.count(o.data.train:count()),
     fit_report.count(o.data.val:count()), fit_report.count(plan.steps), plan.epochs, fit_report.duration(total_s), o.data.options.seq,
     fit_report.count(math.floor(o.data.train:count() / o.data.options.seq)))
 end
@@ -252,7 +252,9 @@ function train.fit(given)
   local interrupted = fit.signal ~= 0
   fit_run.close(run, { state = interrupted and 'INTERRUPTED' or nil, reason = fit.reason, signal = interrupted and fit.signal or nil,
     summary = summary_of(fit) })
-  if interrupted then fail.raise(128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run) end
+  if interrupted then
+    fail.raise(128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run)
+  end
   return fit
 end
 

@@ -26,7 +26,8 @@ end
 
 local function peer(times)
   local script = host.realpath('tests/bench/peer_gru.py')
-  local pipe = io.popen(('OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d /usr/bin/python3 %s %d %d 2>/dev/null'):format(THREADS, script, steps, THREADS))
+  local command = 'OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d /usr/bin/python3 %s %d %d 2>/dev/null'
+  local pipe = io.popen(command:format(THREADS, script, steps, THREADS))
   for line in pipe:lines() do times[#times + 1] = tonumber(line) end
   pipe:close()
 end
@@ -51,11 +52,13 @@ end
 local rate = gemm_rate()
 local without, with = median(plain), median(scored)
 print(('threads %d, %d rounds of %d steps, fp32 GEMM %.0f GFLOP/s'):format(THREADS, rounds, steps, rate / 1e9))
-print(('lanthorn, no T-Score       %7.1f ms   %4.0f GFLOP/s nominal, %.0f %% of GEMM'):format(without, FLOP / without / 1e6, FLOP / without / rate * 1e5))
+print(('lanthorn, no T-Score       %7.1f ms   %4.0f GFLOP/s nominal, %.0f %% of GEMM'):format(without, FLOP / without / 1e6,
+  FLOP / without / rate * 1e5))
 print(('lanthorn, T-Score of 64    %7.1f ms   %.3f of the step without'):format(with, with / without))
 if #other > 0 then
   local reference = median(other)
-  print(('PyTorch eager, no T-Score  %7.1f ms   %.2f times ours without, %.2f times ours with T-Score'):format(reference, reference / without, reference / with))
+  print(('PyTorch eager, no T-Score  %7.1f ms   %.2f times ours without, %.2f times ours with T-Score'):format(reference,
+    reference / without, reference / with))
 else
   print('PyTorch: python3-torch is not installed, no peer')
 end

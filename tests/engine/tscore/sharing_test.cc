@@ -138,6 +138,25 @@ TEST_F(TScoreSharing, ALayerThatSeesAnotherNumberOfSamplesIsRefused) {
               {"Linear", "20 samples", "has 4"});
 }
 
+TEST_F(TScoreSharing, TheFirstReportCanSayHowManySamplesThereAre) {
+  const auto run = [&](bool regroup) {
+    nn::Container model("Model");
+    model.AddChild("a", Linear(3, 3));
+    model.AddChild("b", Linear(3, 3));
+    model.To(c10::kCPU, c10::kDouble);
+    const Recorder::Ptr recorder = Recorder::Open();
+    const at::Tensor y = model.Child("a")->Forward(x_, nullptr);
+    const at::Tensor loss = model.Child("b")->Forward(regroup ? y.reshape({-1, 3}) : y, nullptr).square().sum();
+    recorder->Close();
+    loss.backward();
+    return recorder->Finish(model.Parameters());
+  };
+  const auto score = run(false);
+  ASSERT_TRUE(score.ok()) << score.status();
+  EXPECT_EQ(score->n, N);
+  ExpectError(run(true), {"samples in dimension 0"});
+}
+
 TEST_F(TScoreSharing, TimeInTheFirstDimensionIsRefused) {
   for (const char* cell : {"GRU", "LSTM"}) {
     const ModulePtr rnn = Rnn(cell, 3, 4, 1, true, /*batch_first=*/false);

@@ -1,0 +1,57 @@
+// Initial values are PyTorch's, bit for bit, for the same seed and order of construction (tests/golden/make_pytorch_init.py).
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "tests/engine/folders.h"
+#include "tests/engine/nn/make_layers.h"
+
+namespace lanthorn {
+namespace {
+
+void ExpectValues(const nn::Module& model, const nlohmann::json& golden) {
+  const auto parameters = model.Parameters();
+  ASSERT_EQ(parameters.size(), golden.size());
+  for (const auto& parameter : parameters) {
+    SCOPED_TRACE(parameter.name);
+    ASSERT_TRUE(golden.contains(parameter.name));
+    const auto& expected = golden[parameter.name];
+    EXPECT_EQ(parameter.tensor.sizes().vec(), expected["shape"].get<std::vector<int64_t>>());
+    const at::Tensor flat = parameter.tensor.detach().flatten();
+    for (size_t i = 0; i < expected["at"].size(); ++i) {
+      EXPECT_EQ(flat[expected["at"][i].get<int64_t>()].item<float>(), expected["values"][i].get<float>()) << "at " << expected["at"][i];
+    }
+    EXPECT_NEAR(flat.to(c10::kDouble).sum().item<double>(), expected["sum"].get<double>(), 1e-8);
+  }
+}
+
+TEST(InitialValues, OfCharacterModelsArePyTorchs) {
+  const nlohmann::json golden = Golden("pytorch_init.json");
+  for (const char* cell : {"GRU", "LSTM"}) {
+    SCOPED_TRACE(cell);
+    at::manual_seed(42);
+    ExpectValues(*CharRnn(cell, 65, 128, 256, 2), golden[cell]);
+  }
+}
+
+TEST(InitialValues, OfSingleLayersArePyTorchs) {
+  at::manual_seed(42);
+  nn::Container model("Parts");
+  model.AddChild("norm", LayerNorm(12));
+  model.AddChild("wide", Linear(12, 7));
+  model.AddChild("bare", Linear(7, 5, /*bias=*/false));
+  model.AddChild("odd", Linear(3, 300));
+  model.AddChild("padded", Embedding(9, 4, /*padding_idx=*/2));
+  ExpectValues(model, Golden("pytorch_init.json")["parts"]);
+}
+
+TEST(InitialValues, GiveAnUntrainedLossNearLnV) {
+  at::manual_seed(42);
+  const auto model = CharRnn("GRU", 65, 128, 256, 2);
+  const at::NoGradGuard no_grad;
+  const at::Tensor logits = model->Forward(at::randint(65, {8, 40}, c10::kLong), nullptr);
+  EXPECT_NEAR(at::cross_entropy_loss(logits.reshape({-1, 65}), at::randint(65, {320}, c10::kLong)).item<double>(), 4.174, 0.04);
+}
+
+}  // namespace
+}  // namespace lanthorn

@@ -1,0 +1,104 @@
+// Small recurrent models against PyTorch's numbers (RUNNER_ORACLE_DIR; its README gives the tolerances).
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+
+#include "engine/base/safetensors.h"
+#include "engine/optim/optimizer.h"
+#include "tests/engine/folders.h"
+#include "tests/engine/nn/make_layers.h"
+#include "tests/engine/optim/make_optimizer.h"
+#include "tests/engine/tscore/sample_loop.h"
+
+namespace lanthorn {
+namespace {
+
+struct Oracle {
+  nlohmann::json json;
+  std::map<std::string, at::Tensor> tensors;
+  std::shared_ptr<nn::Sequential> model;
+
+  // Reads a case, builds its model and gives it the parameters.
+  static void Open(const std::string& name, Oracle* oracle) {
+    oracle->json = ReadJson(OracleFolder() + "/" + name + ".json");
+    const auto file = ReadSafetensors(OracleFolder() + "/" + name + ".safetensors");
+    ASSERT_TRUE(file.ok()) << file.status();
+    oracle->tensors.insert(file->tensors.begin(), file->tensors.end());
+    const auto& c = oracle->json["config"];
+    oracle->model = CharRnn(c["cell"], c["vocab"], c["embed"], c["hidden"], c["layers"]);
+    oracle->Load();
+  }
+  void Load() {
+    std::vector<nn::NamedParameter> state;
+    for (const auto& [name, tensor] : tensors) {
+      if (name.rfind("param.", 0) == 0) state.push_back({name.substr(6), tensor});
+    }
+    ASSERT_TRUE(model->LoadStateDict(state).ok());
+  }
+  // Mean cross entropy of `count` samples.
+  at::Tensor LossOf(int64_t first, int64_t count) const {
+    const at::Tensor logits = model->Forward(tensors.at("x").narrow(0, first, count), nullptr);
+    return at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), tensors.at("y").narrow(0, first, count).reshape(-1));
+  }
+  int64_t batch() const { return tensors.at("x").size(0); }
+};
+
+class PyTorchOracle : public testing::TestWithParam<const char*> {};
+
+TEST_P(PyTorchOracle, LossGradientsAndSampleNormsAgree) {
+  LANTHORN_NEEDS_FOLDER(OracleFolder());
+  Oracle oracle;
+  Oracle::Open(GetParam(), &oracle);
+  if (HasFatalFailure()) return;
+  const int64_t N = oracle.batch();
+  const auto recorder = tscore::Recorder::Open(N);
+  const at::Tensor loss = oracle.LossOf(0, N);
+  loss.backward();
+  const auto score = recorder->Finish(oracle.model->Parameters(), /*verify=*/true);
+  ASSERT_TRUE(score.ok()) << score.status();
+
+  const double expected = oracle.json["loss"];
+  EXPECT_NEAR(loss.item<double>(), expected, 1e-5 * expected);
+  for (const auto& parameter : oracle.model->Parameters()) {
+    const at::Tensor gradient = oracle.tensors.at("grad." + parameter.name);
+    EXPECT_LE((parameter.tensor.grad() - gradient).norm().item<double>(), 1e-4 * gradient.norm().item<double>()) << parameter.name;
+  }
+  // Ours are contributions to the batch mean: 1 / N of each sample's own gradient.
+  const double scale = static_cast<double>(N * N);
+  const at::Tensor& sample_sq = oracle.tensors.at("sample_sq");
+  for (int64_t i = 0; i < N; ++i) {
+    const double square = sample_sq[i].item<double>();
+    EXPECT_NEAR(score->sample_sq[static_cast<size_t>(i)] * scale, square, 1e-4 * square) << "sample " << i;
+  }
+  EXPECT_NEAR(*score->t, oracle.json["T"].get<double>(), 1e-5);
+  EXPECT_NEAR(score->s * scale, oracle.json["S"].get<double>(), 1e-4 * oracle.json["S"].get<double>());
+  EXPECT_NEAR(score->q * scale, oracle.json["Q"].get<double>(), 1e-4 * oracle.json["Q"].get<double>());
+}
+
+TEST_P(PyTorchOracle, TenLossesOfAdamAndAdamWAgree) {
+  LANTHORN_NEEDS_FOLDER(OracleFolder());
+  Oracle oracle;
+  Oracle::Open(GetParam(), &oracle);
+  if (HasFatalFailure()) return;
+  for (const auto& [name, key, decay] : {std::tuple{"Adam", "adam_losses", 0.0}, std::tuple{"AdamW", "adamw_losses", 0.01}}) {
+    oracle.Load();
+    const auto optimizer = MakeOptimizer(name);
+    optimizer->AddGroup(oracle.model->Parameters(), OptionsOf(name, {{"lr", 2e-3}, {"weight_decay", decay}}));
+    for (size_t step = 0; step < 10; ++step) {
+      oracle.model->ZeroGrad();
+      const at::Tensor loss = oracle.LossOf(0, oracle.batch());
+      const double expected = oracle.json[key][step];
+      EXPECT_NEAR(loss.item<double>(), expected, 1e-4 * expected) << name << " step " << step;
+      loss.backward();
+      optimizer->Step();
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, PyTorchOracle, testing::Values("gru-1", "gru_short-1", "lstm-1"), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace lanthorn

@@ -1,0 +1,43 @@
+#!/usr/bin/python3
+"""Initial values of PyTorch's layers after manual_seed(42), for tests/engine/nn/init_test.cc.
+
+usage: make_pytorch_init.py > pytorch_init.json        (Debian: python3-torch)
+For each model and parameter: shape, sum in float64, and the first, middle and last values of the flat tensor.
+"""
+import json
+import torch
+import torch.nn as nn
+
+
+class CharRNN(nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.embed = nn.Embedding(65, 128)
+        self.rnn = getattr(nn, cell)(128, 256, 2, batch_first=True)
+        self.head = nn.Linear(256, 65)
+
+
+class Parts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(12)
+        self.wide = nn.Linear(12, 7)
+        self.bare = nn.Linear(7, 5, bias=False)
+        self.odd = nn.Linear(3, 300)
+        self.padded = nn.Embedding(9, 4, padding_idx=2)
+
+
+def describe(make):
+    torch.manual_seed(42)
+    found = {}
+    for name, p in make().named_parameters():
+        flat = p.detach().flatten()
+        n = flat.numel()
+        at = sorted({0, 1, n // 3, n // 2, n - 2, n - 1})
+        found[name] = dict(shape=list(p.shape), sum=float(flat.double().sum()), at=at, values=[float(flat[i]) for i in at])
+    return found
+
+
+models = {'GRU': lambda: CharRNN('GRU'), 'LSTM': lambda: CharRNN('LSTM'), 'parts': Parts}
+lines = [',\n'.join(f'  {json.dumps(name)}: {json.dumps(v)}' for name, v in describe(make).items()) for make in models.values()]
+print('{"torch": %s,\n%s}' % (json.dumps(torch.__version__), ',\n'.join(f'"{m}": {{\n{text}}}' for m, text in zip(models, lines))))

@@ -1,0 +1,136 @@
+-- The hard rules of the source tree, checked from the repository root: what may include what, how long a file may be, and
+-- that folders and experiments say what they are for.
+local t = require 'testing'
+
+local function lines_of(command)
+  local found = {}
+  local pipe = io.popen(command)
+  for line in pipe:lines() do found[#found + 1] = line end
+  pipe:close()
+  return found
+end
+
+local function read(path)
+  local file = assert(io.open(path, 'rb'))
+  local text = file:read('*a')
+  file:close()
+  return text
+end
+
+local function exists(path)
+  local file = io.open(path, 'rb')
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- Files below the folders whose name matches the pattern; at least `least` of them, or the test looks at nothing.
+local function files(folders, pattern, least)
+  local found = {}
+  for _, path in ipairs(lines_of('find ' .. folders .. ' -type f | sort')) do
+    if path:find(pattern) then found[#found + 1] = path end
+  end
+  t.is_true(#found >= least, ('only %d files in %s'):format(#found, folders))
+  return found
+end
+
+local function expect_none(problems)
+  t.equal(table.concat(problems, '\n'), '')
+end
+
+-- Folder of engine/ -> folders whose headers it may include, beside its own. `train` sees all but `sweep`.
+local may_include = {
+  base = '', tscore = 'base', kernels = 'base tscore', nn = 'base tscore kernels', optim = 'base tscore kernels nn',
+  data = 'base', device = 'base', run = 'base', sweep = 'base run', dist = 'base',
+  train = 'base tscore kernels nn optim data device run dist',
+}
+
+t.test('the engine knows nothing of Lua', function()
+  local problems = {}
+  for _, path in ipairs(files('engine', '%.[ch]c?$', 50)) do
+    local text = read(path)
+    if text:find('lua_State', 1, true) then problems[#problems + 1] = path .. ' names lua_State' end
+    for header in text:gmatch('#%s*include%s*[<"]([^>"]+)[>"]') do
+      if header:find('^lua') or header:find('/lua') or header == 'lauxlib.h' then problems[#problems + 1] = path .. ' includes ' .. header end
+    end
+  end
+  expect_none(problems)
+end)
+
+t.test('includes inside the engine go one way', function()
+  local problems = {}
+  for _, path in ipairs(files('engine', '%.[ch]c?$', 50)) do
+    local folder = path:match('^engine/([^/]+)/')
+    local allowed = may_include[folder]
+    if not allowed then problems[#problems + 1] = path .. ': the folder has no place in the order of layers' end
+    for area, rest in read(path):gmatch('#%s*include%s*"([^/"]+)/([^"]*)"') do
+      local target = rest:match('^([^/]+)/')
+      local ok = area == 'engine' and (target == folder or (' ' .. (allowed or '') .. ' '):find(' ' .. target .. ' ', 1, true))
+      if not ok and area ~= 'absl' then problems[#problems + 1] = ('%s includes %s/%s'):format(path, area, rest) end
+    end
+  end
+  expect_none(problems)
+end)
+
+t.test('bindings include the engine and themselves, never tests', function()
+  local problems = {}
+  for _, path in ipairs(files('bindings', '%.[ch]c?$', 10)) do
+    for area, rest in read(path):gmatch('#%s*include%s*"([^/"]+)/([^"]*)"') do
+      local runner_reaches_out = path:find('^bindings/runner/') and not (area == 'bindings' and rest:find('^runner/'))
+      if (area ~= 'engine' and area ~= 'bindings' and area ~= 'absl') or runner_reaches_out then
+        problems[#problems + 1] = ('%s includes %s/%s'):format(path, area, rest)
+      end
+    end
+  end
+  expect_none(problems)
+end)
+
+t.test('headers guard with pragma once and take no umbrella of LibTorch', function()
+  local problems = {}
+  for _, path in ipairs(files('engine bindings tests', '%.h$', 30)) do
+    local text = read(path)
+    if not text:find('#pragma once', 1, true) then problems[#problems + 1] = path .. ' has no #pragma once' end
+    if text:find('#%s*include%s*<torch/torch%.h>') or text:find('#%s*include%s*<ATen/ATen%.h>') then problems[#problems + 1] = path .. ' includes all of LibTorch' end
+  end
+  expect_none(problems)
+end)
+
+t.test('no source file is longer than 500 lines', function()
+  local problems = {}
+  for _, path in ipairs(files('engine bindings scripts tests $(ls -d experiments docs 2>/dev/null) CMakeLists.txt', '', 100)) do
+    local counts = not path:find('^scripts/meta/') and not path:find('^tests/golden/[^/]+%.json$') and not path:find('^tests/golden/[^/]+%.txt$')
+    local _, lines = read(path):gsub('\n', '')
+    if counts and lines > 500 then problems[#problems + 1] = ('%s has %d lines'):format(path, lines) end
+  end
+  expect_none(problems)
+end)
+
+t.test('source files begin with what they are for', function()
+  local problems = {}
+  for _, path in ipairs(files('engine', '%.h$', 30)) do
+    if not read(path):find('^// %S') then problems[#problems + 1] = path .. ' does not begin with a comment' end
+  end
+  expect_none(problems)
+end)
+
+t.test('folders say what goes in them', function()
+  local problems = {}
+  local folders = { 'bindings', 'bindings/runner', 'scripts', 'tests' }
+  for _, path in ipairs(lines_of('find engine scripts -mindepth 1 -maxdepth 1 -type d | sort')) do
+    if path ~= 'scripts/meta' then folders[#folders + 1] = path end
+  end
+  t.is_true(#folders > 12)
+  for _, folder in ipairs(folders) do
+    if not exists(folder .. '/README.md') then problems[#problems + 1] = folder .. ' has no README.md' end
+  end
+  expect_none(problems)
+end)
+
+t.test('an experiment begins with its name and what it is for', function()
+  local problems = {}
+  for _, path in ipairs(lines_of('find experiments -name "*.lua" 2>/dev/null | sort')) do
+    local name = path:match('([^/]+)%.lua$')
+    local first = read(path):match('^[^\n]*')
+    if first:sub(1, #name + 5) ~= '-- ' .. name .. ': ' then problems[#problems + 1] = path .. ": the first line should be '-- " .. name .. ": ...', it is '" .. first .. "'" end
+  end
+  expect_none(problems)
+end)
