@@ -1,0 +1,186 @@
+-- Texts: how many batches each layout gives, where a corpus comes from, and files of one's own.
+local data = require 'data'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local host = require 'host'
+local t = require 'testing'
+local torch = require 'torch'
+
+local RUNNER = t.quote(host.folder .. '/runner')
+
+local function shakespeare(options)
+  local folder = host.getenv 'RUNNER_DATA_DIR'
+  if not folder or not host.stat(folder .. '/tinyshakespeare.txt') then t.skip 'no tinyshakespeare.txt in RUNNER_DATA_DIR' end
+  return data.text(options)
+end
+
+local function own(text, options)
+  local given = { file = t.write_file(text, '.txt'), batch = 2, seq = 4, stride = 4, split = 0.5 }
+  for key, value in pairs(options or {}) do given[key] = value end
+  return data.text(given)
+end
+
+local ALPHABET = ('abcdefghijklmnopqrstuvwxyz'):rep(8) -- 208 characters
+
+t.test('tiny Shakespeare has the published numbers', function()
+  local text = shakespeare { batch = 64, seq = 100, stride = 100 }
+  t.equal({ text.name, text.length, text.vocab_size }, { 'tinyshakespeare', 1115394, 65 })
+  t.equal({ text.train:count(), text.val:count(), text.train:rows(), text.train:targets() }, { 156, 17, 64, 6400 })
+  t.equal(text.sha256, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed')
+  t.equal(shakespeare({ split = 0.5, layout = 'streams' }).train:count(), 86)
+end)
+
+t.test('targets are the inputs one character later, in order', function()
+  local text = own(ALPHABET)
+  local x, y = text.train:get(0)
+  t.equal({ text:decode(x:view(-1)), text:decode(y:view(-1)) }, { 'abcdefgh', 'bcdefghi' })
+  t.equal(text:decode((text.train:get(1)):view(-1)), 'ijklmnop')
+  t.equal({ x.dtype, tostring(x.shape) }, { 'int64', '{2, 4}' })
+  t.error_matches(function() text.train:get(99) end, 'batch 99 does not exist; there are %d+, from 0')
+end)
+
+t.test('layouts count their batches by the formulas', function()
+  local S, B, stride, length = 4, 2, 3, 104 -- half of the alphabet text
+  local function count(options) return own(ALPHABET, options).train:count() end
+  t.equal(count { stride = stride }, math.floor(math.ceil((length - S - 1) / stride) / B))
+  t.equal(count { layout = 'streams' }, math.floor(length / (B * S)) - 1)
+  local n = math.floor(length / S) * S
+  t.equal(count { layout = 'overlap' }, math.floor((n - S) / B))
+  t.equal(count { stride = 1 }, math.floor((n - S) / B))
+end)
+
+t.test('streams run on from batch to batch', function()
+  local text = own(ALPHABET, { layout = 'streams' })
+  local first, second = text.train:get(0), text.train:get(1)
+  t.equal({ text:decode(first[0]), text:decode(second[0]) }, { 'abcd', 'efgh' })
+end)
+
+t.test('encode and decode are inverse, over UTF-8 characters', function()
+  local text = own(('für das Größte, ☾ und ☀\n'):rep(9))
+  t.equal(text:decode(text:encode 'Größte ☾'), 'Größte ☾')
+  t.error_matches(function() text:encode 'Q' end, "character 'Q' %(U%+0051%) is not in the vocabulary of %d+ characters")
+end)
+
+t.test('the first characters alone can be taken', function()
+  local text = own(ALPHABET .. 'XYZ', { chars = 52 })
+  t.equal({ text.length, text.vocab_size }, { 52, 26 })
+  t.error_matches(function() own('abc', { chars = 52 }) end, 'chars=52, but it has only 3')
+end)
+
+t.test('a shuffled text holds every row once and depends on the seed only', function()
+  local function rows(seed)
+    experiment.setup { script = '/tmp/data_probe.lua' }
+    experiment.config { train = { seed = seed } }
+    local text, found = own(ALPHABET, { shuffle = true }), {}
+    for i = 0, text.train:count() - 1 do found[#found + 1] = text:decode((text.train:get(i)):view(-1)) end
+    return table.concat(found, ' ')
+  end
+  t.equal(rows(1), rows(1))
+  t.is_false(rows(1) == rows(2))
+end)
+
+local function refused(code, pattern, text, options)
+  local err = t.error_matches(function() own(text, options) end, pattern)
+  t.equal(fail.code_of(err), code)
+end
+
+t.test('texts that cannot be used are data errors', function()
+  refused(4, 'train: 8 characters are less than one batch of 2 x 5', ALPHABET:sub(1, 16))
+  refused(4, 'is empty', '')
+  refused(4, 'UTF%-8', 'abc\255' .. ALPHABET)
+  refused(4, 'val: 0 characters .* or eval.off=true', ALPHABET, { split = 1 })
+end)
+
+t.test('an empty val split needs eval.off', function()
+  experiment.setup { script = '/tmp/data_probe.lua', overrides = { 'eval.off=true' } }
+  experiment.config { train = { seed = 1 } }
+  local text = own(ALPHABET, { split = 1 })
+  t.equal(text.val:count(), 0)
+  experiment.setup { script = '/tmp/data_probe.lua' }
+end)
+
+t.test('options that make no sense are config errors', function()
+  refused(3, "unknown option 'sequence'", ALPHABET, { sequence = 3 })
+  refused(3, 'batch, seq and stride must be at least 1', ALPHABET, { batch = 0 })
+  refused(3, 'split must be in %(0, 1%], got 1.5', ALPHABET, { split = 1.5 })
+  refused(3, "'rwos'; nearest: rows", ALPHABET, { layout = 'rwos' })
+  refused(3, "'streams' cannot be shuffled", ALPHABET, { layout = 'streams', shuffle = true })
+end)
+
+t.test('a file that is missing is exit 4', function()
+  local output, code = t.runner('-e', "require('data').text { file = '/nowhere/x.txt' }")
+  t.contains(output, "'/nowhere/x.txt'")
+  t.equal(code, 4)
+  t.matches(t.runner('-e', "require('data').text { corpus = 'tinyshakespear' }"), 'not known; nearest: tinyshakespeare')
+end)
+
+t.test('rows of two tensors make batches', function()
+  local both = data.tensors { x = torch.arange(10):view(5, 2), y = torch.arange(5), batch = 2 }
+  t.equal({ both.train:count(), both.train:rows(), both.val }, { 2, 2, nil })
+  local x, y = both.train:get(1)
+  t.equal({ x:tolist(), y:tolist() }, { { { 4, 5 }, { 6, 7 } }, { 2, 3 } })
+  t.equal(data.tensors({ x = torch.ones { 5, 2 }, y = torch.ones { 5 } }).train:rows(), 5)
+  t.error_matches(function() data.tensors { x = torch.ones { 5 }, y = torch.ones { 4 } } end, '5.*4')
+end)
+
+-- A world with its own cache, data folder and fake programs for the network.
+local function world()
+  local folder = os.tmpname()
+  os.remove(folder)
+  t.shell(('mkdir -p %s/bin %s/cache/lanthorn/data %s/data'):format(folder, folder, folder))
+  for _, program in ipairs { 'curl', 'wget', 'npm' } do
+    local file = assert(io.open(folder .. '/bin/' .. program, 'w'))
+    file:write('#!/bin/sh\necho ', program, ' >> ', folder, '/called\nexit 7\n')
+    file:close()
+  end
+  t.shell(('chmod +x %s/bin/*'):format(folder))
+  require('finish').add(function() t.shell('rm -rf ' .. folder) end)
+  return folder
+end
+
+local function in_world(folder, code)
+  return t.shell(('PATH=%s/bin:$PATH XDG_CACHE_HOME=%s/cache RUNNER_DATA_DIR=%s/data %s -e %s'):format(folder, folder, folder, RUNNER, t.quote(code)))
+end
+
+local PROBE = "local x = require('data').text {} print(x.name, x.native.path)"
+
+t.test('a corpus that cannot be brought is exit 4, after every way was tried', function()
+  local folder = world()
+  local output, code = in_world(folder, PROBE)
+  t.equal(code, 4)
+  t.contains(output, "corpus 'tinyshakespeare' was not found")
+  t.contains(output, 'neither the download nor npm answered')
+  t.equal(t.shell('cat ' .. folder .. '/called'), 'curl\nwget\nnpm\n')
+  t.equal(t.shell('find ' .. folder .. '/cache -type f'), '', 'nothing is left in the cache')
+end)
+
+t.test('RUNNER_DATA_DIR wins over the cache, and neither needs a network', function()
+  local given = host.getenv 'RUNNER_DATA_DIR'
+  if not given or not host.stat(given .. '/tinyshakespeare.txt') then t.skip 'no tinyshakespeare.txt in RUNNER_DATA_DIR' end
+  local folder = world()
+  t.shell(('ln -s %s/tinyshakespeare.txt %s/cache/lanthorn/data/'):format(t.quote(given), folder))
+  t.contains(in_world(folder, PROBE), folder .. '/cache/lanthorn/data/tinyshakespeare.txt')
+  t.shell(('ln -s %s/tinyshakespeare.txt %s/data/'):format(t.quote(given), folder))
+  t.contains(in_world(folder, PROBE), folder .. '/data/tinyshakespeare.txt')
+  t.is_true(host.stat(folder .. '/called') == nil)
+end)
+
+t.test('a corpus that was changed is exit 4 with both checksums', function()
+  local folder = world()
+  t.shell(('echo changed > %s/data/tinyshakespeare.txt'):format(folder))
+  local output, code = in_world(folder, PROBE)
+  t.equal(code, 4)
+  t.contains(output, 'is not the file that was pinned')
+  t.contains(output, 'expected 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed')
+end)
+
+t.test('a download with the wrong checksum is thrown away', function()
+  local folder = world()
+  local file = assert(io.open(folder .. '/bin/curl', 'w'))
+  file:write('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho page > "$2"\n')
+  file:close()
+  local output, code = in_world(folder, PROBE)
+  t.equal(code, 4)
+  t.contains(output, 'the download was thrown away')
+  t.equal(t.shell('find ' .. folder .. '/cache -type f'), '')
+end)

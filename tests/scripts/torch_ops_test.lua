@@ -1,0 +1,209 @@
+-- Operators of LibTorch from Lua: how arguments are read, which overload is taken, what comes back, what errors say.
+local t = require 'testing'
+local torch = require 'torch'
+
+local function list(tensor) return tensor:tolist() end
+
+local function ints(values) return torch.tensor(values, { dtype = 'int64' }) end
+
+t.test('a number is taken as Scalar and keeps the tensor\'s dtype', function()
+  t.equal(list(torch.tensor { 1, 2 }:add(3)), { 4, 5 })
+  t.equal(torch.add(ints { 1, 2 }, 3).dtype, 'int64')
+  t.equal(torch.add(ints { 1, 2 }, 1.5).dtype, 'float32')
+  t.equal(list(torch.add(torch.tensor { 1, 2 }, 3, { alpha = 2 })), { 7, 8 })
+end)
+
+t.test('the overload follows from the types of the arguments', function()
+  local x = torch.tensor { { 1, 5 }, { 7, 3 } }
+  t.equal(x:max():item(), 7)                                  -- max(self)
+  t.equal(list((x:max(0))), { 7, 5 })                         -- max(self, int dim)
+  t.equal(list(x:max(torch.tensor { 4, 4 })), { { 4, 5 }, { 7, 4 } }) -- max(self, Tensor other)
+  t.equal(list(x:pow(2)), { { 1, 25 }, { 49, 9 } })
+  t.equal(list(torch.pow(2, ints { 1, 3 })), { 2, 8 })        -- pow(Scalar self, Tensor exponent)
+  t.equal(list(x:pow(torch.tensor { 2, 0 })), { { 1, 1 }, { 49, 1 } })
+end)
+
+t.test('a number stands for a tensor where no overload takes a scalar', function()
+  local x = torch.tensor { 1, 2, 3 }
+  t.equal(list(torch.where(x:gt(1), x, 0)), { 0, 2, 3 })
+  t.equal(torch.where(x:gt(1), x, 0).dtype, 'float32')
+  t.equal(list(torch.maximum(x, 2)), { 2, 2, 3 })
+end)
+
+t.test('defaults are those of the schema', function()
+  t.equal(torch.tensor { 1, 2, 3 }:std():item(), 1)           -- unbiased
+  t.equal(torch.ones { 2, 3 }:sum(0).shape, torch.ones { 3 }.shape)
+  t.equal(list(torch.ones({ 2, 2 }):flatten()), { 1, 1, 1, 1 })
+end)
+
+t.test('keywords come in a last table', function()
+  local x = torch.ones { 2, 3 }
+  t.equal(list(x:sum { dim = 0, keepdim = true }), { { 2, 2, 2 } })
+  t.equal(list(x:sum(1, { keepdim = true })), { { 3 }, { 3 } })
+  t.equal(list(torch.sum(x, { dim = { 0, 1 } })), 6)
+  t.equal(x:sum { dtype = 'float64' }.dtype, 'float64')
+end)
+
+t.test('a table may hold a list and keywords', function()
+  local x = torch.zeros { 2, 3, dtype = 'int64' }
+  t.equal(tostring(x.shape), '{2, 3}')
+  t.equal(x.dtype, 'int64')
+  t.equal(torch.ones { 2, requires_grad = true }.requires_grad, true)
+end)
+
+t.test('integers in a row make an int list', function()
+  local x = torch.arange(6)
+  t.equal(tostring(x:view(2, 3).shape), '{2, 3}')
+  t.equal(tostring(x:view { 3, 2 }.shape), '{3, 2}')
+  t.equal(tostring(x:view(-1, 2):permute(1, 0).shape), '{2, 3}')
+  t.equal(tostring(torch.zeros(2, 3).shape), '{2, 3}')
+  t.equal(tostring(x:reshape(6).shape), '{6}')
+end)
+
+t.test('one integer fills a list of fixed size', function()
+  t.equal(tostring(torch.max_pool2d(torch.ones { 1, 1, 4, 4 }, 2).shape), '{1, 1, 2, 2}')
+  t.equal(tostring(torch.conv2d(torch.ones { 1, 1, 5, 5 }, torch.ones { 1, 1, 3, 3 }, nil, 2).shape), '{1, 1, 2, 2}')
+  t.equal(tostring(torch.ones { 2, 3 }:sum(0).shape), '{3}')
+end)
+
+t.test('nil leaves an optional argument out', function()
+  t.equal(list(torch.tensor { 1, 5, 9 }:clamp(nil, 4)), { 1, 4, 4 })
+  t.equal(list(torch.tensor { 1, 5, 9 }:clamp { min = 4 }), { 4, 5, 9 })
+end)
+
+t.test('lists of tensors go in and come out', function()
+  local a, b = torch.ones { 2 }, torch.zeros { 1 }
+  t.equal(list(torch.cat { a, b }), { 1, 1, 0 })
+  t.equal(list(torch.cat({ a, b }, 0)), { 1, 1, 0 })
+  t.equal(list(torch.stack({ a, a }, 1)), { { 1, 1 }, { 1, 1 } })
+  local parts = torch.arange(5):split(2)
+  t.equal({ #parts, list(parts[3]) }, { 3, { 4 } })
+  t.equal(list(torch.einsum('ij,jk->ik', { torch.ones { 2, 3 }, torch.ones { 3, 1 } })), { { 3 }, { 3 } })
+end)
+
+t.test('several results are several values', function()
+  local x = torch.tensor { 3, 1, 2 }
+  local value, index = x:max(0)
+  t.equal({ value:item(), index:item() }, { 3, 0 })
+  local values, order = x:sort()
+  t.equal({ list(values), list(order) }, { { 1, 2, 3 }, { 1, 2, 0 } })
+  local top, at = x:topk(2)
+  t.equal({ list(top), list(at) }, { { 3, 2 }, { 0, 2 } })
+end)
+
+t.test('plain results are Lua values', function()
+  local a = torch.ones { 2 }
+  t.equal(torch.equal(a, a:clone()), true)
+  t.equal(a:is_complex(), false)
+  t.equal(torch.allclose(a, a + 1), false)
+end)
+
+t.test('an in-place operator gives back the same userdata', function()
+  local x = torch.ones { 2 }
+  t.is_true(rawequal(x, x:add_(1)))
+  t.is_true(rawequal(x, x:mul_(2):zero_()))
+  t.equal(list(x), { 0, 0 })
+  local out = torch.zeros { 2 }
+  torch.add(torch.ones { 2 }, 1, { out = out })
+  t.equal(list(out), { 2, 2 })
+end)
+
+t.test('factories take dtype and device by name', function()
+  for _, name in ipairs { 'float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool' } do
+    t.equal(torch.zeros({ 1 }, { dtype = name }).dtype, name)
+    t.equal(torch[name], name)
+  end
+  t.equal(torch.zeros({ 1 }, { dtype = 'torch.int64' }).dtype, 'int64')
+  t.equal(torch.zeros({ 1 }, { device = 'cpu' }).device, 'cpu')
+  t.equal({ torch.zeros { 1 }.dtype, torch.randn { 1 }.dtype, torch.eye(2).dtype, torch.linspace(0, 1, 3).dtype },
+    { 'float32', 'float32', 'float32', 'float32' })
+  t.equal({ torch.arange(3).dtype, torch.arange(0, 1, 0.5).dtype }, { 'int64', 'float32' })
+end)
+
+t.test('Lua numbers make float32: full and tensor', function()
+  t.equal(torch.full({ 2 }, 3).dtype, 'float32')
+  t.equal(torch.full({ 2 }, 3, { dtype = 'int64' }).dtype, 'int64')
+  t.equal(torch.full({ 2 }, true).dtype, 'bool')
+  t.equal({ torch.tensor { 1, 2 }.dtype, torch.tensor(3).dtype, torch.tensor { true }.dtype }, { 'float32', 'float32', 'bool' })
+  t.equal(torch.tensor { 1, 2, dtype = 'int64' }.dtype, 'int64')
+end)
+
+t.test('torch.tensor refuses rows that make no box', function()
+  t.error_matches(function() torch.tensor { { 1, 2 }, { 3 } } end, 'different lengths, 2 and 1')
+  t.error_matches(function() torch.tensor { { 1, 2 }, 3 } end, 'different depths')
+  t.error_matches(function() torch.tensor { 1, { 2 } } end, 'different depths')
+  t.error_matches(function() torch.tensor { 'x' } end, "must be numbers or booleans, got string 'x'")
+  t.equal(tostring(torch.tensor {}.shape), '{0}')
+end)
+
+t.test('a tensor moves between dtypes and devices', function()
+  local x = torch.ones { 2 }
+  t.equal({ x:to('float64').dtype, x:to('cpu').device, x:to('cpu', 'int64').dtype }, { 'float64', 'cpu', 'int64' })
+  t.equal({ x:to { dtype = 'int32' }.dtype, x:to(ints { 1 }).dtype }, { 'int32', 'int64' })
+  t.equal({ x:float().dtype, x:double().dtype, x:long().dtype, x:bool().dtype }, { 'float32', 'float64', 'int64', 'bool' })
+  t.error_matches(function() return (x:to 'cdua') end, "argument 'device' must be Device")
+  if #torch.devices() == 1 then
+    t.error_matches(function() return (torch.zeros({ 1 }, { device = 'cuda' })) end, "device 'cuda' not available.*device=cpu")
+  end
+end)
+
+t.test('operators take numbers on either side', function()
+  local x = torch.tensor { 1, 2 }
+  t.equal({ list(x + 1), list(1 + x), list(5 - x), list(x - 5) }, { { 2, 3 }, { 2, 3 }, { 4, 3 }, { -4, -3 } })
+  t.equal({ list(2 / x), list(x / 2), list(2 ^ x), list(x ^ 2) }, { { 2, 1 }, { 0.5, 1 }, { 2, 4 }, { 1, 4 } })
+  t.equal({ list(5 % torch.tensor { 3, 2 }), list(x % 2), list(-x) }, { { 2, 1 }, { 1, 0 }, { -1, -2 } })
+  t.equal(list(ints { 3, 2 } / 2), { 1.5, 1 })
+  t.equal(list(torch.ones { 2, 1 } * torch.tensor { 1, 2 }), { { 1, 2 }, { 1, 2 } })
+end)
+
+t.test('a generator of its own repeats its draws', function()
+  local function draw() return list(torch.randn { 3, generator = torch.Generator(5) }) end
+  t.equal(draw(), draw())
+  torch.manual_seed(1)
+  local first = list(torch.rand { 3 })
+  torch.manual_seed(1)
+  draw()
+  t.equal(list(torch.rand { 3 }), first)
+  t.error_matches(function() torch.manual_seed(-1) end, 'seed must be an integer from 0')
+end)
+
+t.test('our own operators appear beside those of LibTorch', function()
+  t.is_true(#torch.operators() > 1000)
+  t.matches(torch.schemas('matmul')[1], '^aten::matmul%(Tensor self, Tensor other%)')
+  t.equal(torch.schemas 'no_such_operator', {})
+end)
+
+-- Line of the caller, for messages that must begin with file and line of the user.
+local function here() return debug.getinfo(2, 'l').currentline end
+
+t.test('a shape that does not fit names shapes, schema and the line of the user', function()
+  local line = here() + 1
+  local err = t.error_matches(function() local _ = torch.ones { 2, 3 } + torch.ones { 4 } end, 'must match')
+  t.matches(err, '^[^\n]*torch_ops_test%.lua:' .. line .. ': torch%.add: The size of tensor a %(3%)')
+  t.contains(err, 'called as add(Tensor float32 {2, 3}, Tensor float32 {4})')
+  t.contains(err, 'aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor')
+  t.is_false(tostring(err):find 'frame #', 'native stack')
+end)
+
+t.test('a wrong argument shows what was given and every schema', function()
+  local err = t.error_matches(function() local _ = torch.ones { 2 }:sum 'x' end, 'no overload takes')
+  t.contains(err, "torch.sum: no overload takes (Tensor float32 {2}, string 'x')")
+  t.contains(err, 'aten::sum.dim_IntList(Tensor self, int[1]? dim')
+  t.contains(err, "argument 'dim' must be int[]?, got string 'x'")
+  t.is_false(tostring(err):find 'Dimname', 'named tensors')
+  t.error_matches(function() local _ = torch.matmul(torch.ones { 2 }) end, "argument 'other' %(Tensor%) is missing")
+  t.error_matches(function() local _ = torch.ones { 2 }:relu(1, 2) end, 'takes 1 arguments by position, got 3')
+end)
+
+t.test('typos are met with the nearest name', function()
+  t.error_matches(function() return torch.zerso end, "torch has no 'zerso'; did you mean .*'zeros'")
+  t.error_matches(function() return torch.ones({ 2 }).smu end, "a Tensor has no 'smu'; did you mean .*'sum'")
+  t.error_matches(function() local _ = torch.zeros { 2, dtpye = 'int64' } end, "has no argument 'dtpye'; did you mean 'dtype'")
+  t.error_matches(function() local _ = torch.ones { 2 }:sum { dims = 0 } end, "has no argument 'dims'; did you mean 'dim'")
+  t.error_matches(function() local _ = torch.zeros { 2, dtype = 'flaot32' } end, "got string 'flaot32'; did you mean 'float32'")
+end)
+
+t.test('an error of LibTorch can be caught and leaves everything usable', function()
+  for _ = 1, 100 do t.is_false(pcall(torch.matmul, torch.ones { 2 }, torch.ones { 3 })) end
+  t.equal(torch.ones { 2 }:matmul(torch.ones { 2 }):item(), 2)
+end)

@@ -1,0 +1,352 @@
+-- train.fit as users run it: scripts in processes of their own, with their run directories, guards and exit codes.
+local dkjson = require 'dkjson'
+local host = require 'host'
+local t = require 'testing'
+
+local RUNNER = t.quote(host.folder .. '/runner')
+
+-- A folder for runs and a text of 1,800 characters: 50 train batches and 5 val batches an epoch.
+local root = os.tmpname()
+os.remove(root)
+root = root:lower()
+t.shell('mkdir -p ' .. root .. '/results')
+require('finish').add(function() t.shell(('chmod -R u+w %s; rm -rf %s'):format(root, root)) end)
+
+local function write(name, text)
+  local file = assert(io.open(root .. '/' .. name, 'wb'))
+  file:write(text)
+  file:close()
+  return root .. '/' .. name
+end
+
+local words, picked, drawn = { 'the ', 'moon ', 'light ', 'horned ', 'lan ', 'thorn ', '\n' }, {}, 7
+for i = 1, 400 do
+  drawn = (drawn * 1103 + 12345) % 65536 -- the same text everywhere
+  picked[i] = words[math.floor(drawn / 64) % #words + 1]
+end
+local TEXT = write('tiny.txt', table.concat(picked):sub(1, 1800))
+
+local HEAD = ([[
+local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
+  require 'torch', require 'nn'
+local cfg = experiment.config {
+  data = { file = %q, batch = 4, seq = 8, stride = 8 }, model = { embed = 8, hidden = 16 },
+  optim = { lr = 1e-2 }, train = { epochs = 2, seed = 1 }, tscore = { every = 1 },
+}
+local text = data.text(cfg.data)
+local net = models.char_rnn { vocab = text.vocab_size, embed = cfg.model.embed, hidden = cfg.model.hidden, layers = 1 }
+local function fit(more)
+  local parts = { model = net, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train }
+  for key, value in pairs(more or {}) do parts[key] = value end
+  return train.fit(parts)
+end
+]]):format(TEXT)
+
+local number = 0
+
+-- Runs HEAD and the body as a script of its own name. Gives output, exit code and the run directory if there is one.
+local function run(body, ...)
+  number = number + 1
+  local name = 'fit' .. number
+  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(root, RUNNER), write(name .. '.lua', HEAD .. body) }
+  for _, word in ipairs { ... } do command[#command + 1] = t.quote(word) end
+  local output, code = t.shell(table.concat(command, ' '))
+  local folder = root .. '/results/' .. name .. '/latest'
+  return output, code, host.stat(folder) and folder or nil
+end
+
+local function read(path)
+  local file = assert(io.open(path, 'rb'))
+  local text = file:read '*a'
+  file:close()
+  return text
+end
+
+local function json(path)
+  local value, _, message = dkjson.decode(read(path))
+  return assert(value, message)
+end
+
+local function metrics(folder)
+  local rows = {}
+  for line in io.lines(folder .. '/metrics.jsonl') do rows[#rows + 1] = assert(dkjson.decode(line)) end
+  return rows
+end
+
+local function events(folder, name)
+  local found = {}
+  for _, row in ipairs(metrics(folder)) do
+    if row.kind == 'event' and row.event == name then found[#found + 1] = row end
+  end
+  return found
+end
+
+local FIT = "local f = fit() print(f.state, f.steps, f.run)"
+
+t.test('a fit leaves a complete run directory', function()
+  local output, code, folder = run(FIT)
+  t.equal(code, 0)
+  t.matches(output, 'FINISHED\t100\t' .. root:gsub('%p', '%%%0'))
+  for _, name in ipairs { 'manifest.json', 'config.json', 'status.json', 'exit.json' } do t.equal(json(folder .. '/' .. name).format, 1) end
+  local exit, manifest, config = json(folder .. '/exit.json'), json(folder .. '/manifest.json'), json(folder .. '/config.json')
+  t.equal({ exit.state, exit.code, exit.step, exit.steps, #exit.guards }, { 'FINISHED', 0, 100, 100, 0 })
+  t.is_true(exit.summary.val_loss.best < exit.summary.train_loss.last + 1)
+  t.equal({ manifest.seed, manifest.device, manifest.data[1].name, manifest.config_hash:sub(1, 7) }, { 1, 'cpu', 'tiny.txt', 'sha256:' })
+  t.equal({ config.values.optim.lr, config.values.optim.name, config.origin['optim.lr'], config.origin['optim.name'] },
+    { 0.01, 'adam', 'script', 'default' })
+  t.contains(read(folder .. '/src/fit1.lua'), 'local function fit')
+  t.contains(read(folder .. '/stdout.log'), 'FINISHED\t100')
+  t.is_true(next((require('torch').load(folder .. '/model.safetensors'))) ~= nil)
+end)
+
+t.test('metrics hold every update and every eval', function()
+  local _, _, folder = run(FIT)
+  local trained, evals = 0, 0
+  for _, row in ipairs(metrics(folder)) do
+    if row.kind == 'train' then
+      trained = trained + 1
+      t.equal(row.step, trained)
+      t.is_true(row.loss > 0 and row.lr == 0.01 and row.grad_norm > 0 and row.tscore <= 1 and row.tokens_backprop == 32 * trained)
+    elseif row.kind == 'eval' then
+      evals = evals + 1
+      t.equal({ row.split, row.n, row.of }, { 'val', 5, 5 })
+    end
+  end
+  t.equal({ trained, evals, #events(folder, 'start') }, { 100, 2, 1 })
+end)
+
+t.test('the same seed gives the same curve, another seed another', function()
+  local body = 'print(fit().epochs[2].train_loss)'
+  local first = run(body, '-q')
+  t.equal((run(body, '-q')), first)
+  t.is_false((run(body, '-q', '--seed', '2')) == first)
+end)
+
+t.test('short runs: --max-steps, --epochs, --fast-dev-run', function()
+  t.matches(run(FIT, '-q', '--max-steps', '3'), '^LIMIT\t3\t')
+  t.matches(run(FIT, '-q', '--epochs', '1'), '^FINISHED\t50\t')
+  t.matches(run(FIT, '-q', '--fast-dev-run'), '^LIMIT\t1\t')
+  t.matches(run(FIT, '-q', '--fast-dev-run=2'), '^LIMIT\t2\t')
+end)
+
+t.test('a dry run shows config and sizes and leaves nothing', function()
+  local output, code, folder = run(FIT, '--dry-run', 'optim.lr=0.5')
+  t.equal({ code, folder }, { 0, nil })
+  t.contains(output, 'optim.lr = 0.5 ')
+  t.matches(output, 'plan%s+2 epochs x 50 batches, 100 updates')
+  t.is_false(output:find 'FINISHED')
+end)
+
+t.test('a loss function in Lua gets model, inputs and targets', function()
+  local output, code = run [[
+local same = fit { loss = function(m, x, y)
+  local logits = m(x)
+  return torch.cross_entropy(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+end }
+print(('%.4f'):format(same.epochs[2].train_loss))]]
+  t.equal(code, 0)
+  local native = run "print(('%.4f'):format(fit().epochs[2].train_loss))"
+  t.equal(output:match '(%d%.%d+)\n$', native:match '(%d%.%d+)\n$')
+  t.matches(run "fit { loss = function() return 3 end }", 'loss function must return a Tensor, got number 3')
+end)
+
+t.test('a model written in Lua trains without a loss function', function()
+  local output, code = run [[
+local model = require 'model'
+net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size } } end,
+  forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
+local f = fit()
+print(f.state, f.epochs[1].train_loss > f.epochs[2].train_loss, f.tscore.n)]]
+  t.equal(code, 0)
+  t.contains(output, 'FINISHED\ttrue\t100')
+end)
+
+t.test('schedules and warm-up set the learning rate', function()
+  local function rates(...)
+    local _, code, folder = run(FIT, '-q', ...)
+    t.equal(code, 0)
+    local found = {}
+    for _, row in ipairs(metrics(folder)) do found[row.step] = row.kind == 'train' and row.lr or found[row.step] end
+    return found
+  end
+  local cosine = rates('optim.schedule=cosine', 'optim.warmup=10', 'optim.min_factor=0.1')
+  t.near(cosine[1], 0.001, 1e-12)
+  t.near(cosine[10], 0.01, 1e-12)
+  t.near(cosine[55 + 1], 0.01 * (0.1 + 0.9 * 0.5), 1e-12)
+  t.near(rates('optim.schedule=step', 'optim.decay_every=40', 'optim.gamma=0.5')[100], 0.0025, 1e-12)
+  t.near(rates('optim.schedule=linear')[51], 0.005, 1e-12)
+end)
+
+t.test('clipping holds the update down', function()
+  local function last(...) return tonumber((run('print(fit().epochs[1].train_loss)', '-q', 'optim.name=sgd', 'optim.lr=1', ...))) end
+  t.is_true(last 'optim.clip_norm=0.001' > last() + 0.1)
+  t.is_true(last 'optim.clip_value=0.00001' > last() + 0.1)
+end)
+
+t.test('groups take parameters by pattern', function()
+  local output, code = run [[
+cfg.optim.groups = { { match = '^embed', lr = 0.5 } }
+print(fit { callbacks = { { on_start = function(ctx) print('start', ctx.model == net) end } } }.steps)]]
+  t.equal({ code, output:match '100\n$' }, { 0, '100\n' })
+  t.contains(output, 'start\ttrue')
+  output, code = run "cfg.optim.groups = { { match = 'nothing' } } fit()"
+  t.contains(output, "optim.groups[1]: no parameter matches 'nothing'")
+  t.equal(code, 3)
+end)
+
+t.test('callbacks see steps, epochs and the end, and may stop', function()
+  local output, code, folder = run [[
+local seen = { steps = 0, epochs = 0 }
+local f = fit { callbacks = { { name = 'mine', every = 10,
+  on_step = function(ctx, record)
+    seen.steps = seen.steps + 1
+    if record.step == 70 then return 'stop', 'enough' end
+  end,
+  on_epoch = function(ctx, record) seen.epochs = seen.epochs + 1 ctx.log { kind = 'event', event = 'mine', step = record.step } end,
+  on_end = function(ctx, fit) print('end', fit.steps, #ctx.generate { prompt = 'the ', length = 5 }) end } } }
+print(f.state, f.reason, seen.steps, seen.epochs)]]
+  t.equal(code, 0)
+  t.contains(output, 'end\t70\t5\n')
+  t.contains(output, 'STOPPED\tenough\t7\t2\n')
+  t.equal(#events(folder, 'mine'), 2)
+  t.equal({ json(folder .. '/exit.json').state, json(folder .. '/exit.json').reason }, { 'FINISHED', 'enough' })
+end)
+
+t.test('early_stop ends a training that no longer improves', function()
+  local output, code, folder = run([[
+local f = fit { callbacks = { { 'early_stop', patience = 2, min_delta = 100 } } }
+print(f.state, #f.epochs)]], 'train.epochs=9')
+  t.equal(code, 0)
+  t.contains(output, 'STOPPED\t3')
+  t.equal(#events(folder, 'early_stop'), 1)
+  t.matches(run("fit { callbacks = { 'early_stop' } }", 'eval.off=true'), 'callback early_stop: there is no val_loss; is eval off%?')
+end)
+
+t.test('sample_text prints text and never ends a run', function()
+  local output, code, folder = run "fit { callbacks = { { 'sample_text', prompt = 'the ', length = 12, every_epochs = 1 } } }"
+  t.equal(code, 0)
+  t.contains(output, 'sample after epoch 1\nthe ')
+  t.equal({ #events(folder, 'sample'), #events(folder, 'sample')[1].text }, { 3, 12 })
+  output, code = run "fit { callbacks = { { 'sample_text', prompt = 'Q' } } }"
+  t.contains(output, "character 'Q' (U+0051) is not in the vocabulary")
+  t.equal(code, 0)
+end)
+
+t.test('the tscore callback probes the first batches', function()
+  local output, code, folder = run [[
+local probe = require 'callbacks.tscore' { batches = 3 }
+fit { callbacks = { probe } }
+print(#probe.history, probe.history[2] > 0 and probe.history[2] <= 1)]]
+  t.equal(code, 0)
+  t.contains(output, '2\ttrue')
+  t.equal({ #events(folder, 'tscore_probe'), events(folder, 'tscore_probe')[1].batches_n }, { 2, 3 })
+end)
+
+t.test('unknown callbacks name the nearest', function()
+  local output, code = run "fit { callbacks = { 'early_stp' } }"
+  t.contains(output, "callback 'early_stp' is not known; nearest: early_stop")
+  t.equal(code, 3)
+end)
+
+local function failed(folder, state, code, pattern)
+  local exit = json(folder .. '/exit.json')
+  t.equal({ exit.state, exit.code }, { state, code })
+  t.matches(exit.reason, pattern)
+  return exit
+end
+
+t.test('a callback that errors ends the run as FAILED with the user\'s line', function()
+  local output, code, folder = run "fit { callbacks = { { on_step = function(_, r) if r.step == 5 then error 'boom' end end } } }"
+  t.equal(code, 1)
+  t.matches(output, 'error: .*fit%d+%.lua:%d+: boom')
+  t.equal(failed(folder, 'FAILED', 1, 'boom').step, 5)
+end)
+
+t.test('an error of the script after the fit is the run\'s exit code too', function()
+  local _, code, folder = run "fit() error 'late'"
+  t.equal(code, 1)
+  failed(folder, 'FAILED', 1, '')
+end)
+
+t.test('guard G05 stops a bad start, warns or keeps quiet', function()
+  local output, code, folder = run(FIT, 'train.expect_loss=20')
+  t.matches(output, 'error: .*G05 init_loss: first loss 2%.%d+, expected 20')
+  t.equal(code, 6)
+  t.equal(failed(folder, 'DIVERGED', 6, 'G05').guards[1].id, 'G05')
+  output, code, folder = run(FIT, 'train.expect_loss=20', 'guards.init_loss=warn')
+  t.contains(output, 'warning: G05 init_loss: first loss')
+  t.equal({ code, events(folder, 'guard')[1].id, json(folder .. '/exit.json').guards[1].level }, { 0, 'G05', 'warn' })
+  output, code = run(FIT, 'train.expect_loss=20', 'guards.init_loss=off')
+  t.equal({ code, output:find 'G05' }, { 0, nil })
+end)
+
+t.test('guard G30 finds parameters that nothing reaches', function()
+  local output, code, folder = run [[
+local model = require 'model'
+net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size },
+  idle = nn.Linear { 2, 2 } } end, forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
+fit()]]
+  t.equal(code, 6)
+  t.contains(output, 'G30 dead_parameter: no gradient reaches idle.weight, idle.bias')
+  failed(folder, 'DIVERGED', 6, 'idle')
+end)
+
+t.test('guard G30 finds a learning rate of 0', function()
+  local output, code = run(FIT, 'optim.lr=0')
+  t.equal(code, 6)
+  t.matches(output, 'G30 dead_parameter: after 10 updates: .*did not move')
+end)
+
+t.test('guard G23 stops at a loss that is not finite', function()
+  local output, code, folder = run [[
+local n = 0
+fit { loss = function(m, x, y)
+  n = n + 1
+  local logits = m(x)
+  local loss = torch.cross_entropy(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+  return n > 20 and loss * (0 / 0) or loss
+end }]]
+  t.equal(code, 6)
+  t.matches(output, 'G23 nonfinite: the loss is %-?nan at update 18')
+  failed(folder, 'DIVERGED', 6, 'G23')
+end)
+
+t.test('guard G13 asks before stride 1, guard G20 finds keys nobody reads', function()
+  local output, code = run(FIT, 'data.stride=1')
+  t.equal(code, 7)
+  t.matches(output, 'G13 budget: stride 1 makes %d+ train .* set data.allow_overlap=true')
+  output, code = run(FIT, '+model.rmsnorm=true')
+  t.equal(code, 3)
+  t.contains(output, "G20 config_keys: key 'model.rmsnorm' was never read")
+end)
+
+t.test('Ctrl-C ends at a step boundary: exit 130, INTERRUPTED, model saved', function()
+  local folder = root .. '/results/slow'
+  local script = write('slow.lua', HEAD .. 'fit { callbacks = { { on_step = function() require("host").sleep(0.02) end } } } print "not reached"')
+  local output, code = t.shell(([[env RUNNER_RESULTS_DIR=%s/results %s %s train.epochs=100000 & pid=$!
+for i in $(seq 200); do sleep 0.1; grep -q '"step":5' %s/latest/metrics.jsonl 2>/dev/null && break; done
+kill -INT $pid; wait $pid]]):format(root, RUNNER, script, folder))
+  t.equal(code, 130)
+  t.matches(output, 'interrupted by signal 2 after %d+ updates; the model so far is in')
+  t.is_false(output:find 'not reached')
+  local exit = json(folder .. '/latest/exit.json')
+  t.equal({ exit.state, exit.code, exit.signal }, { 'INTERRUPTED', 130, 2 })
+  t.is_true(host.stat(folder .. '/latest/model.safetensors') ~= nil)
+end)
+
+t.test('a results folder that cannot be written is exit 9, and nothing is left', function()
+  local blocked = write('blocked', 'a file')
+  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s %s'):format(blocked, RUNNER, write('nowrite.lua', HEAD .. FIT)))
+  t.equal(code, 9)
+  t.contains(output, blocked)
+  t.equal(read(blocked), 'a file')
+end)
+
+t.test('data and options that do not fit end before a run directory is made', function()
+  for _, case in ipairs { { 4, 'data.batch=100', 'val: %d+ characters are less than one batch' }, { 3, 'train.epochs=0', 'epochs must be at least 1' },
+    { 3, 'optim.name=adma', "'adma' is not known; nearest: adam" }, { 3, 'optim.beta3=1', "unknown key 'optim.beta3'; nearest: optim.beta" } } do
+    local output, code, folder = run(FIT, case[2])
+    t.equal({ code, folder }, { case[1], nil })
+    t.matches(output, case[3])
+  end
+end)

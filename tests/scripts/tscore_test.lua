@@ -1,0 +1,121 @@
+-- T-Score from Lua: the samplers against n backward passes, undefined scores, and gradients left alone.
+local fail = require 'fail'
+local model = require 'model'
+local models = require 'models'
+local nn = require 'nn'
+local t = require 'testing'
+local torch = require 'torch'
+local tscore = require 'tscore'
+
+local B, T, V = 5, 6, 9
+
+local function batch()
+  torch.manual_seed(6)
+  return torch.randint(0, V, { B, T }), torch.randint(0, V, { B, T })
+end
+
+local function loss_of(net, x, y)
+  local logits = net(x)
+  return torch.cross_entropy(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+end
+
+-- Samplers work in the parameters' dtype; float64 leaves rounding far below the tolerance.
+local function expect_same(net)
+  net:to 'float64'
+  local x, y = batch()
+  local exact = tscore.measure(net, function() return loss_of(net, x, y) end)
+  local loop = tscore.loop(net, B, function(i) return loss_of(net, x[{ { i, i + 1 } }], y[{ { i, i + 1 } }]) end)
+  t.equal({ exact.method, loop.method, exact.status, exact.n }, { 'exact', 'loop', 'ok', B })
+  t.near(exact.t, loop.t, 1e-10)
+  t.near(exact.t_corrected, exact.t * B / (B - 1), 1e-12)
+  for i = 1, B do
+    -- The mean loss of the batch holds 1/B of each sample's own loss.
+    t.near(exact.sample_sq[i] / exact.q, loop.sample_sq[i] / loop.q, 1e-10)
+  end
+end
+
+t.test('measure agrees with the loop on recurrent models', function()
+  for _, cell in ipairs { 'gru', 'lstm' } do
+    expect_same(models.char_rnn { vocab = V, cell = cell, embed = 4, hidden = 5, layers = 2 })
+  end
+end)
+
+t.test('measure agrees with the loop on a model written in Lua', function()
+  local mean_net = model.define {
+    args = { tied = { 'boolean', false } },
+    build = function(a)
+      local made = { embed = nn.Embedding { V, 4 }, norm = nn.LayerNorm { 4 }, mix = nn.Linear { 4, 4 }, head = nn.Linear { 4, V, bias = false } }
+      if a.tied then made.head.weight = made.embed.weight end
+      return made
+    end,
+    forward = function(m, x) return m.head(m.mix(m.norm(m.embed(x)):cumsum(1)):tanh()) end,
+  }
+  expect_same(mean_net {})
+  expect_same(mean_net { tied = true })
+end)
+
+t.test('measure is the formula over rows of gradients', function()
+  local net = nn.Linear { 3, 1, bias = false }
+  local x = torch.randn { 4, 3 }
+  local rows = (net(x) * x):detach()
+  local score = tscore.of_rows(rows)
+  t.near(tscore.measure(net, function() return net(x):square():mean() end).t, score.t, 1e-5)
+  t.near(score.t, 1 - rows:sum(0):square():sum():item() / (4 * rows:square():sum():item()), 1e-5)
+end)
+
+t.test('identical samples give 0, opposing ones 1', function()
+  t.near(tscore.of_rows(torch.ones { 3, 2 }).t, 0, 1e-12)
+  t.near(tscore.of_rows(torch.tensor { { 1, 0 }, { -1, 0 } }).t, 1, 1e-12)
+  t.near(tscore.compute(2, 2, 2).t, 0.5, 1e-12)
+end)
+
+t.test('a score that does not exist is nil, with the reason', function()
+  local function undefined(score, status)
+    t.equal({ score.t, score.t_corrected, score.raw, score.status }, { nil, nil, nil, status })
+  end
+  undefined(tscore.of_rows(torch.ones { 1, 2 }), 'too_few')
+  undefined(tscore.of_rows(torch.zeros { 3, 2 }), 'vanishing')
+  undefined(tscore.compute(0 / 0, 1, 3), 'nonfinite')
+  undefined(tscore.compute(1, math.huge, 3), 'nonfinite')
+  local net = nn.Linear { 2, 1 }
+  undefined(tscore.measure(net, function() return net(torch.ones { 1, 2 }):sum() end), 'too_few')
+end)
+
+t.test('the published formula is there under its name', function()
+  t.near(tscore.compute(2, 2, 2, { compat = 'v1.1' }).t, 1 - 2 / (2 + 1e-8) / 2, 1e-12)
+  t.equal(tscore.compute(1, 1, 1, { compat = 'v1.1' }).t, 0.5)
+  t.equal(tscore.of_rows(torch.ones { 1, 2 }, { compat = 'v1.1' }).t, 0.5)
+  local err = t.error_matches(function() tscore.compute(1, 1, 2, { compat = 'v2' }) end, "compat 'v2' is not known; use 'v1.1'")
+  t.equal(fail.code_of(err), 3)
+end)
+
+t.test('gradients are put back, after errors too', function()
+  local net = nn.Linear { 2, 1 }
+  local x = torch.randn { 4, 2 }
+  net(x):sum():backward()
+  local before = net.weight.grad:clone()
+  tscore.measure(net, function() return net(x):square():mean() end)
+  t.is_true(torch.equal(net.weight.grad, before))
+  tscore.loop(net, 4, function(i) return net(x[{ { i, i + 1 } }]):square():mean() end)
+  t.is_true(torch.equal(net.weight.grad, before))
+  t.error_matches(function() tscore.measure(net, function() error 'boom' end) end, 'boom')
+  t.is_true(torch.equal(net.weight.grad, before))
+  t.is_true(tscore.measure(net, function() return net(x):square():mean() end).t ~= nil)
+end)
+
+t.test('a parameter that no layer reports is an error that names it', function()
+  local net = nn.Container 'net'
+  net.body = nn.Linear { 3, 3 }
+  net.forward = function(m, x) return torch.linear(m.body(x), m.body.weight) end
+  local x = torch.randn { 4, 3 }
+  local err = t.error_matches(function() tscore.measure(net, function() return net(x):square():mean() end) end, "body.weight'")
+  t.equal(fail.code_of(err), 3)
+  t.error_matches(function() tscore.measure(net, function() return torch.ones { 1 } end) end, 'depends on no trainable parameter')
+  t.error_matches(function() tscore.measure(net, function() return net(x) end) end, 'loss must have one element, got float32 {4, 3}')
+  t.error_matches(function() tscore.measure(net, function() return 3 end) end, 'expected a Tensor, got number 3')
+end)
+
+t.test('time in dimension 0 is refused', function()
+  local net = nn.GRU { 2, 3, batch_first = false }
+  t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end, 'batch_first=true')
+end)
