@@ -23,7 +23,8 @@ t.test('an unknown key is exit 3 with the nearest', function()
 end)
 
 t.test('an option for a key that is missing is exit 3', function()
-  expect(3, "%-%-device sets 'train.device'", SCRIPT, '--device', 'cpu')
+  local script = t.write_file "require 'experiment'.config { a = 1 }"
+  expect(3, "%-%-device sets 'train.device'", script, '--device', 'cpu')
 end)
 
 t.test('an axis given to run is exit 3', function()

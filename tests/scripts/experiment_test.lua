@@ -38,7 +38,7 @@ end)
 t.test('short options set train keys that exist', function()
   local short = { { option = '--seed', path = 'train.seed', value = '7' } }
   t.equal(configure({ train = { seed = 1 } }, {}, { short = short }).train.seed, 7)
-  t.error_matches(function() configure({ train = { steps = 1 } }, {}, { short = short }) end,
+  t.error_matches(function() configure({ a = 1 }, {}, { short = short }) end,
     "^%-%-seed sets 'train.seed', which the config of this script does not have$")
 end)
 
@@ -66,11 +66,19 @@ t.test('config is called once', function()
 end)
 
 t.test('defaults filled in by the library have their own origin', function()
-  local cfg = configure({ train = { steps = 1 } })
-  experiment.record_default('train.every', 10)
-  experiment.record_default('train.steps', 99)
-  t.equal(cfg.train, { steps = 1, every = 10 })
-  t.equal(experiment.current().origin['train.every'], 'default')
+  local cfg = configure({ mine = { steps = 1 } })
+  experiment.record_default('mine.every', 10)
+  experiment.record_default('mine.steps', 99)
+  t.equal(cfg.mine, { steps = 1, every = 10 })
+  t.equal(experiment.current().origin['mine.every'], 'default')
+end)
+
+t.test('a train section brings the options of the library, which the command line can set', function()
+  local cfg = configure({ train = { epochs = 3 } }, { 'eval.off=true', 'train.max_steps=5', 'guards.init_loss=off' })
+  t.equal({ cfg.train.epochs, cfg.train.max_steps, cfg.train.seed, cfg.eval.off }, { 3, 5, 42, true })
+  t.equal(experiment.current().origin['train.seed'], 'default')
+  t.equal(experiment.current().origin['eval.off'], 'cli')
+  experiment.check_reads() -- the library reads eval and guards itself
 end)
 
 local function reads(source, path)
