@@ -112,7 +112,7 @@ optim::Schedule ReadSchedule(lua_State* L) {
 int New(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int tscore_every=0, "
-      "bool tscore_loop=False, bool eval=True, int val_cap=0)");
+      "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -142,8 +142,9 @@ int New(lua_State* L) {
   options.clip_value = a[4].toDouble();
   options.tscore_every = a[5].toInt();
   options.tscore_loop = a[6].toBool();
-  options.eval = a[7].toBool() && val != nullptr;
-  options.val_cap = a[8].toInt();
+  options.tscore_v11 = a[7].toBool();
+  options.eval = a[8].toBool() && val != nullptr;
+  options.val_cap = a[9].toInt();
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0) Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
   if (!(options.clip_norm >= 0) || !(options.clip_value >= 0)) Check(ConfigError("train: clip_norm and clip_value must not be negative"));

@@ -104,6 +104,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
     auto score = recorder != nullptr ? recorder->Finish(parameters_, verify) : LoopScore(batch);
     if (!score.ok()) return score.status();
     pass.score = *std::move(score);
+    if (options_.tscore_v11) {
+      pass.score->t = tscore::ComputeV11(pass.score->s, pass.score->q, pass.score->n);
+      pass.score->status = "v1.1";
+    }
   }
   pass.loss.mean.reset();  // the graph ends with the step
   return pass;

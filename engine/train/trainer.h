@@ -32,6 +32,7 @@ struct FitOptions {
   double clip_norm = 0, clip_value = 0;  // 0: off
   int64_t tscore_every = 0;   // T-Score on every so many steps; 0: never
   bool tscore_loop = false;   // by N backwards instead of the samplers
+  bool tscore_v11 = false;    // report T by the published formula (tscore::ComputeV11)
   bool eval = true;
   int64_t val_cap = 0;        // at most so many val batches; 0: all
   optim::Schedule schedule = {};

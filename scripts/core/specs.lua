@@ -42,6 +42,7 @@ specs.train = {
 specs.tscore = {
   every = { 'int', 0 },                        -- updates; 0: never
   mode = { 'string', 'exact', one_of = { 'exact', 'loop' } },
+  compat = { 'string', 'none', one_of = { 'none', 'v1.1' } }, -- v1.1: the published formula
 }
 
 specs.eval = {

@@ -115,7 +115,8 @@ local function build_trainer(o, device)
     schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = steps, every = o.optim.decay_every, gamma = o.optim.gamma,
       min_factor = o.optim.min_factor },
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
-      clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop', eval = not o.eval.off,
+      clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
+      tscore_v11 = o.tscore.compat == 'v1.1', eval = not o.eval.off,
       val_cap = o.eval.val_cap },
   }
   return trainer, kind
@@ -136,7 +137,7 @@ local function make_plan(o, trainer, kind, device)
   local current = experiment.current()
   return { name = current.name, seed = o.options.seed, device = device, threads = torch.get_num_threads(), data = o.data, model = o.model,
     steps = trainer:planned_steps(), epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
-    with_tscore = o.tscore.every > 0, eval_batches = o.eval.off and 0 or (o.data.val and o.data.val:count() or 0) }
+    with_tscore = o.tscore.every > 0, compat = o.tscore.compat, eval_batches = o.eval.off and 0 or (o.data.val and o.data.val:count() or 0) }
 end
 
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
