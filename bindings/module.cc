@@ -1,6 +1,7 @@
 // lanthorn.so: `require 'lanthorn'` gives {torch, nn, optim, tscore, ...}; any LuaJIT program can load it.
-#include "bindings/lua/function.h"
 #include "bindings/nn/module.h"
+
+#include "bindings/lua/function.h"
 #include "bindings/torch.h"
 #include "bindings/train/data.h"
 #include "bindings/train/run.h"
@@ -15,8 +16,11 @@ int ApiList(lua_State* L) {
   int at = 0;
   for (const ApiRow& row : Api()) {
     lua_createtable(L, 0, 5);
-    for (auto [name, text] : {std::pair{"module", &row.module}, {"name", &row.name}, {"signature", &row.signature},
-                              {"doc", &row.doc}, {"example", &row.example}}) {
+    for (auto [name, text] : {std::pair{"module", &row.module},
+                              {"name", &row.name},
+                              {"signature", &row.signature},
+                              {"doc", &row.doc},
+                              {"example", &row.example}}) {
       lua_pushlstring(L, text->data(), text->size());
       lua_setfield(L, -2, name);
     }

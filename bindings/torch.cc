@@ -50,7 +50,8 @@ int IndexTorch(lua_State* L) {
 }
 
 // Shape of nested Lua tables, checked to be a box; appends the leaves.
-void Flatten(lua_State* L, int index, size_t depth, std::vector<int64_t>* shape, std::vector<double>* values, bool* all_bool) {
+void Flatten(lua_State* L, int index, size_t depth, std::vector<int64_t>* shape, std::vector<double>* values,
+             bool* all_bool) {
   const int length = static_cast<int>(lua_objlen(L, index));
   if (depth == shape->size()) {
     if (!values->empty()) throw UsageError("torch.tensor: rows have different depths");
@@ -82,7 +83,8 @@ void Flatten(lua_State* L, int index, size_t depth, std::vector<int64_t>* shape,
 int NewTensor(lua_State* L) {
   static const Signature options = [] {
     Signature signature;
-    for (auto [name, kind] : {std::pair{"dtype", Kind::kDtype}, {"device", Kind::kDevice}, {"requires_grad", Kind::kBool}}) {
+    for (auto [name, kind] :
+         {std::pair{"dtype", Kind::kDtype}, {"device", Kind::kDevice}, {"requires_grad", Kind::kBool}}) {
       Parameter parameter;
       parameter.name = name;
       parameter.kind = kind;
@@ -116,7 +118,8 @@ int NewTensor(lua_State* L) {
   }
   if (call.keywords != 0) {
     std::string why;
-    if (MatchCost(call, options, &why) < 0) throw UsageError("torch.tensor(data, {dtype=, device=, requires_grad=}): " + why);
+    if (MatchCost(call, options, &why) < 0)
+      throw UsageError("torch.tensor(data, {dtype=, device=, requires_grad=}): " + why);
     const std::vector<c10::IValue> given = ReadArguments(call, options);
     if (!given[0].isNone()) dtype = given[0].toScalarType();
     if (!given[1].isNone()) device = given[1].toDevice();
@@ -185,7 +188,8 @@ int Memory(lua_State* L) {
 int SetMemoryLimit(lua_State* L) {
   const std::string text = luaL_checkstring(L, 1);
   const int64_t bytes = memory::ParseBytes(text);
-  if (bytes <= 0) Check(ConfigError("memory limit '" + text + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
+  if (bytes <= 0)
+    Check(ConfigError("memory limit '" + text + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
   memory::SetLimit(bytes);
   return 0;
 }
@@ -197,7 +201,8 @@ int Save(lua_State* L) {
   std::map<std::string, at::Tensor> tensors;
   lua_pushnil(L);
   while (lua_next(L, 1) != 0) {
-    if (lua_type(L, -2) != LUA_TSTRING) throw UsageError("torch.save: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      throw UsageError("torch.save: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
     const std::string name = lua_tostring(L, -2);
     tensors[name] = CheckTensor(L, lua_gettop(L), ("torch.save: '" + name + "'").c_str()).detach();
     lua_pop(L, 1);
@@ -281,8 +286,10 @@ int Schemas(lua_State* L) {
 
 const std::vector<FunctionRow> kRows = {
     {"tensor", "(data, *, dtype? dtype=None, device? device=None, bool requires_grad=False) -> Tensor",
-     "A tensor from a number, a boolean or nested tables of them. Lua numbers carry no integer type: the result is float32 "
-     "(bool for booleans) unless dtype says otherwise.", &Thunk<&NewTensor>, "torch.tensor({{1, 2}, {3, 4}}, {dtype='int64'})"},
+     "A tensor from a number, a boolean or nested tables of them. Lua numbers carry no integer type: the result is "
+     "float32 "
+     "(bool for booleans) unless dtype says otherwise.",
+     &Thunk<&NewTensor>, "torch.tensor({{1, 2}, {3, 4}}, {dtype='int64'})"},
     {"no_grad", "(function f, ...) -> ...", "Calls f(...) without recording gradients and returns what it returns.",
      &Thunk<&WithGradMode<false>>, "torch.no_grad(function() return torch.randn{2}:sum() end)"},
     {"enable_grad", "(function f, ...) -> ...", "Calls f(...) with gradients recorded, inside torch.no_grad too.",
@@ -291,19 +298,24 @@ const std::vector<FunctionRow> kRows = {
      "Calls f(...) and frees every tensor made inside but those returned (in tables too) or passed to torch.keep.",
      &Thunk<&Scope>, "torch.scope(function() local x = torch.randn{1000}; return x:sum():item() end)"},
     {"keep", "(...) -> ...", "Keeps tensors (or tables of them) alive after the end of their scope.", &Thunk<&Keep>},
-    {"memory", "() -> table", "Memory in MB: tensor, tensor peak, Lua, resident, resident peak, limit; unknown values are absent.",
+    {"memory", "() -> table",
+     "Memory in MB: tensor, tensor peak, Lua, resident, resident peak, limit; unknown values are absent.",
      &Thunk<&Memory>, "torch.memory().tensor_mb"},
     {"set_memory_limit", "(str size) -> ()",
-     "Caps tensor memory ('4GiB'); an allocation above it raises 'out of memory' which pcall can catch.", &Thunk<&SetMemoryLimit>},
+     "Caps tensor memory ('4GiB'); an allocation above it raises 'out of memory' which pcall can catch.",
+     &Thunk<&SetMemoryLimit>},
     {"save", "(table tensors, str path, table? metadata=None) -> ()",
      "Writes {name = tensor} as a safetensors file, atomically.", &Thunk<&Save>},
-    {"load", "(str path) -> table, table", "Reads a safetensors file: {name = tensor} and its metadata.", &Thunk<&Load>},
+    {"load", "(str path) -> table, table", "Reads a safetensors file: {name = tensor} and its metadata.",
+     &Thunk<&Load>},
     {"is_tensor", "(value) -> bool", "Whether the value is a tensor.", &Thunk<&IsTensorFunction>, "torch.is_tensor(3)"},
-    {"get_num_threads", "() -> int", "Threads used inside one operator.", &Thunk<&GetNumThreads>, "torch.get_num_threads()"},
+    {"get_num_threads", "() -> int", "Threads used inside one operator.", &Thunk<&GetNumThreads>,
+     "torch.get_num_threads()"},
     {"set_num_threads", "(int threads) -> ()", "Sets the threads used inside one operator.", &Thunk<&SetNumThreads>},
     {"devices", "() -> str[]", "Names of the devices present.", &Thunk<&Devices>, "torch.devices()"},
     {"operators", "() -> str[]", "Names of all operators.", &Thunk<&Operators>, "#torch.operators()"},
-    {"schemas", "(str name) -> str[]", "The schemas of all overloads of an operator.", &Thunk<&Schemas>, "torch.schemas('matmul')"},
+    {"schemas", "(str name) -> str[]", "The schemas of all overloads of an operator.", &Thunk<&Schemas>,
+     "torch.schemas('matmul')"},
 };
 
 }  // namespace
@@ -312,15 +324,17 @@ void OpenTorch(lua_State* L) {
   memory::Install();
   if (const char* limit = std::getenv("RUNNER_MEM_LIMIT")) {
     const int64_t bytes = memory::ParseBytes(limit);
-    if (bytes <= 0) Check(ConfigError(std::string("RUNNER_MEM_LIMIT '") + limit + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
+    if (bytes <= 0)
+      Check(ConfigError(std::string("RUNNER_MEM_LIMIT '") + limit +
+                        "' is not a size; write 4GiB, 512MiB or a number of bytes"));
     memory::SetLimit(bytes);
   }
   lua_newtable(L);
   OpenTensor(L);
   OpenGenerator(L);
   RegisterRows(L, "torch", kRows);
-  for (const char* name : {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
-                           "complex64", "complex128"}) {
+  for (const char* name : {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8",
+                           "bool", "complex64", "complex128"}) {
     lua_pushstring(L, name);
     lua_setfield(L, -2, name);
   }

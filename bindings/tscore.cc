@@ -2,6 +2,7 @@
 #include "bindings/tscore.h"
 
 #include <ATen/Functions.h>
+
 #include <cmath>
 
 #include "bindings/lua/function.h"
@@ -45,14 +46,16 @@ class OpenRecorder {
   Recorder::Ptr recorder_;
 };
 
-// Calls the function at `index` with the arguments on the top; its first result must be a loss. Leaves nothing. [-n, +0, e]
+// Calls the function at `index` with the arguments on the top; its first result must be a loss. Leaves nothing. [-n,
+// +0, e]
 at::Tensor CallLoss(lua_State* L, int index, int arguments, const char* who) {
   lua_pushvalue(L, index);
   lua_insert(L, -arguments - 1);
   lua_call(L, arguments, 1);
   const at::Tensor loss = CheckTensor(L, lua_gettop(L), (std::string(who) + ": the loss").c_str());
   lua_pop(L, 1);
-  if (loss.numel() != 1) throw UsageError(std::string(who) + ": the loss must have one element, got " + TensorLabel(loss));
+  if (loss.numel() != 1)
+    throw UsageError(std::string(who) + ": the loss must have one element, got " + TensorLabel(loss));
   if (!loss.requires_grad()) throw UsageError(std::string(who) + ": the loss depends on no trainable parameter");
   return loss;
 }
@@ -94,7 +97,8 @@ int Loop(lua_State* L) {
     q += norm * norm;
     for (size_t p = 0; p < total.size(); ++p) {
       const at::Tensor& gradient = aside.parameters()[p].tensor.grad();
-      if (gradient.defined()) total[p] = total[p].defined() ? total[p] + gradient.to(c10::kDouble) : gradient.to(c10::kDouble);
+      if (gradient.defined())
+        total[p] = total[p].defined() ? total[p] + gradient.to(c10::kDouble) : gradient.to(c10::kDouble);
     }
   }
   for (size_t p = 0; p < total.size(); ++p) {
@@ -127,7 +131,8 @@ int OfRows(lua_State* L) {
   const at::Tensor rows = CheckTensor(L, 1, "tscore.of_rows").detach().to(c10::kCPU, c10::kDouble);
   if (rows.dim() != 2) throw UsageError("tscore.of_rows: expected gradients (N, P), got " + TensorLabel(rows));
   const at::Tensor squares = rows.square().sum(1);
-  tscore::Score score = tscore::Compute(rows.sum(0).square().sum().item<double>(), squares.sum().item<double>(), rows.size(0));
+  tscore::Score score =
+      tscore::Compute(rows.sum(0).square().sum().item<double>(), squares.sum().item<double>(), rows.size(0));
   score.method = "rows";
   score.sample_sq.assign(squares.data_ptr<double>(), squares.data_ptr<double>() + squares.numel());
   if (WantsV11(L, 2)) ApplyV11(&score);
@@ -144,16 +149,21 @@ int ComputeFunction(lua_State* L) {
 
 const std::vector<FunctionRow> kRows = {
     {"measure", "(Module model, function loss, *, bool verify=True) -> table",
-     "T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of "
-     "every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it.",
+     "T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm "
+     "from it. Dimension 0 of "
+     "every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an "
+     "error that names it.",
      &Thunk<&Measure>},
     {"loop", "(Module model, int n, function loss) -> table",
-     "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.", &Thunk<&Loop>},
-    {"of_rows", "(Tensor gradients, *, str? compat=None) -> table", "T-Score of explicit gradients (N, P).", &Thunk<&OfRows>,
-     "tscore.of_rows(torch.tensor{{1, 0}, {0, 1}}).t"},
+     "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.",
+     &Thunk<&Loop>},
+    {"of_rows", "(Tensor gradients, *, str? compat=None) -> table", "T-Score of explicit gradients (N, P).",
+     &Thunk<&OfRows>, "tscore.of_rows(torch.tensor{{1, 0}, {0, 1}}).t"},
     {"compute", "(float s, float q, int n, *, str? compat=None) -> table",
-     "T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, "
-     "vanishing); compat='v1.1' is the published formula.", &Thunk<&ComputeFunction>, "tscore.compute(2, 2, 2).t"},
+     "T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status "
+     "(too_few, nonfinite, "
+     "vanishing); compat='v1.1' is the published formula.",
+     &Thunk<&ComputeFunction>, "tscore.compute(2, 2, 2).t"},
 };
 
 }  // namespace

@@ -10,8 +10,10 @@ nlohmann::json ReadJson(lua_State* L, int index, int depth) {
   if (index < 0) index = lua_gettop(L) + index + 1;
   switch (lua_type(L, index)) {
     case LUA_TNIL:
-    case LUA_TNONE: return nullptr;
-    case LUA_TBOOLEAN: return lua_toboolean(L, index) != 0;
+    case LUA_TNONE:
+      return nullptr;
+    case LUA_TBOOLEAN:
+      return lua_toboolean(L, index) != 0;
     case LUA_TSTRING: {
       size_t length = 0;
       const char* text = lua_tolstring(L, index, &length);
@@ -22,8 +24,10 @@ nlohmann::json ReadJson(lua_State* L, int index, int depth) {
       if (std::floor(value) == value && std::abs(value) < 9007199254740992.0) return static_cast<int64_t>(value);
       return value;
     }
-    case LUA_TTABLE: break;
-    default: throw UsageError("cannot write " + Describe(L, index) + " as JSON");
+    case LUA_TTABLE:
+      break;
+    default:
+      throw UsageError("cannot write " + Describe(L, index) + " as JSON");
   }
   if (depth > 64) throw UsageError("cannot write a table as JSON: nested too deeply, or it contains itself");
   luaL_checkstack(L, 4, "JSON");
@@ -39,7 +43,8 @@ nlohmann::json ReadJson(lua_State* L, int index, int depth) {
   nlohmann::json object = nlohmann::json::object();
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
-    if (lua_type(L, -2) != LUA_TSTRING) throw UsageError("cannot write a table as JSON: key " + Describe(L, lua_gettop(L) - 1));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      throw UsageError("cannot write a table as JSON: key " + Describe(L, lua_gettop(L) - 1));
     object[lua_tostring(L, -2)] = ReadJson(L, -1, depth + 1);
     lua_pop(L, 1);
   }

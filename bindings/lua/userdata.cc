@@ -14,24 +14,31 @@ bool HasType(lua_State* L, int index, const char* name) {
 
 std::string Describe(lua_State* L, int index) {
   switch (lua_type(L, index)) {
-    case LUA_TNONE: return "nothing";
-    case LUA_TNIL: return "nil";
-    case LUA_TBOOLEAN: return lua_toboolean(L, index) ? "true" : "false";
+    case LUA_TNONE:
+      return "nothing";
+    case LUA_TNIL:
+      return "nil";
+    case LUA_TBOOLEAN:
+      return lua_toboolean(L, index) ? "true" : "false";
     case LUA_TNUMBER: {
       lua_pushvalue(L, index);
       std::string text = std::string("number ") + lua_tostring(L, -1);
       lua_pop(L, 1);
       return text;
     }
-    case LUA_TSTRING: return std::string("string '") + std::string(lua_tostring(L, index)).substr(0, 40) + "'";
+    case LUA_TSTRING:
+      return std::string("string '") + std::string(lua_tostring(L, index)).substr(0, 40) + "'";
     case LUA_TTABLE: {
       const size_t length = lua_objlen(L, index);
       return length == 0 ? "table" : "table of " + std::to_string(length);
     }
-    case LUA_TUSERDATA: break;
-    default: return luaL_typename(L, index);
+    case LUA_TUSERDATA:
+      break;
+    default:
+      return luaL_typename(L, index);
   }
-  if (TensorBox* box = ToTensorBox(L, index)) return box->freed ? "Tensor (freed)" : "Tensor " + TensorLabel(box->tensor);
+  if (TensorBox* box = ToTensorBox(L, index))
+    return box->freed ? "Tensor (freed)" : "Tensor " + TensorLabel(box->tensor);
   std::string name = "userdata";
   if (luaL_getmetafield(L, index, "__name")) {
     name = lua_tostring(L, -1);

@@ -14,9 +14,9 @@ namespace lanthorn::lua {
 template <typename T>
 struct TypeName;
 
-#define LANTHORN_LUA_TYPE(Type, name) \
-  template <>                         \
-  struct TypeName<Type> {             \
+#define LANTHORN_LUA_TYPE(Type, name)     \
+  template <>                             \
+  struct TypeName<Type> {                 \
     static constexpr char kName[] = name; \
   }
 

@@ -1,5 +1,5 @@
-// The module userdata. Fields that Lua sets live in its environment table (LuaJIT's lua_setfenv), beside strong references
-// to the children that were added from Lua, so that a child keeps its Lua forward.
+// The module userdata. Fields that Lua sets live in its environment table (LuaJIT's lua_setfenv), beside strong
+// references to the children that were added from Lua, so that a child keeps its Lua forward.
 #include "bindings/nn/module.h"
 
 #include "absl/strings/str_format.h"
@@ -135,7 +135,8 @@ int LoadStateDict(lua_State* L) {
   std::vector<nn::NamedParameter> tensors;
   lua_pushnil(L);
   while (lua_next(L, 2) != 0) {
-    if (lua_type(L, -2) != LUA_TSTRING) throw UsageError("load_state_dict: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      throw UsageError("load_state_dict: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
     tensors.push_back({lua_tostring(L, -2), CheckTensor(L, lua_gettop(L), "load_state_dict")});
     lua_pop(L, 1);
   }
@@ -186,7 +187,8 @@ int To(lua_State* L) {
     const std::string name = luaL_checkstring(L, i);
     if (!ParseDtype(name, &dtype)) device = Value(device::Resolve(name));
   }
-  if (!c10::isFloatingType(dtype)) throw UsageError("to: parameters must have a floating-point dtype, got " + DtypeName(dtype));
+  if (!c10::isFloatingType(dtype))
+    throw UsageError("to: parameters must have a floating-point dtype, got " + DtypeName(dtype));
   module->To(device, dtype);
   lua_settop(L, 1);
   return 1;
@@ -214,7 +216,8 @@ void AddRows(lua_State* L, const nn::Module& module, const std::string& path, in
     lua_setfield(L, -2, "parameters");
     lua_rawseti(L, -2, ++*count);
   }
-  for (const auto& [name, child] : module.children()) AddRows(L, *child, path.empty() ? name : path + "." + name, count);
+  for (const auto& [name, child] : module.children())
+    AddRows(L, *child, path.empty() ? name : path + "." + name, count);
 }
 
 int Layers(lua_State* L) {
@@ -235,7 +238,8 @@ int NewContainer(lua_State* L) {
 }
 
 int NewSequential(lua_State* L) {
-  if (!lua_istable(L, 1)) throw UsageError("nn.Sequential: expected a list of layers or of {name, layer}, got " + Describe(L, 1));
+  if (!lua_istable(L, 1))
+    throw UsageError("nn.Sequential: expected a list of layers or of {name, layer}, got " + Describe(L, 1));
   auto sequential = std::make_shared<nn::Sequential>();
   const int length = static_cast<int>(lua_objlen(L, 1));
   for (int i = 1; i <= length; ++i) {
@@ -243,12 +247,14 @@ int NewSequential(lua_State* L) {
     std::string name = std::to_string(i - 1);  // as torch.nn.Sequential numbers them
     if (lua_istable(L, -1)) {
       lua_rawgeti(L, -1, 1);
-      if (lua_type(L, -1) != LUA_TSTRING) throw UsageError("nn.Sequential: entry " + std::to_string(i) + " must be {name, layer}");
+      if (lua_type(L, -1) != LUA_TSTRING)
+        throw UsageError("nn.Sequential: entry " + std::to_string(i) + " must be {name, layer}");
       name = lua_tostring(L, -1);
       lua_pop(L, 1);
       lua_rawgeti(L, -1, 2);
     }
-    sequential->AddChild(name, CheckObject<nn::Module>(L, lua_gettop(L), ("nn.Sequential: entry " + std::to_string(i)).c_str()));
+    sequential->AddChild(
+        name, CheckObject<nn::Module>(L, lua_gettop(L), ("nn.Sequential: entry " + std::to_string(i)).c_str()));
     lua_settop(L, 1);
   }
   PushModule(L, sequential);
@@ -257,26 +263,32 @@ int NewSequential(lua_State* L) {
 
 const std::vector<FunctionRow> kMethods = {
     {"Module:parameters", "() -> Tensor[]", "All parameters, each once.", &Thunk<&Parameters>},
-    {"Module:named_parameters", "() -> table[]", "All parameters in order, as {name=, tensor=}, each once.", &Thunk<&NamedParameters>},
+    {"Module:named_parameters", "() -> table[]", "All parameters in order, as {name=, tensor=}, each once.",
+     &Thunk<&NamedParameters>},
     {"Module:state_dict", "() -> table", "Parameters and buffers by name, as PyTorch names them.", &Thunk<&StateDict>},
-    {"Module:load_state_dict", "(table tensors) -> Module", "Copies values by name; missing, extra or misshapen names are an error that lists all.",
-     &Thunk<&LoadStateDict>},
+    {"Module:load_state_dict", "(table tensors) -> Module",
+     "Copies values by name; missing, extra or misshapen names are an error that lists all.", &Thunk<&LoadStateDict>},
     {"Module:save", "(str path) -> Module", "Writes the state dict as a safetensors file.", &Thunk<&Save>},
     {"Module:load", "(str path) -> Module", "Reads a safetensors file into this module, strictly.", &Thunk<&Load>},
     {"Module:train", "(bool on=True) -> Module", "Training mode: dropout is active.", &Thunk<&Train>},
     {"Module:eval", "() -> Module", "Eval mode: dropout does nothing.", &Thunk<&Eval>},
-    {"Module:to", "(str device_or_dtype, ...) -> Module", "Moves parameters in place, such as m:to('float64') or m:to('cuda:0').", &Thunk<&To>},
+    {"Module:to", "(str device_or_dtype, ...) -> Module",
+     "Moves parameters in place, such as m:to('float64') or m:to('cuda:0').", &Thunk<&To>},
     {"Module:zero_grad", "() -> ()", "Forgets all gradients.", &Thunk<&ZeroGrad>},
-    {"Module:parameter_count", "() -> int", "Number of parameter elements; tied ones count once.", &Thunk<&ParameterCount>},
-    {"Module:layers", "() -> table[]", "Rows {name=, layer=, parameters=} of the layers without children.", &Thunk<&Layers>},
-    {"Module:created_order", "() -> int", "A number that grows with each module made: the order in which initial values were drawn.",
-     &Thunk<&CreatedOrder>},
+    {"Module:parameter_count", "() -> int", "Number of parameter elements; tied ones count once.",
+     &Thunk<&ParameterCount>},
+    {"Module:layers", "() -> table[]", "Rows {name=, layer=, parameters=} of the layers without children.",
+     &Thunk<&Layers>},
+    {"Module:created_order", "() -> int",
+     "A number that grows with each module made: the order in which initial values were drawn.", &Thunk<&CreatedOrder>},
 };
 
 const std::vector<FunctionRow> kFunctions = {
-    {"Sequential", "(table layers) -> Module", "Layers one after the other; entries are layers or {name, layer}. Recurrent state is carried through.",
+    {"Sequential", "(table layers) -> Module",
+     "Layers one after the other; entries are layers or {name, layer}. Recurrent state is carried through.",
      &Thunk<&NewSequential>, "nn.Sequential{{'up', nn.Linear{2, 8}}, nn.Tanh(), nn.Linear{8, 1}}(torch.randn{4, 2})"},
-    {"Container", "(str kind='Model') -> Module", "An empty module: assign layers to its fields, and a Lua function to `forward`.", &Thunk<&NewContainer>},
+    {"Container", "(str kind='Model') -> Module",
+     "An empty module: assign layers to its fields, and a Lua function to `forward`.", &Thunk<&NewContainer>},
 };
 
 }  // namespace
@@ -340,7 +352,9 @@ int CallModule(lua_State* L, int module_index, int arguments) {
     return lua_gettop(L) - first + 1;
   }
   lua_pop(L, 1);
-  if (!module->HasForward()) throw UsageError(module->kind() + " has no forward: assign a function (model, input, state) to its field 'forward'");
+  if (!module->HasForward())
+    throw UsageError(module->kind() +
+                     " has no forward: assign a function (model, input, state) to its field 'forward'");
   if (arguments < 1) throw UsageError(module->kind() + ": called without an input");
   const at::Tensor& input = CheckTensor(L, first, (module->kind() + ": input").c_str());
   if (module->StateSize() == 0) {  // a state that another layer returned beside its output is not for this one
@@ -367,7 +381,10 @@ void OpenModule(lua_State* L) {
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, &Thunk<&Index>, 1);
   lua_setfield(L, -2, "__index");
-  const luaL_Reg meta[] = {{"__newindex", &Thunk<&NewIndex>}, {"__call", &Thunk<&CallMeta>}, {"__tostring", &Thunk<&ToString>}, {"__eq", &Thunk<&Equal>}};
+  const luaL_Reg meta[] = {{"__newindex", &Thunk<&NewIndex>},
+                           {"__call", &Thunk<&CallMeta>},
+                           {"__tostring", &Thunk<&ToString>},
+                           {"__eq", &Thunk<&Equal>}};
   for (const luaL_Reg& entry : meta) {
     lua_pushcfunction(L, entry.func);
     lua_setfield(L, -2, entry.name);

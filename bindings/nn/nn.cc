@@ -25,7 +25,8 @@ int NewLayer(lua_State* L) {
 
 std::vector<nn::NamedParameter> ReadParameters(lua_State* L, int index, const std::string& who) {
   if (const auto module = ToObject<nn::Module>(L, index)) return module->Parameters();
-  if (!lua_istable(L, index)) throw UsageError(who + ": expected a model or a list of parameters, got " + Describe(L, index));
+  if (!lua_istable(L, index))
+    throw UsageError(who + ": expected a model or a list of parameters, got " + Describe(L, index));
   std::vector<nn::NamedParameter> parameters;
   const int top = lua_gettop(L);
   for (int i = 1, n = static_cast<int>(lua_objlen(L, index)); i <= n; ++i) {
@@ -58,16 +59,19 @@ optim::Options ReadOptions(lua_State* L, int index, const NamedSignature& signat
   lua_settop(L, top);
   optim::Options options;
   for (size_t i = 0; i < values.size(); ++i) {
-    options[signature.signature.parameters[i].name] = values[i].isBool() ? values[i].toBool() : values[i].toScalar().toDouble();
+    options[signature.signature.parameters[i].name] =
+        values[i].isBool() ? values[i].toBool() : values[i].toScalar().toDouble();
   }
   const std::string who = "optim." + signature.text.substr(0, signature.text.find('('));
   for (const char* name : {"lr", "weight_decay", "eps", "momentum"}) {
     const auto found = options.find(name);
-    if (found != options.end() && !(found->second >= 0)) Check(ConfigError(who + ": " + name + " must not be negative"));
+    if (found != options.end() && !(found->second >= 0))
+      Check(ConfigError(who + ": " + name + " must not be negative"));
   }
   for (const char* name : {"beta1", "beta2", "alpha"}) {
     const auto found = options.find(name);
-    if (found != options.end() && !(found->second >= 0 && found->second < 1)) Check(ConfigError(who + ": " + name + " must be in [0, 1)"));
+    if (found != options.end() && !(found->second >= 0 && found->second < 1))
+      Check(ConfigError(who + ": " + name + " must be in [0, 1)"));
   }
   return options;
 }
@@ -169,13 +173,16 @@ int ClipGradValue(lua_State* L) {
 const std::vector<FunctionRow> kOptimizerMethods = {
     {"Optimizer:step", "() -> ()", "One update from the gradients.", &Thunk<&OptimizerStep>},
     {"Optimizer:zero_grad", "() -> ()", "Forgets the gradients of its parameters.", &Thunk<&OptimizerZeroGrad>},
-    {"Optimizer:set_lr_factor", "(float factor) -> ()", "Multiplies every group's base learning rate.", &Thunk<&OptimizerSetLrFactor>},
+    {"Optimizer:set_lr_factor", "(float factor) -> ()", "Multiplies every group's base learning rate.",
+     &Thunk<&OptimizerSetLrFactor>},
     {"Optimizer:lr", "() -> float", "The learning rate of the first group now.", &Thunk<&OptimizerLr>},
 };
 const std::vector<FunctionRow> kOptimFunctions = {
     {"grad_norm", "(model_or_parameters) -> float", "Norm of all gradients together.", &Thunk<&GradNorm>},
-    {"clip_grad_norm_", "(model_or_parameters, float max_norm) -> float", "Scales the gradients to at most this norm; gives the norm before.", &Thunk<&ClipGradNorm>},
-    {"clip_grad_value_", "(model_or_parameters, float limit) -> ()", "Limits every gradient element to [-limit, limit].", &Thunk<&ClipGradValue>},
+    {"clip_grad_norm_", "(model_or_parameters, float max_norm) -> float",
+     "Scales the gradients to at most this norm; gives the norm before.", &Thunk<&ClipGradNorm>},
+    {"clip_grad_value_", "(model_or_parameters, float limit) -> ()",
+     "Limits every gradient element to [-limit, limit].", &Thunk<&ClipGradValue>},
 };
 
 // Makes t.Typo an error that names the nearest member. `table` lies on the top of the stack. [-0, +0, m]
@@ -187,7 +194,8 @@ int MissingMember(lua_State* L) {
     if (lua_type(L, -1) == LUA_TSTRING) names.push_back(lua_tostring(L, -1));
   }
   const std::string name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : Describe(L, 2);
-  throw UsageError(std::string(lua_tostring(L, lua_upvalueindex(1))) + " has no '" + name + "'" + DidYouMean(name, names));
+  throw UsageError(std::string(lua_tostring(L, lua_upvalueindex(1))) + " has no '" + name + "'" +
+                   DidYouMean(name, names));
 }
 void MakeStrict(lua_State* L, const char* name) {
   lua_newtable(L);
@@ -223,7 +231,8 @@ void OpenOptim(lua_State* L) {
     lua_pushcclosure(L, &Thunk<&NewOptimizer>, 1);
     lua_setfield(L, -2, spec.name().c_str());
     const std::string signature(spec.signature);
-    Api().push_back({"optim", spec.name(), "(parameters, *, " + signature.substr(signature.find('(') + 1) + " -> Optimizer", spec.doc, ""});
+    Api().push_back({"optim", spec.name(),
+                     "(parameters, *, " + signature.substr(signature.find('(') + 1) + " -> Optimizer", spec.doc, ""});
   }
   MakeStrict(L, "optim");
   DefineType<optim::Optimizer>(L);

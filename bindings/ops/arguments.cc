@@ -12,20 +12,31 @@
 #include "bindings/ops/schema.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/base/nearest.h"
-#include "engine/base/torch_compat.h"
 #include "engine/base/status.h"
+#include "engine/base/torch_compat.h"
 #include "engine/device/device.h"
 
 namespace lanthorn::lua {
 namespace {
 
-constexpr std::pair<const char*, c10::ScalarType> kDtypes[] = {
-    {"float32", c10::kFloat},   {"float64", c10::kDouble},         {"float16", c10::kHalf},
-    {"bfloat16", c10::kBFloat16}, {"int64", c10::kLong},           {"int32", c10::kInt},
-    {"int16", c10::kShort},     {"int8", c10::kChar},              {"uint8", c10::kByte},
-    {"bool", c10::kBool},       {"complex64", c10::kComplexFloat}, {"complex128", c10::kComplexDouble},
-    {"float", c10::kFloat},     {"double", c10::kDouble},          {"half", c10::kHalf},
-    {"long", c10::kLong},       {"int", c10::kInt},                {"short", c10::kShort}};
+constexpr std::pair<const char*, c10::ScalarType> kDtypes[] = {{"float32", c10::kFloat},
+                                                               {"float64", c10::kDouble},
+                                                               {"float16", c10::kHalf},
+                                                               {"bfloat16", c10::kBFloat16},
+                                                               {"int64", c10::kLong},
+                                                               {"int32", c10::kInt},
+                                                               {"int16", c10::kShort},
+                                                               {"int8", c10::kChar},
+                                                               {"uint8", c10::kByte},
+                                                               {"bool", c10::kBool},
+                                                               {"complex64", c10::kComplexFloat},
+                                                               {"complex128", c10::kComplexDouble},
+                                                               {"float", c10::kFloat},
+                                                               {"double", c10::kDouble},
+                                                               {"half", c10::kHalf},
+                                                               {"long", c10::kLong},
+                                                               {"int", c10::kInt},
+                                                               {"short", c10::kShort}};
 constexpr std::pair<const char*, c10::MemoryFormat> kMemoryFormats[] = {
     {"contiguous_format", c10::MemoryFormat::Contiguous},
     {"preserve_format", c10::MemoryFormat::Preserve},
@@ -59,12 +70,18 @@ int ElementCost(lua_State* L, int index, Kind kind) {
     case Kind::kTensor:
       if (IsTensor(L, index)) return kExact;
       return type == LUA_TNUMBER || type == LUA_TBOOLEAN ? kAsTensor : kNoFit;
-    case Kind::kScalar: return type == LUA_TNUMBER ? kWidened : type == LUA_TBOOLEAN ? kPacked : kNoFit;
-    case Kind::kInt: return IsInteger(L, index) ? kExact : kNoFit;
-    case Kind::kFloat: return type == LUA_TNUMBER ? (IsInteger(L, index) ? kWidened : kExact) : kNoFit;
-    case Kind::kBool: return type == LUA_TBOOLEAN ? kExact : kNoFit;
-    case Kind::kGenerator: return HasType(L, index, TypeName<Generator>::kName) ? kExact : kNoFit;
-    default: break;
+    case Kind::kScalar:
+      return type == LUA_TNUMBER ? kWidened : type == LUA_TBOOLEAN ? kPacked : kNoFit;
+    case Kind::kInt:
+      return IsInteger(L, index) ? kExact : kNoFit;
+    case Kind::kFloat:
+      return type == LUA_TNUMBER ? (IsInteger(L, index) ? kWidened : kExact) : kNoFit;
+    case Kind::kBool:
+      return type == LUA_TBOOLEAN ? kExact : kNoFit;
+    case Kind::kGenerator:
+      return HasType(L, index, TypeName<Generator>::kName) ? kExact : kNoFit;
+    default:
+      break;
   }
   if (type != LUA_TSTRING) return kNoFit;
   const std::string text = lua_tostring(L, index);
@@ -72,12 +89,18 @@ int ElementCost(lua_State* L, int index, Kind kind) {
   c10::Layout layout;
   c10::MemoryFormat format;
   switch (kind) {
-    case Kind::kString: return kWidened;
-    case Kind::kDtype: return ParseDtype(text, &dtype) ? kExact : kNoFit;
-    case Kind::kDevice: return LooksLikeDevice(text) ? kExact : kNoFit;
-    case Kind::kLayout: return Lookup(kLayouts, text, &layout) ? kExact : kNoFit;
-    case Kind::kMemoryFormat: return Lookup(kMemoryFormats, text, &format) ? kExact : kNoFit;
-    default: return kNoFit;
+    case Kind::kString:
+      return kWidened;
+    case Kind::kDtype:
+      return ParseDtype(text, &dtype) ? kExact : kNoFit;
+    case Kind::kDevice:
+      return LooksLikeDevice(text) ? kExact : kNoFit;
+    case Kind::kLayout:
+      return Lookup(kLayouts, text, &layout) ? kExact : kNoFit;
+    case Kind::kMemoryFormat:
+      return Lookup(kMemoryFormats, text, &format) ? kExact : kNoFit;
+    default:
+      return kNoFit;
   }
 }
 
@@ -124,18 +147,33 @@ c10::IValue ReadElement(lua_State* L, int index, const Parameter& parameter) {
   c10::Layout layout = c10::kStrided;
   c10::MemoryFormat format = c10::MemoryFormat::Contiguous;
   switch (parameter.kind) {
-    case Kind::kTensor: return ReadTensor(L, index, parameter);
-    case Kind::kScalar: return ReadScalar(L, index);
-    case Kind::kInt: return static_cast<int64_t>(lua_tonumber(L, index));
-    case Kind::kFloat: return static_cast<double>(lua_tonumber(L, index));
-    case Kind::kBool: return lua_toboolean(L, index) != 0;
-    case Kind::kString: return std::string(lua_tostring(L, index));
-    case Kind::kDevice: return Value(device::Resolve(lua_tostring(L, index)));
-    case Kind::kDtype: ParseDtype(lua_tostring(L, index), &dtype); return dtype;
-    case Kind::kLayout: Lookup(kLayouts, lua_tostring(L, index), &layout); return layout;
-    case Kind::kMemoryFormat: Lookup(kMemoryFormats, lua_tostring(L, index), &format); return format;
-    case Kind::kGenerator: return ToObject<Generator>(L, index)->generator;
-    case Kind::kUnsupported: break;
+    case Kind::kTensor:
+      return ReadTensor(L, index, parameter);
+    case Kind::kScalar:
+      return ReadScalar(L, index);
+    case Kind::kInt:
+      return static_cast<int64_t>(lua_tonumber(L, index));
+    case Kind::kFloat:
+      return static_cast<double>(lua_tonumber(L, index));
+    case Kind::kBool:
+      return lua_toboolean(L, index) != 0;
+    case Kind::kString:
+      return std::string(lua_tostring(L, index));
+    case Kind::kDevice:
+      return Value(device::Resolve(lua_tostring(L, index)));
+    case Kind::kDtype:
+      ParseDtype(lua_tostring(L, index), &dtype);
+      return dtype;
+    case Kind::kLayout:
+      Lookup(kLayouts, lua_tostring(L, index), &layout);
+      return layout;
+    case Kind::kMemoryFormat:
+      Lookup(kMemoryFormats, lua_tostring(L, index), &format);
+      return format;
+    case Kind::kGenerator:
+      return ToObject<Generator>(L, index)->generator;
+    case Kind::kUnsupported:
+      break;
   }
   throw UsageError("argument '" + parameter.name + "': type " + parameter.type + " cannot be given from Lua");
 }
@@ -174,7 +212,8 @@ c10::IValue MakeList(const Parameter& parameter, int length, Reader&& read) {
       for (int i = 0; i < length; ++i) list.push_back(read(i).toStringRef());
       return list;
     }
-    default: break;
+    default:
+      break;
   }
   c10::impl::GenericList list(c10::NumberType::get());
   for (int i = 0; i < length; ++i) list.push_back(read(i));
@@ -288,7 +327,8 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   }
   if (!packed && call.count > static_cast<int>(signature.positional)) {
     if (why != nullptr) {
-      *why = "takes " + std::to_string(signature.positional) + " arguments by position, got " + std::to_string(call.count);
+      *why =
+          "takes " + std::to_string(signature.positional) + " arguments by position, got " + std::to_string(call.count);
     }
     return kNoFit;
   }

@@ -77,8 +77,8 @@ void Run(const Overload& overload, const OperatorSet& set, const Call& call, std
     throw;
   } catch (const c10::Error& error) {
     if (std::getenv("RUNNER_FULL_ERROR") != nullptr) throw;
-    throw UsageError("torch." + set.name + ": " + FirstLine(error.what_without_backtrace()) + "\n  called as " + set.name +
-                     DescribeCall(call) + "\n  " + c10::toString(overload.handle.schema()));
+    throw UsageError("torch." + set.name + ": " + FirstLine(error.what_without_backtrace()) + "\n  called as " +
+                     set.name + DescribeCall(call) + "\n  " + c10::toString(overload.handle.schema()));
   }
 }
 
@@ -96,7 +96,8 @@ const Overload* Choose(const OperatorSet& set, const Call& call) {
 }
 
 // Lua numbers carry no integer type: torch.full and torch.scalar_tensor make float32 unless told otherwise.
-void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const Call& call, std::vector<c10::IValue>* stack) {
+void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const Call& call,
+                       std::vector<c10::IValue>* stack) {
   if (set.name != "full") return;
   for (size_t i = 0; i < stack->size(); ++i) {
     const std::string& name = overload.signature.parameters[i].name;

@@ -12,12 +12,25 @@
 
 namespace lanthorn::lua {
 
-enum class Kind { kTensor, kScalar, kInt, kFloat, kBool, kString, kDevice, kDtype, kLayout, kMemoryFormat, kGenerator, kUnsupported };
+enum class Kind {
+  kTensor,
+  kScalar,
+  kInt,
+  kFloat,
+  kBool,
+  kString,
+  kDevice,
+  kDtype,
+  kLayout,
+  kMemoryFormat,
+  kGenerator,
+  kUnsupported
+};
 
 struct Parameter {
   std::string name;
   Kind kind = Kind::kUnsupported;
-  bool optional = false;          // nil is a value
+  bool optional = false;  // nil is a value
   bool list = false;
   bool optional_element = false;  // Tensor?[]
   int32_t fixed_size = 0;         // int[2]: one int stands for both
@@ -39,9 +52,9 @@ Signature ReadSignature(const c10::FunctionSchema& schema);
 // The arguments of one call, as they lie on the Lua stack.
 struct Call {
   lua_State* L = nullptr;
-  int first = 1;       // stack index of the first positional argument
-  int count = 0;       // number of positional arguments
-  int keywords = 0;    // stack index of the keyword table, 0 if none
+  int first = 1;                  // stack index of the first positional argument
+  int count = 0;                  // number of positional arguments
+  int keywords = 0;               // stack index of the keyword table, 0 if none
   bool list_in_keywords = false;  // {2, 3, dtype='int64'}: the list part is the last positional argument
 };
 

@@ -88,7 +88,8 @@ const at::Tensor& CheckTensor(lua_State* L, int index, const char* what) {
   TensorBox* box = ToTensorBox(L, index);
   if (box == nullptr) throw UsageError(absl::StrCat(what, ": expected a Tensor, got ", Describe(L, index)));
   if (box->freed) {
-    throw UsageError(absl::StrCat(what, ": this tensor was freed when its scope ended; return it from torch.scope or pass it to torch.keep"));
+    throw UsageError(absl::StrCat(
+        what, ": this tensor was freed when its scope ended; return it from torch.scope or pass it to torch.keep"));
   }
   return box->tensor;
 }

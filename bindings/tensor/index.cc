@@ -27,7 +27,8 @@ int64_t CheckInteger(lua_State* L, int index) {
 
 at::indexing::Slice ReadSlice(lua_State* L, int index) {
   const int length = static_cast<int>(lua_objlen(L, index));
-  if (length > 3) throw UsageError("tensor index: a range is {first, end, step}, got a table of " + std::to_string(length));
+  if (length > 3)
+    throw UsageError("tensor index: a range is {first, end, step}, got a table of " + std::to_string(length));
   compat::Optional<int64_t> part[3];
   for (int i = 0; i < length; ++i) {
     lua_rawgeti(L, index, i + 1);
@@ -40,9 +41,12 @@ at::indexing::Slice ReadSlice(lua_State* L, int index) {
 
 TensorIndex ReadIndex(lua_State* L, int index) {
   switch (lua_type(L, index)) {
-    case LUA_TNUMBER: return TensorIndex(CheckInteger(L, index));
-    case LUA_TBOOLEAN: return TensorIndex(lua_toboolean(L, index) != 0);
-    case LUA_TTABLE: return TensorIndex(ReadSlice(L, index));
+    case LUA_TNUMBER:
+      return TensorIndex(CheckInteger(L, index));
+    case LUA_TBOOLEAN:
+      return TensorIndex(lua_toboolean(L, index) != 0);
+    case LUA_TTABLE:
+      return TensorIndex(ReadSlice(L, index));
     case LUA_TSTRING:
       if (std::string(lua_tostring(L, index)) == "...") return TensorIndex(at::indexing::Ellipsis);
       if (std::string(lua_tostring(L, index)) == "newaxis") return TensorIndex(at::indexing::None);
@@ -52,9 +56,11 @@ TensorIndex ReadIndex(lua_State* L, int index) {
       const bool narrow = tensor.scalar_type() == c10::kInt || tensor.scalar_type() == c10::kShort;
       return TensorIndex(narrow ? tensor.to(c10::kLong) : tensor);
     }
-    default: break;
+    default:
+      break;
   }
-  throw UsageError("tensor index: expected an integer, a range {first, end}, a Tensor or '...', got " + Describe(L, index));
+  throw UsageError("tensor index: expected an integer, a range {first, end}, a Tensor or '...', got " +
+                   Describe(L, index));
 }
 
 std::vector<TensorIndex> ReadIndices(lua_State* L, int key) {

@@ -158,10 +158,8 @@ constexpr luaL_Reg kMeta[] = {{"__gc", &Collect},
                               {"__pow", &Thunk<&Binary<"pow">>},
                               {"__unm", &Thunk<&Negate>},
                               {nullptr, nullptr}};
-constexpr luaL_Reg kShapeMeta[] = {{"__call", &CallShape},
-                                   {"__tostring", &Thunk<&ShapeToString>},
-                                   {"__eq", &Thunk<&ShapeEqual>},
-                                   {nullptr, nullptr}};
+constexpr luaL_Reg kShapeMeta[] = {
+    {"__call", &CallShape}, {"__tostring", &Thunk<&ShapeToString>}, {"__eq", &Thunk<&ShapeEqual>}, {nullptr, nullptr}};
 
 void RegisterAll(lua_State* L, const luaL_Reg* functions) {
   for (; functions->name != nullptr; ++functions) {

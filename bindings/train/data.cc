@@ -20,7 +20,8 @@ data::Layout ParseLayout(const std::string& name) {
 
 int OpenText(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
-      "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str layout='rows', "
+      "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
+      "layout='rows', "
       "int chars=0, bool shuffle=False, int seed=0, bool val_required=True)");
   const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "data.");
   data::TextOptions options;
@@ -77,7 +78,9 @@ int Decode(lua_State* L) {
   return 1;
 }
 
-std::shared_ptr<data::Batches> SelfBatches(lua_State* L, const char* method) { return CheckObject<data::Batches>(L, 1, method); }
+std::shared_ptr<data::Batches> SelfBatches(lua_State* L, const char* method) {
+  return CheckObject<data::Batches>(L, 1, method);
+}
 
 int Count(lua_State* L) {
   lua_pushnumber(L, static_cast<double>(SelfBatches(L, "count")->count()));
@@ -98,7 +101,8 @@ int Get(lua_State* L) {
   const auto batches = SelfBatches(L, "get");
   const lua_Integer index = luaL_checkinteger(L, 2);
   if (index < 0 || index >= batches->count()) {
-    throw UsageError("Batches:get: batch " + std::to_string(index) + " does not exist; there are " + std::to_string(batches->count()) + ", from 0");
+    throw UsageError("Batches:get: batch " + std::to_string(index) + " does not exist; there are " +
+                     std::to_string(batches->count()) + ", from 0");
   }
   const data::Batch batch = batches->Get(index);
   PushTensor(L, batch.x);
@@ -123,9 +127,12 @@ int Sha256(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"open_text", "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True) -> Text",
+    {"open_text",
+     "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
+     "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True) -> Text",
      "A character text split into batches; data.text finds the corpus and calls this.", &Thunk<&OpenText>},
-    {"from_tensors", "(Tensor x, Tensor y, int batch=0) -> Batches", "Batches of rows of two tensors; batch 0 takes all rows at once.", &Thunk<&FromTensors>},
+    {"from_tensors", "(Tensor x, Tensor y, int batch=0) -> Batches",
+     "Batches of rows of two tensors; batch 0 takes all rows at once.", &Thunk<&FromTensors>},
     {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
 };
 const std::vector<FunctionRow> kTextMethods = {

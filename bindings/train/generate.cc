@@ -16,7 +16,10 @@ namespace {
 
 class EvalMode {
  public:
-  explicit EvalMode(std::shared_ptr<nn::Module> module) : module_(std::move(module)), was_training_(module_->training()) { module_->Train(false); }
+  explicit EvalMode(std::shared_ptr<nn::Module> module)
+      : module_(std::move(module)), was_training_(module_->training()) {
+    module_->Train(false);
+  }
   ~EvalMode() { module_->Train(was_training_); }
 
  private:
@@ -51,7 +54,8 @@ train::StepFn StepOf(lua_State* L, int model_index) {
     EndScope(L, scope, 0);
     lua_settop(L, top);
     if (!status.ok()) return status;
-    if (!logits.defined() || logits.dim() != 3) return Error(ExitCode::kScript, "train.generate: the model must return logits (B, T, V)");
+    if (!logits.defined() || logits.dim() != 3)
+      return Error(ExitCode::kScript, "train.generate: the model must return logits (B, T, V)");
     return logits;
   };
 }
@@ -69,16 +73,21 @@ int Generate(lua_State* L) {
   options.top_p = a[4].toDouble();
   options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(a[5].toInt()));
   const EvalMode eval(module);
-  const at::Tensor drawn = Value(train::Generate(StepOf(L, 1), Value(text->tokenizer.Encode(a[0].toStringRef())), options));
+  const at::Tensor drawn =
+      Value(train::Generate(StepOf(L, 1), Value(text->tokenizer.Encode(a[0].toStringRef())), options));
   const std::string decoded = text->tokenizer.Decode(drawn);
   lua_pushlstring(L, decoded.data(), decoded.size());
   return 1;
 }
 
 const std::vector<FunctionRow> kRows = {
-    {"generate", "(Module model, Text text, *, str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int seed=0) -> str",
-     "Characters drawn from the model after the prompt (not included), one at a time with the state carried. temperature=0 takes the most "
-     "likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.", &Thunk<&Generate>}};
+    {"generate",
+     "(Module model, Text text, *, str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int "
+     "seed=0) -> str",
+     "Characters drawn from the model after the prompt (not included), one at a time with the state carried. "
+     "temperature=0 takes the most "
+     "likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.",
+     &Thunk<&Generate>}};
 
 }  // namespace
 

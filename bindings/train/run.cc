@@ -74,13 +74,16 @@ int Finish(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"claim", "(str results_root, str experiment) -> Run", "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>}};
+    {"claim", "(str results_root, str experiment) -> Run",
+     "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>}};
 const std::vector<FunctionRow> kMethods = {
     {"Run:path", "() -> str", "The folder.", &Thunk<&Path>},
     {"Run:id", "() -> str", "The run's id.", &Thunk<&Id>},
-    {"Run:write_config", "(table values, table origin) -> str", "Writes config.json; gives its hash.", &Thunk<&WriteConfig>},
+    {"Run:write_config", "(table values, table origin) -> str", "Writes config.json; gives its hash.",
+     &Thunk<&WriteConfig>},
     {"Run:add_source", "(str name, str contents) -> ()", "Keeps a source file under src/.", &Thunk<&AddSource>},
-    {"Run:write_manifest", "(table fields) -> ()", "Writes manifest.json, after config and sources.", &Thunk<&WriteManifest>},
+    {"Run:write_manifest", "(table fields) -> ()", "Writes manifest.json, after config and sources.",
+     &Thunk<&WriteManifest>},
     {"Run:append_log", "(str text) -> ()", "Appends to stdout.log.", &Thunk<&AppendLog>},
     {"Run:log", "(table fields) -> ()", "Appends a line to metrics.jsonl; names end in a unit.", &Thunk<&Log>},
     {"Run:status", "(table fields) -> ()", "Merges fields into status.json.", &Thunk<&Status>},

@@ -36,19 +36,22 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
   if (status.ok()) {
     if (TensorBox* box = ToTensorBox(L, top + 1)) loss.mean = box->tensor;
     given = Describe(L, top + 1);
-    loss.targets = lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
+    loss.targets =
+        lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
   }
   EndScope(L, scope, 0);
   lua_settop(L, top);
   if (!status.ok()) return status;
-  if (!loss.mean.defined()) return Error(ExitCode::kScript, "train: the loss function must return a Tensor, got " + given);
+  if (!loss.mean.defined())
+    return Error(ExitCode::kScript, "train: the loss function must return a Tensor, got " + given);
   return loss;
 }
 
 // Calls a Lua callback with a table; 'stop' as its result ends the training.
 class LuaObserver final : public train::Observer {
  public:
-  LuaObserver(LuaTrainer* owner, Ref function, int64_t every_steps) : owner_(owner), function_(std::move(function)), every_steps_(every_steps) {}
+  LuaObserver(LuaTrainer* owner, Ref function, int64_t every_steps)
+      : owner_(owner), function_(std::move(function)), every_steps_(every_steps) {}
 
   absl::Status OnStep(const train::StepRecord& record, train::Control* control) override {
     if (every_steps_ == 0 || record.step % every_steps_ != 0) return absl::OkStatus();
@@ -111,7 +114,8 @@ optim::Schedule ReadSchedule(lua_State* L) {
 
 int New(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
-      "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int tscore_every=0, "
+      "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
+      "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -146,8 +150,10 @@ int New(lua_State* L) {
   options.eval = a[8].toBool() && val != nullptr;
   options.val_cap = a[9].toInt();
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
-  if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0) Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
-  if (!(options.clip_norm >= 0) || !(options.clip_value >= 0)) Check(ConfigError("train: clip_norm and clip_value must not be negative"));
+  if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0)
+    Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
+  if (!(options.clip_norm >= 0) || !(options.clip_value >= 0))
+    Check(ConfigError("train: clip_norm and clip_value must not be negative"));
   Check(options.schedule.Validate());
   self->trainer = std::make_shared<train::Trainer>(model, std::move(loss), batches, val, optimizer, options);
   PushObject(L, self);
@@ -192,7 +198,8 @@ int Evaluate(lua_State* L) {
     lua_pushnumber(L, *record.loss);
     lua_setfield(L, -2, "loss");
   }
-  for (const auto& [name, value] : {std::pair{"batches", record.batches}, {"of", record.of}, {"targets", record.targets}}) {
+  for (const auto& [name, value] :
+       {std::pair{"batches", record.batches}, {"of", record.of}, {"targets", record.targets}}) {
     lua_pushnumber(L, static_cast<double>(value));
     lua_setfield(L, -2, name);
   }
@@ -243,7 +250,8 @@ void WriteError(const std::string& text) {
 }
 
 int ShowProgress(lua_State* L) {
-  static const NamedSignature signature = ParseSignature("progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
+  static const NamedSignature signature = ParseSignature(
+      "progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
   const auto self = Self(L, "show_progress");
   std::shared_ptr<RunDirectory> run = ToObject<RunDirectory>(L, 2);
   lua_remove(L, 2);
@@ -271,18 +279,26 @@ int ClearProgress(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"new", "(table parts) -> Trainer", "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
+    {"new", "(table parts) -> Trainer",
+     "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
 const std::vector<FunctionRow> kMethods = {
-    {"Trainer:measure", "(table? initial=None) -> table", "Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.", &Thunk<&Measure>},
+    {"Trainer:measure", "(table? initial=None) -> table",
+     "Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.", &Thunk<&Measure>},
     {"Trainer:run", "() -> table", "Trains; gives epochs, best, tscore, seconds and how it ended.", &Thunk<&Run>},
     {"Trainer:evaluate", "() -> table", "Mean loss over the val batches in eval mode.", &Thunk<&Evaluate>},
-    {"Trainer:probe_tscore", "(int batches) -> table[]", "T-Scores of the first train batches in eval mode.", &Thunk<&ProbeTScore>},
+    {"Trainer:probe_tscore", "(int batches) -> table[]", "T-Scores of the first train batches in eval mode.",
+     &Thunk<&ProbeTScore>},
     {"Trainer:planned_steps", "() -> int", "Updates that run() will make.", &Thunk<&PlannedSteps>},
-    {"Trainer:on_step", "(int every, function f) -> ()", "Calls f(record) after every so many updates; 'stop', reason ends the training.", &Thunk<&OnStep>},
-    {"Trainer:on_epoch", "(function f) -> ()", "Calls f(record) at each epoch's end; 'stop', reason ends the training.", &Thunk<&OnEpoch>},
-    {"Trainer:show_progress", "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) -> ()",
+    {"Trainer:on_step", "(int every, function f) -> ()",
+     "Calls f(record) after every so many updates; 'stop', reason ends the training.", &Thunk<&OnStep>},
+    {"Trainer:on_epoch", "(function f) -> ()", "Calls f(record) at each epoch's end; 'stop', reason ends the training.",
+     &Thunk<&OnEpoch>},
+    {"Trainer:show_progress",
+     "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) "
+     "-> ()",
      "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
-    {"Trainer:clear_progress", "() -> ()", "Takes the bar off the screen before something else is printed.", &Thunk<&ClearProgress>},
+    {"Trainer:clear_progress", "() -> ()", "Takes the bar off the screen before something else is printed.",
+     &Thunk<&ClearProgress>},
 };
 
 }  // namespace

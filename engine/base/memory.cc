@@ -59,9 +59,9 @@ class CountingAllocator final : public c10::Allocator {
     Reservation reservation(wanted);
     const int64_t limit = bytes_limit.load(std::memory_order_relaxed);
     if (now > limit || wanted < 0) {
-      throw OutOfMemory(absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
-                                        FormatBytes(static_cast<double>(now - wanted)),
-                                        FormatBytes(static_cast<double>(limit))));
+      throw OutOfMemory(
+          absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
+                          FormatBytes(static_cast<double>(now - wanted)), FormatBytes(static_cast<double>(limit))));
     }
     void* block = c10::alloc_cpu(size + kHeader);
     std::memcpy(block, &wanted, sizeof(wanted));
@@ -102,9 +102,9 @@ int64_t Limit() { return bytes_limit; }
 void SetLimit(int64_t bytes) { bytes_limit = bytes; }
 
 int64_t ParseBytes(const std::string& text) {
-  static const std::pair<const char*, double> kUnits[] = {{"", 1},     {"B", 1},           {"KiB", 1024}, {"MiB", 1048576.0},
-                                                          {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}, {"KB", 1e3},
-                                                          {"MB", 1e6}, {"GB", 1e9},        {"TB", 1e12}};
+  static const std::pair<const char*, double> kUnits[] = {
+      {"", 1},     {"B", 1},    {"KiB", 1024}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+      {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},   {"TB", 1e12}};
   char* end = nullptr;
   const double number = std::strtod(text.c_str(), &end);
   if (end == text.c_str() || !(number > 0)) return 0;

@@ -21,11 +21,11 @@ class OutOfMemory : public std::runtime_error {
 // training step frees and takes the same sizes again and page faults would cost more than the work on small tensors.
 void Install();
 
-int64_t TensorBytes();      // storage bytes alive now
-int64_t TensorPeakBytes();  // the most there ever was
-void MarkTensorPeak();           // begins a second peak, at what is alive now
-int64_t TensorPeakSinceMark();   // the most since then
-int64_t Limit();            // cap in bytes
+int64_t TensorBytes();          // storage bytes alive now
+int64_t TensorPeakBytes();      // the most there ever was
+void MarkTensorPeak();          // begins a second peak, at what is alive now
+int64_t TensorPeakSinceMark();  // the most since then
+int64_t Limit();                // cap in bytes
 void SetLimit(int64_t bytes);
 // Reads "4GiB", "512MiB", "2GB" or a number of bytes; 0 when the text is none of these.
 int64_t ParseBytes(const std::string& text);

@@ -1,8 +1,8 @@
 // Precompiled header of the engine and the bindings: what nearly every source needs, parsed once.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 
 #include <algorithm>

@@ -11,15 +11,22 @@ constexpr char kPayload[] = "lanthorn/exit";
 
 absl::StatusCode CodeFor(ExitCode code) {
   switch (code) {
-    case ExitCode::kOk: return absl::StatusCode::kOk;
+    case ExitCode::kOk:
+      return absl::StatusCode::kOk;
     case ExitCode::kUsage:
-    case ExitCode::kConfig: return absl::StatusCode::kInvalidArgument;
+    case ExitCode::kConfig:
+      return absl::StatusCode::kInvalidArgument;
     case ExitCode::kData:
-    case ExitCode::kCheckpoint: return absl::StatusCode::kDataLoss;
-    case ExitCode::kNumerics: return absl::StatusCode::kOutOfRange;
-    case ExitCode::kLimit: return absl::StatusCode::kResourceExhausted;
-    case ExitCode::kMachine: return absl::StatusCode::kFailedPrecondition;
-    case ExitCode::kScript: break;
+    case ExitCode::kCheckpoint:
+      return absl::StatusCode::kDataLoss;
+    case ExitCode::kNumerics:
+      return absl::StatusCode::kOutOfRange;
+    case ExitCode::kLimit:
+      return absl::StatusCode::kResourceExhausted;
+    case ExitCode::kMachine:
+      return absl::StatusCode::kFailedPrecondition;
+    case ExitCode::kScript:
+      break;
   }
   return absl::StatusCode::kInternal;
 }

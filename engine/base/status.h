@@ -44,8 +44,8 @@ std::string MessageOf(const absl::Status& status);
 #define LANTHORN_CONCAT_INNER(a, b) a##b
 #define LANTHORN_CONCAT(a, b) LANTHORN_CONCAT_INNER(a, b)
 
-#define LANTHORN_RETURN_IF_ERROR(expression)                         \
-  do {                                                               \
+#define LANTHORN_RETURN_IF_ERROR(expression)                                \
+  do {                                                                      \
     if (absl::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 

@@ -14,7 +14,9 @@ class TensorBatches final : public Batches {
   int64_t count() const override { return x_.size(0) / batch_; }
   int64_t rows() const override { return batch_; }
   int64_t targets() const override { return batch_ * (y_.numel() / y_.size(0)); }
-  Batch Get(int64_t index) const override { return {x_.narrow(0, index * batch_, batch_), y_.narrow(0, index * batch_, batch_)}; }
+  Batch Get(int64_t index) const override {
+    return {x_.narrow(0, index * batch_, batch_), y_.narrow(0, index * batch_, batch_)};
+  }
 
  private:
   TensorBatches(at::Tensor x, at::Tensor y, int64_t batch) : x_(std::move(x)), y_(std::move(y)), batch_(batch) {}

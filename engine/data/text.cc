@@ -20,9 +20,11 @@ int64_t RowCount(int64_t length, const TextOptions& o) {
 
 absl::Status Validate(const TextOptions& o) {
   if (o.batch < 1 || o.seq < 1 || o.stride < 1) {
-    return ConfigError(absl::StrFormat("data: batch, seq and stride must be at least 1, got %d, %d and %d", o.batch, o.seq, o.stride));
+    return ConfigError(
+        absl::StrFormat("data: batch, seq and stride must be at least 1, got %d, %d and %d", o.batch, o.seq, o.stride));
   }
-  if (!(o.split > 0 && o.split <= 1)) return ConfigError(absl::StrFormat("data: split must be in (0, 1], got %g", o.split));
+  if (!(o.split > 0 && o.split <= 1))
+    return ConfigError(absl::StrFormat("data: split must be in (0, 1], got %g", o.split));
   if (o.chars < 0) return ConfigError(absl::StrFormat("data: chars must not be negative, got %d", o.chars));
   if (o.shuffle && o.layout == Layout::kStreams) return ConfigError("data: layout 'streams' cannot be shuffled");
   return absl::OkStatus();
@@ -56,7 +58,8 @@ void TextBatches::SetEpoch(int64_t epoch) {
   const uint64_t key = static_cast<uint64_t>(options_.seed), number = static_cast<uint64_t>(epoch);
   std::seed_seq seed{key, key >> 32, number, number >> 32};  // it keeps 32 bits of each
   std::mt19937_64 generator(seed);
-  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[generator() % i]);  // the same on every library
+  for (size_t i = order_.size(); i > 1; --i)
+    std::swap(order_[i - 1], order_[generator() % i]);  // the same on every library
 }
 
 Batch TextBatches::Get(int64_t index) const {
@@ -90,17 +93,21 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   text->sha256 = Sha256Hex(contents);
   text->options = options;
   if (!expected_sha256.empty() && text->sha256 != expected_sha256) {
-    return DataError(absl::StrFormat("corpus '%s': '%s' is not the file that was pinned: sha256 %s, expected %s; remove or replace it",
-                                     name, path, text->sha256, expected_sha256));
+    return DataError(absl::StrFormat(
+        "corpus '%s': '%s' is not the file that was pinned: sha256 %s, expected %s; remove or replace it", name, path,
+        text->sha256, expected_sha256));
   }
   if (contents.empty()) return DataError("corpus '" + name + "': '" + path + "' is empty");
-  const auto with_path = [&](const absl::Status& status) { return DataError("corpus '" + name + "': '" + path + "': " + MessageOf(status)); };
+  const auto with_path = [&](const absl::Status& status) {
+    return DataError("corpus '" + name + "': '" + path + "': " + MessageOf(status));
+  };
   if (options.chars > 0) {  // the vocabulary is that of the characters used
     auto all = CharTokenizer::FromText(contents);
     if (!all.ok()) return with_path(all.status());
     const at::Tensor ids = all->Encode(contents).value();
     if (options.chars > ids.numel()) {
-      return DataError(absl::StrFormat("corpus '%s': chars=%d, but it has only %d characters", name, options.chars, ids.numel()));
+      return DataError(
+          absl::StrFormat("corpus '%s': chars=%d, but it has only %d characters", name, options.chars, ids.numel()));
     }
     contents = all->Decode(ids.narrow(0, 0, options.chars));
   }
@@ -115,9 +122,9 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   text->train = std::make_shared<TextBatches>(text->ids.narrow(0, 0, train), options);
   text->val = std::make_shared<TextBatches>(text->ids.narrow(0, train, length - train), val_options);
   const auto too_short = [&](const char* split, int64_t have) {
-    return DataError(absl::StrFormat("corpus '%s': %s: %d characters are less than one batch of %d x %d; use a smaller data.batch or data.seq%s",
-                                     name, split, have, options.batch, options.seq + 1,
-                                     std::string(split) == "val" ? ", or eval.off=true" : ""));
+    return DataError(absl::StrFormat(
+        "corpus '%s': %s: %d characters are less than one batch of %d x %d; use a smaller data.batch or data.seq%s",
+        name, split, have, options.batch, options.seq + 1, std::string(split) == "val" ? ", or eval.off=true" : ""));
   };
   if (text->train->count() == 0) return too_short("train", train);
   if (options.val_required && text->val->count() == 0) return too_short("val", length - train);

@@ -35,12 +35,12 @@ enum class Layout { kRows, kStreams, kOverlap };
 
 struct TextOptions {
   int64_t batch = 64, seq = 100, stride = 100;
-  double split = 0.9;          // share of the text for training; the rest is val
+  double split = 0.9;  // share of the text for training; the rest is val
   Layout layout = Layout::kRows;
-  int64_t chars = 0;           // use the first so many characters; 0 for all
-  bool shuffle = false;        // a new order of rows each epoch, from `seed` (rows and overlap)
+  int64_t chars = 0;     // use the first so many characters; 0 for all
+  bool shuffle = false;  // a new order of rows each epoch, from `seed` (rows and overlap)
   int64_t seed = 0;
-  bool val_required = true;    // an empty val split is an error
+  bool val_required = true;  // an empty val split is an error
 };
 
 // Number of batches for a text of `length` characters; 0 when it is too short.
@@ -73,10 +73,10 @@ struct Text {
   TextOptions options;
   std::shared_ptr<TextBatches> train, val;  // val has count 0 when the split leaves too little
 
-  // Reads a file and prepares it. `expected_sha256` may be empty. Missing or changed files and splits without a batch are
-  // data errors that give the numbers.
+  // Reads a file and prepares it. `expected_sha256` may be empty. Missing or changed files and splits without a batch
+  // are data errors that give the numbers.
   static absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& name, const std::string& path,
-                                                     const std::string& expected_sha256, const TextOptions& options);
+                                                    const std::string& expected_sha256, const TextOptions& options);
 };
 
 }  // namespace lanthorn::data

@@ -28,7 +28,8 @@ absl::StatusOr<c10::Device> Resolve(const std::string& name) {
     return ConfigError("device '" + name + "' is not known; use cpu, cuda, cuda:N or auto");
   }
   if (!at::hasCUDA()) {
-    return MachineError("device '" + name + "' not available: this LibTorch has no CUDA; use device=cpu or device=auto");
+    return MachineError("device '" + name +
+                        "' not available: this LibTorch has no CUDA; use device=cpu or device=auto");
   }
   if (index >= cuda) {
     return MachineError("device '" + name + "' not available; present: " + absl::StrJoin(Available(), ", "));

@@ -3,9 +3,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/gates.cc"
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
@@ -44,8 +44,10 @@ HWY_INLINE V GateTanh(D d, V x) {
 void GruForwardImpl(int64_t H, const StepRow<float>& row) {
   ForEach(H, [&](auto d, int64_t i) HWY_ATTR {
     const auto at = [&](const float* p, int64_t gate) HWY_ATTR { return hn::LoadU(d, p + gate * H + i); };
-    const auto r = GateSigmoid(d, hn::Add(hn::Add(at(row.gates, 0), at(row.bias_ih, 0)), hn::Add(at(row.hidden, 0), at(row.bias_hh, 0))));
-    const auto z = GateSigmoid(d, hn::Add(hn::Add(at(row.gates, 1), at(row.bias_ih, 1)), hn::Add(at(row.hidden, 1), at(row.bias_hh, 1))));
+    const auto r = GateSigmoid(
+        d, hn::Add(hn::Add(at(row.gates, 0), at(row.bias_ih, 0)), hn::Add(at(row.hidden, 0), at(row.bias_hh, 0))));
+    const auto z = GateSigmoid(
+        d, hn::Add(hn::Add(at(row.gates, 1), at(row.bias_ih, 1)), hn::Add(at(row.hidden, 1), at(row.bias_hh, 1))));
     const auto m = hn::Add(at(row.hidden, 2), at(row.bias_hh, 2));
     const auto n = GateTanh(d, hn::MulAdd(r, m, hn::Add(at(row.gates, 2), at(row.bias_ih, 2))));
     const auto h = hn::LoadU(d, row.h_before + i);
@@ -60,7 +62,8 @@ void GruForwardImpl(int64_t H, const StepRow<float>& row) {
 void GruBackwardImpl(int64_t H, const StepRow<float>& row, float* dh, float* delta_ih, float* delta_hh) {
   ForEach(H, [&](auto d, int64_t i) HWY_ATTR {
     const auto one = hn::Set(d, 1.0f);
-    const auto r = hn::LoadU(d, row.gates + i), z = hn::LoadU(d, row.gates + H + i), n = hn::LoadU(d, row.gates + 2 * H + i);
+    const auto r = hn::LoadU(d, row.gates + i), z = hn::LoadU(d, row.gates + H + i),
+               n = hn::LoadU(d, row.gates + 2 * H + i);
     const auto m = hn::LoadU(d, row.extra + i), h = hn::LoadU(d, row.h_before + i), dy = hn::LoadU(d, dh + i);
     const auto dz = hn::Mul(hn::Mul(dy, hn::Sub(h, n)), hn::Mul(z, hn::Sub(one, z)));
     const auto dn = hn::Mul(hn::Mul(dy, hn::Sub(one, z)), hn::Sub(one, hn::Mul(n, n)));
@@ -82,7 +85,8 @@ void LstmForwardImpl(int64_t H, const StepRow<float>& row) {
       return hn::Add(hn::Add(hn::LoadU(d, row.gates + at), hn::LoadU(d, row.bias_ih + at)),
                      hn::Add(hn::LoadU(d, row.hidden + at), hn::LoadU(d, row.bias_hh + at)));
     };
-    const auto i = GateSigmoid(d, sum(0)), f = GateSigmoid(d, sum(1)), g = GateTanh(d, sum(2)), o = GateSigmoid(d, sum(3));
+    const auto i = GateSigmoid(d, sum(0)), f = GateSigmoid(d, sum(1)), g = GateTanh(d, sum(2)),
+               o = GateSigmoid(d, sum(3));
     const auto c = hn::MulAdd(f, hn::LoadU(d, row.c_before + k), hn::Mul(i, g));
     hn::StoreU(i, d, row.gates + k);
     hn::StoreU(f, d, row.gates + H + k);
@@ -205,7 +209,8 @@ template <>
 void LstmForward(int64_t H, const StepRow<double>& row) {
   const auto sum = [&](int64_t at) { return row.gates[at] + row.bias_ih[at] + row.hidden[at] + row.bias_hh[at]; };
   for (int64_t k = 0; k < H; ++k) {
-    const double i = Sigmoid(sum(k)), f = Sigmoid(sum(H + k)), g = std::tanh(sum(2 * H + k)), o = Sigmoid(sum(3 * H + k));
+    const double i = Sigmoid(sum(k)), f = Sigmoid(sum(H + k)), g = std::tanh(sum(2 * H + k)),
+                 o = Sigmoid(sum(3 * H + k));
     const double c = f * row.c_before[k] + i * g;
     row.gates[k] = i;
     row.gates[H + k] = f;

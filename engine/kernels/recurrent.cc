@@ -27,14 +27,16 @@ struct Context : torch::CustomClassHolder {
 
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
  public:
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0, const MaybeTensor& c0,
-                               const at::Tensor& w_ih, const at::Tensor& w_hh, const MaybeTensor& b_ih, const MaybeTensor& b_hh,
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0,
+                               const MaybeTensor& c0, const at::Tensor& w_ih, const at::Tensor& w_hh,
+                               const MaybeTensor& b_ih, const MaybeTensor& b_hh,
                                const c10::intrusive_ptr<Context>& context) {
     const auto contiguous = [](const MaybeTensor& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
     const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), contiguous(b_ih), contiguous(b_hh)};
     const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
     const RecurrentForward result = RunForward(context->cell, x, h, c, weights);
-    ctx->save_for_backward({x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
+    ctx->save_for_backward(
+        {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     variable_list outputs = {result.output};
     if (context->cell == Cell::kLstm) outputs.push_back(result.extra.select(1, x.size(1) - 1).clone());
@@ -44,7 +46,8 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto context = c10::static_intrusive_pointer_cast<Context>(ctx->saved_data["context"].toCapsule());
     const char* tag = context->cell == Cell::kGru ? "gru" : "lstm";
-    TORCH_CHECK(!at::GradMode::is_enabled(), "[", tag, "] has no second derivative; use the reference operators for create_graph");
+    TORCH_CHECK(!at::GradMode::is_enabled(), "[", tag,
+                "] has no second derivative; use the reference operators for create_graph");
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &h0 = saved[1], &c0 = saved[2];
     const RecurrentWeights weights = {saved[3], saved[4], saved[5], saved[6]};
@@ -71,18 +74,24 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
   }
 };
 
-void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& w) {
+void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                 const RecurrentWeights& w) {
   const char* tag = cell == Cell::kGru ? "[gru]" : "[lstm]";
   const int64_t gates = GateCount(cell);
-  TORCH_CHECK(w.w_hh.dim() == 2 && w.w_hh.size(0) == gates * w.w_hh.size(1), tag, " w_hh must be (", gates, "*H, H), got ", w.w_hh.sizes());
+  TORCH_CHECK(w.w_hh.dim() == 2 && w.w_hh.size(0) == gates * w.w_hh.size(1), tag, " w_hh must be (", gates,
+              "*H, H), got ", w.w_hh.sizes());
   const int64_t H = w.w_hh.size(1);
-  TORCH_CHECK(w.w_ih.dim() == 2 && w.w_ih.size(0) == gates * H, tag, " w_ih must be (", gates * H, ", I), got ", w.w_ih.sizes());
-  TORCH_CHECK(input.dim() == 3 && input.size(2) == w.w_ih.size(1), tag, " input must be (B, T, ", w.w_ih.size(1), "), got ", input.sizes());
+  TORCH_CHECK(w.w_ih.dim() == 2 && w.w_ih.size(0) == gates * H, tag, " w_ih must be (", gates * H, ", I), got ",
+              w.w_ih.sizes());
+  TORCH_CHECK(input.dim() == 3 && input.size(2) == w.w_ih.size(1), tag, " input must be (B, T, ", w.w_ih.size(1),
+              "), got ", input.sizes());
   TORCH_CHECK(input.size(1) > 0, tag, " input must have at least one time step, got ", input.sizes());
-  TORCH_CHECK(input.scalar_type() == w.w_ih.scalar_type(), tag, " input is ", input.scalar_type(), ", the weights are ", w.w_ih.scalar_type());
+  TORCH_CHECK(input.scalar_type() == w.w_ih.scalar_type(), tag, " input is ", input.scalar_type(), ", the weights are ",
+              w.w_ih.scalar_type());
   TORCH_CHECK(w.b_ih.defined() == w.b_hh.defined(), tag, " needs both biases or none");
   for (const at::Tensor& bias : {w.b_ih, w.b_hh}) {
-    TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == gates * H), tag, " biases must be (", gates * H, ")");
+    TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == gates * H), tag, " biases must be (", gates * H,
+                ")");
   }
   for (const at::Tensor& state : {h0, c0}) {
     TORCH_CHECK(!state.defined() || (state.dim() == 2 && state.size(0) == input.size(0) && state.size(1) == H), tag,
@@ -92,9 +101,11 @@ void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const
 
 }  // namespace
 
-RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& weights) {
+RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                          const RecurrentWeights& weights) {
   CheckShapes(cell, input, h0, c0, weights);
-  const bool fused = input.device().is_cpu() && (input.scalar_type() == c10::kFloat || input.scalar_type() == c10::kDouble);
+  const bool fused =
+      input.device().is_cpu() && (input.scalar_type() == c10::kFloat || input.scalar_type() == c10::kDouble);
   if (!fused) return RecurrentReference(cell, input, h0, c0, weights);
   const int64_t B = input.size(0), T = input.size(1), H = weights.w_hh.size(1);
   const at::Tensor h = h0.defined() ? h0 : at::zeros({B, H}, input.options());
@@ -103,8 +114,8 @@ RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& 
   context->cell = cell;
   context->recorder = tscore::Recorder::Current();
   context->parameters = weights;
-  const variable_list outputs =
-      RecurrentFunction::apply(input, h, Maybe(c), weights.w_ih, weights.w_hh, Maybe(weights.b_ih), Maybe(weights.b_hh), context);
+  const variable_list outputs = RecurrentFunction::apply(input, h, Maybe(c), weights.w_ih, weights.w_hh,
+                                                         Maybe(weights.b_ih), Maybe(weights.b_hh), context);
   return {outputs[0], outputs[0].select(1, T - 1), cell == Cell::kLstm ? outputs[1] : at::Tensor()};
 }
 

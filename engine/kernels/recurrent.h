@@ -30,8 +30,8 @@ struct RecurrentOutput {
 };
 
 // input (B, T, I); h0 and c0 (B, H) or undefined for zeros. Takes float and double on the CPU through the fused kernel,
-// everything else through RecurrentReference. Wrong shapes are c10::Error with the tag [gru] or [lstm]. There is no double
-// backward: asking for one is an error.
+// everything else through RecurrentReference. Wrong shapes are c10::Error with the tag [gru] or [lstm]. There is no
+// double backward: asking for one is an error.
 RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                           const RecurrentWeights& weights);
 

@@ -28,8 +28,9 @@ struct Sizes {
 
 // Rows [first, first + count) of the batch, all steps.
 template <typename T>
-void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& input, const at::Tensor& h0,
-                 const at::Tensor& c0, const RecurrentWeights& weights, const RecurrentForward& result) {
+void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& input,
+                 const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& weights,
+                 const RecurrentForward& result) {
   const int64_t GH = s.G * s.H, steps = s.steps;
   const std::vector<T> no_bias(weights.b_ih.defined() ? 0 : GH, T(0));
   const T* bias_ih = weights.b_ih.defined() ? Data<T>(weights.b_ih) : no_bias.data();
@@ -37,7 +38,8 @@ void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, con
   T* gates = result.gates.data_ptr<T>() + first * steps * GH;
   T* extra = result.extra.data_ptr<T>() + first * steps * s.H;
   T* output = result.output.data_ptr<T>() + first * steps * s.H;
-  Gemm(false, true, count * steps, GH, s.I, Data<T>(input) + first * steps * s.I, s.I, Data<T>(weights.w_ih), s.I, T(0), gates, GH);
+  Gemm(false, true, count * steps, GH, s.I, Data<T>(input) + first * steps * s.I, s.I, Data<T>(weights.w_ih), s.I, T(0),
+       gates, GH);
   std::vector<T> hidden(count * GH);
   for (int64_t t = 0; t < steps; ++t) {
     const T* h_before = t == 0 ? Data<T>(h0) + first * s.H : output + (t - 1) * s.H;
@@ -46,9 +48,9 @@ void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, con
     Gemm(false, true, count, GH, s.H, h_before, stride, Data<T>(weights.w_hh), s.H, T(0), hidden.data(), GH);
     for (int64_t b = 0; b < count; ++b) {
       const int64_t at = b * steps + t;
-      const StepRow<T> row = {gates + at * GH,       hidden.data() + b * GH,  bias_ih,           bias_hh,
-                              h_before + b * stride, c_before ? c_before + b * stride : nullptr,
-                              extra + at * s.H,      output + at * s.H};
+      const StepRow<T> row = {gates + at * GH,  hidden.data() + b * GH, bias_ih,
+                              bias_hh,          h_before + b * stride,  c_before ? c_before + b * stride : nullptr,
+                              extra + at * s.H, output + at * s.H};
       cell == Cell::kGru ? GruForward<T>(s.H, row) : LstmForward<T>(s.H, row);
     }
   }
@@ -56,8 +58,9 @@ void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, con
 
 // Deltas of all steps of rows [first, first + count), and the gradients of input and initial state.
 template <typename T>
-void BackwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& c0, const RecurrentWeights& weights,
-                  const RecurrentForward& forward, const at::Tensor& grad_output, const RecurrentGradients& result) {
+void BackwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& c0,
+                  const RecurrentWeights& weights, const RecurrentForward& forward, const at::Tensor& grad_output,
+                  const RecurrentGradients& result) {
   const int64_t GH = s.G * s.H, steps = s.steps;
   T* gates = forward.gates.data_ptr<T>() + first * steps * GH;
   T* extra = forward.extra.data_ptr<T>() + first * steps * s.H;
@@ -65,15 +68,18 @@ void BackwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, co
   const T* h_before = Data<T>(result.h_before) + first * steps * s.H;
   T* delta_ih = result.delta_ih.data_ptr<T>() + first * steps * GH;
   T* delta_hh = result.delta_hh.data_ptr<T>() + first * steps * GH;
-  T* dh = result.h0.data_ptr<T>() + first * s.H;  // zero before
+  T* dh = result.h0.data_ptr<T>() + first * s.H;                                  // zero before
   T* dc = cell == Cell::kLstm ? result.c0.data_ptr<T>() + first * s.H : nullptr;  // the gradient of the last cell state
   for (int64_t t = steps - 1; t >= 0; --t) {
     for (int64_t b = 0; b < count; ++b) {
       const int64_t at = b * steps + t;
       T* dh_row = dh + b * s.H;
       for (int64_t i = 0; i < s.H; ++i) dh_row[i] += dy[at * s.H + i];
-      const T* c_before = cell == Cell::kGru ? nullptr : t == 0 ? Data<T>(c0) + (first + b) * s.H : extra + (at - 1) * s.H;
-      const StepRow<T> row = {gates + at * GH, nullptr, nullptr, nullptr, h_before + at * s.H, c_before, extra + at * s.H, nullptr};
+      const T* c_before = cell == Cell::kGru ? nullptr
+                          : t == 0           ? Data<T>(c0) + (first + b) * s.H
+                                             : extra + (at - 1) * s.H;
+      const StepRow<T> row = {gates + at * GH,     nullptr,  nullptr,          nullptr,
+                              h_before + at * s.H, c_before, extra + at * s.H, nullptr};
       if (cell == Cell::kGru) {
         GruBackward<T>(s.H, row, dh_row, delta_ih + at * GH, delta_hh + at * GH);
       } else {
@@ -90,7 +96,8 @@ void BackwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, co
 
 // sum += delta^T x over rows; with `squares`, sample by sample, so that each sample's squared norm is known.
 template <typename T>
-void WeightGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, const at::Tensor& x, T* sum, T* tile, double* squares) {
+void WeightGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, const at::Tensor& x, T* sum,
+                    T* tile, double* squares) {
   const int64_t out = delta.size(2), in = x.size(2);
   const T* d = Data<T>(delta) + first * steps * out;
   const T* a = Data<T>(x) + first * steps * in;
@@ -105,7 +112,8 @@ void WeightGradient(int64_t first, int64_t count, int64_t steps, const at::Tenso
 }
 
 template <typename T>
-void BiasGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, T* sum, T* tile, double* squares) {
+void BiasGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, T* sum, T* tile,
+                  double* squares) {
   const int64_t out = delta.size(2);
   for (int64_t b = first; b < first + count; ++b) {
     std::fill(tile, tile + out, T(0));
@@ -134,7 +142,8 @@ void WeightGradients(const Sizes<T>& s, const at::Tensor& input, const Recurrent
     std::vector<T> tile(GH * std::max<int64_t>(std::max(s.I, s.H), 1));
     const int64_t count = end - begin;
     WeightGradient(begin, count, s.steps, result.delta_ih, input, w_ih.data(), tile.data(), Squares(result.sq_w_ih));
-    WeightGradient(begin, count, s.steps, result.delta_hh, result.h_before, w_hh.data(), tile.data(), Squares(result.sq_w_hh));
+    WeightGradient(begin, count, s.steps, result.delta_hh, result.h_before, w_hh.data(), tile.data(),
+                   Squares(result.sq_w_hh));
     if (result.b_ih.defined()) {
       BiasGradient(begin, count, s.steps, result.delta_ih, b_ih.data(), tile.data(), Squares(result.sq_b_ih));
       BiasGradient(begin, count, s.steps, result.delta_hh, b_hh.data(), tile.data(), Squares(result.sq_b_hh));
@@ -157,9 +166,11 @@ void WeightGradients(const Sizes<T>& s, const at::Tensor& input, const Recurrent
 
 }  // namespace
 
-RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& weights) {
+RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                            const RecurrentWeights& weights) {
   const int64_t B = input.size(0), steps = input.size(1), H = weights.w_hh.size(1), GH = GateCount(cell) * H;
-  const RecurrentForward result = {at::empty({B, steps, H}, input.options()), at::empty({B, steps, GH}, input.options()),
+  const RecurrentForward result = {at::empty({B, steps, H}, input.options()),
+                                   at::empty({B, steps, GH}, input.options()),
                                    at::empty({B, steps, H}, input.options())};
   AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "recurrent forward", [&] {
     const Sizes<scalar_t> sizes(cell, input, weights);
@@ -170,15 +181,17 @@ RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor
   return result;
 }
 
-RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& weights,
-                               const RecurrentForward& forward, const at::Tensor& grad_output, const at::Tensor& grad_c,
-                               bool want_input, bool sample_squares) {
+RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+                               const RecurrentWeights& weights, const RecurrentForward& forward,
+                               const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
+                               bool sample_squares) {
   const int64_t B = input.size(0), steps = input.size(1);
   const at::TensorOptions squares_options = input.options().dtype(c10::kDouble);
   RecurrentGradients result;
   if (want_input) result.input = at::empty_like(input);
   result.h0 = at::zeros_like(h0);
-  if (cell == Cell::kLstm) result.c0 = grad_c.defined() ? grad_c.clone(at::MemoryFormat::Contiguous) : at::zeros_like(c0);
+  if (cell == Cell::kLstm)
+    result.c0 = grad_c.defined() ? grad_c.clone(at::MemoryFormat::Contiguous) : at::zeros_like(c0);
   result.delta_ih = at::empty_like(forward.gates);
   result.delta_hh = cell == Cell::kGru ? at::empty_like(forward.gates) : result.delta_ih;
   result.h_before = at::cat({h0.unsqueeze(1), forward.output.narrow(1, 0, steps - 1)}, 1);

@@ -30,7 +30,8 @@ RecurrentOutput RecurrentReference(Cell cell, const at::Tensor& input, const at:
       const at::Tensor r = at::sigmoid(x[0] + y[0]), z = at::sigmoid(x[1] + y[1]), n = at::tanh(x[2] + r * y[2]);
       h = (1 - z) * n + z * h;
     } else {
-      const at::Tensor i = at::sigmoid(x[0] + y[0]), f = at::sigmoid(x[1] + y[1]), g = at::tanh(x[2] + y[2]), o = at::sigmoid(x[3] + y[3]);
+      const at::Tensor i = at::sigmoid(x[0] + y[0]), f = at::sigmoid(x[1] + y[1]), g = at::tanh(x[2] + y[2]),
+                       o = at::sigmoid(x[3] + y[3]);
       c = f * c + i * g;
       h = o * at::tanh(c);
     }

@@ -10,34 +10,42 @@ namespace {
 class Embedding final : public Module {
  public:
   Embedding(int64_t count, int64_t channels, int64_t padding_idx)
-      : Module("Embedding"), weight_(RegisterParameter("weight", at::empty({count, channels}))), padding_idx_(padding_idx) {
+      : Module("Embedding"),
+        weight_(RegisterParameter("weight", at::empty({count, channels}))),
+        padding_idx_(padding_idx) {
     at::NoGradGuard no_grad;
     weight_.normal_();
     if (padding_idx_ >= 0) weight_[padding_idx_].zero_();
   }
 
   at::Tensor Forward(const at::Tensor& ids, State* state) override {
-    TORCH_CHECK(ids.scalar_type() == c10::kLong || ids.scalar_type() == c10::kInt, "[Embedding] ids must be int64 or int32, got ", ids.scalar_type());
+    TORCH_CHECK(ids.scalar_type() == c10::kLong || ids.scalar_type() == c10::kInt,
+                "[Embedding] ids must be int64 or int32, got ", ids.scalar_type());
     const at::Tensor y = at::embedding(weight_, ids, padding_idx_);
     tscore::SampleEmbedding(y, ids, weight_, padding_idx_, "Embedding");
     return y;
   }
 
-  std::string Describe() const override { return absl::StrCat("Embedding(", weight_.size(0), ", ", weight_.size(1), ")"); }
+  std::string Describe() const override {
+    return absl::StrCat("Embedding(", weight_.size(0), ", ", weight_.size(1), ")");
+  }
 
  private:
   at::Tensor& weight_;
   int64_t padding_idx_;
 };
 
-LANTHORN_LAYER("Embedding(int num_embeddings, int embedding_dim, int padding_idx=-1)",
-               "Rows of a table by id. in ids (...), integers from 0; out (..., embedding_dim). padding_idx=-1 means none; its "
-               "row is zero and gets no gradient. Initial values N(0, 1) as torch.nn.Embedding.",
-               "nn.Embedding{65, 8}(torch.tensor({1, 2}, {dtype='int64'}))", [](const std::vector<c10::IValue>& a) {
-                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Embedding] sizes must be positive, got ", a[0].toInt(), " and ", a[1].toInt());
-                 TORCH_CHECK(a[2].toInt() >= -1 && a[2].toInt() < a[0].toInt(), "[Embedding] padding_idx must be -1 or below ", a[0].toInt(), ", got ", a[2].toInt());
-                 return std::make_shared<Embedding>(a[0].toInt(), a[1].toInt(), a[2].toInt());
-               });
+LANTHORN_LAYER(
+    "Embedding(int num_embeddings, int embedding_dim, int padding_idx=-1)",
+    "Rows of a table by id. in ids (...), integers from 0; out (..., embedding_dim). padding_idx=-1 means none; its "
+    "row is zero and gets no gradient. Initial values N(0, 1) as torch.nn.Embedding.",
+    "nn.Embedding{65, 8}(torch.tensor({1, 2}, {dtype='int64'}))", [](const std::vector<c10::IValue>& a) {
+      TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Embedding] sizes must be positive, got ", a[0].toInt(),
+                  " and ", a[1].toInt());
+      TORCH_CHECK(a[2].toInt() >= -1 && a[2].toInt() < a[0].toInt(), "[Embedding] padding_idx must be -1 or below ",
+                  a[0].toInt(), ", got ", a[2].toInt());
+      return std::make_shared<Embedding>(a[0].toInt(), a[1].toInt(), a[2].toInt());
+    });
 
 }  // namespace
 }  // namespace lanthorn::nn

@@ -14,9 +14,10 @@
 namespace lanthorn::nn {
 
 struct LayerSpec {
-  const char* signature;  // ATen's schema grammar without a result: "Linear(int in_features, int out_features, bool bias=True)"
-  const char* doc;        // shapes, formula, source
-  const char* example;    // Lua
+  const char*
+      signature;  // ATen's schema grammar without a result: "Linear(int in_features, int out_features, bool bias=True)"
+  const char* doc;      // shapes, formula, source
+  const char* example;  // Lua
   // Builds the layer from the signature's arguments, in order, defaults filled. Impossible values are c10::Error.
   std::function<std::shared_ptr<Module>(const std::vector<c10::IValue>&)> make;
 
@@ -32,4 +33,5 @@ struct RegisterLayer {
 
 }  // namespace lanthorn::nn
 
-#define LANTHORN_LAYER(...) static const ::lanthorn::nn::RegisterLayer register_layer(::lanthorn::nn::LayerSpec{__VA_ARGS__})
+#define LANTHORN_LAYER(...) \
+  static const ::lanthorn::nn::RegisterLayer register_layer(::lanthorn::nn::LayerSpec{__VA_ARGS__})

@@ -25,7 +25,8 @@ class Linear final : public Module {
   }
 
   at::Tensor Forward(const at::Tensor& input, State* state) override {
-    TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight_.size(1), "[Linear] input must be (..., ", weight_.size(1), "), got ", input.sizes());
+    TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight_.size(1), "[Linear] input must be (..., ", weight_.size(1),
+                "), got ", input.sizes());
     const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
     const at::Tensor y = at::linear(input, weight_, bias);
     tscore::SampleLinear(y, input, weight_, bias, "Linear");
@@ -44,7 +45,8 @@ class Linear final : public Module {
 LANTHORN_LAYER("Linear(int in_features, int out_features, bool bias=True)",
                "y = x W^T + b. in (..., in_features); out (..., out_features). Initial values as torch.nn.Linear.",
                "nn.Linear{4, 2}(torch.randn{3, 4})", [](const std::vector<c10::IValue>& a) {
-                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Linear] sizes must be positive, got ", a[0].toInt(), " and ", a[1].toInt());
+                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Linear] sizes must be positive, got ",
+                             a[0].toInt(), " and ", a[1].toInt());
                  return std::make_shared<Linear>(a[0].toInt(), a[1].toInt(), a[2].toBool());
                });
 

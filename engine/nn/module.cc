@@ -16,8 +16,10 @@ std::string ShapeText(const at::Tensor& tensor) { return "(" + absl::StrJoin(ten
 
 std::string Listed(const std::vector<std::string>& names) {
   constexpr size_t kShown = 8;
-  const std::vector<std::string> shown(names.begin(), names.begin() + static_cast<int64_t>(std::min(kShown, names.size())));
-  return absl::StrJoin(shown, ", ") + (names.size() > kShown ? " and " + std::to_string(names.size() - kShown) + " more" : "");
+  const std::vector<std::string> shown(names.begin(),
+                                       names.begin() + static_cast<int64_t>(std::min(kShown, names.size())));
+  return absl::StrJoin(shown, ", ") +
+         (names.size() > kShown ? " and " + std::to_string(names.size() - kShown) + " more" : "");
 }
 
 }  // namespace
@@ -49,7 +51,8 @@ void Module::To(c10::Device device, c10::ScalarType dtype) {
 void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
   LANTHORN_CHECK(child != nullptr);
   TORCH_CHECK(Child(name) == nullptr && !Own(name).defined(), "[", kind_, "] already has a member '", name, "'");
-  TORCH_CHECK(!name.empty() && name.find('.') == std::string::npos, "[", kind_, "] a member's name has no dots, got '", name, "'");
+  TORCH_CHECK(!name.empty() && name.find('.') == std::string::npos, "[", kind_, "] a member's name has no dots, got '",
+              name, "'");
   children_.emplace_back(name, std::move(child));
 }
 
@@ -71,7 +74,8 @@ absl::Status Module::Tie(const std::string& name, const at::Tensor& parameter) {
   for (Slot& slot : slots_) {
     if (slot.name != name) continue;
     if (slot.tensor->sizes() != parameter.sizes()) {
-      return ConfigError(kind_ + "." + name + " is " + ShapeText(*slot.tensor) + " and cannot be tied to " + ShapeText(parameter));
+      return ConfigError(kind_ + "." + name + " is " + ShapeText(*slot.tensor) + " and cannot be tied to " +
+                         ShapeText(parameter));
     }
     *slot.tensor = parameter;
     return absl::OkStatus();
@@ -82,8 +86,9 @@ absl::Status Module::Tie(const std::string& name, const at::Tensor& parameter) {
 void Module::Collect(const std::string& prefix, bool once, bool buffers, std::vector<NamedParameter>* found) const {
   for (const Slot& slot : slots_) {
     if (slot.buffer && !buffers) continue;
-    const bool seen = once && std::any_of(found->begin(), found->end(),
-                                          [&](const NamedParameter& other) { return other.tensor.is_same(*slot.tensor); });
+    const bool seen = once && std::any_of(found->begin(), found->end(), [&](const NamedParameter& other) {
+                        return other.tensor.is_same(*slot.tensor);
+                      });
     if (!seen) found->push_back({prefix + slot.name, *slot.tensor});
   }
   for (const auto& [name, child] : children_) child->Collect(prefix + name + ".", once, buffers, found);
@@ -107,7 +112,8 @@ absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
   std::set<std::string> known;
   for (const NamedParameter& own : StateDict()) {
     known.insert(own.name);
-    const auto given = std::find_if(tensors.begin(), tensors.end(), [&](const NamedParameter& t) { return t.name == own.name; });
+    const auto given =
+        std::find_if(tensors.begin(), tensors.end(), [&](const NamedParameter& t) { return t.name == own.name; });
     if (given == tensors.end()) {
       missing.push_back(own.name);
     } else if (given->tensor.sizes() != own.tensor.sizes()) {

@@ -1,10 +1,11 @@
 // GRU and LSTM over sequences, with torch.nn's parameter names, gate order, initial values and dropout between layers.
+#include "engine/kernels/recurrent.h"
+
 #include <ATen/Functions.h>
 
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/recurrent.h"
 #include "engine/nn/layer.h"
 
 namespace lanthorn::nn {
@@ -15,7 +16,12 @@ using kernels::Cell;
 class RecurrentLayer final : public Module {
  public:
   RecurrentLayer(Cell cell, int64_t input, int64_t hidden, int64_t layers, bool bias, bool batch_first, double dropout)
-      : Module(cell == Cell::kGru ? "GRU" : "LSTM"), cell_(cell), input_(input), hidden_(hidden), batch_first_(batch_first), dropout_(dropout) {
+      : Module(cell == Cell::kGru ? "GRU" : "LSTM"),
+        cell_(cell),
+        input_(input),
+        hidden_(hidden),
+        batch_first_(batch_first),
+        dropout_(dropout) {
     const int64_t gates = kernels::GateCount(cell) * hidden;
     for (int64_t l = 0; l < layers; ++l) {
       const std::string suffix = "_l" + std::to_string(l);
@@ -37,13 +43,15 @@ class RecurrentLayer final : public Module {
 
   // state: h (layers, B, H), and c of the same shape for the LSTM.
   at::Tensor Forward(const at::Tensor& input, State* state) override {
-    TORCH_CHECK(input.dim() == 3, "[", kind(), "] input must be ", batch_first_ ? "(B, T, " : "(T, B, ", input_, "), got ", input.sizes());
+    TORCH_CHECK(input.dim() == 3, "[", kind(), "] input must be ", batch_first_ ? "(B, T, " : "(T, B, ", input_,
+                "), got ", input.sizes());
     if (const auto recorder = tscore::Recorder::Current(); recorder != nullptr && !batch_first_) {
       recorder->Refuse(kind() + " with batch_first=false has time in dimension 0; use batch_first=true");
     }
     at::Tensor x = batch_first_ ? input : input.transpose(0, 1);
     const bool carried = state != nullptr && !state->empty();
-    TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ", StateSize(), " tensors, got ", state->size());
+    TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ",
+                StateSize(), " tensors, got ", state->size());
     if (carried) {
       for (const at::Tensor& part : *state) CheckState(part, x.size(0));
     }
@@ -82,8 +90,8 @@ class RecurrentLayer final : public Module {
 
   void CheckState(const at::Tensor& part, int64_t batch) const {
     const int64_t layers = static_cast<int64_t>(layers_.size());
-    TORCH_CHECK(part.dim() == 3 && part.size(0) == layers && part.size(1) == batch && part.size(2) == hidden_, "[", kind(),
-                "] state must be (", layers, ", ", batch, ", ", hidden_, "), got ", part.sizes());
+    TORCH_CHECK(part.dim() == 3 && part.size(0) == layers && part.size(1) == batch && part.size(2) == hidden_, "[",
+                kind(), "] state must be (", layers, ", ", batch, ", ", hidden_, "), got ", part.sizes());
   }
 
   Cell cell_;
@@ -98,21 +106,27 @@ std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
   const char* tag = cell == Cell::kGru ? "[GRU]" : "[LSTM]";
   const int64_t input = a[0].toInt(), hidden = a[1].toInt(), layers = a[2].toInt();
   const double dropout = a[5].toDouble();
-  TORCH_CHECK(input > 0 && hidden > 0 && layers > 0, tag, " sizes and num_layers must be positive, got ", input, ", ", hidden, ", ", layers);
+  TORCH_CHECK(input > 0 && hidden > 0 && layers > 0, tag, " sizes and num_layers must be positive, got ", input, ", ",
+              hidden, ", ", layers);
   TORCH_CHECK(dropout >= 0 && dropout < 1, tag, " dropout must be in [0, 1), got ", dropout);
   return std::make_shared<RecurrentLayer>(cell, input, hidden, layers, a[3].toBool(), a[4].toBool(), dropout);
 }
 
-const RegisterLayer gru({"GRU(int input_size, int hidden_size, int num_layers=1, bool bias=True, bool batch_first=True, float dropout=0.)",
-                         "r = sig(W_ir x + b_ir + W_hr h + b_hr), z = sig(W_iz x + b_iz + W_hz h + b_hz), n = tanh(W_in x + b_in + r (W_hn h + b_hn)), "
-                         "h' = (1 - z) n + z h; dropout between layers. in (B, T, input_size); out (B, T, hidden_size), state (num_layers, B, "
-                         "hidden_size). Unlike torch.nn.GRU the batch comes first by default. Cho et al. 2014.",
-                         "nn.GRU{8, 16, num_layers=2}(torch.randn{3, 5, 8})", &Make<Cell::kGru>});
-const RegisterLayer lstm({"LSTM(int input_size, int hidden_size, int num_layers=1, bool bias=True, bool batch_first=True, float dropout=0.)",
-                          "i, f, o = sig(...), g = tanh(...), c' = f c + i g, h' = o tanh(c'); dropout between layers. in (B, T, input_size); out (B, "
-                          "T, hidden_size), state {h, c}, each (num_layers, B, hidden_size). Unlike torch.nn.LSTM the batch comes first by "
-                          "default. Hochreiter and Schmidhuber 1997.",
-                          "nn.LSTM{8, 16}(torch.randn{3, 5, 8})", &Make<Cell::kLstm>});
+const RegisterLayer gru(
+    {"GRU(int input_size, int hidden_size, int num_layers=1, bool bias=True, bool batch_first=True, float dropout=0.)",
+     "r = sig(W_ir x + b_ir + W_hr h + b_hr), z = sig(W_iz x + b_iz + W_hz h + b_hz), n = tanh(W_in x + b_in + r (W_hn "
+     "h + b_hn)), "
+     "h' = (1 - z) n + z h; dropout between layers. in (B, T, input_size); out (B, T, hidden_size), state (num_layers, "
+     "B, "
+     "hidden_size). Unlike torch.nn.GRU the batch comes first by default. Cho et al. 2014.",
+     "nn.GRU{8, 16, num_layers=2}(torch.randn{3, 5, 8})", &Make<Cell::kGru>});
+const RegisterLayer lstm(
+    {"LSTM(int input_size, int hidden_size, int num_layers=1, bool bias=True, bool batch_first=True, float dropout=0.)",
+     "i, f, o = sig(...), g = tanh(...), c' = f c + i g, h' = o tanh(c'); dropout between layers. in (B, T, "
+     "input_size); out (B, "
+     "T, hidden_size), state {h, c}, each (num_layers, B, hidden_size). Unlike torch.nn.LSTM the batch comes first by "
+     "default. Hochreiter and Schmidhuber 1997.",
+     "nn.LSTM{8, 16}(torch.randn{3, 5, 8})", &Make<Cell::kLstm>});
 
 }  // namespace
 }  // namespace lanthorn::nn

@@ -11,7 +11,8 @@ int64_t Sequential::StateSize() const {
 at::Tensor Sequential::Forward(const at::Tensor& input, State* state) {
   TORCH_CHECK(!children().empty(), "[", kind(), "] has no layers");
   const bool carried = state != nullptr && !state->empty();
-  TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ", StateSize(), " tensors, got ", state->size());
+  TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ",
+              StateSize(), " tensors, got ", state->size());
   at::Tensor x = input;
   State next;
   int64_t taken = 0;

@@ -36,10 +36,12 @@ class Adam final : public Optimizer {
   bool decoupled_;
 };
 
-const RegisterOptimizer adam({"Adam(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.)",
-                              "Adam; weight decay is added to the gradient.", [] { return std::make_unique<Adam>("Adam", false); }});
-const RegisterOptimizer adamw({"AdamW(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.01)",
-                               "Adam with decoupled weight decay.", [] { return std::make_unique<Adam>("AdamW", true); }});
+const RegisterOptimizer adam(
+    {"Adam(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.)",
+     "Adam; weight decay is added to the gradient.", [] { return std::make_unique<Adam>("Adam", false); }});
+const RegisterOptimizer adamw(
+    {"AdamW(float lr=0.001, float beta1=0.9, float beta2=0.999, float eps=1e-08, float weight_decay=0.01)",
+     "Adam with decoupled weight decay.", [] { return std::make_unique<Adam>("AdamW", true); }});
 
 }  // namespace
 }  // namespace lanthorn::optim

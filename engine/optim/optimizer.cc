@@ -1,11 +1,11 @@
 #include "engine/optim/optimizer.h"
 
-#include "engine/base/torch_compat.h"
-
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+
+#include "engine/base/torch_compat.h"
 
 namespace lanthorn::optim {
 
@@ -62,7 +62,8 @@ double GradientNorm(const std::vector<NamedParameter>& parameters) {
   double sum = 0;
   for (const NamedParameter& parameter : parameters) {
     if (!parameter.tensor.grad().defined()) continue;
-    const double norm = at::linalg_vector_norm(parameter.tensor.grad(), 2, compat::kNullopt, false, c10::kDouble).item<double>();
+    const double norm =
+        at::linalg_vector_norm(parameter.tensor.grad(), 2, compat::kNullopt, false, c10::kDouble).item<double>();
     sum += norm * norm;
   }
   return std::sqrt(sum);

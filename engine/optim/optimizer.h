@@ -20,7 +20,7 @@ using Options = std::map<std::string, double>;
 
 struct Group {
   std::vector<NamedParameter> parameters;
-  Options options;  // complete
+  Options options;     // complete
   double base_lr = 0;  // the learning rate before the schedule's factor
 };
 
@@ -76,7 +76,8 @@ struct RegisterOptimizer {
 
 // Norm of all gradients together, accumulated in float64; parameters without gradient count as 0.
 double GradientNorm(const std::vector<NamedParameter>& parameters);
-// Scales all gradients so that their norm is at most `max_norm`, as torch.nn.utils.clip_grad_norm_. `norm` is the norm now.
+// Scales all gradients so that their norm is at most `max_norm`, as torch.nn.utils.clip_grad_norm_. `norm` is the norm
+// now.
 void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, double norm);
 // Limits every gradient element to [-limit, limit].
 void ClipValue(const std::vector<NamedParameter>& parameters, double limit);

@@ -1,5 +1,6 @@
 // RMSprop (Tieleman and Hinton 2012), the update of PyTorch:
-//   v = alpha v + (1 - alpha) g^2,  p -= lr g / (sqrt(v) + eps); centred: v - mean(g)^2; with momentum over the quotient.
+//   v = alpha v + (1 - alpha) g^2,  p -= lr g / (sqrt(v) + eps); centred: v - mean(g)^2; with momentum over the
+//   quotient.
 #include <ATen/Functions.h>
 
 #include "engine/optim/optimizer.h"
@@ -37,8 +38,10 @@ class RmsProp final : public Optimizer {
   }
 };
 
-const RegisterOptimizer rmsprop({"RMSprop(float lr=0.01, float alpha=0.99, float eps=1e-08, float weight_decay=0., float momentum=0., bool centered=False)",
-                                 "Gradient over the root of a running mean of its square.", [] { return std::make_unique<RmsProp>(); }});
+const RegisterOptimizer rmsprop(
+    {"RMSprop(float lr=0.01, float alpha=0.99, float eps=1e-08, float weight_decay=0., float momentum=0., bool "
+     "centered=False)",
+     "Gradient over the root of a running mean of its square.", [] { return std::make_unique<RmsProp>(); }});
 
 }  // namespace
 }  // namespace lanthorn::optim

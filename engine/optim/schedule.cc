@@ -11,9 +11,11 @@ absl::Status Schedule::Validate() const {
     return ConfigError("schedule '" + name + "' is not known; use constant, step, cosine or linear");
   }
   if (warmup < 0) return ConfigError("schedule: warmup must not be negative, got " + std::to_string(warmup));
-  if (name == "step" && every <= 0) return ConfigError("schedule 'step' needs every >= 1, got " + std::to_string(every));
+  if (name == "step" && every <= 0)
+    return ConfigError("schedule 'step' needs every >= 1, got " + std::to_string(every));
   if ((name == "cosine" || name == "linear") && total <= warmup) {
-    return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " + std::to_string(total) + " updates");
+    return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " +
+                       std::to_string(total) + " updates");
   }
   if (min_factor < 0 || min_factor > 1) return ConfigError("schedule: min_factor must be in [0, 1]");
   return absl::OkStatus();

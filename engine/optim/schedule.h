@@ -14,7 +14,7 @@ struct Schedule {
   int64_t total = 0;              // updates in all (cosine and linear reach their minimum there)
   int64_t every = 0;              // step: updates between two multiplications by gamma
   double gamma = 0.1;
-  double min_factor = 0;          // cosine and linear end here
+  double min_factor = 0;  // cosine and linear end here
 
   // What is wrong with these values, or OK.
   absl::Status Validate() const;

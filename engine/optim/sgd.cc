@@ -32,8 +32,9 @@ class Sgd final : public Optimizer {
   std::set<const void*> started_;
 };
 
-const RegisterOptimizer sgd({"SGD(float lr=0.001, float momentum=0., float dampening=0., float weight_decay=0., bool nesterov=False)",
-                             "Gradient descent with momentum.", [] { return std::make_unique<Sgd>(); }});
+const RegisterOptimizer sgd(
+    {"SGD(float lr=0.001, float momentum=0., float dampening=0., float weight_decay=0., bool nesterov=False)",
+     "Gradient descent with momentum.", [] { return std::make_unique<Sgd>(); }});
 
 }  // namespace
 }  // namespace lanthorn::optim

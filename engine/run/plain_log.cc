@@ -45,7 +45,9 @@ std::string AnsiStripper::Strip(const std::string& text) {
         if (c == kBel) state_ = State::kText;
         if (c == kEsc) state_ = State::kStringEscape;
         break;
-      case State::kStringEscape: state_ = State::kText; break;
+      case State::kStringEscape:
+        state_ = State::kText;
+        break;
     }
   }
   return plain;

@@ -25,13 +25,17 @@ absl::Status AliveCheck::AfterUpdate(int64_t step, bool last) {
   }
   if (step == 1 && !without.empty()) {
     return NumericsError("G30 dead_parameter: no gradient reaches " + absl::StrJoin(without, ", ") +
-                         "; the loss does not depend on it: check the forward (a detach, an unused layer), or freeze it with requires_grad_(false)");
+                         "; the loss does not depend on it: check the forward (a detach, an unused layer), or freeze "
+                         "it with requires_grad_(false)");
   }
-  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), [](const Waiting& w) { return w.had_gradient && w.moved; }), waiting_.end());
+  waiting_.erase(
+      std::remove_if(waiting_.begin(), waiting_.end(), [](const Waiting& w) { return w.had_gradient && w.moved; }),
+      waiting_.end());
   if (waiting_.empty() || (step < kUpdates && !last)) return absl::OkStatus();
   std::vector<std::string> dead;
   for (const Waiting& waiting : waiting_) {
-    dead.push_back(waiting.parameter.name + (waiting.had_gradient ? " (did not move)" : " (gradient zero or not finite)"));
+    dead.push_back(waiting.parameter.name +
+                   (waiting.had_gradient ? " (did not move)" : " (gradient zero or not finite)"));
   }
   return NumericsError("G30 dead_parameter: after " + std::to_string(step) + " updates: " + absl::StrJoin(dead, ", ") +
                        "; is the learning rate 0, or the layer cut off?");
@@ -41,7 +45,8 @@ absl::Status CheckDevices(const std::vector<nn::NamedParameter>& parameters, c10
   for (const nn::NamedParameter& parameter : parameters) {
     for (const at::Tensor& tensor : {parameter.tensor, parameter.tensor.grad()}) {
       if (tensor.defined() && tensor.device() != device) {
-        return MachineError("G01 device: '" + parameter.name + "' is on " + tensor.device().str() + ", training is on " + device.str());
+        return MachineError("G01 device: '" + parameter.name + "' is on " + tensor.device().str() +
+                            ", training is on " + device.str());
       }
     }
   }

@@ -30,9 +30,11 @@ int64_t Draw(at::Tensor logits, const SampleOptions& options) {
 absl::Status Validate(const at::Tensor& prompt, const SampleOptions& o) {
   if (prompt.dim() != 1 || prompt.numel() == 0) return ConfigError("generate: the prompt must hold at least one token");
   if (o.length < 0) return ConfigError(absl::StrFormat("generate: length must not be negative, got %d", o.length));
-  if (!(o.temperature >= 0) || std::isinf(o.temperature)) return ConfigError(absl::StrFormat("generate: temperature must be 0 or more, got %g", o.temperature));
+  if (!(o.temperature >= 0) || std::isinf(o.temperature))
+    return ConfigError(absl::StrFormat("generate: temperature must be 0 or more, got %g", o.temperature));
   if (o.top_k < 0) return ConfigError(absl::StrFormat("generate: top_k must be 0 (all) or more, got %d", o.top_k));
-  if (!(o.top_p > 0 && o.top_p <= 1)) return ConfigError(absl::StrFormat("generate: top_p must be in (0, 1], got %g", o.top_p));
+  if (!(o.top_p > 0 && o.top_p <= 1))
+    return ConfigError(absl::StrFormat("generate: top_p must be in (0, 1], got %g", o.top_p));
   return absl::OkStatus();
 }
 

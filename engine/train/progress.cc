@@ -17,7 +17,8 @@ std::string Optional(std::optional<double> value, const char* format_name, int d
 
 std::string Eta(const std::optional<Interval>& remaining) {
   if (!remaining) return "";
-  return "  eta " + FormatSeconds(remaining->mid) + " (" + FormatSeconds(remaining->low) + "-" + FormatSeconds(remaining->high) + ")";
+  return "  eta " + FormatSeconds(remaining->mid) + " (" + FormatSeconds(remaining->low) + "-" +
+         FormatSeconds(remaining->high) + ")";
 }
 
 }  // namespace
@@ -32,7 +33,8 @@ std::string FormatSeconds(double seconds) {
 
 std::string FormatCount(int64_t count) {
   std::string digits = std::to_string(count < 0 ? -count : count);
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
   return count < 0 ? "-" + digits : digits;
 }
 
@@ -50,13 +52,15 @@ void Progress::Watch() {
   while (!ending_) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (Now() - last_line_ >= options_.interval_s && (!options_.terminal || Now() - last_draw_ >= options_.interval_s)) Emit(PlainLine());
+    if (Now() - last_line_ >= options_.interval_s && (!options_.terminal || Now() - last_draw_ >= options_.interval_s))
+      Emit(PlainLine());
   }
 }
 
 std::string Progress::PlainLine() const {
   if (last_.step == 0) return absl::StrFormat("%s  %s", phase_, FormatSeconds(Now() - phase_since_));
-  std::string line = absl::StrFormat("step %d/%d  epoch %d  loss %.4f", last_.step, last_.steps, last_.epoch, last_.loss);
+  std::string line =
+      absl::StrFormat("step %d/%d  epoch %d  loss %.4f", last_.step, last_.steps, last_.epoch, last_.loss);
   if (last_.score) line += Optional(last_.score->t, "T", 4);
   line += absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s))) + Eta(last_.remaining);
   if (phase_ != "train") line += "  (" + phase_ + " " + FormatSeconds(Now() - phase_since_) + ")";
@@ -68,14 +72,17 @@ std::string Progress::Bar() const {
   const double share = last_.batches > 0 ? static_cast<double>(last_.batch) / static_cast<double>(last_.batches) : 0;
   const int full = static_cast<int>(share * kWidth);
   std::string bar;
-  for (int i = 0; i < kWidth; ++i) bar += i < full ? (options_.unicode ? "\u2588" : "=") : (options_.unicode ? "\u2591" : " ");
+  for (int i = 0; i < kWidth; ++i)
+    bar += i < full ? (options_.unicode ? "\u2588" : "=") : (options_.unicode ? "\u2591" : " ");
   std::string text = absl::StrFormat("epoch %d %s%s%s %d/%d  loss %.4f", last_.epoch, options_.unicode ? "" : "[", bar,
                                      options_.unicode ? "" : "]", last_.batch, last_.batches, last_.loss);
   if (last_.score) text += Optional(last_.score->t, "T", 3);
   const std::string speed = absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s)));
   const std::string eta = Eta(last_.remaining);
   // What does not fit the terminal's width is left out, rather than wrapped; block characters take three bytes each.
-  const auto width = [&](const std::string& t) { return static_cast<int>(t.size()) - (options_.unicode ? 2 * kWidth : 0); };
+  const auto width = [&](const std::string& t) {
+    return static_cast<int>(t.size()) - (options_.unicode ? 2 * kWidth : 0);
+  };
   if (width(text + speed) < options_.columns) text += speed;
   if (width(text + eta) < options_.columns) text += eta;
   return text;
@@ -128,7 +135,8 @@ absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
     if (const auto deviation = record.tscore.StdDev()) line += absl::StrFormat(" sd %.4f", *deviation);
     if (record.tscore.skipped > 0) line += absl::StrFormat(" (%d undefined)", record.tscore.skipped);
   }
-  line += "  " + FormatSeconds(record.seconds) + "  " + FormatCount(static_cast<int64_t>(record.tokens_per_s)) + " tok/s";
+  line +=
+      "  " + FormatSeconds(record.seconds) + "  " + FormatCount(static_cast<int64_t>(record.tokens_per_s)) + " tok/s";
   if (record.best) line += "  best";
   const std::lock_guard<std::mutex> lock(mutex_);
   // Epochs of milliseconds would scroll everything else away; all of them are in metrics.jsonl.

@@ -1,4 +1,5 @@
-// Progress on stderr: a bar on a terminal, plain lines elsewhere, never silent for more than 30 seconds (guards.md G10).
+// Progress on stderr: a bar on a terminal, plain lines elsewhere, never silent for more than 30 seconds (guards.md
+// G10).
 #pragma once
 
 #include <atomic>
@@ -17,10 +18,10 @@ std::string FormatSeconds(double seconds);
 std::string FormatCount(int64_t count);
 
 struct ProgressOptions {
-  bool terminal = false;         // draw a bar
-  bool unicode = false;          // of block characters
-  bool quiet = false;            // no lines at all but what `log` gets
-  double interval_s = 30;        // longest silence
+  bool terminal = false;   // draw a bar
+  bool unicode = false;    // of block characters
+  bool quiet = false;      // no lines at all but what `log` gets
+  double interval_s = 30;  // longest silence
   int columns = 80;
   std::function<void(const std::string&)> write;  // to stderr
   std::function<void(const std::string&)> log;    // plain lines, for stdout.log

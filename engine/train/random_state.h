@@ -1,4 +1,5 @@
-// Puts LibTorch's default CPU generator back at the end of its life, so that measuring does not shift the draws of training.
+// Puts LibTorch's default CPU generator back at the end of its life, so that measuring does not shift the draws of
+// training.
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>

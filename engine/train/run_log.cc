@@ -3,17 +3,27 @@
 namespace lanthorn::train {
 namespace {
 
-nlohmann::json Number(const std::optional<double>& value) { return value ? nlohmann::json(*value) : nlohmann::json(nullptr); }
+nlohmann::json Number(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
 
 }  // namespace
 
 absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
   nlohmann::json phases;
   for (size_t i = 0; i < kPhaseNames.size(); ++i) phases[kPhaseNames[i]] = record.phases[i] * 1e3;
-  const double epoch = static_cast<double>(record.epoch - 1) + static_cast<double>(record.batch) / static_cast<double>(record.batches);
-  nlohmann::json line = {{"kind", "train"}, {"step", record.step}, {"epoch", epoch}, {"loss", record.loss}, {"lr", record.lr},
-                         {"grad_norm", record.grad_norm}, {"tokens_backprop", record.tokens_total}, {"updates_skipped", 0},
-                         {"step_ms", record.seconds * 1e3}, {"phase_ms", phases}};
+  const double epoch =
+      static_cast<double>(record.epoch - 1) + static_cast<double>(record.batch) / static_cast<double>(record.batches);
+  nlohmann::json line = {{"kind", "train"},
+                         {"step", record.step},
+                         {"epoch", epoch},
+                         {"loss", record.loss},
+                         {"lr", record.lr},
+                         {"grad_norm", record.grad_norm},
+                         {"tokens_backprop", record.tokens_total},
+                         {"updates_skipped", 0},
+                         {"step_ms", record.seconds * 1e3},
+                         {"phase_ms", phases}};
   if (record.score) {
     line["tscore"] = Number(record.score->t);
     line["tscore_corrected"] = Number(record.score->t_corrected);
@@ -29,14 +39,27 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
 }
 
 absl::Status RunLog::OnEval(const EvalRecord& record, int64_t step) {
-  return run_->LogMetrics({{"kind", "eval"}, {"step", step}, {"split", "val"}, {"n", record.batches}, {"of", record.of},
-                           {"targets", record.targets}, {"loss", Number(record.loss)}, {"eval_s", record.seconds}});
+  return run_->LogMetrics({{"kind", "eval"},
+                           {"step", step},
+                           {"split", "val"},
+                           {"n", record.batches},
+                           {"of", record.of},
+                           {"targets", record.targets},
+                           {"loss", Number(record.loss)},
+                           {"eval_s", record.seconds}});
 }
 
 absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
-  nlohmann::json line = {{"kind", "event"}, {"event", "epoch"}, {"step", record.step}, {"epoch", record.epoch},
-                         {"train_loss", record.train_loss}, {"val_loss", Number(record.val_loss)}, {"train_s", record.seconds},
-                         {"eval_s", record.eval_seconds}, {"tokens_per_s", record.tokens_per_s}, {"best", record.best}};
+  nlohmann::json line = {{"kind", "event"},
+                         {"event", "epoch"},
+                         {"step", record.step},
+                         {"epoch", record.epoch},
+                         {"train_loss", record.train_loss},
+                         {"val_loss", Number(record.val_loss)},
+                         {"train_s", record.seconds},
+                         {"eval_s", record.eval_seconds},
+                         {"tokens_per_s", record.tokens_per_s},
+                         {"best", record.best}};
   if (record.tscore.counted + record.tscore.skipped > 0) {
     line["tscore_mean"] = Number(record.tscore.Mean());
     line["tscore_std"] = Number(record.tscore.StdDev());

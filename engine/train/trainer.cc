@@ -60,8 +60,13 @@ LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
 
 Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
                  std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options)
-    : model_(std::move(model)), loss_(std::move(loss)), train_(std::move(train)), val_(std::move(val)),
-      optimizer_(std::move(optimizer)), options_(std::move(options)), parameters_(model_->Parameters()) {}
+    : model_(std::move(model)),
+      loss_(std::move(loss)),
+      train_(std::move(train)),
+      val_(std::move(val)),
+      optimizer_(std::move(optimizer)),
+      options_(std::move(options)),
+      parameters_(model_->Parameters()) {}
 
 Trainer::~Trainer() = default;
 
@@ -80,7 +85,8 @@ absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t
   return batch;
 }
 
-absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch, bool with_score, bool verify, PhaseSeconds* phases) {
+absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch, bool with_score, bool verify,
+                                                       PhaseSeconds* phases) {
   Pass pass;
   tscore::Recorder::Ptr recorder;
   {
@@ -88,10 +94,13 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
     if (with_score && !options_.tscore_loop) recorder = tscore::Recorder::Open(batch.x.size(0));
     const CloseRecorder close(recorder);
     LANTHORN_ASSIGN_OR_RETURN(pass.loss, loss_(batch));
-    if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1) return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
-    if (!pass.loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
+    if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1)
+      return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
+    if (!pass.loss.mean.requires_grad())
+      return NumericsError("train: the loss does not depend on any trainable parameter");
     if (pass.loss.mean.device() != options_.device) {
-      return MachineError("G01 device: the loss is on " + pass.loss.mean.device().str() + ", training is on " + options_.device.str());
+      return MachineError("G01 device: the loss is on " + pass.loss.mean.device().str() + ", training is on " +
+                          options_.device.str());
     }
     pass.value = pass.loss.mean.item<double>();
   }
@@ -131,7 +140,8 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
     q += norm * norm;
     for (size_t p = 0; p < parameters_.size(); ++p) {
       const at::Tensor& gradient = parameters_[p].tensor.grad();
-      if (gradient.defined()) total[p] = total[p].defined() ? total[p].add_(gradient.to(c10::kDouble)) : gradient.to(c10::kDouble);
+      if (gradient.defined())
+        total[p] = total[p].defined() ? total[p].add_(gradient.to(c10::kDouble)) : gradient.to(c10::kDouble);
     }
   }
   double s = 0;
@@ -149,15 +159,18 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
 absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
   const int64_t step = result_.steps + 1;
   if (!std::isfinite(loss)) {
-    return NumericsError(absl::StrFormat("G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1", loss, step));
+    return NumericsError(absl::StrFormat(
+        "G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1", loss, step));
   }
   if (std::isfinite(grad_norm)) return absl::OkStatus();
   for (const auto& parameter : parameters_) {
     if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
-      return NumericsError(absl::StrFormat("G23 nonfinite: the gradient of '%s' is not finite at update %d (loss %g)", parameter.name, step, loss));
+      return NumericsError(absl::StrFormat("G23 nonfinite: the gradient of '%s' is not finite at update %d (loss %g)",
+                                           parameter.name, step, loss));
     }
   }
-  return NumericsError(absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
+  return NumericsError(
+      absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
 }
 
 absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) {
@@ -171,14 +184,18 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   model_->ZeroGrad();
   const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
   const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
-  LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
+  LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
+                            ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
   {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
-    record.grad_norm = pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
+    record.grad_norm =
+        pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
     LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
-    if (options_.clip_norm > 0) optim::ClipNorm(parameters_, options_.clip_norm, options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
+    if (options_.clip_norm > 0)
+      optim::ClipNorm(parameters_, options_.clip_norm,
+                      options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
   {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
@@ -267,7 +284,9 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
     for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
   }
   const std::optional<double> score = options_.eval ? record.val_loss : record.train_loss;
-  const std::optional<double> best = !result_.best ? std::nullopt : options_.eval ? result_.best->val_loss : result_.best->train_loss;
+  const std::optional<double> best = !result_.best   ? std::nullopt
+                                     : options_.eval ? result_.best->val_loss
+                                                     : result_.best->train_loss;
   if (score && (!best || *score < *best)) {
     record.best = true;
     result_.best = record;

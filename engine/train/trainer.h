@@ -27,14 +27,14 @@ LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
 
 struct FitOptions {
   int64_t epochs = 1;
-  int64_t max_steps = 0;      // 0: no limit
+  int64_t max_steps = 0;  // 0: no limit
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   double clip_norm = 0, clip_value = 0;  // 0: off
-  int64_t tscore_every = 0;   // T-Score on every so many steps; 0: never
-  bool tscore_loop = false;   // by N backwards instead of the samplers
-  bool tscore_v11 = false;    // report T by the published formula (tscore::ComputeV11)
+  int64_t tscore_every = 0;              // T-Score on every so many steps; 0: never
+  bool tscore_loop = false;              // by N backwards instead of the samplers
+  bool tscore_v11 = false;               // report T by the published formula (tscore::ComputeV11)
   bool eval = true;
-  int64_t val_cap = 0;        // at most so many val batches; 0: all
+  int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};
 };
 
@@ -47,8 +47,8 @@ struct InitialLoss {
 
 struct Measurement {
   double first_loss = 0;
-  double step_s = 0;               // forward, backward and T-Score, best of two after one warm-up
-  int64_t activation_bytes = 0;    // tensor memory one step takes beyond parameters and optimiser
+  double step_s = 0;             // forward, backward and T-Score, best of two after one warm-up
+  int64_t activation_bytes = 0;  // tensor memory one step takes beyond parameters and optimiser
 };
 
 struct FitResult {

@@ -48,8 +48,9 @@ void Recorder::Refuse(const std::string& reason) {
 absl::Status Recorder::AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const {
   const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
   if (found == uses_.end()) {
-    return ConfigError("tscore: parameter '" + parameter.name +
-                       "' received a gradient but no layer reported its samples; use a layer with a sampler, or mode='loop'");
+    return ConfigError(
+        "tscore: parameter '" + parameter.name +
+        "' received a gradient but no layer reported its samples; use a layer with a sampler, or mode='loop'");
   }
   const std::vector<Entry>& entries = found->second;
   if (entries.size() == 1) {
@@ -74,12 +75,15 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
   const double gradient = std::sqrt(SquaredNorm(parameter.tensor.grad()));
   const double difference = std::sqrt(SquaredNorm(sum - parameter.tensor.grad()));
   const bool wide = parameter.tensor.scalar_type() == c10::kDouble;
-  // A gradient that cancels is rounding noise: what is small against the whole model's gradients cannot be told from it.
+  // A gradient that cancels is rounding noise: what is small against the whole model's gradients cannot be told from
+  // it.
   const double tolerance = wide ? 1e-8 : 1e-2, noise = wide ? 1e-12 : 1e-5;
   if (difference <= tolerance * gradient + noise * whole) return absl::OkStatus();
-  return ConfigError(absl::StrFormat(
-      "tscore: the reported samples of '%s' do not add up to its gradient (off by %.2g of %.2g): some use of it is outside "
-      "of a layer with a sampler; use mode='loop'", parameter.name, difference, gradient));
+  return ConfigError(
+      absl::StrFormat("tscore: the reported samples of '%s' do not add up to its gradient (off by %.2g of %.2g): some "
+                      "use of it is outside "
+                      "of a layer with a sampler; use mode='loop'",
+                      parameter.name, difference, gradient));
 }
 
 absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parameters, bool verify) {

@@ -1,6 +1,6 @@
-// The recorder of per-sample gradient norms: a scope, not a wrapper. While one is open on this thread, parametric layers
-// report how each parameter was used; the ordinary backward then yields Q (kernels.md section 2). With no recorder open
-// the layers do nothing.
+// The recorder of per-sample gradient norms: a scope, not a wrapper. While one is open on this thread, parametric
+// layers report how each parameter was used; the ordinary backward then yields Q (kernels.md section 2). With no
+// recorder open the layers do nothing.
 //
 //   Recorder::Ptr recorder = Recorder::Open(samples);   // before the forward
 //   loss.backward();
@@ -42,8 +42,8 @@ class Recorder {
  public:
   using Ptr = std::shared_ptr<Recorder>;
 
-  // Opens a recorder for a batch of `samples` rows (kFromFirstReport: as many as the first report has) and makes it this
-  // thread's current one until Close or Finish.
+  // Opens a recorder for a batch of `samples` rows (kFromFirstReport: as many as the first report has) and makes it
+  // this thread's current one until Close or Finish.
   static constexpr int64_t kFromFirstReport = -1;
   static Ptr Open(int64_t samples = kFromFirstReport);
   // The open recorder of this thread, or nullptr.

@@ -37,7 +37,8 @@ class LinearUseImpl final : public Use {
     std::vector<at::Tensor> squares;
     for (int64_t first = 0; first < samples_; first += block) {
       const int64_t count = std::min(block, samples_ - first);
-      squares.push_back(RowSquares(at::bmm(delta_.narrow(0, first, count).transpose(1, 2), input_.narrow(0, first, count))));
+      squares.push_back(
+          RowSquares(at::bmm(delta_.narrow(0, first, count).transpose(1, 2), input_.narrow(0, first, count))));
     }
     return squares.empty() ? at::zeros({0}, delta_.options().dtype(c10::kDouble)) : at::cat(squares);
   }
@@ -74,7 +75,8 @@ class BiasUseImpl final : public Use {
 
 class EmbeddingUse final : public Use {
  public:
-  EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx) : vocabulary_(vocabulary) {
+  EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx)
+      : vocabulary_(vocabulary) {
     const int64_t channels = delta.size(-1);
     samples_ = ids.size(0);
     const int64_t positions = samples_ == 0 ? 0 : ids.numel() / samples_;
@@ -91,7 +93,8 @@ class EmbeddingUse final : public Use {
   // Equal ids inside a sample are summed before squaring: (sample, id) pairs are numbered, rows added per number.
   at::Tensor SampleSquares() const override {
     const at::Tensor owner = at::arange(samples_, ids_.options()).unsqueeze(1);
-    const auto [pairs, inverse, counts] = at::_unique2((ids_ + owner * vocabulary_).flatten(), /*sorted=*/true, /*return_inverse=*/true);
+    const auto [pairs, inverse, counts] =
+        at::_unique2((ids_ + owner * vocabulary_).flatten(), /*sorted=*/true, /*return_inverse=*/true);
     const at::Tensor rows = at::zeros({pairs.size(0), delta_.size(2)}, delta_.options())
                                 .index_add_(0, inverse.flatten(), delta_.reshape({-1, delta_.size(2)}));
     return at::zeros({samples_}, delta_.options().dtype(c10::kDouble))
@@ -115,7 +118,8 @@ std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Ten
   return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
 }
 
-void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const char* layer) {
+void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const char* layer) {
   Recorder::Ptr recorder = Recorder::Current();
   if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
   if (x.dim() < 2) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
@@ -125,7 +129,8 @@ void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& we
   });
 }
 
-void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx, const char* layer) {
+void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx,
+                     const char* layer) {
   Recorder::Ptr recorder = Recorder::Current();
   if (!Watches(recorder, y) || !Trainable(weight)) return;
   if (ids.dim() < 1) return recorder->Refuse(std::string(layer) + ": the ids have no sample dimension");
@@ -134,7 +139,8 @@ void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tenso
   });
 }
 
-void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias, const char* layer) {
+void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias,
+                 const char* layer) {
   Recorder::Ptr recorder = Recorder::Current();
   if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
   const int64_t dims = (weight.defined() ? weight : bias).dim();

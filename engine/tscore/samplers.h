@@ -12,13 +12,16 @@
 namespace lanthorn::tscore {
 
 // y = x W^T + b; x (N, ..., in), y (N, ..., out). An undefined bias is skipped.
-void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const char* layer);
+void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const char* layer);
 
 // y = weight[ids]; ids (N, ...), y (N, ..., C). Rows at `padding_idx` get no gradient; -1 for none.
-void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx, const char* layer);
+void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx,
+                     const char* layer);
 
 // y = normalized * weight + bias over the last dimensions; weight and bias may be undefined.
-void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias, const char* layer);
+void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias,
+                 const char* layer);
 
 // The same reports for layers that run their own backward and may know the squares already (undefined: not known).
 std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares = {});

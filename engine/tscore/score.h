@@ -2,8 +2,8 @@
 //
 //   T = 1 - S / (N Q),   S = || sum_i g_i ||^2,   Q = sum_i || g_i ||^2
 //
-// 0 for identical gradients, 1 - 1/N for orthogonal ones of equal length, 1 when they cancel. A common factor on all g_i
-// cancels, so contributions to a mean loss serve as well as the gradients of the samples' own losses.
+// 0 for identical gradients, 1 - 1/N for orthogonal ones of equal length, 1 when they cancel. A common factor on all
+// g_i cancels, so contributions to a mean loss serve as well as the gradients of the samples' own losses.
 #pragma once
 
 #include <optional>
@@ -20,8 +20,8 @@ struct Score {
   double raw = 0;                     // T before it is limited to [0, 1]
   double s = 0, q = 0;
   int64_t n = 0;
-  std::string status = "ok";  // ok, too_few, nonfinite, vanishing
-  std::string method;         // exact (sample norms in the backward) or loop (N backwards)
+  std::string status = "ok";      // ok, too_few, nonfinite, vanishing
+  std::string method;             // exact (sample norms in the backward) or loop (N backwards)
   std::vector<double> sample_sq;  // || g_i ||^2, N values
 };
 

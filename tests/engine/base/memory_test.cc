@@ -86,7 +86,8 @@ TEST(ParseBytes, ReadsUnitsAndRefusesTheRest) {
   EXPECT_EQ(ParseBytes("1.5KiB"), 1536);
   EXPECT_EQ(ParseBytes("123"), 123);
   EXPECT_EQ(ParseBytes("7B"), 7);
-  for (const char* text : {"", "GiB", "-1GiB", "0", "4 GiB", "4GIB", "4G", "nan", "ten"}) EXPECT_EQ(ParseBytes(text), 0) << text;
+  for (const char* text : {"", "GiB", "-1GiB", "0", "4 GiB", "4GIB", "4G", "nan", "ten"})
+    EXPECT_EQ(ParseBytes(text), 0) << text;
 }
 
 TEST(FormatBytes, PicksTheUnit) {

@@ -12,7 +12,9 @@ namespace lanthorn::data {
 namespace {
 
 // Ids 0, 1, 2 ...: a value is its position.
-TextBatches Positions(int64_t length, const TextOptions& options) { return TextBatches(at::arange(length, c10::kLong), options); }
+TextBatches Positions(int64_t length, const TextOptions& options) {
+  return TextBatches(at::arange(length, c10::kLong), options);
+}
 int64_t At(const at::Tensor& tensor, int64_t row, int64_t column) { return tensor[row][column].item<int64_t>(); }
 
 TEST(Batches, TargetsAreTheInputsOneCharacterLater) {
@@ -40,8 +42,10 @@ TEST(Batches, CountsAreThoseOfAPlainEnumerationOfRows) {
           EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .stride = stride}), rows / B)
               << absl::StrFormat("rows: length %d, S %d, stride %d, B %d", length, S, stride, B);
           const int64_t n = length / S * S;
-          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kOverlap}), std::max<int64_t>(0, n - S) / B);
-          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kStreams}), std::max<int64_t>(0, length / (B * S) - 1));
+          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kOverlap}),
+                    std::max<int64_t>(0, n - S) / B);
+          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kStreams}),
+                    std::max<int64_t>(0, length / (B * S) - 1));
         }
       }
     }
@@ -71,7 +75,8 @@ TEST(Batches, StreamsRunOnFromBatchToBatch) {
   ASSERT_EQ(batches.count(), 3);  // M = 4 windows of 3 x 8
   for (int64_t b = 0; b < 3; ++b) {
     EXPECT_EQ(At(batches.Get(0).x, b, 0), b * 4 * 8);
-    for (int64_t i = 1; i < batches.count(); ++i) EXPECT_EQ(At(batches.Get(i).x, b, 0), At(batches.Get(i - 1).x, b, 7) + 1);
+    for (int64_t i = 1; i < batches.count(); ++i)
+      EXPECT_EQ(At(batches.Get(i).x, b, 0), At(batches.Get(i - 1).x, b, 7) + 1);
   }
 }
 

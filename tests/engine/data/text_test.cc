@@ -69,13 +69,15 @@ TEST(Shakespeare, AHalfHasThePublishedStreams) {
 
 class TextFile : public testing::Test {
  protected:
-  absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& contents, const TextOptions& options, const std::string& sha = "") {
+  absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& contents, const TextOptions& options,
+                                             const std::string& sha = "") {
     EXPECT_TRUE(WriteFileAtomic(folder_ / "t.txt", contents, /*sync=*/false).ok());
     return Text::Open("corpus", folder_ / "t.txt", sha, options);
   }
   void ExpectError(const absl::Status& status, ExitCode code, const std::vector<std::string>& words) {
     EXPECT_EQ(ExitCodeOf(status), code) << status;
-    for (const std::string& word : words) EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
+    for (const std::string& word : words)
+      EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
   }
   TemporaryFolder folder_;
 };
@@ -100,13 +102,15 @@ TEST_F(TextFile, SplitsByCharactersNotBytes) {
 }
 
 TEST_F(TextFile, ATextWithoutATrainBatchGivesTheNumbers) {
-  ExpectError(Open("too short", {.batch = 2, .seq = 5}).status(), ExitCode::kData, {"corpus 'corpus'", "train: 8 characters", "2 x 6"});
+  ExpectError(Open("too short", {.batch = 2, .seq = 5}).status(), ExitCode::kData,
+              {"corpus 'corpus'", "train: 8 characters", "2 x 6"});
 }
 
 TEST_F(TextFile, AnEmptyFileIsADataError) { ExpectError(Open("", {}).status(), ExitCode::kData, {"is empty"}); }
 
 TEST_F(TextFile, MoreCharactersThanThereAreIsADataError) {
-  ExpectError(Open("0123456789", {.batch = 1, .seq = 2, .chars = 11}).status(), ExitCode::kData, {"chars=11", "only 10"});
+  ExpectError(Open("0123456789", {.batch = 1, .seq = 2, .chars = 11}).status(), ExitCode::kData,
+              {"chars=11", "only 10"});
 }
 
 TEST_F(TextFile, AChangedFileShowsBothChecksums) {
@@ -120,11 +124,17 @@ TEST_F(TextFile, AMissingFileIsADataErrorWithItsPath) {
 }
 
 TEST_F(TextFile, BrokenUtf8IsADataErrorWithFileAndOffset) {
-  ExpectError(Open("abc\xFF" "def", {.batch = 1, .seq = 1}).status(), ExitCode::kData, {"t.txt", "not UTF-8 at byte 3"});
+  ExpectError(Open("abc\xFF"
+                   "def",
+                   {.batch = 1, .seq = 1})
+                  .status(),
+              ExitCode::kData, {"t.txt", "not UTF-8 at byte 3"});
 }
 
 TEST_F(TextFile, ImpossibleOptionsAreConfigErrors) {
-  const auto expect = [&](const TextOptions& options, const char* words) { ExpectError(Open("some text", options).status(), ExitCode::kConfig, {words}); };
+  const auto expect = [&](const TextOptions& options, const char* words) {
+    ExpectError(Open("some text", options).status(), ExitCode::kConfig, {words});
+  };
   expect({.batch = 0}, "at least 1, got 0");
   expect({.seq = 0}, "at least 1");
   expect({.stride = -1}, "at least 1");

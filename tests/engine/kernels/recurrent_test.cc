@@ -33,8 +33,13 @@ struct Problem {
   // The defined tensors that have gradients, with their names.
   std::vector<std::pair<const char*, at::Tensor>> Leaves() const {
     std::vector<std::pair<const char*, at::Tensor>> leaves;
-    for (const auto& [name, tensor] : std::vector<std::pair<const char*, at::Tensor>>{
-             {"input", input}, {"h0", h0}, {"c0", c0}, {"w_ih", weights.w_ih}, {"w_hh", weights.w_hh}, {"b_ih", weights.b_ih}, {"b_hh", weights.b_hh}}) {
+    for (const auto& [name, tensor] : std::vector<std::pair<const char*, at::Tensor>>{{"input", input},
+                                                                                      {"h0", h0},
+                                                                                      {"c0", c0},
+                                                                                      {"w_ih", weights.w_ih},
+                                                                                      {"w_hh", weights.w_hh},
+                                                                                      {"b_ih", weights.b_ih},
+                                                                                      {"b_hh", weights.b_hh}}) {
       if (tensor.defined()) leaves.emplace_back(name, tensor);
     }
     return leaves;
@@ -58,7 +63,8 @@ at::Tensor LossOf(const RecurrentOutput& y) {
   return y.c.defined() ? loss + (y.c * at::randn(y.c.sizes(), y.c.options())).sum() : loss;
 }
 
-using Function = RecurrentOutput (*)(Cell, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RecurrentWeights&);
+using Function = RecurrentOutput (*)(Cell, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                     const RecurrentWeights&);
 // Outputs and gradients by name.
 std::vector<std::pair<std::string, at::Tensor>> Results(Function function, const Problem& p, bool strided = false) {
   for (auto& [name, leaf] : p.Leaves()) leaf.mutable_grad() = at::Tensor();
@@ -93,7 +99,8 @@ void RunGrid(c10::ScalarType dtype, double tolerance, int threads) {
           for (const int64_t I : {1, 4}) {
             const bool bias = draw % 3 != 0, state = draw % 2 == 0, strided = draw % 5 == 0;
             ++draw;
-            SCOPED_TRACE(absl::StrFormat("%s B=%d T=%d H=%d I=%d bias=%d state=%d strided=%d", Name(cell), B, T, H, I, bias, state, strided));
+            SCOPED_TRACE(absl::StrFormat("%s B=%d T=%d H=%d I=%d bias=%d state=%d strided=%d", Name(cell), B, T, H, I,
+                                         bias, state, strided));
             ExpectAgree(Make(cell, B, T, I, H, bias, state, dtype), tolerance, strided);
             if (testing::Test::HasFailure()) return;
           }
@@ -123,7 +130,8 @@ TEST(Recurrent, GradientsAreThoseOfFiniteDifferences) {
         data[i] = before - kStep;
         const double below = value();
         data[i] = before;
-        EXPECT_NEAR(leaf.grad().data_ptr<double>()[i], (above - below) / (2 * kStep), 1e-8) << Name(cell) << " " << name << " " << i;
+        EXPECT_NEAR(leaf.grad().data_ptr<double>()[i], (above - below) / (2 * kStep), 1e-8)
+            << Name(cell) << " " << name << " " << i;
       }
     }
   }
@@ -138,7 +146,8 @@ TEST(Recurrent, RepeatsBitForBitWhateverTheNumberOfThreads) {
       for (int i = 0; i < 20; ++i) {
         const auto again = Results(&Recurrent, p);
         for (size_t k = 0; k < first.size(); ++k) {
-          ASSERT_TRUE(at::equal(first[k].second, again[k].second)) << Name(cell) << ", " << threads << " threads, run " << i << ": " << first[k].first;
+          ASSERT_TRUE(at::equal(first[k].second, again[k].second))
+              << Name(cell) << ", " << threads << " threads, run " << i << ": " << first[k].first;
         }
       }
     }
@@ -153,7 +162,10 @@ TEST(Recurrent, ASecondDerivativeIsRefusedByName) {
       torch::autograd::grad({loss}, {p.input}, {}, /*retain_graph=*/true, /*create_graph=*/true);
       ADD_FAILURE() << "expected an error";
     } catch (const c10::Error& error) {
-      EXPECT_NE(std::string(error.what_without_backtrace()).find(absl::StrFormat("[%s] has no second derivative", Name(cell))), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what_without_backtrace())
+                    .find(absl::StrFormat("[%s] has no second derivative", Name(cell))),
+                std::string::npos)
+          << error.what();
     }
   }
 }
@@ -186,7 +198,8 @@ TEST(Recurrent, WrongShapesAreNamedWithTheTag) {
 }
 
 TEST(Recurrent, SaturatedGatesStayRight) {
-  // Pre-activations up to +-4,000: gates must be 0 or 1 and tanh +-1, with finite gradients, in full vectors and the rest.
+  // Pre-activations up to +-4,000: gates must be 0 or 1 and tanh +-1, with finite gradients, in full vectors and the
+  // rest.
   for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
     for (const double scale : {30.0, 60.0, 100.0, 200.0, 400.0, 4000.0}) {
       Problem p = Make(cell, 2, 1, 1, 37, true, true, c10::kFloat);
@@ -210,7 +223,8 @@ TEST(Recurrent, NanAndInfinityInTheInputReachTheOutput) {
         p.input[1][2][0] = bad;
         const at::Tensor y = Recurrent(cell, p.input, {}, {}, p.weights).output;
         const at::Tensor expected = RecurrentReference(cell, p.input, {}, {}, p.weights).output;
-        EXPECT_TRUE(at::equal(at::isnan(y), at::isnan(expected))) << Name(cell) << " " << dtype << " " << bad << "\n" << y[1] << expected[1];
+        EXPECT_TRUE(at::equal(at::isnan(y), at::isnan(expected))) << Name(cell) << " " << dtype << " " << bad << "\n"
+                                                                  << y[1] << expected[1];
         EXPECT_FALSE(at::isnan(y[0]).any().item<bool>());  // other samples stay clean
       }
     }

@@ -1,4 +1,5 @@
-// Initial values are PyTorch's, bit for bit, for the same seed and order of construction (tests/golden/make_pytorch_init.py).
+// Initial values are PyTorch's, bit for bit, for the same seed and order of construction
+// (tests/golden/make_pytorch_init.py).
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ void ExpectValues(const nn::Module& model, const nlohmann::json& golden) {
     EXPECT_EQ(parameter.tensor.sizes().vec(), expected["shape"].get<std::vector<int64_t>>());
     const at::Tensor flat = parameter.tensor.detach().flatten();
     for (size_t i = 0; i < expected["at"].size(); ++i) {
-      EXPECT_EQ(flat[expected["at"][i].get<int64_t>()].item<float>(), expected["values"][i].get<float>()) << "at " << expected["at"][i];
+      EXPECT_EQ(flat[expected["at"][i].get<int64_t>()].item<float>(), expected["values"][i].get<float>())
+          << "at " << expected["at"][i];
     }
     EXPECT_NEAR(flat.to(c10::kDouble).sum().item<double>(), expected["sum"].get<double>(), 1e-8);
   }
@@ -50,7 +52,8 @@ TEST(InitialValues, GiveAnUntrainedLossNearLnV) {
   const auto model = CharRnn("GRU", 65, 128, 256, 2);
   const at::NoGradGuard no_grad;
   const at::Tensor logits = model->Forward(at::randint(65, {8, 40}, c10::kLong), nullptr);
-  EXPECT_NEAR(at::cross_entropy_loss(logits.reshape({-1, 65}), at::randint(65, {320}, c10::kLong)).item<double>(), 4.174, 0.04);
+  EXPECT_NEAR(at::cross_entropy_loss(logits.reshape({-1, 65}), at::randint(65, {320}, c10::kLong)).item<double>(),
+              4.174, 0.04);
 }
 
 }  // namespace

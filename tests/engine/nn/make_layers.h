@@ -32,8 +32,8 @@ inline ModulePtr Rnn(const std::string& cell, int64_t input, int64_t hidden, int
 }
 
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.
-inline std::shared_ptr<nn::Sequential> CharRnn(const std::string& cell, int64_t vocabulary, int64_t embed, int64_t hidden,
-                                               int64_t layers, double dropout = 0) {
+inline std::shared_ptr<nn::Sequential> CharRnn(const std::string& cell, int64_t vocabulary, int64_t embed,
+                                               int64_t hidden, int64_t layers, double dropout = 0) {
   auto model = std::make_shared<nn::Sequential>("CharRNN");
   model->AddChild("embed", Embedding(vocabulary, embed));
   model->AddChild("rnn", Rnn(cell, embed, hidden, layers, true, true, dropout));

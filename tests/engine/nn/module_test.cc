@@ -25,8 +25,9 @@ std::shared_ptr<Sequential> Tied() {
 
 TEST(Module, NamesAreThoseOfPyTorchInOrderOfConstruction) {
   EXPECT_EQ(Names(CharRnn("GRU", 5, 4, 3, 2)->Parameters()),
-            (std::vector<std::string>{"embed.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0", "rnn.weight_ih_l1",
-                                      "rnn.weight_hh_l1", "rnn.bias_ih_l1", "rnn.bias_hh_l1", "head.weight", "head.bias"}));
+            (std::vector<std::string>{"embed.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
+                                      "rnn.bias_hh_l0", "rnn.weight_ih_l1", "rnn.weight_hh_l1", "rnn.bias_ih_l1",
+                                      "rnn.bias_hh_l1", "head.weight", "head.bias"}));
 }
 
 TEST(Module, CountsAreThoseOfThePublishedModels) {
@@ -47,7 +48,9 @@ TEST(Module, ATiedWeightIsOneParameterWithTwoNames) {
 
 TEST(Module, TyingChecksNameAndShape) {
   const ModulePtr layer = lanthorn::Linear(3, 7);
-  EXPECT_NE(MessageOf(layer->Tie("weight", at::ones({7, 4}))).find("Linear.weight is (7, 3) and cannot be tied to (7, 4)"), std::string::npos);
+  EXPECT_NE(
+      MessageOf(layer->Tie("weight", at::ones({7, 4}))).find("Linear.weight is (7, 3) and cannot be tied to (7, 4)"),
+      std::string::npos);
   EXPECT_NE(MessageOf(layer->Tie("wieght", at::ones({7, 3}))).find("no parameter 'wieght'"), std::string::npos);
 }
 
@@ -58,7 +61,8 @@ TEST(Module, LoadingCopiesValuesByNameInAnyOrder) {
   const at::Tensor kept = to->Parameters()[0].tensor;
   ASSERT_TRUE(to->LoadStateDict(state).ok());
   EXPECT_TRUE(kept.is_same(to->Parameters()[0].tensor));  // optimisers keep seeing it
-  for (size_t i = 0; i < to->Parameters().size(); ++i) EXPECT_TRUE(at::equal(to->Parameters()[i].tensor, from->Parameters()[i].tensor));
+  for (size_t i = 0; i < to->Parameters().size(); ++i)
+    EXPECT_TRUE(at::equal(to->Parameters()[i].tensor, from->Parameters()[i].tensor));
 }
 
 TEST(Module, LoadingListsEverythingThatDoesNotFitAndChangesNothing) {
@@ -75,7 +79,8 @@ TEST(Module, LoadingListsEverythingThatDoesNotFitAndChangesNothing) {
   state.push_back({"tail.bias", at::zeros({1})});
   const absl::Status status = model->LoadStateDict(state);
   EXPECT_EQ(ExitCodeOf(status), ExitCode::kCheckpoint);
-  for (const char* words : {"missing", "head.bias", "embed.weight", "not in the model", "tail.weight", "tail.bias", "wrong shape", "rnn.weight_ih_l0", "(2, 2)", "(9, 4)"}) {
+  for (const char* words : {"missing", "head.bias", "embed.weight", "not in the model", "tail.weight", "tail.bias",
+                            "wrong shape", "rnn.weight_ih_l0", "(2, 2)", "(9, 4)"}) {
     EXPECT_NE(MessageOf(status).find(words), std::string::npos) << words << " in " << status;
   }
   for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], model->Parameters()[i].tensor));
@@ -113,7 +118,8 @@ TEST(Module, StateCarriedAcrossHalvesEqualsOneForward) {
     model->To(c10::kCPU, c10::kDouble);
     const at::Tensor ids = at::randint(9, {5, 11}, c10::kLong);
     State state;
-    const at::Tensor first = model->Forward(ids.narrow(1, 0, 4), &state), second = model->Forward(ids.narrow(1, 4, 7), &state);
+    const at::Tensor first = model->Forward(ids.narrow(1, 0, 4), &state),
+                     second = model->Forward(ids.narrow(1, 4, 7), &state);
     EXPECT_EQ(static_cast<int64_t>(state.size()), model->StateSize());
     EXPECT_EQ(state[0].sizes(), at::IntArrayRef({3, 5, 6}));
     State whole_state;
@@ -133,7 +139,9 @@ TEST(Module, AStateOfAnotherShapeIsNamed) {
     model->Forward(at::zeros({3, 2}, c10::kLong), &state);
     ADD_FAILURE();
   } catch (const c10::Error& error) {
-    EXPECT_NE(std::string(error.what_without_backtrace()).find("[LSTM] state must be (2, 3, 6), got [2, 4, 6]"), std::string::npos) << error.what_without_backtrace();
+    EXPECT_NE(std::string(error.what_without_backtrace()).find("[LSTM] state must be (2, 3, 6), got [2, 4, 6]"),
+              std::string::npos)
+        << error.what_without_backtrace();
   }
 }
 
@@ -162,7 +170,8 @@ TEST(Module, TheLastLayersOutputIsNotDropped) {
 
 TEST(Module, TimeFirstIsTheTransposedForm) {
   const at::NoGradGuard no_grad;
-  const ModulePtr rows = lanthorn::Rnn("LSTM", 3, 4, 2), steps = lanthorn::Rnn("LSTM", 3, 4, 2, true, /*batch_first=*/false);
+  const ModulePtr rows = lanthorn::Rnn("LSTM", 3, 4, 2),
+                  steps = lanthorn::Rnn("LSTM", 3, 4, 2, true, /*batch_first=*/false);
   ASSERT_TRUE(steps->LoadStateDict(rows->StateDict()).ok());
   const at::Tensor x = at::randn({2, 5, 3});
   EXPECT_TRUE(at::equal(rows->Forward(x, nullptr), steps->Forward(x.transpose(0, 1), nullptr).transpose(0, 1)));
@@ -184,7 +193,8 @@ TEST(Module, EveryRegisteredLayerRefusesImpossibleSizesWithItsTag) {
       MakeLayer(name, arguments);
       ADD_FAILURE() << name << " took impossible arguments";
     } catch (const c10::Error& error) {
-      EXPECT_EQ(std::string(error.what_without_backtrace()).rfind("[" + name + "]", 0), 0u) << error.what_without_backtrace();
+      EXPECT_EQ(std::string(error.what_without_backtrace()).rfind("[" + name + "]", 0), 0u)
+          << error.what_without_backtrace();
     }
   };
   refuses("Linear", {int64_t{0}, int64_t{1}, true});

@@ -37,7 +37,8 @@ struct Oracle {
   // Mean cross entropy of `count` samples.
   at::Tensor LossOf(int64_t first, int64_t count) const {
     const at::Tensor logits = model->Forward(tensors.at("x").narrow(0, first, count), nullptr);
-    return at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), tensors.at("y").narrow(0, first, count).reshape(-1));
+    return at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}),
+                                  tensors.at("y").narrow(0, first, count).reshape(-1));
   }
   int64_t batch() const { return tensors.at("x").size(0); }
 };
@@ -46,7 +47,8 @@ struct Oracle {
 std::vector<std::string> Cases() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(OracleFolder())) {
-    if (entry.path().extension() == ".json" && ReadJson(entry.path())["config"].contains("cell")) names.push_back(entry.path().stem());
+    if (entry.path().extension() == ".json" && ReadJson(entry.path())["config"].contains("cell"))
+      names.push_back(entry.path().stem());
   }
   std::sort(names.begin(), names.end());
   for (const char* needed : {"gru-1", "gru_short-1", "lstm-1"}) {
@@ -69,7 +71,8 @@ void ExpectLossGradientsAndNorms(const std::string& name) {
   EXPECT_NEAR(loss.item<double>(), expected, 1e-5 * expected);
   for (const auto& parameter : oracle.model->Parameters()) {
     const at::Tensor gradient = oracle.tensors.at("grad." + parameter.name);
-    EXPECT_LE((parameter.tensor.grad() - gradient).norm().item<double>(), 1e-4 * gradient.norm().item<double>()) << parameter.name;
+    EXPECT_LE((parameter.tensor.grad() - gradient).norm().item<double>(), 1e-4 * gradient.norm().item<double>())
+        << parameter.name;
   }
   // Ours are contributions to the batch mean: 1 / N of each sample's own gradient.
   const double scale = static_cast<double>(N * N);
@@ -86,7 +89,8 @@ void ExpectLossGradientsAndNorms(const std::string& name) {
 void ExpectTenLosses(const std::string& name) {
   Oracle oracle;
   ASSERT_NO_FATAL_FAILURE(Oracle::Open(name, &oracle));
-  for (const auto& [optimizer_name, key, decay] : {std::tuple{"Adam", "adam_losses", 0.0}, std::tuple{"AdamW", "adamw_losses", 0.01}}) {
+  for (const auto& [optimizer_name, key, decay] :
+       {std::tuple{"Adam", "adam_losses", 0.0}, std::tuple{"AdamW", "adamw_losses", 0.01}}) {
     oracle.Load();
     const auto optimizer = MakeOptimizer(optimizer_name);
     optimizer->AddGroup(oracle.model->Parameters(), OptionsOf(optimizer_name, {{"lr", 2e-3}, {"weight_decay", decay}}));

@@ -42,7 +42,8 @@ void ExpectPyTorch(const nlohmann::json& golden, bool gap) {
     {
       const at::NoGradGuard no_grad;
       a.mutable_grad() = a * 0.5 + at::sin(at::arange(3, c10::kDouble) + k);
-      b.mutable_grad() = gap && k == 4 ? at::Tensor() : b * 0.5 + at::sin(at::arange(3, 7, c10::kDouble).view({2, 2}) + k);
+      b.mutable_grad() =
+          gap && k == 4 ? at::Tensor() : b * 0.5 + at::sin(at::arange(3, 7, c10::kDouble).view({2, 2}) + k);
     }
     optimizer->Step();
     if (states[next]["step"] != k) continue;
@@ -63,7 +64,8 @@ TEST(Optimizer, FollowsPyTorchStepByStep) {
     ExpectPyTorch(item, /*gap=*/false);
     covered.insert(item["name"]);
   }
-  for (const OptimizerSpec& spec : Optimizers()) EXPECT_TRUE(covered.count(spec.name())) << spec.name() << " has no golden case";
+  for (const OptimizerSpec& spec : Optimizers())
+    EXPECT_TRUE(covered.count(spec.name())) << spec.name() << " has no golden case";
 }
 
 TEST(Optimizer, CountsTheUpdatesOfEachParameterLikePyTorch) {

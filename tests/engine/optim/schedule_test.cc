@@ -17,7 +17,8 @@ TEST(Schedule, WarmupRisesLinearlyToOneInEverySchedule) {
   for (const char* name : {"constant", "step", "cosine", "linear"}) {
     const Schedule schedule = {.name = name, .warmup = 4, .total = 20, .every = 5};
     ASSERT_TRUE(schedule.Validate().ok()) << name;
-    for (int64_t step = 0; step < 4; ++step) EXPECT_DOUBLE_EQ(schedule.Factor(step), static_cast<double>(step + 1) / 4) << name;
+    for (int64_t step = 0; step < 4; ++step)
+      EXPECT_DOUBLE_EQ(schedule.Factor(step), static_cast<double>(step + 1) / 4) << name;
     EXPECT_DOUBLE_EQ(schedule.Factor(4), 1) << name;
   }
 }
@@ -32,7 +33,8 @@ TEST(Schedule, CosineAndLinearEndAtTheMinimumAndStayThere) {
     const Schedule schedule = {.name = name, .warmup = 10, .total = 110, .min_factor = 0.1};
     for (int64_t step = 10; step < 110; ++step) {
       const double progress = static_cast<double>(step - 10) / 100;
-      const double shape = name == std::string("cosine") ? (1 + std::cos(std::numbers::pi * progress)) / 2 : 1 - progress;
+      const double shape =
+          name == std::string("cosine") ? (1 + std::cos(std::numbers::pi * progress)) / 2 : 1 - progress;
       EXPECT_NEAR(schedule.Factor(step), 0.1 + 0.9 * shape, 1e-12) << name << " " << step;
     }
     for (int64_t step : {110, 111, 100000}) EXPECT_NEAR(schedule.Factor(step), 0.1, 1e-12) << name;

@@ -14,14 +14,17 @@ class Alive : public testing::Test {
   Alive() {
     for (const char* name : {"first", "second"}) parameters_.push_back({name, at::ones({3}).set_requires_grad(true)});
   }
-  void SetGradient(int64_t which, double value) { parameters_[static_cast<size_t>(which)].tensor.mutable_grad() = at::full({3}, value); }
+  void SetGradient(int64_t which, double value) {
+    parameters_[static_cast<size_t>(which)].tensor.mutable_grad() = at::full({3}, value);
+  }
   void Move(int64_t which) {
     const at::NoGradGuard no_grad;
     parameters_[static_cast<size_t>(which)].tensor.add_(0.5);
   }
   void ExpectDead(const absl::Status& status, const std::vector<std::string>& words) {
     EXPECT_EQ(ExitCodeOf(status), ExitCode::kNumerics) << status;
-    for (const std::string& word : words) EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
+    for (const std::string& word : words)
+      EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
   }
   std::vector<nn::NamedParameter> parameters_;
 };
@@ -90,7 +93,8 @@ TEST_F(Alive, DevicesAreCompared) {
   EXPECT_TRUE(CheckDevices(parameters_, c10::Device(c10::kCPU)).ok());
   const absl::Status status = CheckDevices(parameters_, c10::Device(c10::kCUDA, 0));
   EXPECT_EQ(ExitCodeOf(status), ExitCode::kMachine);
-  for (const char* words : {"G01", "'first' is on cpu", "cuda:0"}) EXPECT_NE(MessageOf(status).find(words), std::string::npos) << status;
+  for (const char* words : {"G01", "'first' is on cpu", "cuda:0"})
+    EXPECT_NE(MessageOf(status).find(words), std::string::npos) << status;
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ TEST(InitialLossGuard, PassesAFreshModelAndStopsLargeLogits) {
   EXPECT_GT(measured->step_s, 0);
   Tiny spoiled;
   Spoil(spoiled);
-  ExpectStatus(spoiled.Start().Measure(kLnV).status(), ExitCode::kNumerics, {"G05 init_loss", "expected 1.792", "guards.init_loss=off", "train.expect_loss="});
+  ExpectStatus(spoiled.Start().Measure(kLnV).status(), ExitCode::kNumerics,
+               {"G05 init_loss", "expected 1.792", "guards.init_loss=off", "train.expect_loss="});
 }
 
 TEST(InitialLossGuard, CanBeOffOrExpectAnotherLoss) {
@@ -61,7 +62,8 @@ TEST(Measure, ChangesNeitherParametersNorRandomStateNorGradients) {
     EXPECT_EQ(trainer.Measure(kLnV).ok(), !fires);
     EXPECT_TRUE(Equal(values, tiny.Values()));
     EXPECT_TRUE(at::equal(random, at::detail::getDefaultCPUGenerator().get_state()));
-    for (const auto& parameter : tiny.model->Parameters()) EXPECT_FALSE(parameter.tensor.grad().defined()) << parameter.name;
+    for (const auto& parameter : tiny.model->Parameters())
+      EXPECT_FALSE(parameter.tensor.grad().defined()) << parameter.name;
     EXPECT_EQ(tiny.optimizer->steps(), 0);
   }
 }
@@ -114,7 +116,8 @@ TEST(NonfiniteGuard, RefusesANanBeforeTraining) {
 TEST(DeadParameterGuard, NamesADetachedLayer) {
   Tiny tiny;
   tiny.loss = [model = tiny.model](const data::Batch& batch) -> absl::StatusOr<Loss> {
-    const at::Tensor hidden = model->Child("rnn")->Forward(model->Child("embed")->Forward(batch.x, nullptr).detach(), nullptr);
+    const at::Tensor hidden =
+        model->Child("rnn")->Forward(model->Child("embed")->Forward(batch.x, nullptr).detach(), nullptr);
     const at::Tensor logits = model->Child("head")->Forward(hidden, nullptr);
     return Loss{at::cross_entropy_loss(logits.reshape({-1, kVocabulary}), batch.y.reshape(-1)), batch.y.numel()};
   };
@@ -125,7 +128,8 @@ TEST(DeadParameterGuard, NamesADetachedLayer) {
 
 TEST(DeadParameterGuard, FiresOnALearningRateOfZero) {
   Tiny tiny({.lr = 0});
-  ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G30 dead_parameter", "after 10 updates", "learning rate 0"});
+  ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics,
+               {"G30 dead_parameter", "after 10 updates", "learning rate 0"});
 }
 
 TEST(LossContract, AConstantOrAVectorIsRefused) {
@@ -133,7 +137,9 @@ TEST(LossContract, AConstantOrAVectorIsRefused) {
   constant.loss = [](const data::Batch&) -> absl::StatusOr<Loss> { return Loss{at::ones({}), 1}; };
   ExpectStatus(constant.Start().Run().status(), ExitCode::kNumerics, {"does not depend on any trainable parameter"});
   Tiny vector;
-  vector.loss = [model = vector.model](const data::Batch& batch) -> absl::StatusOr<Loss> { return Loss{model->Forward(batch.x, nullptr), 1}; };
+  vector.loss = [model = vector.model](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    return Loss{model->Forward(batch.x, nullptr), 1};
+  };
   ExpectStatus(vector.Start().Run().status(), ExitCode::kScript, {"one element"});
 }
 

@@ -101,7 +101,8 @@ inline bool Equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor
 
 inline void ExpectStatus(const absl::Status& status, ExitCode code, const std::vector<std::string>& words) {
   EXPECT_EQ(ExitCodeOf(status), code) << status;
-  for (const std::string& word : words) EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
+  for (const std::string& word : words)
+    EXPECT_NE(MessageOf(status).find(word), std::string::npos) << word << " in " << status;
 }
 
 }  // namespace lanthorn::train

@@ -48,7 +48,8 @@ TEST(Trainer, RecordsCountStepsEpochsAndTokens) {
   EXPECT_EQ(tiny.notes->phases, (std::vector<std::string>{"train", "eval", "train", "eval"}));
   EXPECT_EQ(tiny.notes->epochs.size(), 2u);
   double mean = 0;
-  for (int64_t i = 0; i < batches; ++i) mean += tiny.notes->steps[static_cast<size_t>(i)].loss / static_cast<double>(batches);
+  for (int64_t i = 0; i < batches; ++i)
+    mean += tiny.notes->steps[static_cast<size_t>(i)].loss / static_cast<double>(batches);
   EXPECT_NEAR(tiny.notes->epochs[0].train_loss, mean, 1e-12);
 }
 
@@ -93,7 +94,8 @@ TEST(Trainer, TheLoopsScoreEqualsTheExactOne) {
       EXPECT_EQ(loop[i].method, "loop");
       EXPECT_NEAR(*exact[i].t, *loop[i].t, 1e-5);
       // The loop's gradients are of each sample's own mean loss: N times the contributions.
-      for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(exact[i].sample_sq[k] * 16, loop[i].sample_sq[k], 1e-4 * loop[i].sample_sq[k]);
+      for (size_t k = 0; k < 4; ++k)
+        EXPECT_NEAR(exact[i].sample_sq[k] * 16, loop[i].sample_sq[k], 1e-4 * loop[i].sample_sq[k]);
     }
   }
 }
@@ -159,7 +161,8 @@ TEST(Trainer, MaxStepsEndsInTheMiddleOfAnEpoch) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->steps, 20);
   EXPECT_EQ(result->state, "LIMIT");
-  EXPECT_NE(result->reason.find("20 of " + std::to_string(3 * tiny.train->count())), std::string::npos) << result->reason;
+  EXPECT_NE(result->reason.find("20 of " + std::to_string(3 * tiny.train->count())), std::string::npos)
+      << result->reason;
   EXPECT_EQ(tiny.notes->steps.back().steps, 20);
 }
 

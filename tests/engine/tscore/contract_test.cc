@@ -1,5 +1,5 @@
-// Every layer of the registry that has parameters, against N backward passes. A new layer needs a case in Cases() below:
-// the first test fails until it has one. LANTHORN_TEST_SEED=<n> repeats another draw of shapes.
+// Every layer of the registry that has parameters, against N backward passes. A new layer needs a case in Cases()
+// below: the first test fails until it has one. LANTHORN_TEST_SEED=<n> repeats another draw of shapes.
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/frontend/function_schema_parser.h>
@@ -18,7 +18,9 @@ constexpr int kDraws = 45;  // shapes per layer
 class Draw {
  public:
   explicit Draw(uint64_t seed) : engine_(seed) {}
-  int64_t Int(int64_t low, int64_t high) { return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1)); }
+  int64_t Int(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
+  }
   bool Coin() { return Int(0, 1) == 1; }
   // (N, up to three dims of positions, last)
   std::vector<int64_t> Shape(int64_t samples, int64_t least_rank, int64_t last) {
@@ -51,21 +53,27 @@ Case MakeRecurrent(const char* cell, Draw& draw, int64_t samples) {
 using Maker = std::function<Case(Draw& draw, int64_t samples)>;
 const std::map<std::string, Maker>& Cases() {
   static const std::map<std::string, Maker> cases = {
-      {"Linear", [](Draw& draw, int64_t samples) -> Case {
+      {"Linear",
+       [](Draw& draw, int64_t samples) -> Case {
          const int64_t in = draw.Int(1, 7);
          return {Linear(in, draw.Int(1, 7), draw.Coin()), at::randn(draw.Shape(samples, 2, in)), {}};
        }},
-      {"Embedding", [](Draw& draw, int64_t samples) -> Case {
+      {"Embedding",
+       [](Draw& draw, int64_t samples) -> Case {
          const int64_t count = draw.Int(1, 6);
          std::vector<int64_t> shape = draw.Shape(samples, 2, draw.Int(1, 8));
          if (draw.Int(0, 4) == 0) shape = {samples};
-         return {Embedding(count, draw.Int(1, 5), draw.Coin() ? draw.Int(0, count - 1) : -1), at::randint(count, shape, c10::kLong), {}};
+         return {Embedding(count, draw.Int(1, 5), draw.Coin() ? draw.Int(0, count - 1) : -1),
+                 at::randint(count, shape, c10::kLong),
+                 {}};
        }},
-      {"LayerNorm", [](Draw& draw, int64_t samples) -> Case {
+      {"LayerNorm",
+       [](Draw& draw, int64_t samples) -> Case {
          const int64_t size = draw.Int(2, 7);
          return {LayerNorm(size, true, draw.Coin()), at::randn(draw.Shape(samples, 2, size)), {}};
        }},
-      {"RMSNorm", [](Draw& draw, int64_t samples) -> Case {
+      {"RMSNorm",
+       [](Draw& draw, int64_t samples) -> Case {
          const int64_t size = draw.Int(1, 7);
          return {RmsNorm(size), at::randn(draw.Shape(samples, 2, size)), {}};
        }},
@@ -102,7 +110,8 @@ void ExpectEqual(const Score& exact, const Score& loop, double norm_tolerance, d
   double largest = 0;
   for (double square : loop.sample_sq) largest = std::max(largest, square);
   for (size_t i = 0; i < loop.sample_sq.size(); ++i) {
-    EXPECT_NEAR(exact.sample_sq[i], loop.sample_sq[i], norm_tolerance * (loop.sample_sq[i] + 1e-3 * largest)) << "sample " << i;
+    EXPECT_NEAR(exact.sample_sq[i], loop.sample_sq[i], norm_tolerance * (loop.sample_sq[i] + 1e-3 * largest))
+        << "sample " << i;
   }
   EXPECT_EQ(exact.status, loop.status);
   EXPECT_EQ(exact.n, loop.n);
@@ -173,7 +182,9 @@ TEST(TScoreContract, FrozenParametersCountForNothing) {
   const ModulePtr layer = Linear(3, 2);
   layer->Parameters()[0].tensor.set_requires_grad(false);
   const at::Tensor x = at::randn({4, 3});
-  const auto loss = [&](int64_t first, int64_t count) { return layer->Forward(x.narrow(0, first, count), nullptr).square().sum(); };
+  const auto loss = [&](int64_t first, int64_t count) {
+    return layer->Forward(x.narrow(0, first, count), nullptr).square().sum();
+  };
   const auto exact = ExactScore(*layer, 4, loss);
   ASSERT_TRUE(exact.ok()) << exact.status();
   ExpectEqual(*exact, LoopScore(*layer, 4, loss), 1e-5, 1e-6);

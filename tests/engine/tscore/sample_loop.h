@@ -47,7 +47,8 @@ inline Score LoopScore(nn::Module& model, int64_t samples, const SampleLoss& los
 }
 
 // The same through a recorder.
-inline absl::StatusOr<Score> ExactScore(nn::Module& model, int64_t samples, const SampleLoss& loss, bool verify = true) {
+inline absl::StatusOr<Score> ExactScore(nn::Module& model, int64_t samples, const SampleLoss& loss,
+                                        bool verify = true) {
   model.ZeroGrad();
   const Recorder::Ptr recorder = Recorder::Open(samples);
   const at::Tensor total = loss(0, samples);

@@ -24,7 +24,9 @@ double V11(const at::Tensor& rows) {
   const auto [s, q] = Sums(rows);
   return ComputeV11(s, q, rows.size(0));
 }
-at::Tensor Rows(std::vector<double> values, int64_t width) { return at::tensor(values, c10::kDouble).view({-1, width}); }
+at::Tensor Rows(std::vector<double> values, int64_t width) {
+  return at::tensor(values, c10::kDouble).view({-1, width});
+}
 at::Tensor Gaussian(int64_t n, int64_t width, uint64_t seed = 1) {
   at::manual_seed(seed);
   return at::randn({n, width}, c10::kDouble);
@@ -98,7 +100,8 @@ TEST(Score, OneOrNoSampleHasNoValue) {
 
 TEST(Score, NonfiniteSumsHaveNoValue) {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  for (const auto& [s, q] : std::vector<std::pair<double, double>>{{nan, 1}, {1, nan}, {infinity, 1}, {1, infinity}, {nan, nan}}) {
+  for (const auto& [s, q] :
+       std::vector<std::pair<double, double>>{{nan, 1}, {1, nan}, {infinity, 1}, {1, infinity}, {nan, nan}}) {
     const Score score = Compute(s, q, 4, 1.0);
     EXPECT_FALSE(score.t || score.t_corrected);
     EXPECT_EQ(score.status, "nonfinite");

@@ -77,14 +77,17 @@ TEST_F(TScoreSharing, AGruOrLstmUsedTwiceIsSummedBeforeSquaring) {
 TEST_F(TScoreSharing, DropoutOfZeroChangesNothing) {
   const auto model = CharRnn("GRU", 6, 4, 5, /*layers=*/2, /*dropout=*/0);
   model->Train(true);
-  ExpectExactIsLoop(*model, [&](int64_t first, int64_t count) { return model->Forward(ids_.narrow(0, first, count), nullptr).square().sum(); });
+  ExpectExactIsLoop(*model, [&](int64_t first, int64_t count) {
+    return model->Forward(ids_.narrow(0, first, count), nullptr).square().sum();
+  });
 }
 
 // A message must hold all of these words.
 void ExpectError(const absl::StatusOr<Score>& score, const std::vector<std::string>& words) {
   ASSERT_FALSE(score.ok());
   EXPECT_EQ(ExitCodeOf(score.status()), ExitCode::kConfig);
-  for (const std::string& word : words) EXPECT_NE(MessageOf(score.status()).find(word), std::string::npos) << score.status();
+  for (const std::string& word : words)
+    EXPECT_NE(MessageOf(score.status()).find(word), std::string::npos) << score.status();
   EXPECT_EQ(Recorder::Current(), nullptr);
 }
 
@@ -93,17 +96,20 @@ TEST_F(TScoreSharing, AParameterUsedOutsideOfALayerIsNamed) {
   model.AddChild("first", Linear(3, 3));
   model.AddChild("second", Linear(3, 3, /*bias=*/false));
   model.To(c10::kCPU, c10::kDouble);
-  ExpectError(ExactScore(model, N, [&](int64_t first, int64_t count) {
-                const at::Tensor y = model.Child("first")->Forward(x_.narrow(0, first, count), nullptr);
-                return at::matmul(y, model.Child("second")->Own("weight")).square().sum();
-              }), {"second.weight", "mode='loop'"});
+  ExpectError(ExactScore(model, N,
+                         [&](int64_t first, int64_t count) {
+                           const at::Tensor y = model.Child("first")->Forward(x_.narrow(0, first, count), nullptr);
+                           return at::matmul(y, model.Child("second")->Own("weight")).square().sum();
+                         }),
+              {"second.weight", "mode='loop'"});
 }
 
 TEST_F(TScoreSharing, VerifyFindsAUseOutsideOfLayers) {
   const ModulePtr layer = Linear(3, 3, /*bias=*/false);
   layer->To(c10::kCPU, c10::kDouble);
   const auto loss = [&](int64_t first, int64_t count) {
-    return layer->Forward(x_.narrow(0, first, count), nullptr).square().sum() + 0.1 * layer->Own("weight").square().sum();
+    return layer->Forward(x_.narrow(0, first, count), nullptr).square().sum() +
+           0.1 * layer->Own("weight").square().sum();
   };
   EXPECT_TRUE(ExactScore(*layer, N, loss, /*verify=*/false).ok());  // cannot know
   ExpectError(ExactScore(*layer, N, loss, /*verify=*/true), {"'weight'", "do not add up"});
@@ -117,13 +123,16 @@ TEST_F(TScoreSharing, VerifyAcceptsGradientsThatCancel) {
   const auto attend = [&](int64_t first, int64_t count) {
     const at::Tensor rows = x.narrow(0, first, count);
     const at::Tensor q = model.Child("query")->Forward(rows, nullptr), k = model.Child("key")->Forward(rows, nullptr);
-    return at::matmul(at::softmax(at::matmul(q, k.transpose(1, 2)), -1), model.Child("value")->Forward(rows, nullptr)).square().sum();
+    return at::matmul(at::softmax(at::matmul(q, k.transpose(1, 2)), -1), model.Child("value")->Forward(rows, nullptr))
+        .square()
+        .sum();
   };
   const auto score = ExactScore(model, N, attend, /*verify=*/true);
   EXPECT_TRUE(score.ok()) << score.status();
   // Pairs of opposite samples: the batch gradient is zero, the samples' are not.
   const ModulePtr layer = Linear(3, 3);
-  const at::Tensor pair = at::cat({x.narrow(0, 0, 2), x.narrow(0, 0, 2)}), sign = at::tensor({1.f, 1.f, -1.f, -1.f}).view({N, 1, 1});
+  const at::Tensor pair = at::cat({x.narrow(0, 0, 2), x.narrow(0, 0, 2)}),
+                   sign = at::tensor({1.f, 1.f, -1.f, -1.f}).view({N, 1, 1});
   const auto opposite = ExactScore(*layer, N, [&](int64_t first, int64_t count) {
     return (at::tanh(layer->Forward(pair.narrow(0, first, count), nullptr)) * sign.narrow(0, first, count)).sum();
   });
@@ -134,7 +143,10 @@ TEST_F(TScoreSharing, VerifyAcceptsGradientsThatCancel) {
 TEST_F(TScoreSharing, ALayerThatSeesAnotherNumberOfSamplesIsRefused) {
   const ModulePtr layer = Linear(3, 3);
   layer->To(c10::kCPU, c10::kDouble);
-  ExpectError(ExactScore(*layer, N, [&](int64_t, int64_t) { return layer->Forward(x_.reshape({-1, 3}), nullptr).sum(); }),
+  ExpectError(ExactScore(*layer, N,
+                         [&](int64_t, int64_t) {
+                           return layer->Forward(x_.reshape({-1, 3}), nullptr).sum();
+                         }),
               {"Linear", "20 samples", "has 4"});
 }
 
@@ -161,20 +173,24 @@ TEST_F(TScoreSharing, TimeInTheFirstDimensionIsRefused) {
   for (const char* cell : {"GRU", "LSTM"}) {
     const ModulePtr rnn = Rnn(cell, 3, 4, 1, true, /*batch_first=*/false);
     rnn->To(c10::kCPU, c10::kDouble);
-    ExpectError(ExactScore(*rnn, N, [&](int64_t, int64_t) { return rnn->Forward(x_, nullptr).sum(); }), {cell, "batch_first=true"});
+    ExpectError(ExactScore(*rnn, N, [&](int64_t, int64_t) { return rnn->Forward(x_, nullptr).sum(); }),
+                {cell, "batch_first=true"});
   }
 }
 
 TEST_F(TScoreSharing, AnInputWithoutSampleDimensionIsRefused) {
   const ModulePtr layer = Linear(3, 3);
   layer->To(c10::kCPU, c10::kDouble);
-  ExpectError(ExactScore(*layer, N, [&](int64_t, int64_t) { return layer->Forward(x_[0][0], nullptr).sum(); }), {"sample dimension"});
+  ExpectError(ExactScore(*layer, N, [&](int64_t, int64_t) { return layer->Forward(x_[0][0], nullptr).sum(); }),
+              {"sample dimension"});
 }
 
 TEST_F(TScoreSharing, APausedRecorderSeesNothingAndComesBack) {
   const ModulePtr layer = Linear(3, 3);
   layer->To(c10::kCPU, c10::kDouble);
-  const auto plain = [&](int64_t first, int64_t count) { return layer->Forward(x_.narrow(0, first, count), nullptr).square().sum(); };
+  const auto plain = [&](int64_t first, int64_t count) {
+    return layer->Forward(x_.narrow(0, first, count), nullptr).square().sum();
+  };
   const auto expected = ExactScore(*layer, N, plain);
   const auto with_pause = ExactScore(*layer, N, [&](int64_t first, int64_t count) {
     {
