@@ -170,7 +170,8 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
   {
     const PhaseClock clock(&record.phases, Phase::kClip);
-    record.grad_norm = optim::GradientNorm(parameters_);
+    // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
+    record.grad_norm = pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
     LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0) optim::ClipNorm(parameters_, options_.clip_norm, options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
