@@ -35,7 +35,7 @@ end
 local function print_config_options()
   console.write('\n## Options of a config\n\nSections that data.text and train.fit read; every key can be set as `section.key=value`.\n')
   console.write('\n| key | type | default |\n|---|---|---|\n')
-  for _, sections in ipairs { specs.when_present, specs.always } do
+  for _, sections in ipairs { specs.when_present, specs.training } do
     for _, section in ipairs(sections) do
       for _, key in ipairs(pretty.sorted_keys(specs[section])) do console.write(spec_row(section, key, specs[section][key])) end
     end

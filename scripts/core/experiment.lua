@@ -110,8 +110,8 @@ local function with_specs(defaults)
     end
     full[section] = merged
   end
-  for _, section in ipairs(specs.always) do
-    if full[section] == nil or type(full[section]) == 'table' then fill(section) end
+  for _, section in ipairs(specs.training) do
+    if type(defaults.train) == 'table' and (full[section] == nil or type(full[section]) == 'table') then fill(section) end
   end
   for _, section in ipairs(specs.when_present) do
     if type(full[section]) == 'table' then fill(section) end
@@ -188,7 +188,7 @@ function experiment.unread_keys()
     if config_reads.is_read(found, leaf.path) then names[#names + 1] = leaf.path end
   end
   local claimed = {}
-  for _, section in ipairs(specs.always) do claimed[section] = true end -- train.fit reads these itself
+  for _, section in ipairs(specs.training) do claimed[section] = true end -- train.fit reads these itself
   for _, leaf in ipairs(tree:leaves()) do
     local by_library = claimed[leaf.path:match('^[^.]*')]
     if tree.origin[leaf.path] ~= 'default' and not by_library and not config_reads.is_read(found, leaf.path) then

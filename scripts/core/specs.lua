@@ -53,8 +53,8 @@ specs.guards = {
   init_loss = { 'string', 'error', one_of = { 'error', 'warn', 'off' } },
 }
 
--- Sections that every config has, and those that get their options only where a script has the section.
-specs.always = { 'eval', 'guards' }
+-- Sections that every config with a `train` section has, and those filled in only where a script has them.
+specs.training = { 'eval', 'guards' }
 specs.when_present = { 'data', 'optim', 'train', 'tscore' }
 
 return specs

@@ -27,7 +27,7 @@ t.test('links and paths lead to files', function()
       local folder = page:match '^(.*/)' or ''
       t.is_true(host.stat(folder .. target) ~= nil, page .. ' -> ' .. target)
     end
-    for path in read(page):gmatch '`(%l+/[%w_/]+%.%l+)`' do
+    for path in read(page):gmatch '`(%l%l+/[%w_/]+%.%l+)`' do
       local example = path:match '/x%.%l+$' or path:match '/x_test'
       t.is_true(example ~= nil or host.stat(path) ~= nil, page .. ' names ' .. path)
     end

@@ -2,15 +2,6 @@ local config_reads = require 'config_reads'
 local experiment = require 'experiment'
 local t = require 'testing'
 
--- The library fills in its own options; these sections are there in every config.
-local function own(values)
-  local made = {}
-  for key, value in pairs(values) do
-    if key ~= 'eval' and key ~= 'guards' then made[key] = value end
-  end
-  return made
-end
-
 local function configure(defaults, words, flags)
   experiment.setup { script = '/tmp/some_name.lua', overrides = words, flags = flags }
   return experiment.config(defaults)
@@ -18,7 +9,7 @@ end
 
 t.test('the effective config is plain tables', function()
   local cfg = configure({ a = { b = 1, c = experiment.optional('int'), d = experiment.number(2) } }, { 'a.b=5' })
-  t.equal(own(cfg), { a = { b = 5, d = 2 } })
+  t.equal(cfg, { a = { b = 5, d = 2 } })
   t.equal(getmetatable(cfg.a), nil)
 end)
 
@@ -26,8 +17,8 @@ t.test('current tells name, values and origin', function()
   configure({ a = { b = 1 }, c = 'x' }, { 'a.b=5' })
   local current = experiment.current()
   t.equal(current.name, 'some_name')
-  t.equal(own(current.values), { a = { b = 5 }, c = 'x' })
-  t.equal({ current.origin['a.b'], current.origin.c, current.origin['eval.off'] }, { 'cli', 'script', 'default' })
+  t.equal(current.values, { a = { b = 5 }, c = 'x' })
+  t.equal(current.origin, { ['a.b'] = 'cli', c = 'script' })
   t.is_true(current.configured)
 end)
 
@@ -40,15 +31,14 @@ end)
 
 t.test('cells come before the command line', function()
   experiment.setup { script = 'x.lua', cell = { 'a=2', 'b=2' }, overrides = { 'b=3' } }
-  t.equal(own(experiment.config { a = 1, b = 1, c = 1 }), { a = 2, b = 3, c = 1 })
-  local origin = experiment.current().origin
-  t.equal({ origin.a, origin.b, origin.c }, { 'cell', 'cli', 'script' })
+  t.equal(experiment.config { a = 1, b = 1, c = 1 }, { a = 2, b = 3, c = 1 })
+  t.equal(experiment.current().origin, { a = 'cell', b = 'cli', c = 'script' })
 end)
 
 t.test('short options set train keys that exist', function()
   local short = { { option = '--seed', path = 'train.seed', value = '7' } }
   t.equal(configure({ train = { seed = 1 } }, {}, { short = short }).train.seed, 7)
-  t.error_matches(function() configure({ model = { steps = 1 } }, {}, { short = short }) end,
+  t.error_matches(function() configure({ a = 1 }, {}, { short = short }) end,
     "^%-%-seed sets 'train.seed', which the config of this script does not have$")
 end)
 
@@ -76,13 +66,19 @@ t.test('config is called once', function()
 end)
 
 t.test('defaults filled in by the library have their own origin', function()
-  local cfg = configure({ train = { steps = 1 }, model = { layers = 2 } })
-  t.equal({ cfg.train.steps, cfg.train.seed, cfg.eval.off, cfg.optim }, { 1, 42, false, nil })
+  local cfg = configure({ mine = { steps = 1 } })
+  experiment.record_default('mine.every', 10)
+  experiment.record_default('mine.steps', 99)
+  t.equal(cfg.mine, { steps = 1, every = 10 })
+  t.equal(experiment.current().origin['mine.every'], 'default')
+end)
+
+t.test('a train section brings the options of the library, which the command line can set', function()
+  local cfg = configure({ train = { epochs = 3 } }, { 'eval.off=true', 'train.max_steps=5', 'guards.init_loss=off' })
+  t.equal({ cfg.train.epochs, cfg.train.max_steps, cfg.train.seed, cfg.eval.off }, { 3, 5, 42, true })
   t.equal(experiment.current().origin['train.seed'], 'default')
-  experiment.record_default('model.every', 10)
-  experiment.record_default('model.layers', 99)
-  t.equal(cfg.model, { layers = 2, every = 10 })
-  t.equal({ experiment.current().origin['model.every'], experiment.current().origin['model.layers'] }, { 'default', 'script' })
+  t.equal(experiment.current().origin['eval.off'], 'cli')
+  experiment.check_reads() -- the library reads eval and guards itself
 end)
 
 local function reads(source, path)
