@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "bindings/lua/function.h"
+
 namespace lanthorn::lua {
 namespace {
 
@@ -36,17 +38,21 @@ int ManualSeed(lua_State* L) {
   return 0;
 }
 
+const std::vector<FunctionRow> kFunctions = {
+    {"Generator", "(int? seed=None) -> Generator", "A stream of random numbers of its own, for the keyword `generator` of random operators.", &Thunk<&NewGenerator>,
+     "torch.randn{2, generator=torch.Generator(5)}"},
+    {"manual_seed", "(int seed) -> ()", "Seeds the default stream; train.seed of a config does it.", &Thunk<&ManualSeed>, "torch.manual_seed(1)"},
+};
+const std::vector<FunctionRow> kMethods = {
+    {"Generator:manual_seed", "(int seed) -> Generator", "Starts the stream again from a seed.", &Thunk<&GeneratorManualSeed>}};
+
 }  // namespace
 
 void OpenGenerator(lua_State* L) {
+  RegisterRows(L, "torch", kFunctions);
   DefineType<Generator>(L);
-  lua_pushcfunction(L, &Thunk<&GeneratorManualSeed>);
-  lua_setfield(L, -2, "manual_seed");
+  RegisterRows(L, "torch", kMethods);
   lua_pop(L, 1);
-  lua_pushcfunction(L, &Thunk<&NewGenerator>);
-  lua_setfield(L, -2, "Generator");
-  lua_pushcfunction(L, &Thunk<&ManualSeed>);
-  lua_setfield(L, -2, "manual_seed");
 }
 
 }  // namespace lanthorn::lua

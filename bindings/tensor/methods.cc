@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bindings/lua/function.h"
 #include "bindings/lua/userdata.h"
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/methods.h"
@@ -169,25 +170,30 @@ int Cpu(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kMethods[] = {{"item", &Thunk<&Item>},
-                                 {"tolist", &Thunk<&ToList>},
-                                 {"size", &Thunk<&Size>},
-                                 {"numel", &Thunk<&Numel>},
-                                 {"dim", &Thunk<&Dim>},
-                                 {"backward", &Thunk<&Backward>},
-                                 {"requires_grad_", &Thunk<&RequiresGrad>},
-                                 {"retain_grad", &Thunk<&RetainGrad>},
-                                 {"is_same", &Thunk<&IsSame>},
-                                 {"to", &Thunk<&To>},
-                                 {"cpu", &Thunk<&Cpu>},
-                                 {"float", &Thunk<&Cast<c10::kFloat>>},
-                                 {"double", &Thunk<&Cast<c10::kDouble>>},
-                                 {"half", &Thunk<&Cast<c10::kHalf>>},
-                                 {"bfloat16", &Thunk<&Cast<c10::kBFloat16>>},
-                                 {"long", &Thunk<&Cast<c10::kLong>>},
-                                 {"int", &Thunk<&Cast<c10::kInt>>},
-                                 {"bool", &Thunk<&Cast<c10::kBool>>},
-                                 {nullptr, nullptr}};
+const std::vector<FunctionRow> kMethods = {
+    {"Tensor:item", "() -> number|boolean", "The one element as a Lua value; an integer above 2^53 is an error.", &Thunk<&Item>, "torch.tensor(2.5):item()"},
+    {"Tensor:tolist", "() -> table", "Nested tables of the elements; a 0-d tensor gives its element.", &Thunk<&ToList>, "torch.eye(2):tolist()"},
+    {"Tensor:size", "(int? dim=None) -> table|int", "The shape, or the size of one dimension.", &Thunk<&Size>, "torch.ones{2, 3}:size(-1)"},
+    {"Tensor:numel", "() -> int", "Number of elements.", &Thunk<&Numel>, "torch.ones{2, 3}:numel()"},
+    {"Tensor:dim", "() -> int", "Number of dimensions.", &Thunk<&Dim>, "torch.ones{2, 3}:dim()"},
+    {"Tensor:backward", "(Tensor? gradient=None, *, bool retain_graph=False) -> ()",
+     "Adds the gradient of this tensor to the grad of every leaf it depends on; `gradient` is needed unless it has one element.",
+     &Thunk<&Backward>, "torch.ones{2, requires_grad=true}:sum():backward()"},
+    {"Tensor:requires_grad_", "(bool on=True) -> Tensor", "Whether gradients are recorded for this tensor, in place.", &Thunk<&RequiresGrad>,
+     "torch.ones{2}:requires_grad_().requires_grad"},
+    {"Tensor:retain_grad", "() -> ()", "Keeps the grad of a tensor that is no leaf.", &Thunk<&RetainGrad>},
+    {"Tensor:is_same", "(Tensor other) -> bool", "Whether both are one tensor; == tells the same.", &Thunk<&IsSame>},
+    {"Tensor:to", "(str|Tensor target, ...) -> Tensor", "The tensor with another dtype or device: t:to('float64'), t:to('cpu'), t:to{dtype='int64'}.",
+     &Thunk<&To>, "torch.ones{2}:to('int64').dtype"},
+    {"Tensor:cpu", "() -> Tensor", "The tensor on the CPU.", &Thunk<&Cpu>},
+    {"Tensor:float", "() -> Tensor", "As float32.", &Thunk<&Cast<c10::kFloat>>},
+    {"Tensor:double", "() -> Tensor", "As float64.", &Thunk<&Cast<c10::kDouble>>},
+    {"Tensor:half", "() -> Tensor", "As float16.", &Thunk<&Cast<c10::kHalf>>},
+    {"Tensor:bfloat16", "() -> Tensor", "As bfloat16.", &Thunk<&Cast<c10::kBFloat16>>},
+    {"Tensor:long", "() -> Tensor", "As int64.", &Thunk<&Cast<c10::kLong>>},
+    {"Tensor:int", "() -> Tensor", "As int32.", &Thunk<&Cast<c10::kInt>>},
+    {"Tensor:bool", "() -> Tensor", "As bool: whether an element is not zero.", &Thunk<&Cast<c10::kBool>>},
+};
 
 }  // namespace
 
@@ -227,15 +233,10 @@ bool SetField(lua_State* L, const at::Tensor& tensor, const std::string& name, i
 
 std::vector<std::string> FieldNames() {
   std::vector<std::string> names = {"shape", "dtype", "device", "grad", "requires_grad", "is_leaf", "ndim", "T"};
-  for (const luaL_Reg* method = kMethods; method->name != nullptr; ++method) names.push_back(method->name);
+  for (const FunctionRow& row : kMethods) names.push_back(row.name + sizeof("Tensor:") - 1);
   return names;
 }
 
-void RegisterMethods(lua_State* L) {
-  for (const luaL_Reg* method = kMethods; method->name != nullptr; ++method) {
-    lua_pushcfunction(L, method->func);
-    lua_setfield(L, -2, method->name);
-  }
-}
+void RegisterMethods(lua_State* L) { RegisterRows(L, "torch", kMethods); }
 
 }  // namespace lanthorn::lua

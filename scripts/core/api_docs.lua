@@ -6,7 +6,11 @@ local api_docs = {}
 
 -- Modules that users require; the other library files are their parts.
 local PUBLIC_FOLDERS = { models = true, callbacks = true, testing = true }
-local PUBLIC = { experiment = true, options = true, nearest = true, fail = true, console = true, pretty = true }
+local PUBLIC = { experiment = true, options = true, nearest = true, fail = true, console = true, pretty = true, train = true,
+  data = true, model = true, callbacks = true }
+
+-- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
+local BEHIND = { data = true, run = true, train = true }
 
 local function module_of(path)
   local folder, name = path:match('^([^/]+)/(.+)%.lua$')
@@ -47,8 +51,8 @@ function api_docs.of_source(text, module)
     else
       local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
       if block and name then
-        local short = name:gsub('^[%w_]+[.:]', '')
-        rows[#rows + 1] = finish_row(block, module, module .. '.' .. short, arguments)
+        local full = name:find(':', 1, true) and name or module .. '.' .. name:gsub('^[%w_]+[.]', '')
+        rows[#rows + 1] = finish_row(block, module, full, arguments)
       end
       block = nil
     end
@@ -56,20 +60,43 @@ function api_docs.of_source(text, module)
   return rows
 end
 
+-- Files that return a constructor have no function to document: the head comment says what they are, and the spec in the
+-- source which options they take.
+local function constructor_row(path, text)
+  local folder, name = path:match('^(%l+)/([%w_]+)%.lua$')
+  if folder ~= 'models' and folder ~= 'callbacks' then return nil end
+  local lines = {}
+  for line in text:gmatch('([^\n]*)\n') do
+    local comment = line:match('^%-%-%s?(.*)$')
+    if not comment then break end
+    lines[#lines + 1] = comment
+  end
+  local spec = text:match('args = (%b{})') or text:match("options%.check%('callback " .. name .. "', given, (%b{})")
+  local doc = table.concat(lines, ' '):gsub('^' .. name .. ': ', '')
+  if spec then doc = doc .. ' Options: `' .. spec:gsub('%s+', ' ') .. '`' end
+  local result = folder == 'models' and 'Module' or 'table'
+  return { name = folder .. '.' .. name, module = folder, signature = ('%s.%s(options) -> %s'):format(folder, name, result), doc = doc,
+    lua = { params = { 'options table' }, returns = { result }, arguments = 'options' } }
+end
+
 local function library_rows(rows)
   for _, path in ipairs(host.embedded_list('')) do
     local module, public = module_of(path)
     local vendored = path == 'argparse.lua' or path == 'dkjson.lua'
     if public and not vendored and not path:match('^commands/') then
-      for _, row in ipairs(api_docs.of_source(host.embedded(path), module)) do rows[#rows + 1] = row end
+      local text = host.embedded(path)
+      rows[#rows + 1] = constructor_row(path, text)
+      for _, row in ipairs(api_docs.of_source(text, module)) do rows[#rows + 1] = row end
     end
   end
 end
 
 local function native_rows(rows)
   for _, row in ipairs(require('lanthorn').api()) do
-    rows[#rows + 1] = { name = row.name, module = row.module or row.name:match('^(.*)%.') or 'lanthorn',
-      signature = row.signature or row.name, doc = row.doc or '', example = row.example }
+    local module = BEHIND[row.module] and 'lanthorn.' .. row.module or row.module
+    local name = row.name:find(':', 1, true) and row.name or module .. '.' .. row.name
+    rows[#rows + 1] = { name = name, module = module, signature = name .. row.signature, doc = row.doc,
+      example = row.example ~= '' and row.example or nil }
   end
 end
 

@@ -5,7 +5,7 @@ local api_stubs = {}
 
 local TYPES = { Tensor = 'Tensor', int = 'integer', SymInt = 'integer', float = 'number', Scalar = 'number|Tensor',
   bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string', MemoryFormat = 'string',
-  Generator = 'any', Any = 'any' }
+  Any = 'any', dtype = 'string', device = 'string', ['function'] = 'function', table = 'table' }
 
 -- Names that are keywords of Lua cannot be parameters.
 local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true, ['and'] = true,
@@ -15,6 +15,11 @@ local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'
 ---@param text string
 ---@return string
 function api_stubs.type_of(text)
+  if text:find('|', 1, true) then
+    local kinds = {}
+    for kind in text:gmatch('[^|]+') do kinds[#kinds + 1] = api_stubs.type_of(kind) end
+    return table.concat(kinds, '|')
+  end
   local base, optional = text:gsub('%(%l!?[^)]*%)', ''):match('^%s*(.-)(%??)%s*$')
   local element = base:match('^(.-)%??%[%d*%]$')
   local name = (element or base):gsub('%?$', '')
@@ -60,6 +65,10 @@ function api_stubs.parse(signature)
     local kind, name = part:gsub('=.*$', ''):match('^(.-)%s+([%a_][%w_]*)$')
     if part == '*' then
       keyword = true
+    elseif part == '...' then
+      arguments[#arguments + 1] = { type = 'any', name = '...', keyword = false }
+    elseif part:match('^[%a_][%w_]*$') then
+      arguments[#arguments + 1] = { type = 'any', name = part, keyword = false }
     elseif kind then
       arguments[#arguments + 1] = { type = api_stubs.type_of(kind), name = name, default = default, keyword = keyword }
     else
@@ -68,7 +77,8 @@ function api_stubs.parse(signature)
   end
   local types = {}
   for _, part in ipairs(split(results:match('^%((.*)%)$') or results)) do
-    types[#types + 1] = api_stubs.type_of((part:gsub('^%s+', ''):gsub('%s+[%a_][%w_]*$', '')))
+    part = part:gsub('^%s+', ''):gsub('%s+[%a_][%w_]*$', '')
+    types[#types + 1] = part == '...' and 'any ...' or api_stubs.type_of(part)
   end
   return arguments, types
 end

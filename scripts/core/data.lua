@@ -17,9 +17,9 @@ function Text.__index(text, key)
   return Text[key] or rawget(text, 'native')[key]
 end
 
----Ids of a text, int64.
+-- Ids of a text, int64.
 function Text:encode(text) return self.native:encode(text) end
----Text of ids.
+-- Text of ids.
 function Text:decode(ids) return self.native:decode(ids) end
 
 local function stride_of(given)

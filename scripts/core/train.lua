@@ -12,7 +12,7 @@ local optim = require 'optim'
 local specs = require 'specs'
 local torch = require 'torch'
 
-local train = { generate = native.train.generate }
+local train = {}
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
   options = { 'table', {} }, eval = 'table?', guards = 'table?', callbacks = { 'list', {} } }
@@ -120,6 +120,16 @@ local function build_trainer(o, device)
       val_cap = o.eval.val_cap },
   }
   return trainer, kind
+end
+
+---Characters drawn from a model after a prompt, which is not part of the result. Options: prompt, length, temperature (0 takes
+---the most likely character), top_k, top_p, seed.
+---@param model Module
+---@param text TextData
+---@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
+---@return string
+function train.generate(model, text, given)
+  return native.train.generate(model, text.native or text, given)
 end
 
 ---The loss of a model whose forward is written in Lua: mean cross entropy. Native models use the native one.

@@ -139,7 +139,8 @@ local function world()
 end
 
 local function in_world(folder, code)
-  return t.shell(('PATH=%s/bin:$PATH XDG_CACHE_HOME=%s/cache RUNNER_DATA_DIR=%s/data %s -e %s'):format(folder, folder, folder, RUNNER, t.quote(code)))
+  local environment = ('PATH=%s/bin:$PATH XDG_CACHE_HOME=%s/cache RUNNER_DATA_DIR=%s/data'):format(folder, folder, folder)
+  return t.shell(('%s %s -e %s'):format(environment, RUNNER, t.quote(code)))
 end
 
 local PROBE = "local x = require('data').text {} print(x.name, x.native.path)"

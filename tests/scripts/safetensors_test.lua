@@ -40,7 +40,9 @@ end)
 
 t.test('a model is saved and loaded by name', function()
   local path = temporary()
-  local function made() return nn.Sequential { { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } } end
+  local function made()
+    return nn.Sequential { { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } }
+  end
   local a, b, x = made(), made(), ids { { 0, 1, 4 } }
   a:save(path)
   t.is_false(torch.equal((a(x)), (b(x))))

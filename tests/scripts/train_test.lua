@@ -322,7 +322,9 @@ end)
 
 t.test('Ctrl-C ends at a step boundary: exit 130, INTERRUPTED, model saved', function()
   local folder = root .. '/results/slow'
-  local script = write('slow.lua', HEAD .. 'fit { callbacks = { { on_step = function() require("host").sleep(0.02) end } } } print "not reached"')
+  local script = write('slow.lua', HEAD .. [[
+fit { callbacks = { { on_step = function() require("host").sleep(0.02) end } } }
+print "not reached"]])
   local output, code = t.shell(([[env RUNNER_RESULTS_DIR=%s/results %s %s train.epochs=100000 & pid=$!
 for i in $(seq 200); do sleep 0.1; grep -q '"step":5' %s/latest/metrics.jsonl 2>/dev/null && break; done
 kill -INT $pid; wait $pid]]):format(root, RUNNER, script, folder))
@@ -343,8 +345,12 @@ t.test('a results folder that cannot be written is exit 9, and nothing is left',
 end)
 
 t.test('data and options that do not fit end before a run directory is made', function()
-  for _, case in ipairs { { 4, 'data.batch=100', 'val: %d+ characters are less than one batch' }, { 3, 'train.epochs=0', 'epochs must be at least 1' },
-    { 3, 'optim.name=adma', "'adma' is not known; nearest: adam" }, { 3, 'optim.beta3=1', "unknown key 'optim.beta3'; nearest: optim.beta" } } do
+  for _, case in ipairs {
+    { 4, 'data.batch=100', 'val: %d+ characters are less than one batch' },
+    { 3, 'train.epochs=0', 'epochs must be at least 1' },
+    { 3, 'optim.name=adma', "'adma' is not known; nearest: adam" },
+    { 3, 'optim.beta3=1', "unknown key 'optim.beta3'; nearest: optim.beta" },
+  } do
     local output, code, folder = run(FIT, case[2])
     t.equal({ code, folder }, { case[1], nil })
     t.matches(output, case[3])

@@ -44,7 +44,8 @@ t.test('measure agrees with the loop on a model written in Lua', function()
   local mean_net = model.define {
     args = { tied = { 'boolean', false } },
     build = function(a)
-      local made = { embed = nn.Embedding { V, 4 }, norm = nn.LayerNorm { 4 }, mix = nn.Linear { 4, 4 }, head = nn.Linear { 4, V, bias = false } }
+      local made = { embed = nn.Embedding { V, 4 }, norm = nn.LayerNorm { 4 }, mix = nn.Linear { 4, 4 },
+        head = nn.Linear { 4, V, bias = false } }
       if a.tied then made.head.weight = made.embed.weight end
       return made
     end,
