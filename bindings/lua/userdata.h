@@ -56,6 +56,12 @@ int CollectObject(lua_State* L) {
   return 0;
 }
 
+// tostring of an object that has nothing better to say: its type's name, upvalue 1. [-0, +1, m]
+inline int NameOfObject(lua_State* L) {
+  lua_pushfstring(L, "<%s>", lua_tostring(L, lua_upvalueindex(1)));
+  return 1;
+}
+
 // Makes the metatable of T with __gc and, as __index, the methods table which is left on the stack. [-0, +1, m]
 template <typename T>
 void DefineType(lua_State* L) {
@@ -64,6 +70,9 @@ void DefineType(lua_State* L) {
   lua_setfield(L, -2, "__gc");
   lua_pushstring(L, TypeName<T>::kName);
   lua_setfield(L, -2, "__name");
+  lua_pushstring(L, TypeName<T>::kName);
+  lua_pushcclosure(L, &NameOfObject, 1);
+  lua_setfield(L, -2, "__tostring");
   lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");

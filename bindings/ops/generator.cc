@@ -39,12 +39,14 @@ int ManualSeed(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"Generator", "(int? seed=None) -> Generator", "A stream of random numbers of its own, for the keyword `generator` of random operators.", &Thunk<&NewGenerator>,
+    {"Generator", "(int? seed=None) -> Generator",
+     "A stream of random numbers of its own, for the keyword `generator` of random operators.", &Thunk<&NewGenerator>,
      "torch.randn{2, generator=torch.Generator(5)}"},
-    {"manual_seed", "(int seed) -> ()", "Seeds the default stream; train.seed of a config does it.", &Thunk<&ManualSeed>, "torch.manual_seed(1)"},
+    {"manual_seed", "(int seed) -> ()", "Seeds the default stream; train.seed of a config does it.",
+     &Thunk<&ManualSeed>, "torch.manual_seed(1)"},
 };
-const std::vector<FunctionRow> kMethods = {
-    {"Generator:manual_seed", "(int seed) -> Generator", "Starts the stream again from a seed.", &Thunk<&GeneratorManualSeed>}};
+const std::vector<FunctionRow> kMethods = {{"Generator:manual_seed", "(int seed) -> Generator",
+                                            "Starts the stream again from a seed.", &Thunk<&GeneratorManualSeed>}};
 
 }  // namespace
 

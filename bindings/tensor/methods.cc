@@ -1,4 +1,6 @@
 // Methods and fields of a tensor that are not operators: conversion to Lua, autograd, shape.
+#include "bindings/tensor/methods.h"
+
 #include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 
@@ -7,7 +9,6 @@
 #include "bindings/lua/function.h"
 #include "bindings/lua/userdata.h"
 #include "bindings/ops/operators.h"
-#include "bindings/tensor/methods.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/base/tensor_format.h"
 
@@ -35,7 +36,8 @@ void PushElement(lua_State* L, const at::Tensor& element) {
 int Item(lua_State* L) {
   const at::Tensor& tensor = CheckTensor(L, 1, "item");
   if (tensor.numel() != 1) {
-    throw UsageError("item: only a tensor of one element is a number, this is " + TensorLabel(tensor) + "; try :tolist()");
+    throw UsageError("item: only a tensor of one element is a number, this is " + TensorLabel(tensor) +
+                     "; try :tolist()");
   }
   PushElement(L, tensor.detach().reshape({}));
   return 1;
@@ -107,7 +109,8 @@ int Dim(lua_State* L) {
 int Backward(lua_State* L) {
   const at::Tensor& tensor = CheckTensor(L, 1, "backward");
   if (!tensor.requires_grad()) {
-    throw UsageError("backward: this tensor does not require a gradient (no parameter took part in it, or torch.no_grad was on)");
+    throw UsageError(
+        "backward: this tensor does not require a gradient (no parameter took part in it, or torch.no_grad was on)");
   }
   at::Tensor gradient;
   bool retain = false;
@@ -171,20 +174,25 @@ int Cpu(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kMethods = {
-    {"Tensor:item", "() -> number|boolean", "The one element as a Lua value; an integer above 2^53 is an error.", &Thunk<&Item>, "torch.tensor(2.5):item()"},
-    {"Tensor:tolist", "() -> table", "Nested tables of the elements; a 0-d tensor gives its element.", &Thunk<&ToList>, "torch.eye(2):tolist()"},
-    {"Tensor:size", "(int? dim=None) -> table|int", "The shape, or the size of one dimension.", &Thunk<&Size>, "torch.ones{2, 3}:size(-1)"},
+    {"Tensor:item", "() -> number|boolean", "The one element as a Lua value; an integer above 2^53 is an error.",
+     &Thunk<&Item>, "torch.tensor(2.5):item()"},
+    {"Tensor:tolist", "() -> table", "Nested tables of the elements; a 0-d tensor gives its element.", &Thunk<&ToList>,
+     "torch.eye(2):tolist()"},
+    {"Tensor:size", "(int? dim=None) -> table|int", "The shape, or the size of one dimension.", &Thunk<&Size>,
+     "torch.ones{2, 3}:size(-1)"},
     {"Tensor:numel", "() -> int", "Number of elements.", &Thunk<&Numel>, "torch.ones{2, 3}:numel()"},
     {"Tensor:dim", "() -> int", "Number of dimensions.", &Thunk<&Dim>, "torch.ones{2, 3}:dim()"},
     {"Tensor:backward", "(Tensor? gradient=None, *, bool retain_graph=False) -> ()",
-     "Adds the gradient of this tensor to the grad of every leaf it depends on; `gradient` is needed unless it has one element.",
+     "Adds the gradient of this tensor to the grad of every leaf it depends on; `gradient` is needed unless it has one "
+     "element.",
      &Thunk<&Backward>, "torch.ones{2, requires_grad=true}:sum():backward()"},
-    {"Tensor:requires_grad_", "(bool on=True) -> Tensor", "Whether gradients are recorded for this tensor, in place.", &Thunk<&RequiresGrad>,
-     "torch.ones{2}:requires_grad_().requires_grad"},
+    {"Tensor:requires_grad_", "(bool on=True) -> Tensor", "Whether gradients are recorded for this tensor, in place.",
+     &Thunk<&RequiresGrad>, "torch.ones{2}:requires_grad_().requires_grad"},
     {"Tensor:retain_grad", "() -> ()", "Keeps the grad of a tensor that is no leaf.", &Thunk<&RetainGrad>},
     {"Tensor:is_same", "(Tensor other) -> bool", "Whether both are one tensor; == tells the same.", &Thunk<&IsSame>},
-    {"Tensor:to", "(str|Tensor target, ...) -> Tensor", "The tensor with another dtype or device: t:to('float64'), t:to('cpu'), t:to{dtype='int64'}.",
-     &Thunk<&To>, "torch.ones{2}:to('int64').dtype"},
+    {"Tensor:to", "(str|Tensor target, ...) -> Tensor",
+     "The tensor with another dtype or device: t:to('float64'), t:to('cpu'), t:to{dtype='int64'}.", &Thunk<&To>,
+     "torch.ones{2}:to('int64').dtype"},
     {"Tensor:cpu", "() -> Tensor", "The tensor on the CPU.", &Thunk<&Cpu>},
     {"Tensor:float", "() -> Tensor", "As float32.", &Thunk<&Cast<c10::kFloat>>},
     {"Tensor:double", "() -> Tensor", "As float64.", &Thunk<&Cast<c10::kDouble>>},

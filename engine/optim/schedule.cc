@@ -12,7 +12,7 @@ absl::Status Schedule::Validate() const {
   }
   if (warmup < 0) return ConfigError("schedule: warmup must not be negative, got " + std::to_string(warmup));
   if (name == "step" && every <= 0)
-    return ConfigError("schedule 'step' needs every >= 1, got " + std::to_string(every));
+    return ConfigError("schedule 'step' needs decay_every >= 1, got " + std::to_string(every));
   if ((name == "cosine" || name == "linear") && total <= warmup) {
     return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " +
                        std::to_string(total) + " updates");

@@ -159,8 +159,9 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
 absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
   const int64_t step = result_.steps + 1;
   if (!std::isfinite(loss)) {
-    return NumericsError(absl::StrFormat(
-        "G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1", loss, step));
+    return NumericsError(
+        absl::StrFormat("G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1",
+                        std::isnan(loss) ? std::abs(loss) : loss, step));  // a NaN's sign says nothing
   }
   if (std::isfinite(grad_norm)) return absl::OkStatus();
   for (const auto& parameter : parameters_) {

@@ -147,7 +147,8 @@ local function make_plan(o, trainer, kind, device)
   local current = experiment.current()
   return { name = current.name, seed = o.options.seed, device = device, threads = torch.get_num_threads(), data = o.data, model = o.model,
     steps = trainer:planned_steps(), epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
-    with_tscore = o.tscore.every > 0, compat = o.tscore.compat, eval_batches = o.eval.off and 0 or (o.data.val and o.data.val:count() or 0) }
+    with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
+    eval_batches = not o.eval.off and o.data.val and o.data.val:count() or 0 }
 end
 
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.

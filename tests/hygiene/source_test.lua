@@ -50,7 +50,9 @@ t.test('the engine knows nothing of Lua', function()
     local text = read(path)
     if text:find('lua_State', 1, true) then problems[#problems + 1] = path .. ' names lua_State' end
     for header in text:gmatch('#%s*include%s*[<"]([^>"]+)[>"]') do
-      if header:find('^lua') or header:find('/lua') or header == 'lauxlib.h' then problems[#problems + 1] = path .. ' includes ' .. header end
+      if header:find('^lua') or header:find('/lua') or header == 'lauxlib.h' then
+        problems[#problems + 1] = path .. ' includes ' .. header
+      end
     end
   end
   expect_none(problems)
@@ -89,7 +91,9 @@ t.test('headers guard with pragma once and take no umbrella of LibTorch', functi
   for _, path in ipairs(files('engine bindings tests', '%.h$', 30)) do
     local text = read(path)
     if not text:find('#pragma once', 1, true) then problems[#problems + 1] = path .. ' has no #pragma once' end
-    if text:find('#%s*include%s*<torch/torch%.h>') or text:find('#%s*include%s*<ATen/ATen%.h>') then problems[#problems + 1] = path .. ' includes all of LibTorch' end
+    if text:find('#%s*include%s*<torch/torch%.h>') or text:find('#%s*include%s*<ATen/ATen%.h>') then
+      problems[#problems + 1] = path .. ' includes all of LibTorch'
+    end
   end
   expect_none(problems)
 end)
@@ -97,7 +101,8 @@ end)
 t.test('no source file is longer than 500 lines', function()
   local problems = {}
   for _, path in ipairs(files('engine bindings scripts tests $(ls -d experiments docs 2>/dev/null) CMakeLists.txt', '', 100)) do
-    local counts = not path:find('^scripts/meta/') and not path:find('^tests/golden/[^/]+%.json$') and not path:find('^tests/golden/[^/]+%.txt$')
+    local counts = not path:find('^scripts/meta/') and not path:find('^tests/golden/[^/]+%.json$')
+      and not path:find('^tests/golden/[^/]+%.txt$')
     local _, lines = read(path):gsub('\n', '')
     if counts and lines > 500 then problems[#problems + 1] = ('%s has %d lines'):format(path, lines) end
   end
@@ -130,7 +135,9 @@ t.test('an experiment begins with its name and what it is for', function()
   for _, path in ipairs(lines_of('find experiments -name "*.lua" 2>/dev/null | sort')) do
     local name = path:match('([^/]+)%.lua$')
     local first = read(path):match('^[^\n]*')
-    if first:sub(1, #name + 5) ~= '-- ' .. name .. ': ' then problems[#problems + 1] = path .. ": the first line should be '-- " .. name .. ": ...', it is '" .. first .. "'" end
+    if first:sub(1, #name + 5) ~= '-- ' .. name .. ': ' then
+      problems[#problems + 1] = path .. ": the first line should be '-- " .. name .. ": ...', it is '" .. first .. "'"
+    end
   end
   expect_none(problems)
 end)
