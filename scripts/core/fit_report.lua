@@ -76,7 +76,8 @@ end
 ---@return string[]
 function fit_report.measured(plan, measured)
   local mb = plan.model:parameter_count() * 4 / 1e6
-  local eval_s = plan.eval_batches * measured.step_s / 3 * plan.epochs -- a forward is about a third of a step
+  local evals = math.ceil(plan.steps / plan.data.train:count())
+  local eval_s = evals * plan.eval_batches * measured.step_s / 3 -- a forward is about a third of a step
   local total = plan.steps * measured.step_s + eval_s
   return {
     row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB'):format(mb, mb, plan.optimizer_name,
