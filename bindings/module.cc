@@ -2,6 +2,7 @@
 #include "bindings/nn/module.h"
 
 #include "bindings/lua/function.h"
+#include "bindings/lua/ref.h"
 #include "bindings/torch.h"
 #include "bindings/train/data.h"
 #include "bindings/train/run.h"
@@ -36,6 +37,7 @@ namespace lanthorn::lua {
 namespace {
 int Open(lua_State* L) {
   Api().clear();
+  AnchorState(L);
   lua_newtable(L);
   OpenTorch(L);
   lua_setfield(L, -2, "torch");

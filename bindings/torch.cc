@@ -141,20 +141,6 @@ int WithGradMode(lua_State* L) {
   return lua_gettop(L);
 }
 
-// Ends the scope when a Lua error passes; the normal way out ends it first and keeps the results.
-class ScopeGuard {
- public:
-  explicit ScopeGuard(lua_State* L) : L_(L), scope_(BeginScope(L)) {}
-  ~ScopeGuard() {
-    if (scope_ != 0) EndScope(L_, scope_, 0);
-  }
-  void End(int first_kept) { EndScope(L_, std::exchange(scope_, 0), first_kept); }
-
- private:
-  lua_State* L_;
-  int32_t scope_;
-};
-
 int Scope(lua_State* L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   ScopeGuard guard(L);
@@ -264,6 +250,11 @@ int Devices(lua_State* L) {
   return 1;
 }
 
+int DeviceName(lua_State* L) {
+  lua_pushstring(L, Value(device::Resolve(luaL_checkstring(L, 1))).str().c_str());
+  return 1;
+}
+
 int Operators(lua_State* L) {
   lua_newtable(L);
   int at = 0;
@@ -313,6 +304,9 @@ const std::vector<FunctionRow> kRows = {
      "torch.get_num_threads()"},
     {"set_num_threads", "(int threads) -> ()", "Sets the threads used inside one operator.", &Thunk<&SetNumThreads>},
     {"devices", "() -> str[]", "Names of the devices present.", &Thunk<&Devices>, "torch.devices()"},
+    {"device", "(str name) -> str",
+     "The device of that name, such as 'auto', 'cpu' or 'cuda:0'; one that is not here is an error, never replaced.",
+     &Thunk<&DeviceName>, "torch.device('auto')"},
     {"operators", "() -> str[]", "Names of all operators.", &Thunk<&Operators>, "#torch.operators()"},
     {"schemas", "(str name) -> str[]", "The schemas of all overloads of an operator.", &Thunk<&Schemas>,
      "torch.schemas('matmul')"},

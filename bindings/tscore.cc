@@ -3,37 +3,15 @@
 
 #include <ATen/Functions.h>
 
-#include <cmath>
-
 #include "bindings/lua/function.h"
 #include "bindings/nn/module.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/optim/optimizer.h"
-#include "engine/tscore/recorder.h"
+#include "engine/tscore/loop.h"
 
 namespace lanthorn::lua {
 namespace {
 
 using tscore::Recorder;
-
-// Takes the gradients away for the time of a measurement and puts them back, also when an error passes.
-class GradientsAside {
- public:
-  explicit GradientsAside(std::vector<nn::NamedParameter> parameters) : parameters_(std::move(parameters)) {
-    for (const auto& parameter : parameters_) {
-      kept_.push_back(parameter.tensor.grad());
-      parameter.tensor.mutable_grad() = at::Tensor();
-    }
-  }
-  ~GradientsAside() {
-    for (size_t i = 0; i < kept_.size(); ++i) parameters_[i].tensor.mutable_grad() = kept_[i];
-  }
-  const std::vector<nn::NamedParameter>& parameters() const { return parameters_; }
-
- private:
-  std::vector<nn::NamedParameter> parameters_;
-  std::vector<at::Tensor> kept_;
-};
 
 // Closes the recorder when an error passes the forward.
 class OpenRecorder {
@@ -69,7 +47,7 @@ int Measure(lua_State* L) {
     if (!lua_isnil(L, -1)) verify = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
   }
-  const GradientsAside aside(module->Parameters());
+  const tscore::GradientsAside aside(module->Parameters());
   const OpenRecorder recorder;
   const at::Tensor loss = CallLoss(L, 2, 0, "tscore.measure");
   recorder->Close();
@@ -80,35 +58,13 @@ int Measure(lua_State* L) {
 
 int Loop(lua_State* L) {
   const auto module = CheckObject<nn::Module>(L, 1, "tscore.loop");
-  const lua_Integer N = luaL_checkinteger(L, 2);
+  const lua_Integer samples = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  if (N < 0) throw UsageError("tscore.loop: the number of samples must not be negative");
-  const GradientsAside aside(module->Parameters());
-  std::vector<at::Tensor> total(aside.parameters().size());
-  tscore::Score score;
-  double q = 0, s = 0, theta_sq = 0;
-  std::vector<double> sample_sq;
-  for (lua_Integer i = 0; i < N; ++i) {
-    for (const auto& parameter : aside.parameters()) parameter.tensor.mutable_grad() = at::Tensor();
-    lua_pushinteger(L, i);
-    CallLoss(L, 3, 1, "tscore.loop").backward();
-    const double norm = optim::GradientNorm(aside.parameters());
-    sample_sq.push_back(norm * norm);
-    q += norm * norm;
-    for (size_t p = 0; p < total.size(); ++p) {
-      const at::Tensor& gradient = aside.parameters()[p].tensor.grad();
-      if (gradient.defined())
-        total[p] = total[p].defined() ? total[p] + gradient.to(c10::kDouble) : gradient.to(c10::kDouble);
-    }
-  }
-  for (size_t p = 0; p < total.size(); ++p) {
-    if (total[p].defined()) s += total[p].square().sum().item<double>();
-    theta_sq += aside.parameters()[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
-  }
-  score = tscore::Compute(s, q, N, std::sqrt(theta_sq));
-  score.method = "loop";
-  score.sample_sq = std::move(sample_sq);
-  PushScore(L, score);
+  if (samples < 0) throw UsageError("tscore.loop: the number of samples must not be negative");
+  PushScore(L, Value(tscore::LoopScore(module->Parameters(), samples, [L](int64_t i) -> absl::StatusOr<at::Tensor> {
+              lua_pushnumber(L, static_cast<double>(i));
+              return CallLoss(L, 3, 1, "tscore.loop");
+            })));
   return 1;
 }
 

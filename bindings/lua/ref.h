@@ -5,11 +5,27 @@
 
 namespace lanthorn::lua {
 
+inline constexpr char kAnchoredState[] = "lanthorn.state";
+
+// Remembers the calling thread in the registry, so that it is never collected. [-0, +0, m]
+inline void AnchorState(lua_State* L) {
+  lua_pushthread(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, kAnchoredState);
+}
+
+// A thread that lives as long as the VM: a reference may outlive the coroutine that made it. [-0, +0, -]
+inline lua_State* AnchoredState(lua_State* L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, kAnchoredState);
+  lua_State* anchored = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return anchored != nullptr ? anchored : L;
+}
+
 class Ref {
  public:
   Ref() = default;
   // Takes the value from the top of the stack. [-1, +0, m]
-  explicit Ref(lua_State* L) : L_(L), ref_(luaL_ref(L, LUA_REGISTRYINDEX)) {}
+  explicit Ref(lua_State* L) : L_(AnchoredState(L)), ref_(luaL_ref(L, LUA_REGISTRYINDEX)) {}
   Ref(Ref&& other) noexcept : L_(other.L_), ref_(other.ref_) { other.L_ = nullptr; }
   Ref& operator=(Ref&& other) noexcept {
     std::swap(L_, other.L_);

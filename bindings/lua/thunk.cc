@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/cord.h"
+#include "engine/base/memory.h"
 #include "engine/base/status.h"
 
 namespace lanthorn::lua {
@@ -23,8 +24,8 @@ std::string WithoutBacktrace(const char* text) {
 }
 
 // Pushes the error value: an object with an exit code where the library defines one, otherwise a string. [-0, +1, m]
-void PushError(lua_State* L, const std::string& message, int code) {
-  const std::string text = UserPosition(L) + message;
+void PushError(lua_State* L, const std::string& message, int code, bool positioned) {
+  const std::string text = positioned ? message : UserPosition(L) + message;
   luaL_getmetatable(L, kErrorMetatable);
   if (code == 1 || lua_isnil(L, -1)) {
     lua_pop(L, 1);
@@ -86,16 +87,15 @@ int CallGuarded(lua_State* L, Function function) {
       message = error.what();
       code = static_cast<int>(ExitCodeOf(error.status()));
       positioned = error.status().GetPayload(kTracebackPayload).has_value();
+    } catch (const memory::OutOfMemory& error) {
+      message = error.what();
+      code = static_cast<int>(ExitCode::kLimit);
     } catch (const c10::Error& error) {
       message = std::getenv("RUNNER_FULL_ERROR") ? error.what() : WithoutBacktrace(error.what_without_backtrace());
     } catch (const std::exception& error) {
       message = WithoutBacktrace(error.what());
     }
-    if (positioned && code == 1) {
-      lua_pushlstring(L, message.data(), message.size());
-    } else {
-      PushError(L, message, code);
-    }
+    PushError(L, message, code, positioned);
   }
   return lua_error(L);
 }

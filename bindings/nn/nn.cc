@@ -19,7 +19,15 @@ int NewLayer(lua_State* L) {
     return parsed;
   }();
   const size_t at = static_cast<size_t>(lua_tointeger(L, lua_upvalueindex(1)));
-  PushModule(L, nn::Layers()[at].make(ReadCall(L, 1, signatures[at], "nn.")));
+  const std::vector<c10::IValue> arguments = ReadCall(L, 1, signatures[at], "nn.");
+  std::shared_ptr<nn::Module> module;
+  try {
+    module = nn::Layers()[at].make(arguments);
+  } catch (const c10::Error& error) {  // a value out of range is a mistake in a config
+    const std::string message = error.what_without_backtrace();
+    Check(ConfigError("nn." + signatures[at].text + ": " + message.substr(0, message.find('\n'))));
+  }
+  PushModule(L, module);
   return 1;
 }
 
@@ -66,12 +74,12 @@ optim::Options ReadOptions(lua_State* L, int index, const NamedSignature& signat
   for (const char* name : {"lr", "weight_decay", "eps", "momentum"}) {
     const auto found = options.find(name);
     if (found != options.end() && !(found->second >= 0))
-      Check(ConfigError(who + ": " + name + " must not be negative"));
+      Check(ConfigError(absl::StrCat(who, ": ", name, " must not be negative, got ", found->second)));
   }
   for (const char* name : {"beta1", "beta2", "alpha"}) {
     const auto found = options.find(name);
     if (found != options.end() && !(found->second >= 0 && found->second < 1))
-      Check(ConfigError(who + ": " + name + " must be in [0, 1)"));
+      Check(ConfigError(absl::StrCat(who, ": ", name, " must be in [0, 1), got ", found->second)));
   }
   return options;
 }

@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -33,18 +34,19 @@ int64_t& SoftLimit() {
   return limit;
 }
 
-void KeepDeep(lua_State* L, int index, int32_t scope, int depth) {
+// Moves the tensors at `index` and in its tables, each visited once, to `scope`.
+void KeepDeep(lua_State* L, int index, int32_t scope, std::unordered_set<const void*>* seen) {
   if (TensorBox* box = ToTensorBox(L, index)) {
     if (box->scope <= scope || box->freed) return;
     ForgetBox(box);
     Enter(box, scope);
     return;
   }
-  if (lua_type(L, index) != LUA_TTABLE || depth > 16) return;
-  luaL_checkstack(L, 4, "torch.scope: nested too deeply");
+  if (lua_type(L, index) != LUA_TTABLE || !seen->insert(lua_topointer(L, index)).second) return;
+  luaL_checkstack(L, 4, "torch.scope: tables nested too deeply");
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
-    KeepDeep(L, lua_gettop(L), scope, depth + 1);
+    KeepDeep(L, lua_gettop(L), scope, seen);
     lua_pop(L, 1);
   }
 }
@@ -107,7 +109,8 @@ int32_t BeginScope(lua_State* L) {
 
 void EndScope(lua_State* L, int32_t scope, int first_kept) {
   if (first_kept > 0) {
-    for (int i = first_kept, top = lua_gettop(L); i <= top; ++i) KeepDeep(L, i, scope - 1, 0);
+    std::unordered_set<const void*> seen;
+    for (int i = first_kept, top = lua_gettop(L); i <= top; ++i) KeepDeep(L, i, scope - 1, &seen);
   }
   while (static_cast<int32_t>(Scopes().size()) >= scope) {
     std::vector<TensorBox*> boxes = std::move(Scopes().back());
@@ -120,6 +123,9 @@ void EndScope(lua_State* L, int32_t scope, int first_kept) {
   }
 }
 
-void KeepValue(lua_State* L, int index) { KeepDeep(L, index, 0, 0); }
+void KeepValue(lua_State* L, int index) {
+  std::unordered_set<const void*> seen;
+  KeepDeep(L, index, 0, &seen);
+}
 
 }  // namespace lanthorn::lua

@@ -21,7 +21,8 @@ using at::indexing::TensorIndex;
 
 int64_t CheckInteger(lua_State* L, int index) {
   const double value = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : NAN;
-  if (std::floor(value) != value) throw UsageError("tensor index: expected an integer, got " + Describe(L, index));
+  if (std::floor(value) != value || std::abs(value) > 9007199254740992.0)
+    throw UsageError("tensor index: expected an integer, got " + Describe(L, index));
   return static_cast<int64_t>(value);
 }
 

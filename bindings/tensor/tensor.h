@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <utility>
 
 #include "bindings/lua/lua.h"
 
@@ -48,6 +49,22 @@ void AssignTensor(lua_State* L, const at::Tensor& tensor, int key, int value);
 int32_t BeginScope(lua_State* L);
 void EndScope(lua_State* L, int32_t scope, int first_kept);
 void KeepValue(lua_State* L, int index);
+
+// A scope that also ends when an error passes; End keeps the values from `first_kept` on (0: none).
+class ScopeGuard {
+ public:
+  explicit ScopeGuard(lua_State* L) : L_(L), scope_(BeginScope(L)) {}
+  ~ScopeGuard() {
+    if (scope_ != 0) EndScope(L_, scope_, 0);
+  }
+  ScopeGuard(const ScopeGuard&) = delete;
+  ScopeGuard& operator=(const ScopeGuard&) = delete;
+  void End(int first_kept) { EndScope(L_, std::exchange(scope_, 0), first_kept); }
+
+ private:
+  lua_State* L_;
+  int32_t scope_;
+};
 void ForgetBox(TensorBox* box);
 
 // Tensor bytes above which the boundary collects garbage; grows when most of it survives.

@@ -68,7 +68,11 @@ int IndexText(lua_State* L) {
 }
 
 int Encode(lua_State* L) {
-  PushTensor(L, Value(SelfText(L, "encode")->tokenizer.Encode(luaL_checkstring(L, 2))));
+  const auto text = SelfText(L, "encode");
+  if (lua_type(L, 2) != LUA_TSTRING) throw UsageError("Text:encode: expected a string, got " + Describe(L, 2));
+  size_t length = 0;
+  const char* characters = lua_tolstring(L, 2, &length);
+  PushTensor(L, Value(text->tokenizer.Encode(std::string(characters, length))));
   return 1;
 }
 

@@ -36,7 +36,7 @@ train::StepFn StepOf(lua_State* L, int model_index) {
     const c10::Device device = module->Parameters().empty() ? ids.device() : module->Parameters()[0].tensor.device();
     *context = context->defined() ? at::cat({*context, ids}, 1) : ids;
     const int top = lua_gettop(L);
-    const int32_t scope = BeginScope(L);
+    ScopeGuard scope(L);
     lua_pushvalue(L, model_index);
     PushTensor(L, (*stateless ? *context : ids).to(device));
     if (state->empty()) {
@@ -51,7 +51,7 @@ train::StepFn StepOf(lua_State* L, int model_index) {
       *stateless = lua_isnil(L, top + 2);
       if (!*stateless) *state = ReadState(L, top + 2);
     }
-    EndScope(L, scope, 0);
+    scope.End(0);
     lua_settop(L, top);
     if (!status.ok()) return status;
     if (!logits.defined() || logits.dim() != 3)

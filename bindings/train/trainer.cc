@@ -26,7 +26,7 @@ std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) {
 absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch) {
   lua_State* L = self->L;
   const int top = lua_gettop(L);
-  const int32_t scope = BeginScope(L);
+  ScopeGuard scope(L);
   self->loss.Push(L);
   PushTensor(L, batch.x);
   PushTensor(L, batch.y);
@@ -39,7 +39,7 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
     loss.targets =
         lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
   }
-  EndScope(L, scope, 0);
+  scope.End(0);
   lua_settop(L, top);
   if (!status.ok()) return status;
   if (!loss.mean.defined())
@@ -68,7 +68,7 @@ class LuaObserver final : public train::Observer {
     lua_State* L = owner_->L;
     if (owner_->progress != nullptr) owner_->progress->Clear();
     const int top = lua_gettop(L);
-    const int32_t scope = BeginScope(L);
+    ScopeGuard scope(L);
     function_.Push(L);
     push();
     const absl::Status status = CallLua(L, 1, 2);
@@ -76,7 +76,7 @@ class LuaObserver final : public train::Observer {
       control->stop = true;
       control->reason = lua_type(L, top + 2) == LUA_TSTRING ? lua_tostring(L, top + 2) : "a callback asked to stop";
     }
-    EndScope(L, scope, 0);
+    scope.End(0);
     lua_settop(L, top);
     return status;
   }
@@ -278,6 +278,14 @@ int ClearProgress(lua_State* L) {
   return 0;
 }
 
+// Ends reporting and drops the callbacks, which may hold the trainer themselves.
+int Close(lua_State* L) {
+  const auto self = Self(L, "close");
+  self->trainer->RemoveObservers();
+  self->progress.reset();
+  return 0;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"new", "(table parts) -> Trainer",
      "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
@@ -297,6 +305,7 @@ const std::vector<FunctionRow> kMethods = {
      "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) "
      "-> ()",
      "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
+    {"Trainer:close", "() -> ()", "Ends reporting and drops all callbacks.", &Thunk<&Close>},
     {"Trainer:clear_progress", "() -> ()", "Takes the bar off the screen before something else is printed.",
      &Thunk<&ClearProgress>},
 };

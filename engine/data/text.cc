@@ -122,9 +122,15 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   text->train = std::make_shared<TextBatches>(text->ids.narrow(0, 0, train), options);
   text->val = std::make_shared<TextBatches>(text->ids.narrow(0, train, length - train), val_options);
   const auto too_short = [&](const char* split, int64_t have) {
+    const std::string rows = options.layout == Layout::kStreams
+                                 ? "less than two windows of each stream"
+                                 : absl::StrFormat("%d rows (stride %d)", RowCount(have, options),
+                                                   options.layout == Layout::kOverlap ? 1 : options.stride);
     return DataError(absl::StrFormat(
-        "corpus '%s': %s: %d characters are less than one batch of %d x %d; use a smaller data.batch or data.seq%s",
-        name, split, have, options.batch, options.seq + 1, std::string(split) == "val" ? ", or eval.off=true" : ""));
+        "corpus '%s': %s: %d characters make %s, less than one batch of %d x %d; use a smaller data.batch, data.seq or "
+        "data.stride%s",
+        name, split, have, rows, options.batch, options.seq + 1,
+        std::string(split) == "val" ? ", or eval.off=true" : ""));
   };
   if (text->train->count() == 0) return too_short("train", train);
   if (options.val_required && text->val->count() == 0) return too_short("val", length - train);

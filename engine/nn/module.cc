@@ -48,8 +48,14 @@ void Module::To(c10::Device device, c10::ScalarType dtype) {
   for (auto& [name, child] : children_) child->To(device, dtype);
 }
 
+bool Module::Holds(const Module* other) const {
+  return this == other || std::any_of(children_.begin(), children_.end(),
+                                      [other](const auto& entry) { return entry.second->Holds(other); });
+}
+
 void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
   LANTHORN_CHECK(child != nullptr);
+  TORCH_CHECK(!child->Holds(this), "[", kind_, "] cannot have itself below it, as '", name, "'");
   TORCH_CHECK(Child(name) == nullptr && !Own(name).defined(), "[", kind_, "] already has a member '", name, "'");
   TORCH_CHECK(!name.empty() && name.find('.') == std::string::npos, "[", kind_, "] a member's name has no dots, got '",
               name, "'");

@@ -45,7 +45,8 @@ class Module {
   // Moves parameters and buffers in place, so that optimisers keep seeing them.
   void To(c10::Device device, c10::ScalarType dtype);
 
-  // Adds a child; the order of adding is the order everywhere. The name must be new.
+  // Adds a child; the order of adding is the order everywhere. The name must be new, and the child must not hold this
+  // module.
   void AddChild(const std::string& name, std::shared_ptr<Module> child);
   const std::vector<std::pair<std::string, std::shared_ptr<Module>>>& children() const { return children_; }
   std::shared_ptr<Module> Child(const std::string& name) const;  // nullptr if there is none
@@ -71,6 +72,7 @@ class Module {
   void RegisterBuffer(const std::string& name, at::Tensor value);
 
  private:
+  bool Holds(const Module* other) const;
   void Collect(const std::string& prefix, bool once, bool buffers, std::vector<NamedParameter>* found) const;
 
   struct Slot {

@@ -10,6 +10,7 @@
 #include "engine/train/alive_check.h"
 #include "engine/train/random_state.h"
 #include "engine/train/signals.h"
+#include "engine/tscore/loop.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::train {
@@ -125,35 +126,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
 // N forward and backward passes of one sample each; the training gradients and random state are put back.
 absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
   const RandomState random;
-  std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters_) gradients.push_back(parameter.tensor.grad());
-  const int64_t N = batch.x.size(0);
-  std::vector<at::Tensor> total(parameters_.size());
-  std::vector<double> sample_sq;
-  double q = 0, theta_sq = 0;
-  for (int64_t i = 0; i < N; ++i) {
-    model_->ZeroGrad();
+  return tscore::LoopScore(parameters_, batch.x.size(0), [&](int64_t i) -> absl::StatusOr<at::Tensor> {
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_({batch.x.narrow(0, i, 1), batch.y.narrow(0, i, 1)}));
-    loss.mean.backward();
-    const double norm = optim::GradientNorm(parameters_);
-    sample_sq.push_back(norm * norm);
-    q += norm * norm;
-    for (size_t p = 0; p < parameters_.size(); ++p) {
-      const at::Tensor& gradient = parameters_[p].tensor.grad();
-      if (gradient.defined())
-        total[p] = total[p].defined() ? total[p].add_(gradient.to(c10::kDouble)) : gradient.to(c10::kDouble);
-    }
-  }
-  double s = 0;
-  for (size_t p = 0; p < parameters_.size(); ++p) {
-    if (total[p].defined()) s += total[p].square().sum().item<double>();
-    theta_sq += parameters_[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
-    parameters_[p].tensor.mutable_grad() = gradients[p];
-  }
-  tscore::Score score = tscore::Compute(s, q, N, std::sqrt(theta_sq));
-  score.method = "loop";
-  score.sample_sq = std::move(sample_sq);
-  return score;
+    return loss.mean;
+  });
 }
 
 absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
@@ -280,6 +256,9 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
   if (options_.eval) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate());
+    if (eval.loss && !std::isfinite(*eval.loss)) {
+      return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
+    }
     record.val_loss = eval.loss;
     record.eval_seconds = eval_seconds_ = eval.seconds;
     for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));

@@ -70,6 +70,7 @@ class Trainer {
   ~Trainer();
 
   void AddObserver(std::shared_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }
+  void RemoveObservers() { observers_.clear(); }
 
   // Checks that loss, parameters and optimiser are on the device, runs the first batch without changing anything
   // (parameters, gradients, random state), compares the loss with `initial`, and times a step.

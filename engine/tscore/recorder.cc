@@ -109,6 +109,13 @@ absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parame
   }
   uses_.clear();
   Score score = Compute(s, q, samples_, std::sqrt(theta_sq));
+  if (score.raw < -1e-3) {  // S <= N Q always, so some samples were not seen
+    return ConfigError(
+        absl::StrFormat("tscore: the reported samples cannot make up the gradient (T would be %.3g): some part of the "
+                        "loss uses parameters "
+                        "outside of layers with a sampler, such as a penalty on weights; use mode='loop'",
+                        score.raw));
+  }
   score.method = "exact";
   score.sample_sq = std::move(sample_sq);
   return score;

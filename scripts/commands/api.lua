@@ -13,7 +13,7 @@ function api.configure(parser)
   parser:flag '--json':description 'One JSON object per line (the default).'
   parser:flag '--md':description 'A Markdown reference.'
   parser:flag '--stubs':description 'LuaCATS stubs (---@meta).'
-  parser:flag '--library':description 'The Lua library only; the native module is not loaded.'
+  parser:flag '--library':target 'lua_only':description 'The Lua library only; the native module is not loaded.'
 end
 
 local KEYS = { 'module', 'name', 'signature', 'doc', 'example' }
@@ -60,7 +60,7 @@ end
 function api.run(args)
   local chosen = (args.json and 1 or 0) + (args.md and 1 or 0) + (args.stubs and 1 or 0)
   if chosen > 1 then fail.usage('--json, --md and --stubs exclude each other') end
-  local rows = api_docs.rows(args.library)
+  local rows = api_docs.rows(args.lua_only)
   if args.md then
     print_markdown(rows)
   elseif args.stubs then

@@ -37,6 +37,13 @@ function callbacks.resolve(given)
     end
     return by_name(given[1])(rest)
   end
+  local names = {}
+  for name in pairs(TYPES) do names[#names + 1] = name end
+  for key in pairs(given) do
+    if type(key) == 'string' and key:find('^on_') and not TYPES[key] then
+      fail.config("callback '%s': there is no event '%s'%s", tostring(given.name or '?'), key, nearest.hint(key, names))
+    end
+  end
   for key, types in pairs(TYPES) do -- other fields are the callback's own state
     if given[key] ~= nil and type(given[key]) ~= types then
       fail.config("callback '%s': %s must be a %s, got a %s", tostring(given.name or '?'), key, types, type(given[key]))

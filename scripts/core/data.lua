@@ -1,6 +1,7 @@
 -- Texts and batches for training.
 local corpora = require 'corpora'
 local experiment = require 'experiment'
+local nearest = require 'nearest'
 local options = require 'options'
 local specs = require 'specs'
 
@@ -52,4 +53,4 @@ function data.tensors(given)
   return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil }
 end
 
-return data
+return setmetatable(data, { __index = function(_, name) nearest.missing('data', data, name) end })

@@ -79,6 +79,7 @@ end
 local function seed_all(values)
   local seed = type(values.train) == 'table' and values.train.seed
   if type(seed) ~= 'number' then return end
+  if seed < 0 or seed % 1 ~= 0 then fail.config("train.seed must be a whole number from 0, got %s", pretty.number(seed)) end
   for _, f in ipairs(seeders) do f(seed) end
 end
 

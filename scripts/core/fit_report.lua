@@ -91,7 +91,7 @@ end
 ---@param plan table
 ---@return string
 function fit_report.heading(plan)
-  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed, plan.device, plan.device == 'cpu'
+  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, plan.device == 'cpu'
     and (' (%d thread%s)'):format(plan.threads, plan.threads == 1 and '' or 's') or '',
     plan.with_tscore and plan.compat ~= 'none' and '  T-Score compat ' .. plan.compat or '')
 end

@@ -36,6 +36,7 @@ end
 ---@return table run
 function fit_run.open(about)
   local current = experiment.current()
+  if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
   local run = require('lanthorn').run.claim(run_files.root(), current.name)
   console.attach(function(text) run:append_log(text) end)
   run:write_config(about.values, current.origin)
@@ -48,6 +49,7 @@ function fit_run.open(about)
     seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1,
     device = about.device, env = env, versions = { luajit = jit.version },
   }
+  run:status { state = 'RUNNING', phase = 'train' }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
 end
@@ -90,11 +92,18 @@ function fit_run.close(run, outcome)
       guards = guards_of(run, message), summary = outcome.summary or {} }
     console.detach()
   end
-  if experiment.current().script and not outcome.now then
-    finish.add(function(code) close(code) end)
-  else
-    close(outcome.error and fail.code_of(outcome.error) or 0)
+  -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.
+  if outcome.error or outcome.signal or not experiment.current().script then
+    return close(outcome.error and fail.code_of(outcome.error) or outcome.signal and 128 + outcome.signal or 0)
   end
+  local function close_once(code)
+    if fit_run.close_finished == close_once then
+      fit_run.close_finished = nil
+      close(code)
+    end
+  end
+  fit_run.close_finished = close_once
+  finish.add(close_once)
 end
 
 return fit_run

@@ -84,4 +84,14 @@ function nearest.hint(name, candidates, describe)
   return ('; %s: %s'):format(label, table.concat(shown, ', '))
 end
 
+---Raises for a member that a module does not have.
+---@param module string
+---@param members table
+---@param name any
+function nearest.missing(module, members, name)
+  local names = {}
+  for member in pairs(members) do names[#names + 1] = member end
+  require('fail').raise(1, "%s has no '%s'%s", module, tostring(name), nearest.hint(tostring(name), names))
+end
+
 return nearest

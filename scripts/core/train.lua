@@ -7,6 +7,7 @@ local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
 local host = require 'host'
 local native = require 'lanthorn'
+local nearest = require 'nearest'
 local options = require 'options'
 local optim = require 'optim'
 local specs = require 'specs'
@@ -63,14 +64,14 @@ local function build_optimizer(model, o)
   if not kind then
     local names = {}
     for name in pairs(OPTIMIZERS) do names[#names + 1] = name end
-    fail.config("optim.name '%s' is not known%s; use adam, adamw, sgd or rmsprop", o.name, require('nearest').hint(o.name, names))
+    fail.config("optim.name '%s' is not known%s; use adam, adamw, sgd or rmsprop", o.name, nearest.hint(o.name, names))
   end
   local target = o.groups and build_groups(model, o.groups) or model
   return optim[kind](target, optimizer_options(o)), kind
 end
 
 local function resolve_device(name)
-  local resolved = torch.empty({ 0 }, { device = name }).device
+  local resolved = torch.device(name)
   if name == 'auto' and resolved ~= 'cpu' then console.note('device auto: ' .. resolved) end
   return resolved
 end
@@ -82,14 +83,23 @@ local function initial_loss(o, data)
 end
 
 local function is_unicode()
-  local locale = host.getenv('LC_ALL') or host.getenv('LC_CTYPE') or host.getenv('LANG') or ''
+  local locale = ''
+  for _, name in ipairs { 'LANG', 'LC_CTYPE', 'LC_ALL' } do
+    local value = host.getenv(name)
+    if value and value ~= '' then locale = value end
+  end
   return locale:lower():find('utf%-?8') ~= nil
 end
 
 -- Reads the parts of a fit, with the sections of the config where the call leaves them out.
 local function read(given)
   local o = options.check('train.fit', given, FIT)
-  local values = experiment.current().values
+  local current = experiment.current()
+  local values = current.values
+  if not current.configured and o.options.seed then
+    fail.config('train.fit: options.seed comes too late for the weights of the model; call torch.manual_seed(%s) before making it, '
+      .. 'or declare train.seed in experiment.config', tostring(o.options.seed))
+  end
   o.optim = options.check('train.fit optim', o.optim, specs.optim)
   o.tscore = options.check('train.fit tscore', o.tscore, specs.tscore)
   o.options = options.check('train.fit options', o.options, specs.train)
@@ -109,6 +119,7 @@ local function build_trainer(o, device)
   local optimizer, kind = build_optimizer(o.model, o.optim)
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
   local steps = o.options.epochs * o.data.train:count()
+  if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end -- schedules end with the training
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
     loss = o.loss and function(x, y) return o.loss(o.model, x, y) end or train.default_loss(o.model),
@@ -145,8 +156,9 @@ end
 
 local function make_plan(o, trainer, kind, device)
   local current = experiment.current()
-  return { name = current.name, seed = o.options.seed, device = device, threads = torch.get_num_threads(), data = o.data, model = o.model,
-    steps = trainer:planned_steps(), epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
+  return { name = current.name, seed = current.configured and o.options.seed or nil, device = device,
+    threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
+    epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
     eval_batches = not o.eval.off and o.data.val and o.data.val:count() or 0 }
 end
@@ -250,12 +262,12 @@ function train.fit(given)
   experiment.check_reads()
   console.note(fit_report.heading(plan))
   fit_report.print(fit_report.sizes(plan))
-  local run = fit_run.open { seed = o.options.seed, device = device, data = data_record(o.data), first_batch_sha256 = o.data.train:hash(0),
+  local run = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data), first_batch_sha256 = o.data.train:hash(0),
     values = experiment.current().configured and experiment.current().values
       or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards } }
   local ok, fit = pcall(run_fit, o, trainer, plan, run)
+  trainer:close()
   if not ok then
-    trainer:clear_progress()
     fit_run.close(run, { error = fit })
     error(fit, 0)
   end
@@ -270,4 +282,4 @@ function train.fit(given)
   return fit
 end
 
-return train
+return setmetatable(train, { __index = function(_, name) nearest.missing('train', train, name) end })

@@ -300,6 +300,9 @@ Trainer = {}
 ---Takes the bar off the screen before something else is printed.
 function Trainer:clear_progress() end
 
+---Ends reporting and drops all callbacks.
+function Trainer:close() end
+
 ---Mean loss over the val batches in eval mode.
 ---@return table
 function Trainer:evaluate() end
@@ -397,6 +400,12 @@ function nearest.find(name, candidates) end
 ---@param describe? fun(candidate: string): string
 ---@return string
 function nearest.hint(name, candidates, describe) end
+
+---Raises for a member that a module does not have.
+---@param module string
+---@param members table
+---@param name any
+function nearest.missing(module, members, name) end
 
 ---@class Module
 Module = {}
@@ -813,6 +822,11 @@ torch = {}
 ---@param seed? integer|nil default None
 ---@return Generator
 function torch.Generator(seed) end
+
+---The device of that name, such as 'auto', 'cpu' or 'cuda:0'; one that is not here is an error, never replaced.
+---@param name string
+---@return string
+function torch.device(name) end
 
 ---Names of the devices present.
 ---@return string[]

@@ -1,0 +1,52 @@
+#include "engine/tscore/loop.h"
+
+#include <ATen/Functions.h>
+
+#include <cmath>
+
+namespace lanthorn::tscore {
+
+GradientsAside::GradientsAside(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {
+  for (const NamedParameter& parameter : parameters_) kept_.push_back(parameter.tensor.grad());
+  Clear();
+}
+
+GradientsAside::~GradientsAside() {
+  for (size_t p = 0; p < kept_.size(); ++p) parameters_[p].tensor.mutable_grad() = kept_[p];
+}
+
+void GradientsAside::Clear() const {
+  for (const NamedParameter& parameter : parameters_) parameter.tensor.mutable_grad() = at::Tensor();
+}
+
+absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples,
+                                const SampleLoss& loss) {
+  const GradientsAside aside(parameters);
+  std::vector<at::Tensor> total(parameters.size());
+  std::vector<double> sample_sq;
+  double s = 0, q = 0, theta_sq = 0;
+  for (int64_t i = 0; i < samples; ++i) {
+    aside.Clear();
+    LANTHORN_ASSIGN_OR_RETURN(const at::Tensor sample, loss(i));
+    sample.backward();
+    double square = 0;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      if (!parameters[p].tensor.grad().defined()) continue;
+      const at::Tensor gradient = parameters[p].tensor.grad().to(c10::kDouble);
+      square += gradient.square().sum().item<double>();
+      total[p] = total[p].defined() ? total[p] + gradient : gradient;
+    }
+    sample_sq.push_back(square);
+    q += square;
+  }
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (total[p].defined()) s += total[p].square().sum().item<double>();
+    theta_sq += parameters[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
+  }
+  Score score = Compute(s, q, samples, std::sqrt(theta_sq));
+  score.method = "loop";
+  score.sample_sq = std::move(sample_sq);
+  return score;
+}
+
+}  // namespace lanthorn::tscore
