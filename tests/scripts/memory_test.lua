@@ -136,3 +136,19 @@ t.test('a loop over 20,000 tensors of 1 MB stays bounded', function()
   local limit = math.max(537, torch.memory().limit_mb / 9) -- 10 % of the machine; the limit is 90 %
   t.is_true(peak < limit * 1.5, ('%.0f MB of tensors at the peak, soft limit %.0f MB'):format(peak, limit))
 end)
+
+t.test('tables that hold themselves pass a scope', function()
+  local node = torch.scope(function()
+    local made = { value = torch.ones { 2 } }
+    for i = 1, 8 do made[i] = made end
+    return made
+  end)
+  t.equal(node[3].value:sum():item(), 2)
+end)
+
+t.test('running out of memory has exit code 7', function()
+  local script = t.write_file "local torch = require 'torch'; torch.set_memory_limit('1MiB'); torch.empty { 2000000 }"
+  local output, code = t.runner(script)
+  t.matches(output, 'out of memory: need 7.6 MiB')
+  t.equal(code, 7)
+end)

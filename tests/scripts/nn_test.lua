@@ -186,3 +186,16 @@ t.test('zero_grad forgets gradients', function()
   net:zero_grad()
   for _, parameter in ipairs(net:parameters()) do t.equal(parameter.grad, nil) end
 end)
+
+t.test('a module cannot be below itself', function()
+  local m, inner = nn.Container(), nn.Container()
+  t.error_matches(function() m.x = m end, "cannot have itself below it, as 'x'")
+  m.inner = inner
+  t.error_matches(function() inner.back = m end, "cannot have itself below it, as 'back'")
+end)
+
+t.test('sizes out of range are config errors with the signature', function()
+  local err = t.error_matches(function() return nn.GRU { 8, 8, dropout = 2 } end, 'nn.GRU%(.*dropout must be in %[0, 1%), got 2')
+  t.equal(require('fail').code_of(err), 3)
+  t.equal(require('fail').code_of(t.error_matches(function() return nn.Linear { 0, 4 } end, 'sizes must be positive')), 3)
+end)

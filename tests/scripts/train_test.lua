@@ -356,3 +356,61 @@ t.test('data and options that do not fit end before a run directory is made', fu
     t.matches(output, case[3])
   end
 end)
+
+t.test('a val loss that is not a number stops the run and is no best', function()
+  local output, code, folder = run [[
+local x = torch.randn { 8, 3 }
+local set = data.tensors { x = x, y = x:sum { dim = 1, keepdim = true }, val_x = x * (0 / 0), val_y = torch.zeros { 8, 1 } }
+train.fit { model = nn.Linear { 3, 1 }, data = set, loss = function(m, a, b) return torch.mse_loss(m(a), b) end, options = cfg.train }]]
+  t.equal(code, 6)
+  t.contains(output, 'G23 nonfinite: the val loss is not finite')
+  t.equal(json(folder .. '/exit.json').state, 'DIVERGED')
+end)
+
+t.test('a run keeps its own outcome when its script goes on', function()
+  local output, code = run [[
+local first = fit()
+local ok = pcall(fit, { optim = { lr = 0 } })
+print('FIRST ' .. first.run, ok)]]
+  t.equal(code, 0)
+  local folder = output:match('FIRST (%S+)\tfalse')
+  t.equal(json(folder .. '/exit.json').state, 'FINISHED')
+  local states = {}
+  for _, name in ipairs(host.listdir(folder .. '/..')) do
+    local path = folder .. '/../' .. name .. '/exit.json'
+    if name ~= 'latest' and host.stat(path) then states[#states + 1] = json(path).state end
+  end
+  table.sort(states)
+  t.equal(states, { 'DIVERGED', 'FINISHED' })
+end)
+
+t.test('a trainer made in a coroutine outlives it', function()
+  local output, code = run [[
+for _ = 1, 10 do
+  coroutine.resume(coroutine.create(function()
+    fit { options = { max_steps = 2 }, callbacks = { { on_step = function() end } } }
+  end))
+  collectgarbage()
+end
+print 'alive']]
+  t.equal(code, 0)
+  t.contains(output, 'alive')
+end)
+
+t.test('misspelt events, seeds too late and names that are not there are told', function()
+  for _, case in ipairs {
+    { 3, "fit { callbacks = { { on_stp = print } } }", "there is no event 'on_stp'; nearest: on_step" },
+    { 1, 'train.fitt {}', "train has no 'fitt'; nearest: fit" },
+    { 1, 'data.txt {}', "data has no 'txt'; nearest: text" },
+  } do
+    local output, code = run(case[2])
+    t.equal(code, case[1])
+    t.contains(output, case[3])
+  end
+  local output, code = run('fit()', 'train.seed=-1')
+  t.equal(code, 3)
+  t.contains(output, 'train.seed must be a whole number from 0, got -1')
+  output, code = run('fit()', 'train.device=gpu')
+  t.equal(code, 3)
+  t.contains(output, "device 'gpu' is not known; use cpu, cuda, cuda:N or auto")
+end)

@@ -120,3 +120,11 @@ t.test('time in dimension 0 is refused', function()
   local net = nn.GRU { 2, 3, batch_first = false }
   t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end, 'batch_first=true')
 end)
+
+t.test('a gradient from outside of the layers is refused, not shown as 0', function()
+  local net = require('nn').Linear { 3, 1 }
+  local x = torch.randn { 4, 3 }
+  local function loss() return net(x):pow(2):mean() + 10 * net.weight:square():sum() end
+  t.error_matches(function() return tscore.measure(net, loss) end, 'do not add up')
+  t.error_matches(function() return tscore.measure(net, loss, { verify = false }) end, 'cannot make up the gradient')
+end)
