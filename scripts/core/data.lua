@@ -1,4 +1,5 @@
 -- Texts and batches for training.
+local console = require 'console'
 local corpora = require 'corpora'
 local experiment = require 'experiment'
 local nearest = require 'nearest'
@@ -35,6 +36,10 @@ function data.text(given)
   local o = options.check('data.text', given, specs.data)
   local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' } or corpora.find(o.corpus or 'tinyshakespeare')
   local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout
+  if layout == 'rows' and o.stride > o.seq then
+    local message = 'data: stride %d is larger than seq %d: %.0f %% of the text is never read; data.stride=%d reads all of it'
+    console.warn(message:format(o.stride, o.seq, 100 * (1 - o.seq / o.stride), o.seq))
+  end
   local values = experiment.current().values
   local eval_off = values.eval and values.eval.off or false
   local native = require('lanthorn').data.open_text {
