@@ -115,7 +115,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch,
     if (!score.ok()) return score.status();
     pass.score = *std::move(score);
     if (options_.tscore_v11) {
-      pass.score->t = tscore::ComputeV11(pass.score->s, pass.score->q, pass.score->n);
+      // The published eps is absolute, and meant for gradients of the samples' own losses: N times their shares of the
+      // mean.
+      const double scale = options_.tscore_loop ? 1 : static_cast<double>(pass.score->n * pass.score->n);
+      pass.score->t = tscore::ComputeV11(scale * pass.score->s, scale * pass.score->q, pass.score->n);
       pass.score->status = "v1.1";
     }
   }

@@ -414,3 +414,18 @@ t.test('misspelt events, seeds too late and names that are not there are told', 
   t.equal(code, 3)
   t.contains(output, "device 'gpu' is not known; use cpu, cuda, cuda:N or auto")
 end)
+
+t.test('the published formula means the same in both modes, also where its eps counts', function()
+  local body = [[
+fit { loss = function(m, x, y) return torch.cross_entropy((m(x)):reshape(-1, text.vocab_size), y:reshape(-1)) * 1e-4 end }]]
+  local found = {}
+  for i, mode in ipairs { 'exact', 'loop' } do
+    local _, code, folder = run(body, 'tscore.compat=v1.1', 'tscore.mode=' .. mode, 'guards.init_loss=off', 'train.max_steps=1')
+    t.equal(code, 0)
+    for _, line in ipairs(metrics(folder)) do
+      if line.kind == 'train' then found[i] = line.tscore end
+    end
+  end
+  t.near(found[1], found[2], 1e-4)
+  t.is_true(found[1] > 0.1 and found[1] < 0.99, 'the case must tell the scales apart')
+end)
