@@ -18,11 +18,31 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 
 MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; }
 
-// What the backward needs that is no tensor: the open recorder, and the parameters as the recorder knows them.
+// What the backward needs that is no tensor: the open recorder, the parameters as the recorder knows them, and whether
+// the activations are still those of the forward.
 struct Context : torch::CustomClassHolder {
   Cell cell = Cell::kGru;
   tscore::Recorder::Ptr recorder;
   RecurrentWeights parameters;
+  bool used_up = false;
+};
+
+// A weight's use, read from the kernel's own memory only if someone asks for more than the squares.
+class KernelUse final : public tscore::Use {
+ public:
+  using Unpack = std::function<std::unique_ptr<tscore::Use>()>;
+  KernelUse(at::Tensor squares, Unpack unpack) : squares_(std::move(squares)), unpack_(std::move(unpack)) {}
+  int64_t samples() const override { return squares_.size(0); }
+  at::Tensor SampleSquares() const override { return squares_; }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    if (unpacked_ == nullptr) unpacked_ = unpack_();
+    unpacked_->AddSampleGradient(sample, tile);
+  }
+
+ private:
+  at::Tensor squares_;
+  Unpack unpack_;
+  mutable std::unique_ptr<tscore::Use> unpacked_;
 };
 
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
@@ -36,10 +56,10 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
     const RecurrentForward result = RunForward(context->cell, x, h, c, weights);
     ctx->save_for_backward(
-        {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
+        {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.activations});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     variable_list outputs = {result.output};
-    if (context->cell == Cell::kLstm) outputs.push_back(result.extra.select(1, x.size(1) - 1).clone());
+    if (result.c.defined()) outputs.push_back(result.c);
     return outputs;
   }
 
@@ -51,26 +71,37 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &h0 = saved[1], &c0 = saved[2];
     const RecurrentWeights weights = {saved[3], saved[4], saved[5], saved[6]};
-    const RecurrentForward forward = {saved[7], saved[8], saved[9]};
+    RecurrentForward forward = {saved[7], at::Tensor(), saved[8]};
+    // A second backward through the same graph: the first has turned the activations into gradients.
+    if (context->used_up) forward.activations = RunForward(context->cell, x, h0, c0, weights).activations;
+    context->used_up = true;
     const at::Tensor grad_output = gradients[0].defined() ? gradients[0].contiguous() : at::zeros_like(forward.output);
     const at::Tensor grad_c = gradients.size() > 1 ? gradients[1] : at::Tensor();
     const bool record = context->recorder != nullptr;
     RecurrentGradients result =
         RunBackward(context->cell, x, h0, c0, weights, forward, grad_output, grad_c, ctx->needs_input_grad(0), record);
-    if (record) Report(*context, tag, x, result);
+    if (record) Report(*context, tag, x, h0, forward, result);
     return {result.input, result.h0, result.c0, result.w_ih, result.w_hh, result.b_ih, result.b_hh, at::Tensor()};
   }
 
  private:
-  static void Report(const Context& context, const char* tag, const at::Tensor& x, const RecurrentGradients& result) {
+  static void Report(const Context& context, const char* tag, const at::Tensor& x, const at::Tensor& h0,
+                     const RecurrentForward& forward, const RecurrentGradients& result) {
     const RecurrentWeights& parameters = context.parameters;
-    const auto report = [&](const at::Tensor& parameter, std::unique_ptr<tscore::Use> use) {
-      if (parameter.defined() && parameter.requires_grad()) context.recorder->Report(parameter, tag, std::move(use));
+    const auto report = [&](const at::Tensor& parameter, const at::Tensor& squares, KernelUse::Unpack unpack) {
+      if (!parameter.defined() || !parameter.requires_grad()) return;
+      context.recorder->Report(parameter, tag, std::make_unique<KernelUse>(squares, std::move(unpack)));
     };
-    report(parameters.w_ih, tscore::LinearUse(x, result.delta_ih, result.sq_w_ih));
-    report(parameters.w_hh, tscore::LinearUse(result.h_before, result.delta_hh, result.sq_w_hh));
-    report(parameters.b_ih, tscore::BiasUse(result.delta_ih, 1, result.sq_b_ih));
-    report(parameters.b_hh, tscore::BiasUse(result.delta_hh, 1, result.sq_b_hh));
+    const auto deltas = [cell = context.cell, activations = forward.activations, output = forward.output](bool hidden) {
+      return Deltas(cell, activations, output, hidden);
+    };
+    const auto h_before = [h0, output = forward.output] {
+      return at::cat({h0.unsqueeze(1), output.narrow(1, 0, output.size(1) - 1)}, 1);
+    };
+    report(parameters.w_ih, result.sq_w_ih, [=] { return tscore::LinearUse(x, deltas(false)); });
+    report(parameters.w_hh, result.sq_w_hh, [=] { return tscore::LinearUse(h_before(), deltas(true)); });
+    report(parameters.b_ih, result.sq_b_ih, [=] { return tscore::BiasUse(deltas(false), 1); });
+    report(parameters.b_hh, result.sq_b_hh, [=] { return tscore::BiasUse(deltas(true), 1); });
   }
 };
 
@@ -104,9 +135,8 @@ void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const
 RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                           const RecurrentWeights& weights) {
   CheckShapes(cell, input, h0, c0, weights);
-  const bool fused =
-      input.device().is_cpu() && (input.scalar_type() == c10::kFloat || input.scalar_type() == c10::kDouble);
-  if (!fused) return RecurrentReference(cell, input, h0, c0, weights);
+  if (!input.device().is_cpu() || input.scalar_type() != c10::kFloat)
+    return RecurrentReference(cell, input, h0, c0, weights);
   const int64_t B = input.size(0), T = input.size(1), H = weights.w_hh.size(1);
   const at::Tensor h = h0.defined() ? h0 : at::zeros({B, H}, input.options());
   const at::Tensor c = cell == Cell::kLstm && !c0.defined() ? at::zeros({B, H}, input.options()) : c0;
