@@ -36,6 +36,13 @@ struct RecurrentOutput {
 RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                           const RecurrentWeights& weights);
 
+// The same for the rows `ids` (B, T) of a table (V, I), such as an embedding, without gathering them: the input
+// projection is that of the table. An id outside of the table is an error. Only where FoldsTable: float32 on the CPU
+// and V < B T / 4; elsewhere it would not pay.
+RecurrentOutput RecurrentTable(Cell cell, const at::Tensor& ids, const at::Tensor& table, const at::Tensor& h0,
+                               const at::Tensor& c0, const RecurrentWeights& weights);
+bool FoldsTable(const at::Tensor& ids, const at::Tensor& table);
+
 // The same from plain operators: the fallback for other devices, and the oracle.
 RecurrentOutput RecurrentReference(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                                    const RecurrentWeights& weights);

@@ -3,7 +3,9 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
+#include "engine/kernels/for_threads.h"
 #include "engine/kernels/recurrent_steps.h"
+#include "engine/kernels/recurrent_table.h"
 
 namespace lanthorn::kernels {
 namespace {
@@ -11,8 +13,9 @@ namespace {
 const float* Data(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
 float* Mutable(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
 
-RecurrentLayout LayoutOf(Cell cell, const at::Tensor& input, const RecurrentWeights& weights) {
-  return {cell, input.size(0), input.size(1), input.size(2), weights.w_hh.size(1), PanelWidth()};
+RecurrentLayout LayoutOf(Cell cell, const SequenceInput& input, const RecurrentWeights& weights) {
+  const at::Tensor& shape = input.shape();
+  return {cell, shape.size(0), shape.size(1), weights.w_ih.size(1), weights.w_hh.size(1), PanelWidth()};
 }
 
 at::Tensor Transposed(const RecurrentLayout& l, const at::Tensor& w) {
@@ -52,12 +55,6 @@ std::pair<at::Tensor, at::Tensor> Biases(const RecurrentLayout& l, const Recurre
   return {ahead, inside};
 }
 
-// Splits [0, size) into one part per thread: the sweeps stream the packed weights once per part.
-void ForThreads(int64_t size, const std::function<void(int64_t, int64_t)>& body) {
-  const int64_t threads = std::max<int64_t>(1, at::get_num_threads());
-  at::parallel_for(0, size, (size + threads - 1) / threads, body);
-}
-
 // The gradients of one weight and its bias, and with `squares` their samples' squared norms.
 void Gradient(const RecurrentLayout& l, WeightMemory memory, const at::Tensor& weight, const at::Tensor& bias,
               at::Tensor* weight_squares, at::Tensor* bias_squares, bool squares) {
@@ -74,27 +71,43 @@ void Gradient(const RecurrentLayout& l, WeightMemory memory, const at::Tensor& w
   if (bias_parts.defined()) *bias_squares = bias_parts.sum(0);
 }
 
+at::Tensor InputGradient(const RecurrentLayout& l, const at::Tensor& activations, const at::Tensor& weight) {
+  const at::Tensor w_ih = Plain(l, weight), gradient = at::empty({l.B, l.T, l.I}, weight.options());
+  ForThreads(l.B, [&](int64_t begin, int64_t end) {
+    InputGradient(l, Data(activations), Data(w_ih), Mutable(gradient), begin, end);
+  });
+  return gradient;
+}
+
 }  // namespace
 
-RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                             const RecurrentWeights& weights) {
   const RecurrentLayout l = LayoutOf(cell, input, weights);
-  const RecurrentForward result = {at::empty({l.B, l.T, l.H}, input.options()),
-                                   cell == Cell::kLstm ? at::empty({l.B, l.H}, input.options()) : at::Tensor(),
-                                   at::empty({l.ActivationSize()}, input.options())};
-  const at::Tensor w_ih = Transposed(l, weights.w_ih), w_hh = Transposed(l, weights.w_hh);
+  const at::TensorOptions options = input.values.options();
+  const RecurrentForward result = {at::empty({l.B, l.T, l.H}, options),
+                                   cell == Cell::kLstm ? at::empty({l.B, l.H}, options) : at::Tensor(),
+                                   at::empty({l.ActivationSize()}, options)};
+  const at::Tensor w_hh = Transposed(l, weights.w_hh);
   const auto [bias, b_hn] = Biases(l, weights);
-  const ForwardMemory memory = {Data(input),
-                                Data(w_ih),
-                                nullptr,
-                                nullptr,
-                                Data(w_hh),
-                                Data(bias),
-                                Data(b_hn),
-                                Data(h0),
-                                Data(c0),
-                                Mutable(result.activations),
-                                Mutable(result.output)};
+  ForwardMemory memory = {};
+  at::Tensor w_ih, table;
+  if (input.ids.defined()) {
+    table = ProjectTable(l, input.values, weights.w_ih, bias);
+    memory.ids = input.ids.data_ptr<int64_t>();
+    memory.table = Data(table);
+  } else {
+    w_ih = Transposed(l, weights.w_ih);
+    memory.input = Data(input.values);
+    memory.w_ih = Data(w_ih);
+  }
+  memory.w_hh = Data(w_hh);
+  memory.bias = Data(bias);
+  memory.b_hn = Data(b_hn);
+  memory.h0 = Data(h0);
+  memory.c0 = Data(c0);
+  memory.activations = Mutable(result.activations);
+  memory.output = Mutable(result.output);
   ForThreads(l.B, [&](int64_t begin, int64_t end) { ForwardSamples(l, memory, begin, end); });
   if (cell == Cell::kLstm) {
     const at::Tensor last = Blocks(l, result.activations).select(1, 4).select(2, l.T - 1);  // (B, panels, P)
@@ -103,7 +116,7 @@ RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor
   return result;
 }
 
-RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
                                const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
                                bool sample_squares) {
@@ -128,22 +141,22 @@ RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Ten
                                  Mutable(result.h0),
                                  Mutable(result.c0)};
   ForThreads(l.B, [&](int64_t begin, int64_t end) { BackwardSamples(l, memory, begin, end); });
-  if (want_input) {
-    result.input = at::empty_like(input);
-    const at::Tensor w_ih = Plain(l, weights.w_ih);
-    ForThreads(l.B, [&](int64_t begin, int64_t end) {
-      InputGradient(l, Data(forward.activations), Data(w_ih), Mutable(result.input), begin, end);
-    });
+  if (input.ids.defined()) {
+    TableGradient(l, input, weights, forward.activations, want_input, sample_squares, &result);
+  } else {
+    if (want_input) result.input = InputGradient(l, forward.activations, weights.w_ih);
+    WeightMemory of_input = {};
+    of_input.activations = Data(forward.activations);
+    of_input.rows = Data(input.values);
+    of_input.inputs = l.I;
+    Gradient(l, of_input, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
   }
-  WeightMemory of_input = {}, of_hidden = {};
-  of_input.activations = of_hidden.activations = Data(forward.activations);
-  of_input.rows = Data(input);
-  of_input.inputs = l.I;
+  WeightMemory of_hidden = {};
+  of_hidden.activations = Data(forward.activations);
   of_hidden.first_row = Data(h0);
   of_hidden.rows = Data(forward.output);
   of_hidden.inputs = l.H;
   of_hidden.hidden = true;
-  Gradient(l, of_input, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
   Gradient(l, of_hidden, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, sample_squares);
   return result;
 }

@@ -55,8 +55,6 @@ struct WeightMemory {
   const float* activations;  // after the backward
   const float* first_row;    // (B, inputs): what step 0 multiplied, or null: `rows` holds step 0 too
   const float* rows;         // (B, T, inputs): step t's row, or what step t + 1 multiplied when first_row is there
-  const int64_t* ids;        // (B, T) or null; when there, step t's row is the row ids[t] of `rows` (V, inputs)
-  int64_t vocabulary;        // V, with ids
   int64_t inputs;            // columns of the weight
   bool hidden;               // gradient of W_hh (else W_ih): which slots to take
   float* weight;             // (G*H, inputs)
@@ -66,5 +64,13 @@ struct WeightMemory {
 };
 // The gradient of one weight and its bias over the panels [begin, end) of G * panels, sample by sample in their order.
 void WeightGradient(const RecurrentLayout& layout, const WeightMemory& memory, int64_t begin, int64_t end);
+
+// Adds up the gradients of W_ih x over the steps of a sample that share a row: row_of_step (B, T) numbers the rows of
+// `sums` (rows, G * padded), zero before; no row belongs to two samples. Takes the samples [first, last).
+void CollapseSteps(const RecurrentLayout& layout, const float* activations, const int64_t* row_of_step, float* sums,
+                   int64_t first, int64_t last);
+// to[ids[r]] += rows[r], in the order of r, for the columns [begin, end) of `width`.
+void AddRows(const float* rows, const int64_t* ids, int64_t count, int64_t width, int64_t begin, int64_t end,
+             float* to);
 
 }  // namespace lanthorn::kernels

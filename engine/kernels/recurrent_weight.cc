@@ -1,7 +1,6 @@
 // Compiled once per SIMD target by Highway's foreach_target.
 
 #include <cstring>
-#include <vector>
 
 #include "engine/kernels/recurrent_steps.h"
 #include "engine/kernels/scratch.h"
@@ -48,41 +47,16 @@ void PackPlainImpl(const float* w, int64_t gates, int64_t hidden, int64_t column
   }
 }
 
-// The rows that one sample multiplied the weight with, in row blocks as the tile wants its left operand:
-// [block][row][column of the block].
-struct SampleRows {
-  std::vector<const float*> rows;
-  std::vector<int64_t> row_of_step;  // with ids: equal ids share a row
-  std::vector<int64_t> row_of_id;    // scratch, -1
-  std::vector<float> packed;
-};
-
-void Gather(const RecurrentLayout& l, const WeightMemory& m, int64_t sample, SampleRows* s) {
-  s->rows.clear();
-  if (m.ids == nullptr) {
-    if (m.first_row != nullptr) s->rows.push_back(m.first_row + sample * m.inputs);
-    for (int64_t t = 0; static_cast<int64_t>(s->rows.size()) < l.T; ++t)
-      s->rows.push_back(m.rows + (sample * l.T + t) * m.inputs);
-  } else {
-    s->row_of_id.assign(static_cast<size_t>(m.vocabulary), -1);
-    s->row_of_step.resize(static_cast<size_t>(l.T));
-    for (int64_t t = 0; t < l.T; ++t) {
-      const int64_t id = m.ids[sample * l.T + t];
-      int64_t& row = s->row_of_id[id];
-      if (row < 0) {
-        row = static_cast<int64_t>(s->rows.size());
-        s->rows.push_back(m.rows + id * m.inputs);
-      }
-      s->row_of_step[t] = row;
-    }
-  }
-  const int64_t count = static_cast<int64_t>(s->rows.size());
-  s->packed.resize(static_cast<size_t>(count * m.inputs));
+// Packs the T rows that one sample multiplied the weight with in blocks of columns, as the tile wants its left operand:
+// [block][step][column of the block].
+void PackRows(const RecurrentLayout& l, const WeightMemory& m, int64_t sample, float* packed) {
+  const float* rows = m.rows + sample * l.T * m.inputs;
   ForRowBlocks(m.inputs, [&](auto columns, int64_t first) HWY_ATTR {
-    float* to = s->packed.data() + first * count;
-    for (const float* row : s->rows) {
+    float* to = packed + first * l.T;
+    for (int64_t t = 0; t < l.T; ++t, to += columns) {
+      const float* row = rows + t * m.inputs;
+      if (m.first_row != nullptr) row = t == 0 ? m.first_row + sample * m.inputs : row - m.inputs;
       for (int64_t i = 0; i < columns; ++i) to[i] = row[first + i];
-      to += columns;
     }
   });
 }
@@ -134,11 +108,9 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
   const D d;
   const int64_t panel = m.inputs * kPanel;
   const Scratch sums = Zeros((end - begin) * panel), bias = Zeros((end - begin) * kPanel);
-  const Scratch collapsed = Zeros(m.ids != nullptr ? l.T * kPanel : 0);
-  SampleRows sample_rows;
+  const Scratch packed = Zeros(m.inputs * l.T);
   for (int64_t sample = 0; sample < l.B; ++sample) {
-    Gather(l, m, sample, &sample_rows);
-    const int64_t count = static_cast<int64_t>(sample_rows.rows.size());
+    PackRows(l, m, sample, packed.get());
     for (int64_t job = begin; job < end; ++job) {
       const int64_t gate = job / l.panels, slot = m.hidden ? l.HiddenSlot(gate) : l.InputSlot(gate);
       const float* deltas = m.activations + l.Block(sample, slot, job % l.panels);
@@ -150,17 +122,7 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
         if (m.bias_squares != nullptr)
           m.bias_squares[job * l.B + sample] = Total(hn::Mul(sum[0], sum[0]), hn::Mul(sum[1], sum[1]));
       }
-      if (m.ids != nullptr) {
-        std::memset(collapsed.get(), 0, sizeof(float) * static_cast<size_t>(count * kPanel));
-        for (int64_t t = 0; t < l.T; ++t) {
-          float* to = collapsed.get() + sample_rows.row_of_step[t] * kPanel;
-          for (int64_t v = 0; v < kPanel; v += kLanes)
-            hn::StoreU(hn::Add(hn::LoadU(d, to + v), hn::LoadU(d, deltas + t * kPanel + v)), d, to + v);
-        }
-        deltas = collapsed.get();
-      }
-      const double squares =
-          AddSample(sample_rows.packed.data(), count, deltas, m.inputs, sums.get() + (job - begin) * panel);
+      const double squares = AddSample(packed.get(), l.T, deltas, m.inputs, sums.get() + (job - begin) * panel);
       if (m.weight_squares != nullptr) m.weight_squares[job * l.B + sample] = squares;
     }
   }
@@ -174,6 +136,34 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
   }
 }
 
+void CollapseStepsImpl(const RecurrentLayout& l, const float* activations, const int64_t* row_of_step, float* sums,
+                       int64_t first, int64_t last) {
+  const D d;
+  for (int64_t sample = first; sample < last; ++sample) {
+    for (int64_t job = 0; job < l.G * l.panels; ++job) {
+      const float* from = activations + l.Block(sample, l.InputSlot(job / l.panels), job % l.panels);
+      for (int64_t t = 0; t < l.T; ++t, from += kPanel) {
+        float* to = sums + row_of_step[sample * l.T + t] * l.G * l.padded + job * kPanel;
+        hn::StoreU(hn::Add(hn::LoadU(d, to), hn::LoadU(d, from)), d, to);
+        hn::StoreU(hn::Add(hn::LoadU(d, to + kLanes), hn::LoadU(d, from + kLanes)), d, to + kLanes);
+      }
+    }
+  }
+}
+
+void AddRowsImpl(const float* rows, const int64_t* ids, int64_t count, int64_t width, int64_t begin, int64_t end,
+                 float* to) {
+  const D d;
+  for (int64_t r = 0; r < count; ++r) {
+    const float* from = rows + r * width;
+    float* sum = to + ids[r] * width;
+    int64_t i = begin;
+    for (; i + kLanes <= end; i += kLanes)
+      hn::StoreU(hn::Add(hn::LoadU(d, sum + i), hn::LoadU(d, from + i)), d, sum + i);
+    for (; i < end; ++i) sum[i] += from[i];
+  }
+}
+
 }  // namespace lanthorn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -182,6 +172,8 @@ namespace lanthorn::kernels {
 HWY_EXPORT(PackTransposedImpl);
 HWY_EXPORT(PackPlainImpl);
 HWY_EXPORT(WeightGradientImpl);
+HWY_EXPORT(CollapseStepsImpl);
+HWY_EXPORT(AddRowsImpl);
 
 void PackTransposed(const float* w, int64_t gates, int64_t hidden, int64_t inputs, int64_t begin, int64_t end,
                     float* packed) {
@@ -193,6 +185,14 @@ void PackPlain(const float* w, int64_t gates, int64_t hidden, int64_t columns, i
 }
 void WeightGradient(const RecurrentLayout& layout, const WeightMemory& memory, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(WeightGradientImpl)(layout, memory, begin, end);
+}
+void CollapseSteps(const RecurrentLayout& layout, const float* activations, const int64_t* row_of_step, float* sums,
+                   int64_t first, int64_t last) {
+  HWY_DYNAMIC_DISPATCH(CollapseStepsImpl)(layout, activations, row_of_step, sums, first, last);
+}
+void AddRows(const float* rows, const int64_t* ids, int64_t count, int64_t width, int64_t begin, int64_t end,
+             float* to) {
+  HWY_DYNAMIC_DISPATCH(AddRowsImpl)(rows, ids, count, width, begin, end, to);
 }
 }  // namespace lanthorn::kernels
 #endif  // HWY_ONCE

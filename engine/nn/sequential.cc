@@ -16,15 +16,25 @@ at::Tensor Sequential::Forward(const at::Tensor& input, State* state) {
   at::Tensor x = input;
   State next;
   int64_t taken = 0;
-  for (const auto& [name, child] : children()) {
-    const int64_t size = child->StateSize();
-    if (state == nullptr || size == 0) {
-      x = child->Forward(x, nullptr);
+  at::Tensor table;  // when there, x holds ids of its rows
+  for (size_t i = 0; i < children().size(); ++i) {
+    Module& child = *children()[i].second;
+    const at::Tensor rows = child.RowTable();
+    if (rows.defined() && i + 1 < children().size() && !table.defined()) {
+      table = rows;
       continue;
     }
+    const int64_t size = child.StateSize();
     State part;
-    if (carried) part.assign(state->begin() + taken, state->begin() + taken + size);
-    x = child->Forward(x, &part);
+    State* const own = state != nullptr && size > 0 ? &part : nullptr;
+    if (own != nullptr && carried) part.assign(state->begin() + taken, state->begin() + taken + size);
+    std::optional<at::Tensor> y;
+    if (table.defined()) {
+      y = child.ForwardRows(x, table, own);
+      if (!y) x = children()[i - 1].second->Forward(x, nullptr);
+      table.reset();
+    }
+    x = y ? *y : child.Forward(x, own);
     next.insert(next.end(), part.begin(), part.end());
     taken += size;
   }

@@ -129,8 +129,50 @@ void RunGrid(const std::vector<int64_t>& batches, const std::vector<int64_t>& st
 
 TEST(Recurrent, AgreesWithPlainOperators) { RunGrid({0, 1, 3, 65}, {1, 7, 33}, {1, 5, 33}, {1, 4}, 2); }
 TEST(Recurrent, AgreesWithPlainOperatorsOnOneThread) { RunGrid({1, 13}, {1, 6}, {16, 17, 31, 32, 64}, {15, 24}, 1); }
-TEST(Recurrent, AgreesWithPlainOperatorsInOddSizes) { RunGrid({1, 3}, {333}, {5, 250}, {7}, 2); }
+TEST(Recurrent, AgreesWithPlainOperatorsInOddSizes) { RunGrid({3}, {333}, {5, 250}, {7}, 2); }
 TEST(Recurrent, AgreesWithPlainOperatorsOnManyRows) { RunGrid({65}, {12}, {250}, {129}, 2); }
+
+// The rows `ids` of a table: folded in float32, gathered by the plain operators in float64.
+TEST(Recurrent, ATableIsItsGatheredRows) {
+  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
+    for (const auto& [B, T, V, I, H, bias] : std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool>>{
+             {3, 9, 5, 4, 5, true}, {1, 40, 9, 3, 33, true}, {65, 7, 30, 20, 16, false}, {9, 33, 65, 8, 40, true}}) {
+      SCOPED_TRACE(absl::StrFormat("%s B=%d T=%d V=%d I=%d H=%d", Name(cell), B, T, V, I, H));
+      const Problem p = Make(cell, B, T, I, H, bias, true, c10::kFloat), wide = Wide(p);
+      const at::Tensor table = at::randn({V, I}).set_requires_grad(true);
+      const at::Tensor wide_table = table.detach().to(c10::kDouble).set_requires_grad(true);
+      const at::Tensor ids = at::randint(V, {B, T}, c10::kLong);
+      ASSERT_TRUE(FoldsTable(ids, table));
+      LossOf(RecurrentTable(cell, ids, table, p.h0, p.c0, p.weights)).backward();
+      LossOf(RecurrentReference(cell, at::embedding(wide_table, ids), wide.h0, wide.c0, wide.weights)).backward();
+      const auto expect = [](const char* name, const at::Tensor& got, const at::Tensor& expected) {
+        const double size = std::max(1.0, expected.abs().max().item<double>());
+        EXPECT_LE((got - expected).abs().max().item<double>(), 2e-5 * size) << name;
+      };
+      expect("table", table.grad(), wide_table.grad());
+      const auto got = p.Leaves(), expected = wide.Leaves();
+      for (size_t k = 1; k < got.size(); ++k) expect(got[k].first, got[k].second.grad(), expected[k].second.grad());
+    }
+  }
+}
+
+TEST(Recurrent, AnIdOutsideOfTheTableIsNamed) {
+  const Problem p = Make(Cell::kGru, 3, 9, 4, 5, true, false, c10::kFloat);
+  const at::Tensor table = at::randn({5, 4});
+  for (const int64_t id : {5, -1}) {
+    at::Tensor ids = at::zeros({3, 9}, c10::kLong);
+    ids[1][2] = id;
+    try {
+      RecurrentTable(Cell::kGru, ids, table, {}, {}, p.weights);
+      ADD_FAILURE() << "expected an error";
+    } catch (const c10::Error& error) {
+      EXPECT_NE(std::string(error.what_without_backtrace())
+                    .find(absl::StrFormat("id %d is outside of the table's 5 rows", id)),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
 
 TEST(Recurrent, GradientsAreThoseOfFiniteDifferences) {
   for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
