@@ -1,4 +1,5 @@
-// Layout of a block: one 64-byte header (its first 8 bytes hold the size), then the data, which stays 64-byte aligned.
+// Layout of a block: one 64-byte header (what was asked for and, of a large block, its capacity), then the data, which
+// stays 64-byte aligned.
 #include "engine/base/memory.h"
 
 #include <c10/core/Allocator.h>
@@ -14,6 +15,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/block_cache.h"
 
 namespace lanthorn::memory {
 namespace {
@@ -24,13 +26,27 @@ std::atomic<int64_t> bytes_peak{0};
 std::atomic<int64_t> bytes_peak_since_mark{0};
 std::atomic<int64_t> bytes_limit{std::numeric_limits<int64_t>::max()};
 
+struct Header {
+  int64_t size;
+  size_t capacity;  // of a block of the cache, else 0
+};
+
+// Never destroyed: tensors may be freed after static objects are.
+BlockCache& Cache() {
+  static BlockCache* cache = new BlockCache;
+  return *cache;
+}
+
 void Free(void* data) {
   if (data == nullptr) return;
   void* block = static_cast<char*>(data) - kHeader;
-  int64_t size;
-  std::memcpy(&size, block, sizeof(size));
-  bytes_in_use.fetch_sub(size, std::memory_order_relaxed);
-  c10::free_cpu(block);
+  Header header;
+  std::memcpy(&header, block, sizeof(header));
+  const int64_t in_use = bytes_in_use.fetch_sub(header.size, std::memory_order_relaxed) - header.size;
+  if (header.capacity == 0) return c10::free_cpu(block);
+  // What is kept never raises the memory above what was in use at some time.
+  const int64_t room = bytes_peak.load(std::memory_order_relaxed) + kHeader - in_use;
+  Cache().Give(block, header.capacity, static_cast<size_t>(std::max<int64_t>(room, 0)));
 }
 
 void Raise(std::atomic<int64_t>& peak, int64_t bytes) {
@@ -63,8 +79,14 @@ class CountingAllocator final : public c10::Allocator {
           absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
                           FormatBytes(static_cast<double>(now - wanted)), FormatBytes(static_cast<double>(limit))));
     }
-    void* block = c10::alloc_cpu(size + kHeader);
-    std::memcpy(block, &wanted, sizeof(wanted));
+    Header header = {wanted, 0};
+    void* block = nullptr;
+    if (size + kHeader >= BlockCache::kLeast) block = Cache().Take(size + kHeader, &header.capacity);
+    if (block == nullptr) {
+      header.capacity = 0;
+      block = c10::alloc_cpu(size + kHeader);
+    }
+    std::memcpy(block, &header, sizeof(header));
     reservation.Keep();
     Raise(bytes_peak, now);
     Raise(bytes_peak_since_mark, now);
@@ -94,6 +116,7 @@ void Install() {
   (void)installed;
 }
 
+int64_t FreshBlocks() { return Cache().fresh_blocks(); }
 int64_t TensorBytes() { return bytes_in_use; }
 int64_t TensorPeakBytes() { return bytes_peak; }
 void MarkTensorPeak() { bytes_peak_since_mark = bytes_in_use.load(); }

@@ -22,6 +22,7 @@ MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTen
 // the activations are still those of the forward.
 struct Context : torch::CustomClassHolder {
   Cell cell = Cell::kGru;
+  Precision precision;
   tscore::Recorder::Ptr recorder;
   RecurrentWeights parameters;
   at::Tensor table, ids;  // table: the parameter; ids (B, T) of its rows, undefined when the input is no table
@@ -55,7 +56,7 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const auto contiguous = [](const MaybeTensor& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
     const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), contiguous(b_ih), contiguous(b_hh)};
     const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
-    const RecurrentForward result = RunForward(context->cell, {x, context->ids}, h, c, weights);
+    const RecurrentForward result = RunForward(context->cell, {x, context->ids}, h, c, weights, context->precision);
     ctx->save_for_backward(
         {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.activations});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
@@ -75,13 +76,14 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const RecurrentWeights weights = {saved[3], saved[4], saved[5], saved[6]};
     RecurrentForward forward = {saved[7], at::Tensor(), saved[8]};
     // A second backward through the same graph: the first has turned the activations into gradients.
-    if (context->used_up) forward.activations = RunForward(context->cell, x, h0, c0, weights).activations;
+    if (context->used_up)
+      forward.activations = RunForward(context->cell, x, h0, c0, weights, context->precision).activations;
     context->used_up = true;
     const at::Tensor grad_output = gradients[0].defined() ? gradients[0].contiguous() : at::zeros_like(forward.output);
     const at::Tensor grad_c = gradients.size() > 1 ? gradients[1] : at::Tensor();
     const bool record = context->recorder != nullptr;
-    RecurrentGradients result =
-        RunBackward(context->cell, x, h0, c0, weights, forward, grad_output, grad_c, ctx->needs_input_grad(0), record);
+    RecurrentGradients result = RunBackward(context->cell, x, h0, c0, weights, forward, grad_output, grad_c,
+                                            ctx->needs_input_grad(0), record, context->precision);
     if (record) Report(*context, tag, x, h0, forward, result);
     return {result.input, result.h0, result.c0, result.w_ih, result.w_hh, result.b_ih, result.b_hh, at::Tensor()};
   }
@@ -97,12 +99,10 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const auto deltas = [cell = context.cell, activations = forward.activations, output = forward.output](bool hidden) {
       return Deltas(cell, activations, output, hidden);
     };
-    const auto h_before = [h0, output = forward.output] {
-      return at::cat({h0.unsqueeze(1), output.narrow(1, 0, output.size(1) - 1)}, 1);
-    };
     const auto rows = [x] { return x.ids.defined() ? at::embedding(x.values, x.ids) : x.values; };
     report(parameters.w_ih, result.sq_w_ih, [=] { return tscore::LinearUse(rows(), deltas(false)); });
-    report(parameters.w_hh, result.sq_w_hh, [=] { return tscore::LinearUse(h_before(), deltas(true)); });
+    report(parameters.w_hh, result.sq_w_hh,
+           [=, output = forward.output] { return tscore::LinearUse(RowsBefore(h0, output), deltas(true)); });
     report(parameters.b_ih, result.sq_b_ih, [=] { return tscore::BiasUse(deltas(false), 1); });
     report(parameters.b_hh, result.sq_b_hh, [=] { return tscore::BiasUse(deltas(true), 1); });
     if (!x.ids.defined()) return;
@@ -148,6 +148,7 @@ RecurrentOutput Apply(Cell cell, const SequenceInput& input, const at::Tensor& h
   const at::Tensor c = cell == Cell::kLstm && !c0.defined() ? at::zeros({B, H}, input.values.options()) : c0;
   auto context = c10::make_intrusive<Context>();
   context->cell = cell;
+  context->precision = CurrentPrecision();
   context->recorder = tscore::Recorder::Current();
   context->parameters = weights;
   context->table = input.ids.defined() ? input.values : at::Tensor();

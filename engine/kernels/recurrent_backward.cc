@@ -109,13 +109,16 @@ void BackwardSamplesImpl(const RecurrentLayout& l, const BackwardMemory& m, int6
   const Scratch deltas = Zeros(2 * count * l.G * l.padded);  // of the step after and of this one, in turn
   const Scratch carry = Zeros(count * l.padded);
   const Scratch dc = Zeros(lstm ? count * l.padded : 0);
-  const Scratch sums = Zeros(count * kPanel);
+  // W_hh^T times the gradients: of one panel for all rows; in lower precision of all panels at once.
+  const int64_t sums_row = m.low != nullptr ? l.padded : kPanel;
+  const Scratch sums = Zeros(count * sums_row);
   for (int64_t row = 0; lstm && m.grad_c != nullptr && row < count; ++row) {
     std::memcpy(dc.get() + row * l.padded, m.grad_c + (first + row) * l.H, sizeof(float) * static_cast<size_t>(l.H));
   }
   for (int64_t t = l.T - 1; t >= 0; --t) {
     float* now = deltas.get() + (t % 2) * count * l.G * l.padded;
     const float* after = deltas.get() + ((t + 1) % 2) * count * l.G * l.padded;
+    if (m.low != nullptr && t + 1 < l.T) m.low->Run(count, after, l.G * l.padded, 1, sums.get(), l.padded);
     for (int64_t p = 0; p < l.panels; ++p) {
       // The step's lines of this panel lie far apart; they are fetched while the products run.
       const auto fetch = [&](int64_t row) HWY_ATTR {
@@ -125,13 +128,13 @@ void BackwardSamplesImpl(const RecurrentLayout& l, const BackwardMemory& m, int6
         hwy::Prefetch(m.grad_output + at);
         if (t > 0) hwy::Prefetch(m.output + at - l.H);
       };
-      if (t + 1 < l.T) HiddenGradient(l, m.w_hh, after, p, count, sums.get(), fetch);
+      if (m.low == nullptr && t + 1 < l.T) HiddenGradient(l, m.w_hh, after, p, count, sums.get(), fetch);
       for (int64_t row = 0; row < count; ++row) {
         const int64_t sample = first + row, column = p * kPanel;
         float* slot = m.activations + l.Block(sample, 0, p) + t * kPanel;
         const BackwardRow step = {slot,
                                   l.slot_stride,
-                                  sums.get() + row * kPanel,
+                                  sums.get() + row * sums_row + (m.low != nullptr ? column : 0),
                                   now + row * l.G * l.padded + column,
                                   l.padded,
                                   carry.get() + row * l.padded + column};
@@ -147,12 +150,13 @@ void BackwardSamplesImpl(const RecurrentLayout& l, const BackwardMemory& m, int6
       }
     }
   }
+  if (m.low != nullptr) m.low->Run(count, deltas.get(), l.G * l.padded, 1, sums.get(), l.padded);
   for (int64_t p = 0; p < l.panels; ++p) {
-    HiddenGradient(l, m.w_hh, deltas.get(), p, count, sums.get(), [](int64_t) {});
+    if (m.low == nullptr) HiddenGradient(l, m.w_hh, deltas.get(), p, count, sums.get(), [](int64_t) {});
     for (int64_t row = 0; row < count; ++row) {
       const int64_t to = (first + row) * l.H + p * kPanel, from = row * l.padded + p * kPanel;
       for (int64_t i = 0; i < l.Valid(p); ++i) {
-        m.grad_h0[to + i] = sums[row * kPanel + i] + carry[from + i];
+        m.grad_h0[to + i] = sums[row * sums_row + (m.low != nullptr ? p * kPanel : 0) + i] + carry[from + i];
         if (lstm) m.grad_c0[to + i] = dc[from + i];
       }
     }

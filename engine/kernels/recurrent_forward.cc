@@ -96,10 +96,12 @@ HWY_INLINE void LstmState(const StepRow& row, float* c) {
 }
 
 void ForwardSamplesImpl(const RecurrentLayout& l, const ForwardMemory& m, int64_t first, int64_t last) {
-  for (int64_t sample = first; m.table == nullptr && sample < last; ++sample) ProjectInput(l, m, sample);
+  for (int64_t sample = first; m.input != nullptr && sample < last; ++sample) ProjectInput(l, m, sample);
   const int64_t count = last - first;
   // h before and after the step, padded; W_hh h of one panel for all gates; LSTM cell states.
-  const Scratch h = Zeros(2 * count * l.padded), sums = Zeros(l.G * count * kPanel), c = Zeros(count * l.padded);
+  // W_hh h: of one panel for all gates and rows; in lower precision of all panels at once.
+  const int64_t width = m.low != nullptr ? l.padded : kPanel;
+  const Scratch h = Zeros(2 * count * l.padded), sums = Zeros(l.G * count * width), c = Zeros(count * l.padded);
   for (int64_t row = 0; row < count; ++row) {
     const size_t bytes = sizeof(float) * static_cast<size_t>(l.H);
     std::memcpy(h.get() + row * l.padded, m.h0 + (first + row) * l.H, bytes);
@@ -108,8 +110,9 @@ void ForwardSamplesImpl(const RecurrentLayout& l, const ForwardMemory& m, int64_
   for (int64_t t = 0; t < l.T; ++t) {
     const float* before = h.get() + (t % 2) * count * l.padded;
     float* after = h.get() + ((t + 1) % 2) * count * l.padded;
+    if (m.low != nullptr) m.low->Run(count, before, l.padded, 1, sums.get(), l.G * l.padded);
     for (int64_t p = 0; p < l.panels; ++p) {
-      for (int64_t gate = 0; gate < l.G; ++gate) {
+      for (int64_t gate = 0; m.low == nullptr && gate < l.G; ++gate) {
         const float* weight = m.w_hh + (gate * l.panels + p) * l.H * kPanel;
         float* to = sums.get() + gate * count * kPanel;
         ForRowBlocks(count, [&](auto rows, int64_t at) HWY_ATTR {
@@ -125,18 +128,21 @@ void ForwardSamplesImpl(const RecurrentLayout& l, const ForwardMemory& m, int64_
         });
       }
       const auto step = [&](int64_t row) HWY_ATTR {
-        float* slot = m.activations + l.Block(first + row, 0, p) + t * kPanel;
-        const int64_t slots = l.slot_stride, at = row * l.padded + p * kPanel;
-        const float* x = slot;
-        if (m.table != nullptr) x = m.table + m.ids[(first + row) * l.T + t] * l.G * l.padded + p * kPanel;
-        return StepRow{x,
-                       m.table != nullptr ? l.padded : slots,
-                       sums.get() + row * kPanel,
-                       count * kPanel,
-                       slot,
-                       slots,
-                       before + at,
-                       after + at};
+        const int64_t at = row * l.padded + p * kPanel;
+        StepRow r;
+        r.slot = m.activations + l.Block(first + row, 0, p) + t * kPanel;
+        r.slots = l.slot_stride;
+        r.x = r.slot;
+        r.x_stride = r.slots;
+        if (m.table != nullptr) {
+          r.x = m.table + m.ids[(first + row) * l.T + t] * l.G * l.padded + p * kPanel;
+          r.x_stride = l.padded;
+        }
+        r.sums = m.low != nullptr ? sums.get() + row * l.G * l.padded + p * kPanel : sums.get() + row * kPanel;
+        r.stride = m.low != nullptr ? l.padded : count * kPanel;
+        r.h = before + at;
+        r.h_new = after + at;
+        return r;
       };
       const bool gru = l.cell == Cell::kGru;
       const size_t bytes = sizeof(float) * static_cast<size_t>(l.Valid(p));

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include "engine/kernels/for_threads.h"
+#include "engine/kernels/recurrent_low.h"
 #include "engine/kernels/recurrent_steps.h"
 #include "engine/kernels/recurrent_table.h"
 
@@ -55,19 +56,19 @@ std::pair<at::Tensor, at::Tensor> Biases(const RecurrentLayout& l, const Recurre
   return {ahead, inside};
 }
 
-// The gradients of one weight and its bias, and with `squares` their samples' squared norms.
-void Gradient(const RecurrentLayout& l, WeightMemory memory, const at::Tensor& weight, const at::Tensor& bias,
-              at::Tensor* weight_squares, at::Tensor* bias_squares, bool squares) {
+// The gradients of one weight (if `with_weight`) and its bias, and with `squares` their samples' squared norms.
+void Gradient(const RecurrentLayout& l, WeightMemory memory, bool with_weight, const at::Tensor& weight,
+              const at::Tensor& bias, at::Tensor* weight_squares, at::Tensor* bias_squares, bool squares) {
   const at::TensorOptions wide = weight.options().dtype(c10::kDouble);
   at::Tensor weight_parts, bias_parts;
-  if (squares) weight_parts = at::empty({l.G * l.panels, l.B}, wide);
+  if (squares && with_weight) weight_parts = at::empty({l.G * l.panels, l.B}, wide);
   if (squares && bias.defined()) bias_parts = at::empty({l.G * l.panels, l.B}, wide);
-  memory.weight = Mutable(weight);
+  memory.weight = with_weight ? Mutable(weight) : nullptr;
   memory.bias = Mutable(bias);
-  memory.weight_squares = squares ? weight_parts.data_ptr<double>() : nullptr;
+  memory.weight_squares = weight_parts.defined() ? weight_parts.data_ptr<double>() : nullptr;
   memory.bias_squares = bias_parts.defined() ? bias_parts.data_ptr<double>() : nullptr;
   ForThreads(l.G * l.panels, [&](int64_t begin, int64_t end) { WeightGradient(l, memory, begin, end); });
-  if (squares) *weight_squares = weight_parts.sum(0);
+  if (weight_parts.defined()) *weight_squares = weight_parts.sum(0);
   if (bias_parts.defined()) *bias_squares = bias_parts.sum(0);
 }
 
@@ -82,13 +83,21 @@ at::Tensor InputGradient(const RecurrentLayout& l, const at::Tensor& activations
 }  // namespace
 
 RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
-                            const RecurrentWeights& weights) {
+                            const RecurrentWeights& weights, const Precision& precision) {
   const RecurrentLayout l = LayoutOf(cell, input, weights);
   const at::TensorOptions options = input.values.options();
   const RecurrentForward result = {at::empty({l.B, l.T, l.H}, options),
                                    cell == Cell::kLstm ? at::empty({l.B, l.H}, options) : at::Tensor(),
                                    at::empty({l.ActivationSize()}, options)};
-  const at::Tensor w_hh = Transposed(l, weights.w_hh);
+  const bool plain = precision.kind == Precision::kFp32;
+  at::Tensor w_hh;
+  std::unique_ptr<LowProduct> low;
+  if (plain) {
+    w_hh = Transposed(l, weights.w_hh);
+  } else {
+    const at::Tensor padded = PadGates(l, weights.w_hh);
+    low = std::make_unique<LowProduct>(precision, /*transpose_b=*/true, l.G * l.padded, l.H, Data(padded), l.H);
+  }
   const auto [bias, b_hn] = Biases(l, weights);
   ForwardMemory memory = {};
   at::Tensor w_ih, table;
@@ -96,11 +105,14 @@ RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Ten
     table = ProjectTable(l, input.values, weights.w_ih, bias);
     memory.ids = input.ids.data_ptr<int64_t>();
     memory.table = Data(table);
-  } else {
+  } else if (plain) {
     w_ih = Transposed(l, weights.w_ih);
     memory.input = Data(input.values);
     memory.w_ih = Data(w_ih);
+  } else {
+    LowProjectInput(l, precision, input.values, weights.w_ih, bias, result.activations);
   }
+  memory.low = low.get();
   memory.w_hh = Data(w_hh);
   memory.bias = Data(bias);
   memory.b_hn = Data(b_hn);
@@ -119,7 +131,7 @@ RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Ten
 RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
                                const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
-                               bool sample_squares) {
+                               bool sample_squares, const Precision& precision) {
   const RecurrentLayout l = LayoutOf(cell, input, weights);
   RecurrentGradients result;
   result.h0 = at::empty_like(h0);
@@ -130,8 +142,14 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
     result.b_ih = at::empty_like(weights.b_ih);
     result.b_hh = at::empty_like(weights.b_hh);
   }
-  const at::Tensor w_hh = Plain(l, weights.w_hh), last_c = grad_c.defined() ? grad_c.contiguous() : grad_c;
-  const BackwardMemory memory = {Data(w_hh),
+  const bool plain = precision.kind == Precision::kFp32;
+  const at::Tensor w_hh = plain ? Plain(l, weights.w_hh) : PadGates(l, weights.w_hh);
+  std::unique_ptr<LowProduct> low;
+  if (!plain)
+    low = std::make_unique<LowProduct>(precision, /*transpose_b=*/false, l.H, l.G * l.padded, Data(w_hh), l.H);
+  const at::Tensor last_c = grad_c.defined() ? grad_c.contiguous() : grad_c;
+  const BackwardMemory memory = {low.get(),
+                                 Data(w_hh),
                                  Data(h0),
                                  Data(c0),
                                  Data(forward.output),
@@ -144,12 +162,19 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
   if (input.ids.defined()) {
     TableGradient(l, input, weights, forward.activations, want_input, sample_squares, &result);
   } else {
-    if (want_input) result.input = InputGradient(l, forward.activations, weights.w_ih);
+    if (want_input) {
+      result.input = plain ? InputGradient(l, forward.activations, weights.w_ih)
+                           : LowInputGradient(l, precision, forward.activations, weights.w_ih);
+    }
     WeightMemory of_input = {};
     of_input.activations = Data(forward.activations);
     of_input.rows = Data(input.values);
     of_input.inputs = l.I;
-    Gradient(l, of_input, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
+    Gradient(l, of_input, plain, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
+    if (!plain) {
+      LowWeightGradient(l, precision, forward.activations, /*hidden=*/false, input.values, result.w_ih,
+                        sample_squares ? &result.sq_w_ih : nullptr);
+    }
   }
   WeightMemory of_hidden = {};
   of_hidden.activations = Data(forward.activations);
@@ -157,8 +182,16 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
   of_hidden.rows = Data(forward.output);
   of_hidden.inputs = l.H;
   of_hidden.hidden = true;
-  Gradient(l, of_hidden, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, sample_squares);
+  Gradient(l, of_hidden, plain, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, sample_squares);
+  if (!plain) {
+    LowWeightGradient(l, precision, forward.activations, /*hidden=*/true, RowsBefore(h0, forward.output), result.w_hh,
+                      sample_squares ? &result.sq_w_hh : nullptr);
+  }
   return result;
+}
+
+at::Tensor RowsBefore(const at::Tensor& h0, const at::Tensor& output) {
+  return at::cat({h0.unsqueeze(1), output.narrow(1, 0, output.size(1) - 1)}, 1);
 }
 
 at::Tensor Deltas(Cell cell, const at::Tensor& activations, const at::Tensor& output, bool hidden) {

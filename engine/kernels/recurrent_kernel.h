@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "engine/kernels/precision.h"
 #include "engine/kernels/recurrent_layout.h"
 
 namespace lanthorn::kernels {
@@ -22,7 +23,7 @@ struct RecurrentForward {
 
 // All tensors contiguous float32 on the CPU; h0 and c0 defined (B, H); ids inside of the table.
 RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
-                            const RecurrentWeights& weights);
+                            const RecurrentWeights& weights, const Precision& precision);
 
 struct RecurrentGradients {
   at::Tensor input, h0, c0;           // input: of SequenceInput::values; undefined unless wanted
@@ -35,7 +36,10 @@ struct RecurrentGradients {
 RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
                                const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
-                               bool sample_squares);
+                               bool sample_squares, const Precision& precision);
+
+// What W_hh was multiplied with, (B, T, H).
+at::Tensor RowsBefore(const at::Tensor& h0, const at::Tensor& output);
 
 // The gradients of W_ih x (or of W_hh h, with `hidden`), (B, T, G*H), from used-up activations.
 at::Tensor Deltas(Cell cell, const at::Tensor& activations, const at::Tensor& output, bool hidden);

@@ -3,6 +3,7 @@
 // result depends on how rows or panels are shared out.
 #pragma once
 
+#include "engine/kernels/low_product.h"
 #include "engine/kernels/recurrent_layout.h"
 
 namespace lanthorn::kernels {
@@ -19,22 +20,24 @@ void PackPlain(const float* w, int64_t gates, int64_t hidden, int64_t columns, i
                float* packed);
 
 struct ForwardMemory {
-  const float* input;  // (B, T, I), or null: the input is a row of an embedding
-  const float* w_ih;   // PackTransposed, with `input`
-  const int64_t* ids;  // (B, T) rows of `table`, without `input`
-  const float* table;  // (V, G, padded): the embedding's input projection with `bias`, without `input`
-  const float* w_hh;   // PackTransposed
-  const float* bias;   // (G, padded): what is added ahead: b_ih, and b_hh but for the GRU's n
-  const float* b_hn;   // (padded) GRU only
-  const float* h0;     // (B, H)
-  const float* c0;     // (B, H), LSTM only
-  float* activations;  // RecurrentLayout
-  float* output;       // (B, T, H)
+  const LowProduct* low;  // (padded gates) from h in a lower precision, instead of w_hh; or null
+  const float* input;     // (B, T, I), or null: the gate slots hold the projection, or `table` does
+  const float* w_ih;      // PackTransposed, with `input`
+  const int64_t* ids;     // (B, T) rows of `table`, without `input`
+  const float* table;     // (V, G, padded): the embedding's input projection with `bias`, without `input`
+  const float* w_hh;      // PackTransposed
+  const float* bias;      // (G, padded): what is added ahead: b_ih, and b_hh but for the GRU's n
+  const float* b_hn;      // (padded) GRU only
+  const float* h0;        // (B, H)
+  const float* c0;        // (B, H), LSTM only
+  float* activations;     // RecurrentLayout
+  float* output;          // (B, T, H)
 };
 // The input projection and all steps of the samples [first, last).
 void ForwardSamples(const RecurrentLayout& layout, const ForwardMemory& memory, int64_t first, int64_t last);
 
 struct BackwardMemory {
+  const LowProduct* low;     // (H) from the padded gates' gradients in a lower precision, instead of w_hh; or null
   const float* w_hh;         // PackPlain
   const float* h0;           // (B, H)
   const float* c0;           // (B, H), LSTM only
@@ -57,7 +60,7 @@ struct WeightMemory {
   const float* rows;         // (B, T, inputs): step t's row, or what step t + 1 multiplied when first_row is there
   int64_t inputs;            // columns of the weight
   bool hidden;               // gradient of W_hh (else W_ih): which slots to take
-  float* weight;             // (G*H, inputs)
+  float* weight;             // (G*H, inputs) or null
   float* bias;               // (G*H) or null
   double* weight_squares;    // (G * panels, B) or null: each panel's share of || G_i ||^2
   double* bias_squares;      // the same for the bias, or null

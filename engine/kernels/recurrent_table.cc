@@ -7,15 +7,11 @@
 
 #include "engine/kernels/for_threads.h"
 #include "engine/kernels/gemm.h"
+#include "engine/kernels/recurrent_low.h"
 #include "engine/kernels/recurrent_steps.h"
 
 namespace lanthorn::kernels {
 namespace {
-
-// (G*H, I) as (G*padded, I), zeros behind each gate's last row.
-at::Tensor PadGates(const RecurrentLayout& l, const at::Tensor& weight) {
-  return at::constant_pad_nd(weight.view({l.G, l.H, l.I}), {0, 0, 0, l.padded - l.H}).view({l.G * l.padded, l.I});
-}
 
 // The distinct ids of each sample, one sample after the other.
 struct DistinctIds {

@@ -47,20 +47,6 @@ void PackPlainImpl(const float* w, int64_t gates, int64_t hidden, int64_t column
   }
 }
 
-// Packs the T rows that one sample multiplied the weight with in blocks of columns, as the tile wants its left operand:
-// [block][step][column of the block].
-void PackRows(const RecurrentLayout& l, const WeightMemory& m, int64_t sample, float* packed) {
-  const float* rows = m.rows + sample * l.T * m.inputs;
-  ForRowBlocks(m.inputs, [&](auto columns, int64_t first) HWY_ATTR {
-    float* to = packed + first * l.T;
-    for (int64_t t = 0; t < l.T; ++t, to += columns) {
-      const float* row = rows + t * m.inputs;
-      if (m.first_row != nullptr) row = t == 0 ? m.first_row + sample * m.inputs : row - m.inputs;
-      for (int64_t i = 0; i < columns; ++i) to[i] = row[first + i];
-    }
-  });
-}
-
 // Sum of the rows of a (rows, P) block: four rows at a time, since each addition waits for the one before.
 HWY_INLINE void SumRows(const float* block, int64_t rows, V sum[2]) {
   const D d;
@@ -83,13 +69,22 @@ HWY_INLINE void SumRows(const float* block, int64_t rows, V sum[2]) {
 
 HWY_INLINE double Total(V a, V b) { return static_cast<double>(hn::GetLane(hn::SumOfLanes(D(), hn::Add(a, b)))); }
 
-// sum (columns, P) += the sample's gradient; returns the gradient's sum of squares.
-HWY_INLINE double AddSample(const float* packed, int64_t count, const float* deltas, int64_t columns, float* sum) {
+// The rows that one sample multiplied the weight with: `first` at step 0 (or null), `rest` at the steps after it.
+struct SampleRows {
+  const float *first, *rest;
+  int64_t rest_count;
+};
+
+// sum (columns, P) += the sample's gradient; returns the gradient's sum of squares. The left operand is read across its
+// rows as it stands: packing it would cost more than the cache misses do.
+HWY_INLINE double AddSample(const SampleRows& x, const float* deltas, int64_t columns, float* sum) {
   V squares[2] = {hn::Zero(D()), hn::Zero(D())};
   ForRowBlocks(columns, [&](auto rows, int64_t first) HWY_ATTR {
     Tile<rows> tile;
     Clear<rows>(tile);
-    Multiply<rows>({packed + first * count, 1, rows, 1, count, 0}, deltas, tile);
+    if (x.first != nullptr) Multiply<rows>({x.first + first, 1, 0, 1, 1, 0}, deltas, tile);
+    const float* behind = x.first != nullptr ? deltas + kPanel : deltas;
+    Multiply<rows>({x.rest + first, 1, columns, 1, x.rest_count, 0}, behind, tile);
     float* to = sum + first * kPanel;
     constexpr int kRows = rows;
     HWY_UNROLL(12)
@@ -108,9 +103,9 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
   const D d;
   const int64_t panel = m.inputs * kPanel;
   const Scratch sums = Zeros((end - begin) * panel), bias = Zeros((end - begin) * kPanel);
-  const Scratch packed = Zeros(m.inputs * l.T);
   for (int64_t sample = 0; sample < l.B; ++sample) {
-    PackRows(l, m, sample, packed.get());
+    const SampleRows rows = {m.first_row != nullptr ? m.first_row + sample * m.inputs : nullptr,
+                             m.rows + sample * l.T * m.inputs, m.first_row != nullptr ? l.T - 1 : l.T};
     for (int64_t job = begin; job < end; ++job) {
       const int64_t gate = job / l.panels, slot = m.hidden ? l.HiddenSlot(gate) : l.InputSlot(gate);
       const float* deltas = m.activations + l.Block(sample, slot, job % l.panels);
@@ -122,7 +117,8 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
         if (m.bias_squares != nullptr)
           m.bias_squares[job * l.B + sample] = Total(hn::Mul(sum[0], sum[0]), hn::Mul(sum[1], sum[1]));
       }
-      const double squares = AddSample(packed.get(), l.T, deltas, m.inputs, sums.get() + (job - begin) * panel);
+      if (m.weight == nullptr) continue;
+      const double squares = AddSample(rows, deltas, m.inputs, sums.get() + (job - begin) * panel);
       if (m.weight_squares != nullptr) m.weight_squares[job * l.B + sample] = squares;
     }
   }
@@ -130,7 +126,8 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
     const int64_t gate = job / l.panels, p = job % l.panels, row = gate * l.H + p * kPanel;
     const float* from = sums.get() + (job - begin) * panel;
     for (int64_t lane = 0; lane < l.Valid(p); ++lane) {
-      for (int64_t i = 0; i < m.inputs; ++i) m.weight[(row + lane) * m.inputs + i] = from[i * kPanel + lane];
+      for (int64_t i = 0; m.weight != nullptr && i < m.inputs; ++i)
+        m.weight[(row + lane) * m.inputs + i] = from[i * kPanel + lane];
       if (m.bias != nullptr) m.bias[row + lane] = bias[(job - begin) * kPanel + lane];
     }
   }

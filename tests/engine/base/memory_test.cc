@@ -6,6 +6,8 @@
 #include <limits>
 #include <thread>
 
+#include "engine/base/block_cache.h"
+
 namespace lanthorn::memory {
 namespace {
 
@@ -101,6 +103,39 @@ TEST(MachineMemory, IsPlausible) {
   EXPECT_GT(MachineBytes(), int64_t{1} << 28);
   EXPECT_GT(ResidentBytes(), kMiB);
   EXPECT_GE(ResidentPeakBytes() + kMiB, ResidentBytes());
+}
+
+TEST(TensorMemory, ALargeBlockIsTakenAgain) {
+  Install();
+  at::Tensor first = at::zeros({3 << 20});  // 12 MiB
+  const void* place = first.data_ptr();
+  const int64_t fresh = FreshBlocks();
+  first.reset();
+  for (int i = 0; i < 5; ++i) {
+    const at::Tensor again = at::zeros({3 << 20});
+    EXPECT_EQ(again.data_ptr(), place);
+    EXPECT_EQ(again.abs().max().item<float>(), 0.0f);
+    again[7].fill_(3);
+  }
+  EXPECT_EQ(FreshBlocks(), fresh);
+}
+
+TEST(TensorMemory, KeptBlocksNeverRaiseTheMemoryAboveThePeak) {
+  BlockCache cache;
+  size_t first_capacity = 0, second_capacity = 0;
+  void* first = cache.Take(5 << 20, &first_capacity);
+  void* second = cache.Take(9 << 20, &second_capacity);
+  ASSERT_TRUE(first != nullptr && second != nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % (2 << 20), 0u);
+  EXPECT_GE(first_capacity, size_t{5} << 20);
+  cache.Give(first, first_capacity, /*keep=*/8 << 20);
+  cache.Give(second, second_capacity, /*keep=*/8 << 20);  // would be 14 MiB kept: goes back to the system
+  EXPECT_EQ(cache.kept_bytes(), static_cast<int64_t>(first_capacity));
+  size_t capacity = 0;
+  EXPECT_NE(cache.Take(1 << 20, &capacity), first);  // far too large for it
+  EXPECT_EQ(cache.Take(5 << 20, &capacity), first);
+  EXPECT_EQ(cache.fresh_blocks(), 3);
+  EXPECT_EQ(cache.kept_bytes(), 0);
 }
 
 }  // namespace

@@ -1,0 +1,73 @@
+#include "engine/base/block_cache.h"
+
+#include <sys/mman.h>
+
+namespace lanthorn::memory {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Anonymous memory that begins on a huge page if it is large enough for one.
+void* Map(size_t bytes) {
+  const size_t slack = bytes >= kHugePage ? kHugePage : 0;
+  void* mapped = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  if (slack == 0) return mapped;
+  char* const begin = static_cast<char*>(mapped);
+  const size_t skip = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+  if (skip > 0) munmap(begin, skip);
+  if (slack > skip) munmap(begin + skip + bytes, slack - skip);
+  madvise(begin + skip, bytes, MADV_HUGEPAGE);  // only a wish: without huge pages it is slower, not wrong
+  return begin + skip;
+}
+
+}  // namespace
+
+void* BlockCache::Take(size_t bytes, size_t* capacity) {
+  constexpr size_t kPage = 4096;
+  const size_t unit = bytes >= kHugePage ? kHugePage / 8 : kPage;
+  const size_t wanted = (bytes + unit - 1) / unit * unit;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = kept_.lower_bound(wanted);
+  if (found != kept_.end() && found->first <= wanted + wanted / 8) {
+    void* block = found->second;
+    *capacity = found->first;
+    kept_bytes_ -= static_cast<int64_t>(found->first);
+    kept_.erase(found);
+    return block;
+  }
+  *capacity = wanted;
+  ++fresh_;
+  return Map(wanted);
+}
+
+void BlockCache::Give(void* block, size_t capacity, size_t keep) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (kept_bytes_ + static_cast<int64_t>(capacity) <= static_cast<int64_t>(keep)) {
+      kept_.emplace(capacity, block);
+      kept_bytes_ += static_cast<int64_t>(capacity);
+      return;
+    }
+  }
+  munmap(block, capacity);
+}
+
+void BlockCache::Release() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [capacity, block] : kept_) munmap(block, capacity);
+  kept_.clear();
+  kept_bytes_ = 0;
+}
+
+int64_t BlockCache::kept_bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return kept_bytes_;
+}
+
+int64_t BlockCache::fresh_blocks() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return fresh_;
+}
+
+}  // namespace lanthorn::memory
