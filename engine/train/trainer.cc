@@ -166,6 +166,7 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
   LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                             ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
+  double scale = 1;
   {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
@@ -174,13 +175,13 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
     LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0)
-      optim::ClipNorm(parameters_, options_.clip_norm,
-                      options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
+      scale = optim::ClipScale(options_.clip_norm,
+                               options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
   {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
     optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
-    optimizer_->Step();
+    optimizer_->Step(scale);
   }
   ++result_.steps;
   record.step = result_.steps;

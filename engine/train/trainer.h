@@ -29,10 +29,12 @@ struct FitOptions {
   int64_t epochs = 1;
   int64_t max_steps = 0;  // 0: no limit
   c10::Device device = c10::Device(c10::DeviceType::CPU);
-  double clip_norm = 0, clip_value = 0;  // 0: off
-  int64_t tscore_every = 0;              // T-Score on every so many steps; 0: never
-  bool tscore_loop = false;              // by N backwards instead of the samplers
-  bool tscore_v11 = false;               // report T by the published formula (tscore::ComputeV11)
+  // 0: off. clip_value limits the elements of the gradients themselves. clip_norm is a factor that the optimiser
+  // applies while it reads: the gradients that observers see after a step are those before it.
+  double clip_norm = 0, clip_value = 0;
+  int64_t tscore_every = 0;  // T-Score on every so many steps; 0: never
+  bool tscore_loop = false;  // by N backwards instead of the samplers
+  bool tscore_v11 = false;   // report T by the published formula (tscore::ComputeV11)
   bool eval = true;
   int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};

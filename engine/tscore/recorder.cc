@@ -6,15 +6,11 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/square_sum.h"
 
 namespace lanthorn::tscore {
 namespace {
 thread_local Recorder::Ptr current;
-
-double SquaredNorm(const at::Tensor& tensor) {
-  const at::Tensor wide = tensor.detach().to(c10::kDouble).flatten();
-  return at::dot(wide, wide).item<double>();
-}
 }  // namespace
 
 Recorder::Ptr Recorder::Open(int64_t samples) {
@@ -62,7 +58,7 @@ absl::Status Recorder::AddSquares(const NamedParameter& parameter, std::vector<d
   for (int64_t i = 0; i < samples_; ++i) {
     tile.zero_();
     for (const Entry& entry : entries) entry.use->AddSampleGradient(i, tile);
-    (*sample_sq)[i] += SquaredNorm(tile);
+    (*sample_sq)[i] += SquareSum({tile});
   }
   return absl::OkStatus();
 }
@@ -72,8 +68,8 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
   for (const Entry& entry : uses_.at(parameter.tensor.unsafeGetTensorImpl())) {
     for (int64_t i = 0; i < samples_; ++i) entry.use->AddSampleGradient(i, sum);
   }
-  const double gradient = std::sqrt(SquaredNorm(parameter.tensor.grad()));
-  const double difference = std::sqrt(SquaredNorm(sum - parameter.tensor.grad()));
+  const double gradient = std::sqrt(SquareSum({parameter.tensor.grad()}));
+  const double difference = std::sqrt(SquareSum({sum - parameter.tensor.grad()}));
   const bool wide = parameter.tensor.scalar_type() == c10::kDouble;
   // A gradient that cancels is rounding noise: what is small against the whole model's gradients cannot be told from
   // it.
@@ -93,14 +89,15 @@ absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parame
   at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
   std::vector<double> sample_sq(static_cast<size_t>(samples_), 0.0);
-  double s = 0, theta_sq = 0;
+  std::vector<at::Tensor> trained, gradients;
   for (const NamedParameter& parameter : parameters) {
     if (!parameter.tensor.requires_grad()) continue;
-    theta_sq += SquaredNorm(parameter.tensor);
+    trained.push_back(parameter.tensor);
     if (!parameter.tensor.grad().defined()) continue;
-    s += SquaredNorm(parameter.tensor.grad());
+    gradients.push_back(parameter.tensor.grad());
     LANTHORN_RETURN_IF_ERROR(AddSquares(parameter, &sample_sq));
   }
+  const double s = SquareSum(gradients), theta_sq = SquareSum(trained);
   double q = 0;
   for (double value : sample_sq) q += value;
   for (const NamedParameter& parameter : parameters) {

@@ -217,6 +217,17 @@ TEST(Trainer, ClippingActsOnTheUpdateAndTheRecordShowsTheNormBefore) {
   EXPECT_GT(tiny.notes->steps[0].grad_norm, 1e-2);
 }
 
+TEST(Trainer, ClippingByNormLeavesTheGradientsThatObserversSee) {
+  const auto gradients = [](double clip_norm, bool scored) {
+    Tiny tiny({.options = {.max_steps = 1, .clip_norm = clip_norm, .tscore_every = scored ? 1 : 0, .eval = false}});
+    EXPECT_TRUE(tiny.Start().Run().ok());
+    std::vector<at::Tensor> found;
+    for (const auto& parameter : tiny.model->Parameters()) found.push_back(parameter.tensor.grad());
+    return found;
+  };
+  for (const bool scored : {false, true}) EXPECT_TRUE(Equal(gradients(0, scored), gradients(1e-3, scored)));
+}
+
 TEST(Trainer, TheRemainingTimeComesAfterTheFirstBlockAndShrinksToTheEval) {
   Tiny tiny({.options = {.epochs = 3}});
   ASSERT_TRUE(tiny.Start().Run().ok());
