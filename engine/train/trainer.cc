@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/random_state.h"
 #include "engine/train/signals.h"
@@ -55,8 +56,13 @@ class CloseRecorder {
 
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
   return [model = std::move(model)](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    const int64_t targets = batch.y.ne(kernels::kIgnoredTarget).sum().item<int64_t>();
+    if (const auto head = model->LinearHead()) {
+      const at::Tensor features = model->Features(batch.x, nullptr);
+      return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, batch.y), targets};
+    }
     const at::Tensor logits = model->Forward(batch.x, nullptr);
-    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), batch.y.numel()};
+    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), targets};
   };
 }
 

@@ -23,7 +23,8 @@ struct Loss {
 };
 using LossFn = std::function<absl::StatusOr<Loss>(const data::Batch&)>;
 
-// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B).
+// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B); targets of -100 do not count. A model
+// that ends with a linear layer is split before it, and layer and loss run as one (kernels/linear_cross_entropy.h).
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
 
 struct FitOptions {
