@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/memory.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
 
@@ -271,6 +272,18 @@ TEST(LinearCrossEntropy, ASecondBackwardThroughTheSameGraphAddsTheSame) {
   const at::Tensor once = p.weight.grad().clone();
   loss.backward();
   EXPECT_TRUE(at::equal(p.weight.grad(), 2 * once));
+}
+
+TEST(LinearCrossEntropy, KeepsNoLogitsAndOneGradientOfALargeWeight) {
+  memory::Install();
+  const Problem p = Make({4, 3}, 64, 20000, /*bias=*/false, 0).As(c10::kFloat);
+  const int64_t weight = p.weight.numel() * 4, before = memory::TensorBytes();
+  memory::MarkTensorPeak();
+  LinearCrossEntropy(p.x, p.weight, p.bias, p.target).backward();
+  EXPECT_TRUE(p.weight.grad().defined());
+  const int64_t grown = memory::TensorPeakSinceMark() - before;
+  EXPECT_GE(grown, weight);
+  EXPECT_LT(grown, weight + weight / 10);
 }
 
 }  // namespace
