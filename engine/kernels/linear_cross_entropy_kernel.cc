@@ -8,7 +8,6 @@
 
 #include <cmath>
 
-#include "engine/kernels/gates.h"
 #include "engine/kernels/gemm.h"
 #include "engine/kernels/linear_cross_entropy.h"
 

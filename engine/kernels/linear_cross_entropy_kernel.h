@@ -32,4 +32,7 @@ HeadResult RunHead(const HeadInput& in, const HeadWanted& wanted);
 // the row becomes scale * (softmax - onehot(target)); without, it is scratch. NaN in, NaN out.
 double CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient);
 
+// sum[i] += tile[i]; returns the sum of squares of tile, accumulated in double by blocks.
+double SquareAndAccumulate(int64_t size, const float* tile, float* sum);
+
 }  // namespace lanthorn::kernels

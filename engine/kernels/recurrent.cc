@@ -18,11 +18,32 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 
 MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; }
 
-// What the backward needs that is no tensor: the open recorder, and the parameters as the recorder knows them.
+// What the backward needs that is no tensor: the open recorder, the parameters as the recorder knows them, and whether
+// the activations are still those of the forward.
 struct Context : torch::CustomClassHolder {
   Cell cell = Cell::kGru;
   tscore::Recorder::Ptr recorder;
   RecurrentWeights parameters;
+  at::Tensor table, ids;  // table: the parameter; ids (B, T) of its rows, undefined when the input is no table
+  bool used_up = false;
+};
+
+// A weight's use, read from the kernel's own memory only if someone asks for more than the squares.
+class KernelUse final : public tscore::Use {
+ public:
+  using Unpack = std::function<std::unique_ptr<tscore::Use>()>;
+  KernelUse(at::Tensor squares, Unpack unpack) : squares_(std::move(squares)), unpack_(std::move(unpack)) {}
+  int64_t samples() const override { return squares_.size(0); }
+  at::Tensor SampleSquares() const override { return squares_; }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    if (unpacked_ == nullptr) unpacked_ = unpack_();
+    unpacked_->AddSampleGradient(sample, tile);
+  }
+
+ private:
+  at::Tensor squares_;
+  Unpack unpack_;
+  mutable std::unique_ptr<tscore::Use> unpacked_;
 };
 
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
@@ -34,12 +55,12 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const auto contiguous = [](const MaybeTensor& tensor) { return tensor ? tensor->contiguous() : at::Tensor(); };
     const RecurrentWeights weights = {w_ih.contiguous(), w_hh.contiguous(), contiguous(b_ih), contiguous(b_hh)};
     const at::Tensor x = input.contiguous(), h = h0.contiguous(), c = contiguous(c0);
-    const RecurrentForward result = RunForward(context->cell, x, h, c, weights);
+    const RecurrentForward result = RunForward(context->cell, {x, context->ids}, h, c, weights);
     ctx->save_for_backward(
-        {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.gates, result.extra});
+        {x, h, c, weights.w_ih, weights.w_hh, weights.b_ih, weights.b_hh, result.output, result.activations});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     variable_list outputs = {result.output};
-    if (context->cell == Cell::kLstm) outputs.push_back(result.extra.select(1, x.size(1) - 1).clone());
+    if (result.c.defined()) outputs.push_back(result.c);
     return outputs;
   }
 
@@ -49,32 +70,49 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     TORCH_CHECK(!at::GradMode::is_enabled(), "[", tag,
                 "] has no second derivative; use the reference operators for create_graph");
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &h0 = saved[1], &c0 = saved[2];
+    const SequenceInput x = {saved[0], context->ids};
+    const at::Tensor &h0 = saved[1], &c0 = saved[2];
     const RecurrentWeights weights = {saved[3], saved[4], saved[5], saved[6]};
-    const RecurrentForward forward = {saved[7], saved[8], saved[9]};
+    RecurrentForward forward = {saved[7], at::Tensor(), saved[8]};
+    // A second backward through the same graph: the first has turned the activations into gradients.
+    if (context->used_up) forward.activations = RunForward(context->cell, x, h0, c0, weights).activations;
+    context->used_up = true;
     const at::Tensor grad_output = gradients[0].defined() ? gradients[0].contiguous() : at::zeros_like(forward.output);
     const at::Tensor grad_c = gradients.size() > 1 ? gradients[1] : at::Tensor();
     const bool record = context->recorder != nullptr;
     RecurrentGradients result =
         RunBackward(context->cell, x, h0, c0, weights, forward, grad_output, grad_c, ctx->needs_input_grad(0), record);
-    if (record) Report(*context, tag, x, result);
+    if (record) Report(*context, tag, x, h0, forward, result);
     return {result.input, result.h0, result.c0, result.w_ih, result.w_hh, result.b_ih, result.b_hh, at::Tensor()};
   }
 
  private:
-  static void Report(const Context& context, const char* tag, const at::Tensor& x, const RecurrentGradients& result) {
+  static void Report(const Context& context, const char* tag, const SequenceInput& x, const at::Tensor& h0,
+                     const RecurrentForward& forward, const RecurrentGradients& result) {
     const RecurrentWeights& parameters = context.parameters;
-    const auto report = [&](const at::Tensor& parameter, std::unique_ptr<tscore::Use> use) {
-      if (parameter.defined() && parameter.requires_grad()) context.recorder->Report(parameter, tag, std::move(use));
+    const auto report = [&](const at::Tensor& parameter, const at::Tensor& squares, KernelUse::Unpack unpack) {
+      if (!parameter.defined() || !parameter.requires_grad()) return;
+      context.recorder->Report(parameter, tag, std::make_unique<KernelUse>(squares, std::move(unpack)));
     };
-    report(parameters.w_ih, tscore::LinearUse(x, result.delta_ih, result.sq_w_ih));
-    report(parameters.w_hh, tscore::LinearUse(result.h_before, result.delta_hh, result.sq_w_hh));
-    report(parameters.b_ih, tscore::BiasUse(result.delta_ih, 1, result.sq_b_ih));
-    report(parameters.b_hh, tscore::BiasUse(result.delta_hh, 1, result.sq_b_hh));
+    const auto deltas = [cell = context.cell, activations = forward.activations, output = forward.output](bool hidden) {
+      return Deltas(cell, activations, output, hidden);
+    };
+    const auto h_before = [h0, output = forward.output] {
+      return at::cat({h0.unsqueeze(1), output.narrow(1, 0, output.size(1) - 1)}, 1);
+    };
+    const auto rows = [x] { return x.ids.defined() ? at::embedding(x.values, x.ids) : x.values; };
+    report(parameters.w_ih, result.sq_w_ih, [=] { return tscore::LinearUse(rows(), deltas(false)); });
+    report(parameters.w_hh, result.sq_w_hh, [=] { return tscore::LinearUse(h_before(), deltas(true)); });
+    report(parameters.b_ih, result.sq_b_ih, [=] { return tscore::BiasUse(deltas(false), 1); });
+    report(parameters.b_hh, result.sq_b_hh, [=] { return tscore::BiasUse(deltas(true), 1); });
+    if (!x.ids.defined()) return;
+    report(context.table, result.sq_input, [=, w_ih = parameters.w_ih.detach()] {
+      return tscore::EmbeddingUse(x.ids, at::matmul(deltas(false), w_ih), x.values.size(0));
+    });
   }
 };
 
-void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+void CheckShapes(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                  const RecurrentWeights& w) {
   const char* tag = cell == Cell::kGru ? "[gru]" : "[lstm]";
   const int64_t gates = GateCount(cell);
@@ -83,40 +121,64 @@ void CheckShapes(Cell cell, const at::Tensor& input, const at::Tensor& h0, const
   const int64_t H = w.w_hh.size(1);
   TORCH_CHECK(w.w_ih.dim() == 2 && w.w_ih.size(0) == gates * H, tag, " w_ih must be (", gates * H, ", I), got ",
               w.w_ih.sizes());
-  TORCH_CHECK(input.dim() == 3 && input.size(2) == w.w_ih.size(1), tag, " input must be (B, T, ", w.w_ih.size(1),
-              "), got ", input.sizes());
-  TORCH_CHECK(input.size(1) > 0, tag, " input must have at least one time step, got ", input.sizes());
-  TORCH_CHECK(input.scalar_type() == w.w_ih.scalar_type(), tag, " input is ", input.scalar_type(), ", the weights are ",
-              w.w_ih.scalar_type());
+  const at::Tensor& shape = input.shape();
+  TORCH_CHECK(input.ids.defined() || (shape.dim() == 3 && shape.size(2) == w.w_ih.size(1)), tag,
+              " input must be (B, T, ", w.w_ih.size(1), "), got ", shape.sizes());
+  TORCH_CHECK(!input.ids.defined() || shape.dim() == 2, tag, " ids must be (B, T), got ", shape.sizes());
+  TORCH_CHECK(shape.size(1) > 0, tag, " input must have at least one time step, got ", shape.sizes());
+  TORCH_CHECK(input.values.scalar_type() == w.w_ih.scalar_type(), tag, " input is ", input.values.scalar_type(),
+              ", the weights are ", w.w_ih.scalar_type());
   TORCH_CHECK(w.b_ih.defined() == w.b_hh.defined(), tag, " needs both biases or none");
   for (const at::Tensor& bias : {w.b_ih, w.b_hh}) {
     TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == gates * H), tag, " biases must be (", gates * H,
                 ")");
   }
   for (const at::Tensor& state : {h0, c0}) {
-    TORCH_CHECK(!state.defined() || (state.dim() == 2 && state.size(0) == input.size(0) && state.size(1) == H), tag,
-                " the initial state must be (", input.size(0), ", ", H, "), got ", state.sizes());
+    TORCH_CHECK(!state.defined() || (state.dim() == 2 && state.size(0) == shape.size(0) && state.size(1) == H), tag,
+                " the initial state must be (", shape.size(0), ", ", H, "), got ", state.sizes());
   }
+}
+
+bool Fused(const at::Tensor& values) { return values.device().is_cpu() && values.scalar_type() == c10::kFloat; }
+
+RecurrentOutput Apply(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
+                      const RecurrentWeights& weights) {
+  const int64_t B = input.shape().size(0), T = input.shape().size(1), H = weights.w_hh.size(1);
+  const at::Tensor h = h0.defined() ? h0 : at::zeros({B, H}, input.values.options());
+  const at::Tensor c = cell == Cell::kLstm && !c0.defined() ? at::zeros({B, H}, input.values.options()) : c0;
+  auto context = c10::make_intrusive<Context>();
+  context->cell = cell;
+  context->recorder = tscore::Recorder::Current();
+  context->parameters = weights;
+  context->table = input.ids.defined() ? input.values : at::Tensor();
+  context->ids = input.ids;
+  const variable_list outputs = RecurrentFunction::apply(input.values, h, Maybe(c), weights.w_ih, weights.w_hh,
+                                                         Maybe(weights.b_ih), Maybe(weights.b_hh), context);
+  return {outputs[0], outputs[0].select(1, T - 1), cell == Cell::kLstm ? outputs[1] : at::Tensor()};
 }
 
 }  // namespace
 
 RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                           const RecurrentWeights& weights) {
+  CheckShapes(cell, {input, {}}, h0, c0, weights);
+  return Fused(input) ? Apply(cell, {input, {}}, h0, c0, weights) : RecurrentReference(cell, input, h0, c0, weights);
+}
+
+bool FoldsTable(const at::Tensor& ids, const at::Tensor& table) {
+  return Fused(table) && ids.dim() == 2 && table.dim() == 2 && 4 * table.size(0) < ids.numel();
+}
+
+RecurrentOutput RecurrentTable(Cell cell, const at::Tensor& ids, const at::Tensor& table, const at::Tensor& h0,
+                               const at::Tensor& c0, const RecurrentWeights& weights) {
+  const SequenceInput input = {table, ids.to(c10::kLong).contiguous()};
   CheckShapes(cell, input, h0, c0, weights);
-  const bool fused =
-      input.device().is_cpu() && (input.scalar_type() == c10::kFloat || input.scalar_type() == c10::kDouble);
-  if (!fused) return RecurrentReference(cell, input, h0, c0, weights);
-  const int64_t B = input.size(0), T = input.size(1), H = weights.w_hh.size(1);
-  const at::Tensor h = h0.defined() ? h0 : at::zeros({B, H}, input.options());
-  const at::Tensor c = cell == Cell::kLstm && !c0.defined() ? at::zeros({B, H}, input.options()) : c0;
-  auto context = c10::make_intrusive<Context>();
-  context->cell = cell;
-  context->recorder = tscore::Recorder::Current();
-  context->parameters = weights;
-  const variable_list outputs = RecurrentFunction::apply(input, h, Maybe(c), weights.w_ih, weights.w_hh,
-                                                         Maybe(weights.b_ih), Maybe(weights.b_hh), context);
-  return {outputs[0], outputs[0].select(1, T - 1), cell == Cell::kLstm ? outputs[1] : at::Tensor()};
+  TORCH_CHECK(FoldsTable(ids, table) && table.size(1) == weights.w_ih.size(1), "the table must be (V, ",
+              weights.w_ih.size(1), ") float32 on the CPU with V < B T / 4, got ", table.sizes());
+  const int64_t low = input.ids.min().item<int64_t>(), high = input.ids.max().item<int64_t>();
+  TORCH_CHECK_INDEX(low >= 0 && high < table.size(0), "[Embedding] id ", low < 0 ? low : high,
+                    " is outside of the table's ", table.size(0), " rows (ids start at 0)");
+  return Apply(cell, input, h0, c0, weights);
 }
 
 }  // namespace lanthorn::kernels

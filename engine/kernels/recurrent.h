@@ -5,7 +5,8 @@
 // sample by sample (the product's K loop stops at each sample), so that the norms cost one pass over a tile that is
 // still in cache (kernels.md section 2, split-K at samples).
 //
-// Results depend on the number of threads only in the order in which per-thread weight gradients are added.
+// Results are bit-identical for any number of threads: rows of the batch are independent of each other, and each panel
+// of a weight adds up its samples in their order.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,11 +30,18 @@ struct RecurrentOutput {
   at::Tensor h, c;    // (B, H) after the last step; c is undefined for the GRU
 };
 
-// input (B, T, I); h0 and c0 (B, H) or undefined for zeros. Takes float and double on the CPU through the fused kernel,
+// input (B, T, I); h0 and c0 (B, H) or undefined for zeros. Takes float32 on the CPU through the fused kernel,
 // everything else through RecurrentReference. Wrong shapes are c10::Error with the tag [gru] or [lstm]. There is no
 // double backward: asking for one is an error.
 RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
                           const RecurrentWeights& weights);
+
+// The same for the rows `ids` (B, T) of a table (V, I), such as an embedding, without gathering them: the input
+// projection is that of the table. An id outside of the table is an error. Only where FoldsTable: float32 on the CPU
+// and V < B T / 4; elsewhere it would not pay.
+RecurrentOutput RecurrentTable(Cell cell, const at::Tensor& ids, const at::Tensor& table, const at::Tensor& h0,
+                               const at::Tensor& c0, const RecurrentWeights& weights);
+bool FoldsTable(const at::Tensor& ids, const at::Tensor& table);
 
 // The same from plain operators: the fallback for other devices, and the oracle.
 RecurrentOutput RecurrentReference(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,

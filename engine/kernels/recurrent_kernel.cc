@@ -1,219 +1,175 @@
-// Layout: everything is sample-major, (B, T, .), so that one sample's steps are contiguous and the products over time
-// need no copies; a step's rows of several samples are strided by T.
 #include "engine/kernels/recurrent_kernel.h"
 
-#include <ATen/Dispatch.h>
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
-#include <mutex>
-
-#include "engine/kernels/gates.h"
-#include "engine/kernels/gemm.h"
+#include "engine/kernels/for_threads.h"
+#include "engine/kernels/recurrent_steps.h"
+#include "engine/kernels/recurrent_table.h"
 
 namespace lanthorn::kernels {
 namespace {
 
-template <typename T>
-const T* Data(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.data_ptr<T>() : nullptr;
+const float* Data(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
+float* Mutable(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
+
+RecurrentLayout LayoutOf(Cell cell, const SequenceInput& input, const RecurrentWeights& weights) {
+  const at::Tensor& shape = input.shape();
+  return {cell, shape.size(0), shape.size(1), weights.w_ih.size(1), weights.w_hh.size(1), PanelWidth()};
 }
 
-template <typename T>
-struct Sizes {
-  int64_t B, steps, I, H, G;
-  Sizes(Cell cell, const at::Tensor& input, const RecurrentWeights& weights)
-      : B(input.size(0)), steps(input.size(1)), I(input.size(2)), H(weights.w_hh.size(1)), G(GateCount(cell)) {}
-};
-
-// Rows [first, first + count) of the batch, all steps.
-template <typename T>
-void ForwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& input,
-                 const at::Tensor& h0, const at::Tensor& c0, const RecurrentWeights& weights,
-                 const RecurrentForward& result) {
-  const int64_t GH = s.G * s.H, steps = s.steps;
-  const std::vector<T> no_bias(weights.b_ih.defined() ? 0 : GH, T(0));
-  const T* bias_ih = weights.b_ih.defined() ? Data<T>(weights.b_ih) : no_bias.data();
-  const T* bias_hh = weights.b_hh.defined() ? Data<T>(weights.b_hh) : no_bias.data();
-  T* gates = result.gates.data_ptr<T>() + first * steps * GH;
-  T* extra = result.extra.data_ptr<T>() + first * steps * s.H;
-  T* output = result.output.data_ptr<T>() + first * steps * s.H;
-  Gemm(false, true, count * steps, GH, s.I, Data<T>(input) + first * steps * s.I, s.I, Data<T>(weights.w_ih), s.I, T(0),
-       gates, GH);
-  std::vector<T> hidden(count * GH);
-  for (int64_t t = 0; t < steps; ++t) {
-    const T* h_before = t == 0 ? Data<T>(h0) + first * s.H : output + (t - 1) * s.H;
-    const T* c_before = t == 0 ? (c0.defined() ? Data<T>(c0) + first * s.H : nullptr) : extra + (t - 1) * s.H;
-    const int64_t stride = t == 0 ? s.H : steps * s.H;
-    Gemm(false, true, count, GH, s.H, h_before, stride, Data<T>(weights.w_hh), s.H, T(0), hidden.data(), GH);
-    for (int64_t b = 0; b < count; ++b) {
-      const int64_t at = b * steps + t;
-      const StepRow<T> row = {gates + at * GH,  hidden.data() + b * GH, bias_ih,
-                              bias_hh,          h_before + b * stride,  c_before ? c_before + b * stride : nullptr,
-                              extra + at * s.H, output + at * s.H};
-      cell == Cell::kGru ? GruForward<T>(s.H, row) : LstmForward<T>(s.H, row);
-    }
-  }
-}
-
-// Deltas of all steps of rows [first, first + count), and the gradients of input and initial state.
-template <typename T>
-void BackwardRows(Cell cell, const Sizes<T>& s, int64_t first, int64_t count, const at::Tensor& c0,
-                  const RecurrentWeights& weights, const RecurrentForward& forward, const at::Tensor& grad_output,
-                  const RecurrentGradients& result) {
-  const int64_t GH = s.G * s.H, steps = s.steps;
-  T* gates = forward.gates.data_ptr<T>() + first * steps * GH;
-  T* extra = forward.extra.data_ptr<T>() + first * steps * s.H;
-  const T* dy = Data<T>(grad_output) + first * steps * s.H;
-  const T* h_before = Data<T>(result.h_before) + first * steps * s.H;
-  T* delta_ih = result.delta_ih.data_ptr<T>() + first * steps * GH;
-  T* delta_hh = result.delta_hh.data_ptr<T>() + first * steps * GH;
-  T* dh = result.h0.data_ptr<T>() + first * s.H;                                  // zero before
-  T* dc = cell == Cell::kLstm ? result.c0.data_ptr<T>() + first * s.H : nullptr;  // the gradient of the last cell state
-  for (int64_t t = steps - 1; t >= 0; --t) {
-    for (int64_t b = 0; b < count; ++b) {
-      const int64_t at = b * steps + t;
-      T* dh_row = dh + b * s.H;
-      for (int64_t i = 0; i < s.H; ++i) dh_row[i] += dy[at * s.H + i];
-      const T* c_before = cell == Cell::kGru ? nullptr
-                          : t == 0           ? Data<T>(c0) + (first + b) * s.H
-                                             : extra + (at - 1) * s.H;
-      const StepRow<T> row = {gates + at * GH,     nullptr,  nullptr,          nullptr,
-                              h_before + at * s.H, c_before, extra + at * s.H, nullptr};
-      if (cell == Cell::kGru) {
-        GruBackward<T>(s.H, row, dh_row, delta_ih + at * GH, delta_hh + at * GH);
-      } else {
-        LstmBackward<T>(s.H, row, dh_row, dc + b * s.H, delta_ih + at * GH);
-      }
-    }
-    Gemm(false, false, count, s.H, GH, delta_hh + t * GH, steps * GH, Data<T>(weights.w_hh), s.H, T(1), dh, s.H);
-  }
-  if (result.input.defined()) {
-    Gemm(false, false, count * steps, s.I, GH, delta_ih, GH, Data<T>(weights.w_ih), s.I, T(0),
-         result.input.data_ptr<T>() + first * steps * s.I, s.I);
-  }
-}
-
-// sum += delta^T x over rows; with `squares`, sample by sample, so that each sample's squared norm is known.
-template <typename T>
-void WeightGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, const at::Tensor& x, T* sum,
-                    T* tile, double* squares) {
-  const int64_t out = delta.size(2), in = x.size(2);
-  const T* d = Data<T>(delta) + first * steps * out;
-  const T* a = Data<T>(x) + first * steps * in;
-  if (squares == nullptr) {
-    Gemm(true, false, out, in, count * steps, d, out, a, in, T(1), sum, in);
-    return;
-  }
-  for (int64_t b = 0; b < count; ++b) {
-    Gemm(true, false, out, in, steps, d + b * steps * out, out, a + b * steps * in, in, T(0), tile, in);
-    squares[first + b] = SquareAndAccumulate(out * in, tile, sum);
-  }
-}
-
-template <typename T>
-void BiasGradient(int64_t first, int64_t count, int64_t steps, const at::Tensor& delta, T* sum, T* tile,
-                  double* squares) {
-  const int64_t out = delta.size(2);
-  for (int64_t b = first; b < first + count; ++b) {
-    std::fill(tile, tile + out, T(0));
-    for (int64_t t = 0; t < steps; ++t) {
-      const T* row = Data<T>(delta) + (b * steps + t) * out;
-      for (int64_t i = 0; i < out; ++i) tile[i] += row[i];
-    }
-    const double square = SquareAndAccumulate(out, tile, sum);
-    if (squares != nullptr) squares[b] = square;
-  }
-}
-
-double* Squares(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<double>() : nullptr; }
-
-template <typename T>
-void WeightGradients(const Sizes<T>& s, const at::Tensor& input, const RecurrentGradients& result) {
-  const int64_t GH = s.G * s.H;
-  struct Sums {
-    std::vector<T> w_ih, w_hh, b_ih, b_hh;
-  };
-  // Each thread adds up its rows on its own; the sums are joined in the order of rows, so that runs repeat bit for bit.
-  std::mutex mutex;
-  std::map<int64_t, Sums> parts;  // by first row
-  at::parallel_for(0, s.B, 1, [&](int64_t begin, int64_t end) {
-    std::vector<T> w_ih(GH * s.I, T(0)), w_hh(GH * s.H, T(0)), b_ih(GH, T(0)), b_hh(GH, T(0));
-    std::vector<T> tile(GH * std::max<int64_t>(std::max(s.I, s.H), 1));
-    const int64_t count = end - begin;
-    WeightGradient(begin, count, s.steps, result.delta_ih, input, w_ih.data(), tile.data(), Squares(result.sq_w_ih));
-    WeightGradient(begin, count, s.steps, result.delta_hh, result.h_before, w_hh.data(), tile.data(),
-                   Squares(result.sq_w_hh));
-    if (result.b_ih.defined()) {
-      BiasGradient(begin, count, s.steps, result.delta_ih, b_ih.data(), tile.data(), Squares(result.sq_b_ih));
-      BiasGradient(begin, count, s.steps, result.delta_hh, b_hh.data(), tile.data(), Squares(result.sq_b_hh));
-    }
-    const std::lock_guard<std::mutex> lock(mutex);
-    parts[begin] = {std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh)};
+at::Tensor Transposed(const RecurrentLayout& l, const at::Tensor& w) {
+  const int64_t inputs = w.size(1);
+  const at::Tensor packed = at::empty({l.G * l.panels, inputs, l.P}, w.options());
+  at::parallel_for(0, l.G * l.panels, 1, [&](int64_t begin, int64_t end) {
+    PackTransposed(Data(w), l.G, l.H, inputs, begin, end, Mutable(packed));
   });
-  const auto join = [](const at::Tensor& total, const std::vector<T>& part) {
-    T* to = total.data_ptr<T>();
-    for (size_t i = 0; i < part.size(); ++i) to[i] += part[i];
-  };
-  for (const auto& [first, sums] : parts) {
-    join(result.w_ih, sums.w_ih);
-    join(result.w_hh, sums.w_hh);
-    if (!result.b_ih.defined()) continue;
-    join(result.b_ih, sums.b_ih);
-    join(result.b_hh, sums.b_hh);
-  }
+  return packed;
+}
+
+at::Tensor Plain(const RecurrentLayout& l, const at::Tensor& w) {
+  const int64_t columns = w.size(1), panels = (columns + l.P - 1) / l.P;
+  const at::Tensor packed = at::empty({panels, l.G * l.padded, l.P}, w.options());
+  at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
+    PackPlain(Data(w), l.G, l.H, columns, begin, end, Mutable(packed));
+  });
+  return packed;
+}
+
+// Activations as (B, slots, panels, T, P).
+at::Tensor Blocks(const RecurrentLayout& l, const at::Tensor& activations) {
+  return activations.as_strided({l.B, l.slots, l.panels, l.T, l.P},
+                                {l.sample_stride, l.slot_stride, l.T * l.P, l.P, 1});
+}
+
+// What is added ahead, (G, padded), and the bias inside of the GRU's m, (padded).
+std::pair<at::Tensor, at::Tensor> Biases(const RecurrentLayout& l, const RecurrentWeights& weights) {
+  const at::Tensor ahead = at::zeros({l.G, l.padded}, weights.w_hh.options());
+  const at::Tensor inside = at::zeros({l.padded}, weights.w_hh.options());
+  if (!weights.b_ih.defined()) return {ahead, inside};
+  const at::Tensor units = ahead.narrow(1, 0, l.H), b_hh = weights.b_hh.view({l.G, l.H});
+  units.copy_(weights.b_ih.view({l.G, l.H}));
+  const int64_t linear = l.cell == Cell::kGru ? 2 : l.G;
+  units.narrow(0, 0, linear).add_(b_hh.narrow(0, 0, linear));
+  if (l.cell == Cell::kGru) inside.narrow(0, 0, l.H).copy_(b_hh[2]);
+  return {ahead, inside};
+}
+
+// The gradients of one weight and its bias, and with `squares` their samples' squared norms.
+void Gradient(const RecurrentLayout& l, WeightMemory memory, const at::Tensor& weight, const at::Tensor& bias,
+              at::Tensor* weight_squares, at::Tensor* bias_squares, bool squares) {
+  const at::TensorOptions wide = weight.options().dtype(c10::kDouble);
+  at::Tensor weight_parts, bias_parts;
+  if (squares) weight_parts = at::empty({l.G * l.panels, l.B}, wide);
+  if (squares && bias.defined()) bias_parts = at::empty({l.G * l.panels, l.B}, wide);
+  memory.weight = Mutable(weight);
+  memory.bias = Mutable(bias);
+  memory.weight_squares = squares ? weight_parts.data_ptr<double>() : nullptr;
+  memory.bias_squares = bias_parts.defined() ? bias_parts.data_ptr<double>() : nullptr;
+  ForThreads(l.G * l.panels, [&](int64_t begin, int64_t end) { WeightGradient(l, memory, begin, end); });
+  if (squares) *weight_squares = weight_parts.sum(0);
+  if (bias_parts.defined()) *bias_squares = bias_parts.sum(0);
+}
+
+at::Tensor InputGradient(const RecurrentLayout& l, const at::Tensor& activations, const at::Tensor& weight) {
+  const at::Tensor w_ih = Plain(l, weight), gradient = at::empty({l.B, l.T, l.I}, weight.options());
+  ForThreads(l.B, [&](int64_t begin, int64_t end) {
+    InputGradient(l, Data(activations), Data(w_ih), Mutable(gradient), begin, end);
+  });
+  return gradient;
 }
 
 }  // namespace
 
-RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                             const RecurrentWeights& weights) {
-  const int64_t B = input.size(0), steps = input.size(1), H = weights.w_hh.size(1), GH = GateCount(cell) * H;
-  const RecurrentForward result = {at::empty({B, steps, H}, input.options()),
-                                   at::empty({B, steps, GH}, input.options()),
-                                   at::empty({B, steps, H}, input.options())};
-  AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "recurrent forward", [&] {
-    const Sizes<scalar_t> sizes(cell, input, weights);
-    at::parallel_for(0, B, 1, [&](int64_t begin, int64_t end) {
-      ForwardRows(cell, sizes, begin, end - begin, input, h0, c0, weights, result);
-    });
-  });
+  const RecurrentLayout l = LayoutOf(cell, input, weights);
+  const at::TensorOptions options = input.values.options();
+  const RecurrentForward result = {at::empty({l.B, l.T, l.H}, options),
+                                   cell == Cell::kLstm ? at::empty({l.B, l.H}, options) : at::Tensor(),
+                                   at::empty({l.ActivationSize()}, options)};
+  const at::Tensor w_hh = Transposed(l, weights.w_hh);
+  const auto [bias, b_hn] = Biases(l, weights);
+  ForwardMemory memory = {};
+  at::Tensor w_ih, table;
+  if (input.ids.defined()) {
+    table = ProjectTable(l, input.values, weights.w_ih, bias);
+    memory.ids = input.ids.data_ptr<int64_t>();
+    memory.table = Data(table);
+  } else {
+    w_ih = Transposed(l, weights.w_ih);
+    memory.input = Data(input.values);
+    memory.w_ih = Data(w_ih);
+  }
+  memory.w_hh = Data(w_hh);
+  memory.bias = Data(bias);
+  memory.b_hn = Data(b_hn);
+  memory.h0 = Data(h0);
+  memory.c0 = Data(c0);
+  memory.activations = Mutable(result.activations);
+  memory.output = Mutable(result.output);
+  ForThreads(l.B, [&](int64_t begin, int64_t end) { ForwardSamples(l, memory, begin, end); });
+  if (cell == Cell::kLstm) {
+    const at::Tensor last = Blocks(l, result.activations).select(1, 4).select(2, l.T - 1);  // (B, panels, P)
+    result.c.copy_(last.reshape({l.B, l.padded}).narrow(1, 0, l.H));
+  }
   return result;
 }
 
-RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
                                const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
                                bool sample_squares) {
-  const int64_t B = input.size(0), steps = input.size(1);
-  const at::TensorOptions squares_options = input.options().dtype(c10::kDouble);
+  const RecurrentLayout l = LayoutOf(cell, input, weights);
   RecurrentGradients result;
-  if (want_input) result.input = at::empty_like(input);
-  result.h0 = at::zeros_like(h0);
-  if (cell == Cell::kLstm)
-    result.c0 = grad_c.defined() ? grad_c.clone(at::MemoryFormat::Contiguous) : at::zeros_like(c0);
-  result.delta_ih = at::empty_like(forward.gates);
-  result.delta_hh = cell == Cell::kGru ? at::empty_like(forward.gates) : result.delta_ih;
-  result.h_before = at::cat({h0.unsqueeze(1), forward.output.narrow(1, 0, steps - 1)}, 1);
-  result.w_ih = at::zeros_like(weights.w_ih);
-  result.w_hh = at::zeros_like(weights.w_hh);
+  result.h0 = at::empty_like(h0);
+  if (cell == Cell::kLstm) result.c0 = at::empty_like(c0);
+  result.w_ih = at::empty_like(weights.w_ih);
+  result.w_hh = at::empty_like(weights.w_hh);
   if (weights.b_ih.defined()) {
-    result.b_ih = at::zeros_like(weights.b_ih);
-    result.b_hh = at::zeros_like(weights.b_hh);
+    result.b_ih = at::empty_like(weights.b_ih);
+    result.b_hh = at::empty_like(weights.b_hh);
   }
-  if (sample_squares) {
-    for (at::Tensor* squares : {&result.sq_w_ih, &result.sq_w_hh, &result.sq_b_ih, &result.sq_b_hh}) {
-      *squares = at::zeros({B}, squares_options);
-    }
+  const at::Tensor w_hh = Plain(l, weights.w_hh), last_c = grad_c.defined() ? grad_c.contiguous() : grad_c;
+  const BackwardMemory memory = {Data(w_hh),
+                                 Data(h0),
+                                 Data(c0),
+                                 Data(forward.output),
+                                 Data(grad_output),
+                                 Data(last_c),
+                                 Mutable(forward.activations),
+                                 Mutable(result.h0),
+                                 Mutable(result.c0)};
+  ForThreads(l.B, [&](int64_t begin, int64_t end) { BackwardSamples(l, memory, begin, end); });
+  if (input.ids.defined()) {
+    TableGradient(l, input, weights, forward.activations, want_input, sample_squares, &result);
+  } else {
+    if (want_input) result.input = InputGradient(l, forward.activations, weights.w_ih);
+    WeightMemory of_input = {};
+    of_input.activations = Data(forward.activations);
+    of_input.rows = Data(input.values);
+    of_input.inputs = l.I;
+    Gradient(l, of_input, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
   }
-  AT_DISPATCH_FLOATING_TYPES(input.scalar_type(), "recurrent backward", [&] {
-    const Sizes<scalar_t> sizes(cell, input, weights);
-    at::parallel_for(0, B, 1, [&](int64_t begin, int64_t end) {
-      BackwardRows(cell, sizes, begin, end - begin, c0, weights, forward, grad_output, result);
-    });
-    WeightGradients(sizes, input, result);
-  });
+  WeightMemory of_hidden = {};
+  of_hidden.activations = Data(forward.activations);
+  of_hidden.first_row = Data(h0);
+  of_hidden.rows = Data(forward.output);
+  of_hidden.inputs = l.H;
+  of_hidden.hidden = true;
+  Gradient(l, of_hidden, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, sample_squares);
   return result;
+}
+
+at::Tensor Deltas(Cell cell, const at::Tensor& activations, const at::Tensor& output, bool hidden) {
+  const RecurrentLayout l(cell, output.size(0), output.size(1), 0, output.size(2), PanelWidth());
+  const at::Tensor blocks = Blocks(l, activations);
+  std::vector<at::Tensor> gates;
+  for (int64_t gate = 0; gate < l.G; ++gate) {
+    const at::Tensor slot = blocks.select(1, hidden ? l.HiddenSlot(gate) : l.InputSlot(gate));  // (B, panels, T, P)
+    gates.push_back(slot.transpose(1, 2).reshape({l.B, l.T, l.padded}).narrow(2, 0, l.H));
+  }
+  return at::cat(gates, 2);
 }
 
 }  // namespace lanthorn::kernels

@@ -1,34 +1,43 @@
-// The fused CPU kernel behind Recurrent: raw memory in, raw memory out, no autograd. Instantiated for float and double.
+// The fused CPU kernel behind Recurrent: tensors in, tensors out, no autograd. float32 only.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include "engine/kernels/recurrent.h"
+#include "engine/kernels/recurrent_layout.h"
 
 namespace lanthorn::kernels {
 
-struct RecurrentForward {
-  at::Tensor output;  // (B, T, H)
-  at::Tensor gates;   // (B, T, G*H) activated gates, kept for the backward
-  at::Tensor extra;   // (B, T, H) GRU: W_hn h + b_hn; LSTM: cell states
+// What the layer reads: `values` (B, T, I); or, with `ids` (B, T) int64 of its rows, the table `values` (V, I), which
+// is then multiplied with W_ih instead of the B T rows.
+struct SequenceInput {
+  at::Tensor values, ids;
+  const at::Tensor& shape() const { return ids.defined() ? ids : values; }
 };
 
-// All tensors contiguous, of one dtype, on the CPU; h0 and c0 defined (B, H).
-RecurrentForward RunForward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+struct RecurrentForward {
+  at::Tensor output;       // (B, T, H)
+  at::Tensor c;            // (B, H) last cell state, LSTM only
+  at::Tensor activations;  // RecurrentLayout; the backward overwrites it
+};
+
+// All tensors contiguous float32 on the CPU; h0 and c0 defined (B, H); ids inside of the table.
+RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                             const RecurrentWeights& weights);
 
 struct RecurrentGradients {
-  at::Tensor input, h0, c0;                       // input is undefined unless wanted
-  at::Tensor w_ih, w_hh, b_ih, b_hh;              // biases undefined without bias
-  at::Tensor delta_ih, delta_hh;                  // (B, T, G*H), the same tensor for the LSTM
-  at::Tensor h_before;                            // (B, T, H)
-  at::Tensor sq_w_ih, sq_w_hh, sq_b_ih, sq_b_hh;  // (B) float64, with `sample_squares`
+  at::Tensor input, h0, c0;           // input: of SequenceInput::values; undefined unless wanted
+  at::Tensor w_ih, w_hh, b_ih, b_hh;  // biases undefined without bias
+  // || G_i ||^2 per sample, (B) float64, with `sample_squares`; of the input only for a table.
+  at::Tensor sq_input, sq_w_ih, sq_w_hh, sq_b_ih, sq_b_hh;
 };
 
-// grad_output (B, T, H); grad_c (B, H) or undefined, LSTM only.
-RecurrentGradients RunBackward(Cell cell, const at::Tensor& input, const at::Tensor& h0, const at::Tensor& c0,
+// grad_output (B, T, H); grad_c (B, H) or undefined, LSTM only. `forward` is used up: its activations become gradients.
+RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
                                const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
                                bool sample_squares);
+
+// The gradients of W_ih x (or of W_hh h, with `hidden`), (B, T, G*H), from used-up activations.
+at::Tensor Deltas(Cell cell, const at::Tensor& activations, const at::Tensor& output, bool hidden);
 
 }  // namespace lanthorn::kernels

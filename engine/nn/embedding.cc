@@ -26,6 +26,8 @@ class Embedding final : public Module {
     return y;
   }
 
+  at::Tensor RowTable() const override { return padding_idx_ < 0 ? weight_ : at::Tensor(); }
+
   std::string Describe() const override {
     return absl::StrCat("Embedding(", weight_.size(0), ", ", weight_.size(1), ")");
   }

@@ -29,6 +29,13 @@ class Module {
   // The layer's output. With `state` the layer starts from it (zeros when empty) and leaves its end there; without, it
   // starts from zeros. Wrong shapes are c10::Error that name the layer. A container without a forward of its own fails.
   virtual at::Tensor Forward(const at::Tensor& input, State* state);
+  // The table of which Forward(ids) gathers rows and does nothing else, or an undefined tensor.
+  virtual at::Tensor RowTable() const { return {}; }
+  // Forward of the gathered rows of `table`, for a layer that gains by not gathering them; otherwise no value, and the
+  // caller gathers.
+  virtual std::optional<at::Tensor> ForwardRows(const at::Tensor& ids, const at::Tensor& table, State* state) {
+    return std::nullopt;
+  }
   // Number of state tensors that Forward carries.
   virtual int64_t StateSize() const { return 0; }
   // A linear map y = h W^T + b; the bias may be undefined.

@@ -48,30 +48,18 @@ class RecurrentLayer final : public Module {
     if (const auto recorder = tscore::Recorder::Current(); recorder != nullptr && !batch_first_) {
       recorder->Refuse(kind() + " with batch_first=false has time in dimension 0; use batch_first=true");
     }
-    at::Tensor x = batch_first_ ? input : input.transpose(0, 1);
-    const bool carried = state != nullptr && !state->empty();
-    TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ",
-                StateSize(), " tensors, got ", state->size());
-    if (carried) {
-      for (const at::Tensor& part : *state) CheckState(part, x.size(0));
-    }
-    std::vector<at::Tensor> h, c;
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      const int64_t at = static_cast<int64_t>(l);
-      if (l > 0 && dropout_ > 0 && training()) x = at::dropout(x, dropout_, /*train=*/true);
-      const kernels::RecurrentOutput result =
-          kernels::Recurrent(cell_, x, carried ? (*state)[0][at] : at::Tensor(),
-                             carried && cell_ == Cell::kLstm ? (*state)[1][at] : at::Tensor(), layers_[l].Weights());
-      x = result.output;
-      if (state == nullptr) continue;
-      h.push_back(result.h);
-      if (result.c.defined()) c.push_back(result.c);
-    }
-    if (state != nullptr) {
-      *state = {at::stack(h)};
-      if (cell_ == Cell::kLstm) state->push_back(at::stack(c));
-    }
-    return batch_first_ ? x : x.transpose(0, 1);
+    const at::Tensor x = batch_first_ ? input : input.transpose(0, 1);
+    const at::Tensor y = Layers(x.size(0), state, [&](const at::Tensor& h, const at::Tensor& c) {
+      return kernels::Recurrent(cell_, x, h, c, layers_[0].Weights());
+    });
+    return batch_first_ ? y : y.transpose(0, 1);
+  }
+
+  std::optional<at::Tensor> ForwardRows(const at::Tensor& ids, const at::Tensor& table, State* state) override {
+    if (!batch_first_ || table.size(1) != input_ || !kernels::FoldsTable(ids, table)) return std::nullopt;
+    return Layers(ids.size(0), state, [&](const at::Tensor& h, const at::Tensor& c) {
+      return kernels::RecurrentTable(cell_, ids, table, h, c, layers_[0].Weights());
+    });
   }
 
   std::string Describe() const override {
@@ -87,6 +75,36 @@ class RecurrentLayer final : public Module {
       return {*w_ih, *w_hh, b_ih != nullptr ? *b_ih : at::Tensor(), b_hh != nullptr ? *b_hh : at::Tensor()};
     }
   };
+
+  // Runs all layers, the first one through `first`(h0, c0); output (B, T, H).
+  template <class First>
+  at::Tensor Layers(int64_t batch, State* state, First first) const {
+    const bool carried = state != nullptr && !state->empty();
+    TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ",
+                StateSize(), " tensors, got ", state->size());
+    if (carried) {
+      for (const at::Tensor& part : *state) CheckState(part, batch);
+    }
+    at::Tensor x;
+    std::vector<at::Tensor> h, c;
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      const int64_t at = static_cast<int64_t>(l);
+      const at::Tensor h0 = carried ? (*state)[0][at] : at::Tensor();
+      const at::Tensor c0 = carried && cell_ == Cell::kLstm ? (*state)[1][at] : at::Tensor();
+      if (l > 0 && dropout_ > 0 && training()) x = at::dropout(x, dropout_, /*train=*/true);
+      const kernels::RecurrentOutput result =
+          l == 0 ? first(h0, c0) : kernels::Recurrent(cell_, x, h0, c0, layers_[l].Weights());
+      x = result.output;
+      if (state == nullptr) continue;
+      h.push_back(result.h);
+      if (result.c.defined()) c.push_back(result.c);
+    }
+    if (state != nullptr) {
+      *state = {at::stack(h)};
+      if (cell_ == Cell::kLstm) state->push_back(at::stack(c));
+    }
+    return x;
+  }
 
   void CheckState(const at::Tensor& part, int64_t batch) const {
     const int64_t layers = static_cast<int64_t>(layers_.size());

@@ -23,19 +23,26 @@ at::Tensor Sequential::Through(const at::Tensor& input, State* state, bool split
   at::Tensor x = input;
   State next;
   int64_t taken = 0;
-  const Module* last = children().back().second.get();
-  const auto apply = [&](Module& child, State* own) {
-    return split && &child == last ? child.Features(x, own) : child.Forward(x, own);
-  };
-  for (const auto& [name, child] : children()) {
-    const int64_t size = child->StateSize();
-    if (state == nullptr || size == 0) {
-      x = apply(*child, nullptr);
+  at::Tensor table;  // when there, x holds ids of its rows
+  for (size_t i = 0; i < children().size(); ++i) {
+    Module& child = *children()[i].second;
+    const bool last = i + 1 == children().size();
+    const at::Tensor rows = child.RowTable();
+    if (rows.defined() && !last && !table.defined()) {
+      table = rows;
       continue;
     }
+    const int64_t size = child.StateSize();
     State part;
-    if (carried) part.assign(state->begin() + taken, state->begin() + taken + size);
-    x = apply(*child, &part);
+    State* const own = state != nullptr && size > 0 ? &part : nullptr;
+    if (own != nullptr && carried) part.assign(state->begin() + taken, state->begin() + taken + size);
+    std::optional<at::Tensor> y;
+    if (table.defined()) {
+      y = child.ForwardRows(x, table, own);
+      if (!y) x = children()[i - 1].second->Forward(x, nullptr);
+      table.reset();
+    }
+    x = y ? *y : split && last ? child.Features(x, own) : child.Forward(x, own);
     next.insert(next.end(), part.begin(), part.end());
     taken += size;
   }

@@ -73,9 +73,9 @@ class BiasUseImpl final : public Use {
   at::Tensor squares_;
 };
 
-class EmbeddingUse final : public Use {
+class EmbeddingUseImpl final : public Use {
  public:
-  EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx)
+  EmbeddingUseImpl(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx)
       : vocabulary_(vocabulary) {
     const int64_t channels = delta.size(-1);
     samples_ = ids.size(0);
@@ -118,6 +118,11 @@ std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Ten
   return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
 }
 
+std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
+                                  int64_t padding_idx) {
+  return std::make_unique<EmbeddingUseImpl>(ids, delta, vocabulary, padding_idx);
+}
+
 void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const char* layer) {
   Recorder::Ptr recorder = Recorder::Current();
@@ -135,7 +140,7 @@ void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tenso
   if (!Watches(recorder, y) || !Trainable(weight)) return;
   if (ids.dim() < 1) return recorder->Refuse(std::string(layer) + ": the ids have no sample dimension");
   y.register_hook([recorder, ids, weight, padding_idx, layer](const at::Tensor& delta) {
-    recorder->Report(weight, layer, std::make_unique<EmbeddingUse>(ids, delta.detach(), weight.size(0), padding_idx));
+    recorder->Report(weight, layer, EmbeddingUse(ids, delta.detach(), weight.size(0), padding_idx));
   });
 }
 

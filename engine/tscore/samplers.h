@@ -26,5 +26,7 @@ void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Te
 // The same reports for layers that run their own backward and may know the squares already (undefined: not known).
 std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares = {});
 std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares = {});
+std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
+                                  int64_t padding_idx = -1);
 
 }  // namespace lanthorn::tscore

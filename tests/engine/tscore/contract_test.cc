@@ -42,7 +42,8 @@ struct Case {
 };
 
 Case MakeRecurrent(const char* cell, Draw& draw, int64_t samples) {
-  const int64_t input = draw.Int(1, 6), hidden = draw.Int(1, 7), layers = draw.Int(1, 3);
+  const int64_t input = draw.Int(1, 6), hidden = draw.Coin() ? draw.Int(1, 7) : draw.Int(8, 40),
+                layers = draw.Int(1, 3);
   Case c = {Rnn(cell, input, hidden, layers, draw.Coin()), at::randn({samples, draw.Int(1, 6), input}), {}};
   if (draw.Coin()) {
     for (int64_t i = 0; i < c.layer->StateSize(); ++i) c.state.push_back(at::randn({layers, samples, hidden}));

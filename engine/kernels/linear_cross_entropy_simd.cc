@@ -1,6 +1,6 @@
-// Compiled once per SIMD target by Highway's foreach_target; the function at the end picks one at run time.
+// Compiled once per SIMD target by Highway's foreach_target; the functions at the end pick one at run time.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/cross_entropy_row.cc"
+#define HWY_TARGET_INCLUDE "engine/kernels/linear_cross_entropy_simd.cc"
 // foreach_target.h must come before highway.h.
 // clang-format off
 #include <hwy/foreach_target.h>
@@ -68,6 +68,31 @@ void Multiply(int64_t V, float* row, float factor) {
   for (; i < V; ++i) row[i] *= factor;
 }
 
+double SquareAndAccumulateImpl(int64_t size, const float* tile, float* sum) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  constexpr int64_t kBlock = 4096;  // float partial sums stay short, blocks add up in double
+  double total = 0;
+  for (int64_t first = 0; first < size; first += kBlock) {
+    const int64_t end = first + kBlock < size ? first + kBlock : size;
+    auto a = hn::Zero(d), b = hn::Zero(d);
+    int64_t i = first;
+    for (; i + 2 * lanes <= end; i += 2 * lanes) {
+      const auto x = hn::LoadU(d, tile + i), y = hn::LoadU(d, tile + i + lanes);
+      a = hn::MulAdd(x, x, a);
+      b = hn::MulAdd(y, y, b);
+      hn::StoreU(hn::Add(hn::LoadU(d, sum + i), x), d, sum + i);
+      hn::StoreU(hn::Add(hn::LoadU(d, sum + i + lanes), y), d, sum + i + lanes);
+    }
+    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b))));
+    for (; i < end; ++i) {
+      total += static_cast<double>(tile[i]) * static_cast<double>(tile[i]);
+      sum[i] += tile[i];
+    }
+  }
+  return total;
+}
+
 }  // namespace lanthorn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -80,6 +105,11 @@ namespace lanthorn::kernels {
 HWY_EXPORT(AddBiasAndMax);
 HWY_EXPORT(Exponentials);
 HWY_EXPORT(Multiply);
+HWY_EXPORT(SquareAndAccumulateImpl);
+
+double SquareAndAccumulate(int64_t size, const float* tile, float* sum) {
+  return HWY_DYNAMIC_DISPATCH(SquareAndAccumulateImpl)(size, tile, sum);
+}
 
 double CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient) {
   const float most = HWY_DYNAMIC_DISPATCH(AddBiasAndMax)(V, logits, bias);

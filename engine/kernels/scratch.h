@@ -1,0 +1,20 @@
+// Working memory of a kernel's sweep: vector-aligned floats, zero at first.
+#pragma once
+
+#include <hwy/aligned_allocator.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lanthorn::kernels {
+
+using Scratch = hwy::AlignedFreeUniquePtr<float[]>;
+
+inline Scratch Zeros(int64_t size) {
+  const size_t count = static_cast<size_t>(std::max<int64_t>(size, 1));  // Highway does not allocate nothing
+  Scratch scratch = hwy::AllocateAligned<float>(count);
+  std::memset(scratch.get(), 0, sizeof(float) * count);
+  return scratch;
+}
+
+}  // namespace lanthorn::kernels

@@ -1,0 +1,149 @@
+// The register tile that all fused kernels multiply with: up to kTileRows rows of A times one panel of B, which is two
+// vectors wide. Compiled once per SIMD target (Highway's per-target include guard).
+//
+// Why not a library's GEMM: the operands of the recurrent kernels are multiplied again and again (W_hh at every time
+// step), so they are packed once; and what happens to a tile (gates, squares of a sample's gradient) happens while it
+// is in registers. tests/bench/HISTORY.md holds the comparison with oneDNN.
+#if defined(LANTHORN_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANTHORN_KERNELS_TILE_INL_H_
+#undef LANTHORN_KERNELS_TILE_INL_H_
+#else
+#define LANTHORN_KERNELS_TILE_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <type_traits>
+
+HWY_BEFORE_NAMESPACE();
+namespace lanthorn::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int64_t kLanes = HWY_LANES(float);
+constexpr int64_t kPanel = 2 * kLanes;
+// Two accumulators per row, two vectors of B and a broadcast have to fit the registers: 32 with AVX-512 and on ARM.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_ARCH_ARM_A64
+constexpr int64_t kTileRows = 12;
+#else
+constexpr int64_t kTileRows = 6;
+#endif
+
+template <int kRows>
+struct Tile {
+  V v[kRows][2];
+};
+
+// A's element (m, k) is at a[m * row + k * step]; k runs over `pieces` pieces of `length`, `piece` floats apart. B is a
+// panel: `kPanel` floats for each k.
+struct Operand {
+  const float* a;
+  int64_t row, step;
+  int64_t pieces = 1, length, piece = 0;
+};
+
+template <int kRows>
+HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRows>& c) {
+  const D d;
+  const float* HWY_RESTRICT first = x.a;
+  const int64_t row = x.row, step = x.step;
+  for (int64_t piece = 0; piece < x.pieces; ++piece, first += x.piece) {
+    const float* HWY_RESTRICT a = first;
+    for (int64_t k = 0; k < x.length; ++k, a += step, b += kPanel) {
+      const V b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + kLanes);
+      HWY_UNROLL(12)
+      for (int m = 0; m < kRows; ++m) {
+        const V am = hn::Set(d, a[m * row]);
+        c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
+        c.v[m][1] = hn::MulAdd(am, b1, c.v[m][1]);
+      }
+    }
+  }
+}
+
+template <int kRows>
+HWY_INLINE void Clear(Tile<kRows>& c) {
+  HWY_UNROLL(12)
+  for (int m = 0; m < kRows; ++m) c.v[m][0] = c.v[m][1] = hn::Zero(D());
+}
+
+template <int kRows>
+HWY_INLINE void Load(const float* from, int64_t row, Tile<kRows>& c) {
+  HWY_UNROLL(12)
+  for (int m = 0; m < kRows; ++m) {
+    c.v[m][0] = hn::LoadU(D(), from + m * row);
+    c.v[m][1] = hn::LoadU(D(), from + m * row + kLanes);
+  }
+}
+
+template <int kRows>
+HWY_INLINE void Store(const Tile<kRows>& c, float* to, int64_t row) {
+  HWY_UNROLL(12)
+  for (int m = 0; m < kRows; ++m) {
+    hn::StoreU(c.v[m][0], D(), to + m * row);
+    hn::StoreU(c.v[m][1], D(), to + m * row + kLanes);
+  }
+}
+
+template <int kRows>
+using RowCount = std::integral_constant<int, kRows>;
+
+// Calls body(RowCount<n>(), first) for blocks of at most kTileRows rows that cover [0, rows), of nearly equal size: a
+// block of one or two rows would wait for the latency of its few accumulators.
+template <class Body>
+HWY_INLINE void ForRowBlocks(int64_t rows, Body body) {
+  const int64_t blocks = (rows + kTileRows - 1) / kTileRows;
+  for (int64_t block = 0, first = 0; block < blocks; ++block) {
+    const int64_t count = rows / blocks + (block < rows % blocks ? 1 : 0);
+    switch (count) {
+      case 1:
+        body(RowCount<1>(), first);
+        break;
+      case 2:
+        body(RowCount<2>(), first);
+        break;
+      case 3:
+        body(RowCount<3>(), first);
+        break;
+      case 4:
+        body(RowCount<4>(), first);
+        break;
+      case 5:
+        body(RowCount<5>(), first);
+        break;
+      case 6:
+        body(RowCount<6>(), first);
+        break;
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_ARCH_ARM_A64
+      case 7:
+        body(RowCount<7>(), first);
+        break;
+      case 8:
+        body(RowCount<8>(), first);
+        break;
+      case 9:
+        body(RowCount<9>(), first);
+        break;
+      case 10:
+        body(RowCount<10>(), first);
+        break;
+      case 11:
+        body(RowCount<11>(), first);
+        break;
+      case 12:
+        body(RowCount<12>(), first);
+        break;
+#endif
+      default:
+        break;
+    }
+    first += count;
+  }
+}
+
+}  // namespace lanthorn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
