@@ -6,7 +6,9 @@
 
 namespace lanthorn::lua {
 
-// {t=, t_corrected=, raw=, s=, q=, n=, status=, method=, sample_sq=}; an undefined t is absent. [-0, +1, m]
+// {t=, t_corrected=, raw=, s=, q=, n=, status=, method=, sample_sq=, noise={scale=, trace=, signal=, status=}, groups=
+// {{name=, t=, t_corrected=, s=, q=, status=}, ...}}; what is undefined is absent, groups when there are none. [-0, +1,
+// m]
 void PushScore(lua_State* L, const tscore::Score& score);
 
 // Adds `tscore` to the module table on the top of the stack. [-0, +0, m]

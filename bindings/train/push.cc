@@ -26,6 +26,18 @@ void Statistics(lua_State* L, const char* name, const tscore::Statistics& statis
   lua_setfield(L, -2, name);
 }
 
+// The noise scale over several updates, beside the T-Score of the same ones.
+void Noise(lua_State* L, const tscore::NoiseStatistics& noise) {
+  if (noise.trace.counted + noise.trace.skipped == 0) return;
+  lua_createtable(L, 0, 5);
+  Number(L, "scale", noise.Scale());
+  Number(L, "trace", noise.trace.Mean());
+  Number(L, "signal", noise.signal.Mean());
+  Number(L, "n", static_cast<double>(noise.signal.counted));
+  Number(L, "undefined_n", static_cast<double>(noise.signal.skipped));
+  lua_setfield(L, -2, "noise");
+}
+
 }  // namespace
 
 void PushEpoch(lua_State* L, const train::EpochRecord& record) {
@@ -39,6 +51,7 @@ void PushEpoch(lua_State* L, const train::EpochRecord& record) {
   Number(L, "eval_s", record.eval_seconds);
   Number(L, "tokens_per_s", record.tokens_per_s);
   Statistics(L, "tscore", record.tscore);
+  Noise(L, record.noise);
   lua_pushboolean(L, record.best);
   lua_setfield(L, -2, "best");
 }
@@ -50,6 +63,7 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   Number(L, "epoch", static_cast<double>(record.epoch));
   Number(L, "batch", static_cast<double>(record.batch));
   Number(L, "batches", static_cast<double>(record.batches));
+  Number(L, "micro_batches", static_cast<double>(record.micro_batches));
   Number(L, "loss", record.loss);
   Number(L, "lr", record.lr);
   Number(L, "grad_norm", record.grad_norm);
@@ -73,6 +87,7 @@ void PushFit(lua_State* L, const train::FitResult& result) {
   Number(L, "step_p10_s", result.step_p10_s);
   Number(L, "step_p90_s", result.step_p90_s);
   Statistics(L, "tscore", result.tscore);
+  Noise(L, result.noise);
   lua_createtable(L, static_cast<int>(result.epochs.size()), 0);
   for (size_t i = 0; i < result.epochs.size(); ++i) {
     PushEpoch(L, result.epochs[i]);

@@ -116,7 +116,8 @@ int New(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
       "tscore_every=0, "
-      "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0)");
+      "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
+      "bool tscore_samples=False, str tscore_groups='none')");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -149,7 +150,12 @@ int New(lua_State* L) {
   options.tscore_v11 = a[7].toBool();
   options.eval = a[8].toBool() && val != nullptr;
   options.val_cap = a[9].toInt();
+  options.accumulate = a[10].toInt();
+  options.tscore_samples = a[11].toBool();
+  options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
+  if (options.accumulate < 1)
+    Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
   if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0)
     Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
   if (!(options.clip_norm >= 0) || !(options.clip_value >= 0))
@@ -265,7 +271,7 @@ int ShowProgress(lua_State* L) {
   options.write = &WriteError;
   if (run != nullptr) {
     options.log = [run](const std::string& text) { run->AppendLog(text); };
-    self->trainer->AddObserver(std::make_shared<train::RunLog>(run));
+    self->trainer->AddObserver(std::make_shared<train::RunLog>(run, self->trainer->options().tscore_samples));
   }
   self->progress = std::make_shared<train::Progress>(std::move(options));
   self->trainer->AddObserver(self->progress);

@@ -25,12 +25,17 @@ class Linear final : public Module {
   }
 
   at::Tensor Forward(const at::Tensor& input, State* state) override {
+    const at::Tensor x = Features(input, state);
+    const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
+    const at::Tensor y = at::linear(x, weight_, bias);
+    tscore::SampleLinear(y, x, weight_, bias, "Linear");
+    return y;
+  }
+  std::optional<Head> LinearHead() const override { return Head{weight_, bias_ != nullptr ? *bias_ : at::Tensor()}; }
+  at::Tensor Features(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight_.size(1), "[Linear] input must be (..., ", weight_.size(1),
                 "), got ", input.sizes());
-    const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
-    const at::Tensor y = at::linear(input, weight_, bias);
-    tscore::SampleLinear(y, input, weight_, bias, "Linear");
-    return y;
+    return input;
   }
 
   std::string Describe() const override {

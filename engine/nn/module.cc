@@ -33,6 +33,10 @@ at::Tensor Module::Forward(const at::Tensor& input, State* state) {
   TORCH_CHECK(false, "[", kind_, "] has no forward");
 }
 
+at::Tensor Module::Features(const at::Tensor&, State*) {
+  TORCH_CHECK(false, "[", kind_, "] does not end with a linear layer that could be split off");
+}
+
 void Module::Train(bool on) {
   training_ = on;
   for (auto& [name, child] : children_) child->Train(on);

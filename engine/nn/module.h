@@ -38,6 +38,14 @@ class Module {
   }
   // Number of state tensors that Forward carries.
   virtual int64_t StateSize() const { return 0; }
+  // A linear map y = h W^T + b; the bias may be undefined.
+  struct Head {
+    at::Tensor weight, bias;
+  };
+  // The last step of Forward, when it is a linear map and nothing else: a loss may fuse it. Then Features gives what
+  // enters it, as Forward does with input and state.
+  virtual std::optional<Head> LinearHead() const { return std::nullopt; }
+  virtual at::Tensor Features(const at::Tensor& input, State* state);
   // Whether Forward computes something (false for a container whose forward is written in Lua).
   virtual bool HasForward() const { return true; }
   // "GRU(128, 256, num_layers=2)"

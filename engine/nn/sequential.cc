@@ -8,7 +8,14 @@ int64_t Sequential::StateSize() const {
   return size;
 }
 
-at::Tensor Sequential::Forward(const at::Tensor& input, State* state) {
+std::optional<Module::Head> Sequential::LinearHead() const {
+  return children().empty() ? std::nullopt : children().back().second->LinearHead();
+}
+
+at::Tensor Sequential::Forward(const at::Tensor& input, State* state) { return Through(input, state, false); }
+at::Tensor Sequential::Features(const at::Tensor& input, State* state) { return Through(input, state, true); }
+
+at::Tensor Sequential::Through(const at::Tensor& input, State* state, bool split) {
   TORCH_CHECK(!children().empty(), "[", kind(), "] has no layers");
   const bool carried = state != nullptr && !state->empty();
   TORCH_CHECK(!carried || static_cast<int64_t>(state->size()) == StateSize(), "[", kind(), "] state must hold ",
@@ -19,8 +26,9 @@ at::Tensor Sequential::Forward(const at::Tensor& input, State* state) {
   at::Tensor table;  // when there, x holds ids of its rows
   for (size_t i = 0; i < children().size(); ++i) {
     Module& child = *children()[i].second;
+    const bool last = i + 1 == children().size();
     const at::Tensor rows = child.RowTable();
-    if (rows.defined() && i + 1 < children().size() && !table.defined()) {
+    if (rows.defined() && !last && !table.defined()) {
       table = rows;
       continue;
     }
@@ -34,7 +42,7 @@ at::Tensor Sequential::Forward(const at::Tensor& input, State* state) {
       if (!y) x = children()[i - 1].second->Forward(x, nullptr);
       table.reset();
     }
-    x = y ? *y : child.Forward(x, own);
+    x = y ? *y : split && last ? child.Features(x, own) : child.Forward(x, own);
     next.insert(next.end(), part.begin(), part.end());
     taken += size;
   }

@@ -11,6 +11,13 @@ class Sequential final : public Module {
   // Feeds each child with the output of the one before; splits and rejoins the state among the stateful children.
   at::Tensor Forward(const at::Tensor& input, State* state) override;
   int64_t StateSize() const override;
+  // Those of the last child.
+  std::optional<Head> LinearHead() const override;
+  at::Tensor Features(const at::Tensor& input, State* state) override;
+
+ private:
+  // Through all children, of the last one its features only when `split`.
+  at::Tensor Through(const at::Tensor& input, State* state, bool split);
 };
 
 }  // namespace lanthorn::nn

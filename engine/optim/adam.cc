@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "engine/optim/flat.h"
 #include "engine/optim/optimizer.h"
 
 namespace lanthorn::optim {
@@ -16,20 +17,30 @@ class Adam final : public Optimizer {
   int64_t SlotsPerElement() const override { return 2; }
 
  protected:
-  void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) override {
-    const Options& o = group.options;
-    const double lr = o.at("lr"), beta1 = o.at("beta1"), beta2 = o.at("beta2"), decay = o.at("weight_decay");
-    const double t = CountUpdate(parameter);  // its own count: a parameter may join late
-    at::Tensor p = parameter.tensor, g = gradient;
-    if (decay != 0 && decoupled_) p.mul_(1 - lr * decay);
-    if (decay != 0 && !decoupled_) g = g.add(p, decay);
-    at::Tensor& m = Slot(parameter, "exp_avg");
-    at::Tensor& v = Slot(parameter, "exp_avg_sq");
-    m.mul_(beta1).add_(g, 1 - beta1);
-    v.mul_(beta2).addcmul_(g, g, 1 - beta2);
-    const double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
-    const at::Tensor denominator = v.sqrt().div_(correction2).add_(o.at("eps"));
-    p.addcdiv_(m, denominator, -lr / correction1);
+  void Update(const std::vector<Pending>& all, double scale) override {
+    std::vector<kernels::AdamTensor> flat;
+    for (const Pending& one : all) {
+      const Options& o = one.group->options;
+      const double lr = o.at("lr"), beta1 = o.at("beta1"), beta2 = o.at("beta2"), decay = o.at("weight_decay");
+      const double t = CountUpdate(*one.parameter);  // its own count: a parameter may join late
+      const double keep = decoupled_ ? 1 - lr * decay : 1, l2 = decoupled_ ? 0 : decay;
+      const double rate = lr / (1 - std::pow(beta1, t)), correction2 = std::sqrt(1 - std::pow(beta2, t));
+      at::Tensor p = one.parameter->tensor, g = one.gradient;
+      at::Tensor& m = Slot(*one.parameter, "exp_avg");
+      at::Tensor& v = Slot(*one.parameter, "exp_avg_sq");
+      if (kernels::IsFlat({p, g, m, v})) {
+        flat.push_back({FlatTensor(p, g, scale, l2), m.data_ptr<float>(), v.data_ptr<float>(), F(keep), F(beta1),
+                        F(1 - beta1), F(beta2), F(1 - beta2), F(rate), F(1 / correction2), F(o.at("eps"))});
+        continue;
+      }
+      g = Scaled(g, scale);
+      if (keep != 1) p.mul_(keep);
+      if (l2 != 0) g = g.add(p, l2);
+      m.mul_(beta1).add_(g, 1 - beta1);
+      v.mul_(beta2).addcmul_(g, g, 1 - beta2);
+      p.addcdiv_(m, v.sqrt().div_(correction2).add_(o.at("eps")), -rate);
+    }
+    kernels::AdamUpdate(flat);
   }
 
  private:

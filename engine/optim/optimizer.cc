@@ -4,8 +4,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <set>
 
-#include "engine/base/torch_compat.h"
+#include "engine/base/square_sum.h"
 
 namespace lanthorn::optim {
 
@@ -16,18 +17,28 @@ std::vector<OptimizerSpec>& Optimizers() {
 
 void Optimizer::AddGroup(std::vector<NamedParameter> parameters, Options options) {
   const double lr = options.at("lr");
+  std::set<const void*> known;
+  for (const Group& group : groups_) {
+    for (const NamedParameter& parameter : group.parameters) known.insert(parameter.tensor.unsafeGetTensorImpl());
+  }
+  for (const NamedParameter& parameter : parameters) {
+    TORCH_CHECK(known.insert(parameter.tensor.unsafeGetTensorImpl()).second, "[", name_, "] parameter '",
+                parameter.name, "' is given twice; each belongs to one group, once");
+  }
   groups_.push_back({std::move(parameters), std::move(options), lr});
 }
 
-void Optimizer::Step() {
+void Optimizer::Step(double gradient_scale) {
   at::NoGradGuard no_grad;
   ++steps_;
+  std::vector<Pending> pending;
   for (const Group& group : groups_) {
     for (const NamedParameter& parameter : group.parameters) {
       const at::Tensor& gradient = parameter.tensor.grad();
-      if (gradient.defined()) Update(group, parameter, gradient);
+      if (gradient.defined()) pending.push_back({&group, &parameter, gradient});
     }
   }
+  Update(pending, gradient_scale);
 }
 
 void Optimizer::SetLrFactor(double factor) {
@@ -59,19 +70,16 @@ std::vector<NamedParameter> Optimizer::StateTensors() const {
 }
 
 double GradientNorm(const std::vector<NamedParameter>& parameters) {
-  double sum = 0;
-  for (const NamedParameter& parameter : parameters) {
-    if (!parameter.tensor.grad().defined()) continue;
-    const double norm =
-        at::linalg_vector_norm(parameter.tensor.grad(), 2, compat::kNullopt, false, c10::kDouble).item<double>();
-    sum += norm * norm;
-  }
-  return std::sqrt(sum);
+  std::vector<at::Tensor> gradients;
+  for (const NamedParameter& parameter : parameters) gradients.push_back(parameter.tensor.grad());
+  return std::sqrt(SquareSum(gradients));
 }
 
+double ClipScale(double max_norm, double norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+
 void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, double norm) {
-  const double scale = max_norm / (norm + 1e-6);
-  if (scale >= 1) return;
+  const double scale = ClipScale(max_norm, norm);
+  if (scale == 1) return;
   at::NoGradGuard no_grad;
   for (const NamedParameter& parameter : parameters) {
     if (parameter.tensor.grad().defined()) parameter.tensor.mutable_grad().mul_(scale);

@@ -1,6 +1,7 @@
 // Optimisers with PyTorch's update rules, over parameter groups. One file each; found through the registry.
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/ivalue.h>
 
 #include <functional>
@@ -29,11 +30,12 @@ class Optimizer {
   explicit Optimizer(std::string name) : name_(std::move(name)) {}
   virtual ~Optimizer() = default;
 
-  // Adds parameters with these options; every option must be complete.
+  // Adds parameters with these options; every option must be complete. A parameter given twice is c10::Error.
   void AddGroup(std::vector<NamedParameter> parameters, Options options);
 
-  // One update from the gradients; parameters without a gradient stay as they are.
-  void Step();
+  // One update from the gradients times `gradient_scale`, which is how a clip by the global norm costs no pass of its
+  // own; the gradients themselves stay as they are. Parameters without a gradient stay as they are.
+  void Step(double gradient_scale = 1);
   // Multiplies every group's base learning rate: how a schedule acts.
   void SetLrFactor(double factor);
   double lr() const { return groups_.empty() ? 0 : groups_[0].options.at("lr"); }
@@ -48,7 +50,19 @@ class Optimizer {
   std::vector<NamedParameter> StateTensors() const;
 
  protected:
-  virtual void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) = 0;
+  // One parameter with its gradient in this step.
+  struct Pending {
+    const Group* group;
+    const NamedParameter* parameter;
+    at::Tensor gradient;
+  };
+  // Updates all parameters from their gradients times `scale`: flat float32 ones in one pass (kernels/flat_updates.h),
+  // all others by plain operators.
+  virtual void Update(const std::vector<Pending>& all, double scale) = 0;
+  // The gradient as plain operators take it.
+  static at::Tensor Scaled(const at::Tensor& gradient, double scale) {
+    return scale == 1 ? gradient : gradient * scale;
+  }
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
   // How often this parameter was updated, this update included: its state "step", a float64 scalar on the CPU.
@@ -76,8 +90,10 @@ struct RegisterOptimizer {
 
 // Norm of all gradients together, accumulated in float64; parameters without gradient count as 0.
 double GradientNorm(const std::vector<NamedParameter>& parameters);
+// What gradients of this norm are multiplied by for a norm of at most `max_norm`, as torch.nn.utils.clip_grad_norm_.
+double ClipScale(double max_norm, double norm);
 // Scales all gradients so that their norm is at most `max_norm`, as torch.nn.utils.clip_grad_norm_. `norm` is the norm
-// now.
+// now. A training step gives ClipScale to Optimizer::Step instead.
 void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, double norm);
 // Limits every gradient element to [-limit, limit].
 void ClipValue(const std::vector<NamedParameter>& parameters, double limit);

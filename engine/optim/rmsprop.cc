@@ -3,6 +3,7 @@
 //   quotient.
 #include <ATen/Functions.h>
 
+#include "engine/optim/flat.h"
 #include "engine/optim/optimizer.h"
 
 namespace lanthorn::optim {
@@ -14,27 +15,39 @@ class RmsProp final : public Optimizer {
   int64_t SlotsPerElement() const override { return 1; }
 
  protected:
-  void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) override {
-    const Options& o = group.options;
-    const double alpha = o.at("alpha");
-    at::Tensor p = parameter.tensor, g = gradient;
-    if (o.at("weight_decay") != 0) g = g.add(p, o.at("weight_decay"));
-    at::Tensor& square = Slot(parameter, "square_avg");
-    square.mul_(alpha).addcmul_(g, g, 1 - alpha);
-    at::Tensor denominator = square;
-    if (o.at("centered") != 0) {
-      at::Tensor& mean = Slot(parameter, "grad_avg");
-      mean.mul_(alpha).add_(g, 1 - alpha);
-      denominator = square.addcmul(mean, mean, -1);
+  void Update(const std::vector<Pending>& all, double scale) override {
+    std::vector<kernels::RmsPropTensor> flat;
+    const auto data = [](const at::Tensor& slot) { return slot.defined() ? slot.data_ptr<float>() : nullptr; };
+    for (const Pending& one : all) {
+      const Options& o = one.group->options;
+      const double lr = o.at("lr"), alpha = o.at("alpha"), eps = o.at("eps"), decay = o.at("weight_decay");
+      const double momentum = o.at("momentum");
+      at::Tensor p = one.parameter->tensor, g = one.gradient, mean, buffer;
+      at::Tensor& square = Slot(*one.parameter, "square_avg");
+      if (o.at("centered") != 0) mean = Slot(*one.parameter, "grad_avg");
+      if (momentum != 0) buffer = Slot(*one.parameter, "momentum_buffer");
+      if (kernels::IsFlat({p, g, square, mean.defined() ? mean : p, buffer.defined() ? buffer : p})) {
+        flat.push_back({FlatTensor(p, g, scale, decay), data(square), data(mean), data(buffer), F(lr), F(alpha),
+                        F(1 - alpha), F(eps), F(momentum)});
+        continue;
+      }
+      g = Scaled(g, scale);
+      if (decay != 0) g = g.add(p, decay);
+      square.mul_(alpha).addcmul_(g, g, 1 - alpha);
+      at::Tensor denominator = square;
+      if (mean.defined()) {
+        mean.mul_(alpha).add_(g, 1 - alpha);
+        denominator = square.addcmul(mean, mean, -1);
+      }
+      denominator = denominator.sqrt().add_(eps);
+      if (buffer.defined()) {
+        buffer.mul_(momentum).addcdiv_(g, denominator);
+        p.add_(buffer, -lr);
+      } else {
+        p.addcdiv_(g, denominator, -lr);
+      }
     }
-    denominator = denominator.sqrt().add_(o.at("eps"));
-    if (const double momentum = o.at("momentum"); momentum != 0) {
-      at::Tensor& buffer = Slot(parameter, "momentum_buffer");
-      buffer.mul_(momentum).addcdiv_(g, denominator);
-      p.add_(buffer, -o.at("lr"));
-    } else {
-      p.addcdiv_(g, denominator, -o.at("lr"));
-    }
+    kernels::RmsPropUpdate(flat);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "engine/optim/flat.h"
 #include "engine/optim/optimizer.h"
 
 namespace lanthorn::optim {
@@ -14,18 +15,33 @@ class Sgd final : public Optimizer {
   int64_t SlotsPerElement() const override { return 1; }
 
  protected:
-  void Update(const Group& group, const NamedParameter& parameter, const at::Tensor& gradient) override {
-    const Options& o = group.options;
-    at::Tensor p = parameter.tensor, g = gradient;
-    if (o.at("weight_decay") != 0) g = g.add(p, o.at("weight_decay"));
-    if (const double momentum = o.at("momentum"); momentum != 0) {
-      at::Tensor& buffer = Slot(parameter, "momentum_buffer");
-      // Zeros at first, so the dampening of the first step is undone: PyTorch starts from the bare gradient.
-      const bool first = started_.insert(parameter.tensor.unsafeGetTensorImpl()).second;
-      buffer.mul_(momentum).add_(g, first ? 1.0 : 1 - o.at("dampening"));
-      g = o.at("nesterov") != 0 ? g.add(buffer, momentum) : buffer;
+  void Update(const std::vector<Pending>& all, double scale) override {
+    std::vector<kernels::SgdTensor> flat;
+    for (const Pending& one : all) {
+      const Options& o = one.group->options;
+      const double lr = o.at("lr"), momentum = o.at("momentum"), decay = o.at("weight_decay");
+      const bool nesterov = o.at("nesterov") != 0;
+      at::Tensor p = one.parameter->tensor, g = one.gradient, buffer;
+      double take = 1;
+      if (momentum != 0) {
+        buffer = Slot(*one.parameter, "momentum_buffer");
+        // Zeros at first, so the dampening of the first step is undone: PyTorch starts from the bare gradient.
+        if (!started_.insert(p.unsafeGetTensorImpl()).second) take = 1 - o.at("dampening");
+      }
+      if (kernels::IsFlat({p, g, buffer.defined() ? buffer : p})) {
+        flat.push_back({FlatTensor(p, g, scale, decay), buffer.defined() ? buffer.data_ptr<float>() : nullptr, F(lr),
+                        F(momentum), F(take), nesterov});
+        continue;
+      }
+      g = Scaled(g, scale);
+      if (decay != 0) g = g.add(p, decay);
+      if (buffer.defined()) {
+        buffer.mul_(momentum).add_(g, take);
+        g = nesterov ? g.add(buffer, momentum) : buffer;
+      }
+      p.add_(g, -lr);
     }
-    p.add_(g, -o.at("lr"));
+    kernels::SgdUpdate(flat);
   }
 
  private:

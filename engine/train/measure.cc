@@ -42,7 +42,7 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const RandomState random;
   const ClearGradients clear(*model_);
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
-  LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, 0));
+  LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0));
   model_->Train(true);
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
@@ -54,7 +54,7 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     PhaseSeconds phases{};
     model_->ZeroGrad();
     const double begin = Now();
-    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, with_score, /*verify=*/false, &phases));
+    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batches, with_score, /*verify=*/false, &phases));
     if (run > 0) best = std::min(best, Now() - begin);
     if (run > 0) continue;
     measurement.first_loss = pass.value;

@@ -19,11 +19,12 @@ inline constexpr std::array<const char*, static_cast<size_t>(Phase::kCount)> kPh
 using PhaseSeconds = std::array<double, static_cast<size_t>(Phase::kCount)>;
 
 struct StepRecord {
-  int64_t step = 0;     // completed updates, this one included
-  int64_t steps = 0;    // planned updates
-  int64_t epoch = 0;    // 1-based
-  int64_t batch = 0;    // 1-based within the epoch
-  int64_t batches = 0;  // per epoch
+  int64_t step = 0;           // completed updates, this one included
+  int64_t steps = 0;          // planned updates
+  int64_t epoch = 0;          // 1-based
+  int64_t batch = 0;          // 1-based within the epoch, the last one of this update
+  int64_t micro_batches = 1;  // batches in this update
+  int64_t batches = 0;        // per epoch
   double loss = 0, lr = 0, grad_norm = 0;
   int64_t tokens = 0;  // targets that got gradient in this update
   int64_t tokens_total = 0;
@@ -45,6 +46,7 @@ struct EpochRecord {
   double train_loss = 0;
   std::optional<double> val_loss;
   tscore::Statistics tscore;
+  tscore::NoiseStatistics noise;
   double seconds = 0;  // training alone
   double eval_seconds = 0;
   double tokens_per_s = 0;  // tokens of the epoch over its training seconds

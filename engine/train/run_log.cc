@@ -7,6 +7,22 @@ nlohmann::json Number(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
+void AddScore(const tscore::Score& score, bool sample_squares, nlohmann::json* line) {
+  (*line)["tscore"] = Number(score.t);
+  (*line)["tscore_corrected"] = Number(score.t_corrected);
+  (*line)["tscore_status"] = score.status;
+  (*line)["tscore_s"] = score.s;
+  (*line)["tscore_q"] = score.q;
+  (*line)["tscore_n"] = score.n;
+  (*line)["noise_scale"] = Number(score.noise.scale);
+  (*line)["noise_trace"] = Number(score.noise.trace);
+  (*line)["noise_signal"] = Number(score.noise.signal);
+  (*line)["noise_status"] = score.noise.status;
+  if (sample_squares) (*line)["tscore_sample_sq"] = score.sample_sq;
+  for (const tscore::GroupScore& group : score.groups)
+    (*line)["tscore_groups"][group.name] = {{"tscore", Number(group.t)}, {"s", group.s}, {"q", group.q}};
+}
+
 }  // namespace
 
 absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
@@ -24,14 +40,8 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"updates_skipped", 0},
                          {"step_ms", record.seconds * 1e3},
                          {"phase_ms", phases}};
-  if (record.score) {
-    line["tscore"] = Number(record.score->t);
-    line["tscore_corrected"] = Number(record.score->t_corrected);
-    line["tscore_status"] = record.score->status;
-    line["tscore_s"] = record.score->s;
-    line["tscore_q"] = record.score->q;
-    line["tscore_n"] = record.score->n;
-  }
+  if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
+  if (record.score) AddScore(*record.score, sample_squares_, &line);
   LANTHORN_RETURN_IF_ERROR(run_->LogMetrics(line));
   nlohmann::json status = {{"step", record.step}, {"steps", record.steps}, {"epoch", epoch}, {"loss", record.loss}};
   if (record.remaining) status["eta_s"] = {record.remaining->low, record.remaining->mid, record.remaining->high};
@@ -64,6 +74,9 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
     line["tscore_mean"] = Number(record.tscore.Mean());
     line["tscore_std"] = Number(record.tscore.StdDev());
     line["tscore_undefined_n"] = record.tscore.skipped;
+    line["noise_scale"] = Number(record.noise.Scale());
+    line["noise_trace"] = Number(record.noise.trace.Mean());
+    line["noise_signal"] = Number(record.noise.signal.Mean());
   }
   return run_->LogMetrics(line);
 }

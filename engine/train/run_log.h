@@ -10,7 +10,9 @@ namespace lanthorn::train {
 
 class RunLog final : public Observer {
  public:
-  explicit RunLog(std::shared_ptr<RunDirectory> run) : run_(std::move(run)) {}
+  // `sample_squares`: T-Score's squared norm of each sample goes into the lines.
+  explicit RunLog(std::shared_ptr<RunDirectory> run, bool sample_squares = false)
+      : run_(std::move(run)), sample_squares_(sample_squares) {}
 
   absl::Status OnStep(const StepRecord& record, Control* control) override;
   absl::Status OnEval(const EvalRecord& record, int64_t step) override;
@@ -19,6 +21,7 @@ class RunLog final : public Observer {
 
  private:
   std::shared_ptr<RunDirectory> run_;
+  bool sample_squares_;
 };
 
 }  // namespace lanthorn::train

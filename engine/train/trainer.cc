@@ -7,11 +7,13 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/random_state.h"
 #include "engine/train/signals.h"
 #include "engine/tscore/loop.h"
 #include "engine/tscore/recorder.h"
+#include "engine/tscore/tally.h"
 
 namespace lanthorn::train {
 namespace {
@@ -54,8 +56,13 @@ class CloseRecorder {
 
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
   return [model = std::move(model)](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    const int64_t targets = batch.y.ne(kernels::kIgnoredTarget).sum().item<int64_t>();
+    if (const auto head = model->LinearHead()) {
+      const at::Tensor features = model->Features(batch.x, nullptr);
+      return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, batch.y), targets};
+    }
     const at::Tensor logits = model->Forward(batch.x, nullptr);
-    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), batch.y.numel()};
+    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), targets};
   };
 }
 
@@ -71,8 +78,10 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
 
 Trainer::~Trainer() = default;
 
+int64_t Trainer::epoch_steps() const { return (train_->count() + options_.accumulate - 1) / options_.accumulate; }
+
 int64_t Trainer::planned_steps() const {
-  const int64_t all = options_.epochs * train_->count();
+  const int64_t all = options_.epochs * epoch_steps();
   return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
 }
 
@@ -86,53 +95,95 @@ absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t
   return batch;
 }
 
-absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const data::Batch& batch, bool with_score, bool verify,
-                                                       PhaseSeconds* phases) {
+absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index) const {
+  std::vector<data::Batch> batches;
+  const int64_t end = std::min(index + options_.accumulate, train_->count());
+  for (; index < end; ++index) {
+    LANTHORN_ASSIGN_OR_RETURN(data::Batch batch, Fetch(*train_, index));
+    batches.push_back(std::move(batch));
+  }
+  return batches;
+}
+
+absl::StatusOr<Loss> Trainer::CheckedLoss(const data::Batch& batch) {
+  LANTHORN_ASSIGN_OR_RETURN(Loss loss, loss_(batch));
+  if (!loss.mean.defined() || loss.mean.numel() != 1)
+    return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
+  if (!loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
+  if (loss.mean.device() != options_.device) {
+    return MachineError("G01 device: the loss is on " + loss.mean.device().str() + ", training is on " +
+                        options_.device.str());
+  }
+  return loss;
+}
+
+absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::Batch>& batches, bool with_score,
+                                                       bool verify, PhaseSeconds* phases) {
   Pass pass;
-  tscore::Recorder::Ptr recorder;
-  {
-    const PhaseClock clock(phases, Phase::kForward);
-    if (with_score && !options_.tscore_loop) recorder = tscore::Recorder::Open(batch.x.size(0));
-    const CloseRecorder close(recorder);
-    LANTHORN_ASSIGN_OR_RETURN(pass.loss, loss_(batch));
-    if (!pass.loss.mean.defined() || pass.loss.mean.numel() != 1)
-      return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
-    if (!pass.loss.mean.requires_grad())
-      return NumericsError("train: the loss does not depend on any trainable parameter");
-    if (pass.loss.mean.device() != options_.device) {
-      return MachineError("G01 device: the loss is on " + pass.loss.mean.device().str() + ", training is on " +
-                          options_.device.str());
+  tscore::Tally tally(options_.tscore_groups);
+  const bool record = with_score && !options_.tscore_loop, single = batches.size() == 1;
+  // Batch j counts with the share of its targets. How many there are in all is known at the end only: the gradients are
+  // made for batches as large as the first, and put right where that was wrong.
+  double assumed = 0, summed = 0;
+  for (const data::Batch& batch : batches) {
+    tscore::Recorder::Ptr recorder;
+    Loss loss;
+    {
+      const PhaseClock clock(phases, Phase::kForward);
+      if (record) recorder = tally.Open(parameters_, batch.x.size(0));
+      const CloseRecorder close(recorder);
+      LANTHORN_ASSIGN_OR_RETURN(loss, CheckedLoss(batch));
+      const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);
+      if (assumed == 0) assumed = std::max(1.0, targets) * static_cast<double>(batches.size());
+      if (!single) loss.mean = loss.mean * (targets / assumed);
+      summed += single ? value : value * targets;
     }
-    pass.value = pass.loss.mean.item<double>();
-  }
-  {
-    const PhaseClock clock(phases, Phase::kBackward);
-    pass.loss.mean.backward();
-  }
-  if (with_score) {
-    const PhaseClock clock(phases, Phase::kTScore);
-    auto score = recorder != nullptr ? recorder->Finish(parameters_, verify) : LoopScore(batch);
-    if (!score.ok()) return score.status();
-    pass.score = *std::move(score);
-    if (options_.tscore_v11) {
-      // The published eps is absolute, and meant for gradients of the samples' own losses: N times their shares of the
-      // mean.
-      const double scale = options_.tscore_loop ? 1 : static_cast<double>(pass.score->n * pass.score->n);
-      pass.score->t = tscore::ComputeV11(scale * pass.score->s, scale * pass.score->q, pass.score->n);
-      pass.score->status = "v1.1";
+    {
+      const PhaseClock clock(phases, Phase::kBackward);
+      loss.mean.backward();
     }
+    if (record) {
+      const PhaseClock clock(phases, Phase::kTScore);
+      LANTHORN_RETURN_IF_ERROR(tally.Add(recorder.get(), parameters_, verify));
+    }
+    pass.targets += loss.targets;
+  }  // the graph ends with its batch
+  pass.value = single ? summed : summed / static_cast<double>(pass.targets);
+  if (const double factor = assumed / static_cast<double>(pass.targets); !single && factor != 1) {
+    const at::NoGradGuard no_grad;
+    for (const auto& parameter : parameters_) {
+      if (parameter.tensor.grad().defined()) parameter.tensor.mutable_grad().mul_(factor);
+    }
+    tally.Scale(factor);
   }
-  pass.loss.mean.reset();  // the graph ends with the step
+  if (!with_score) return pass;
+  const PhaseClock clock(phases, Phase::kTScore);
+  auto score = record ? tally.Finish(parameters_) : LoopScore(batches);
+  if (!score.ok()) return score.status();
+  pass.score = *std::move(score);
+  if (options_.tscore_v11) {
+    // The published eps is absolute, and meant for gradients of the samples' own losses: N times their shares of the
+    // mean.
+    const double scale = options_.tscore_loop ? 1 : static_cast<double>(pass.score->n * pass.score->n);
+    pass.score->t = tscore::ComputeV11(scale * pass.score->s, scale * pass.score->q, pass.score->n);
+    pass.score->status = "v1.1";
+  }
   return pass;
 }
 
 // N forward and backward passes of one sample each; the training gradients and random state are put back.
-absl::StatusOr<tscore::Score> Trainer::LoopScore(const data::Batch& batch) {
+absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>& batches) {
   const RandomState random;
-  return tscore::LoopScore(parameters_, batch.x.size(0), [&](int64_t i) -> absl::StatusOr<at::Tensor> {
-    LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_({batch.x.narrow(0, i, 1), batch.y.narrow(0, i, 1)}));
-    return loss.mean;
-  });
+  std::vector<std::pair<const data::Batch*, int64_t>> samples;
+  for (const data::Batch& batch : batches) {
+    for (int64_t row = 0; row < batch.x.size(0); ++row) samples.emplace_back(&batch, row);
+  }
+  const auto loss = [&](int64_t i) -> absl::StatusOr<at::Tensor> {
+    const auto& [batch, row] = samples[static_cast<size_t>(i)];
+    LANTHORN_ASSIGN_OR_RETURN(const Loss one, loss_({batch->x.narrow(0, row, 1), batch->y.narrow(0, row, 1)}));
+    return one.mean;
+  };
+  return tscore::LoopScore(parameters_, static_cast<int64_t>(samples.size()), loss, options_.tscore_groups);
 }
 
 absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
@@ -156,16 +207,18 @@ absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
 absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) {
   const double begin = Now();
   StepRecord record;
-  data::Batch batch;
+  std::vector<data::Batch> batches;
   {
     const PhaseClock clock(&record.phases, Phase::kData);
-    LANTHORN_ASSIGN_OR_RETURN(batch, Fetch(*train_, index));
+    LANTHORN_ASSIGN_OR_RETURN(batches, FetchUpdate(index));
   }
+  record.micro_batches = static_cast<int64_t>(batches.size());
   model_->ZeroGrad();
   const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
   const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
   LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
-                            ForwardBackward(batch, with_score, /*verify=*/first_score, &record.phases));
+                            ForwardBackward(batches, with_score, /*verify=*/first_score, &record.phases));
+  double scale = 1;
   {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
@@ -174,13 +227,13 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
     LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0)
-      optim::ClipNorm(parameters_, options_.clip_norm,
-                      options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
+      scale = optim::ClipScale(options_.clip_norm,
+                               options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
   {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
     optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
-    optimizer_->Step();
+    optimizer_->Step(scale);
   }
   ++result_.steps;
   record.step = result_.steps;
@@ -193,24 +246,26 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   record.seconds = Now() - begin;
   timer_.Add(record.seconds);
   record.epoch = epoch;
-  record.batch = index + 1;
+  record.batch = index + record.micro_batches;
   record.batches = train_->count();
   record.loss = pass.value;
   record.lr = optimizer_->lr();
-  record.tokens = pass.loss.targets;
-  record.tokens_total = result_.tokens += pass.loss.targets;
+  record.tokens = pass.targets;
+  record.tokens_total = result_.tokens += pass.targets;
   record.score = pass.score;
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
   const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
   record.remaining = timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * eval_seconds_);
-  epoch_loss_sum_ += pass.value;
+  epoch_loss_sum_ += pass.value * static_cast<double>(record.micro_batches);
   epoch_seconds_ += record.seconds;
-  epoch_tokens_ += pass.loss.targets;
-  ++epoch_batches_;
+  epoch_tokens_ += pass.targets;
+  epoch_batches_ += record.micro_batches;
   if (pass.score) {
     epoch_tscore_.Add(pass.score->t);
     result_.tscore.Add(pass.score->t);
+    epoch_noise_.Add(pass.score->noise);
+    result_.noise.Add(pass.score->noise);
   }
   for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
   return absl::OkStatus();
@@ -243,7 +298,8 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
   for (int64_t i = 0; i < std::min(batches, train_->count()); ++i) {
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, i));
     model_->ZeroGrad();
-    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batch, /*with_score=*/true, /*verify=*/false, &unused));
+    LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
+                              ForwardBackward({batch}, /*with_score=*/true, /*verify=*/false, &unused));
     scores.push_back(*pass.score);
   }
   model_->ZeroGrad();
@@ -256,6 +312,7 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
   record.seconds = epoch_seconds_;
   record.tokens_per_s = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
   record.tscore = epoch_tscore_;
+  record.noise = epoch_noise_;
   if (options_.eval) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate());
@@ -293,7 +350,9 @@ absl::StatusOr<FitResult> Trainer::Run() {
     epoch_loss_sum_ = epoch_seconds_ = 0;
     epoch_batches_ = epoch_tokens_ = 0;
     epoch_tscore_ = {};
-    for (int64_t index = 0; index < train_->count() && !control.stop && result_.steps < planned; ++index) {
+    epoch_noise_ = {};
+    for (int64_t index = 0; index < train_->count() && !control.stop && result_.steps < planned;
+         index += options_.accumulate) {
       LANTHORN_RETURN_IF_ERROR(TrainStep(epoch, index, &control));
       if (const int signal = SignalScope::Received()) {
         control.stop = true;
@@ -317,9 +376,9 @@ absl::StatusOr<FitResult> Trainer::Run() {
   } else if (control.stop) {
     result_.state = "STOPPED";
     result_.reason = control.reason;
-  } else if (result_.steps < options_.epochs * train_->count()) {
+  } else if (result_.steps < options_.epochs * epoch_steps()) {
     result_.state = "LIMIT";
-    result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * train_->count());
+    result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
   }
   result_.seconds = Now() - begin;
   result_.step_median_s = timer_.Median();

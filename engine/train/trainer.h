@@ -12,6 +12,7 @@
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/train/records.h"
+#include "engine/tscore/groups.h"
 
 namespace lanthorn::train {
 
@@ -22,17 +23,25 @@ struct Loss {
 };
 using LossFn = std::function<absl::StatusOr<Loss>(const data::Batch&)>;
 
-// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B).
+// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B); targets of -100 do not count. A model
+// that ends with a linear layer is split before it, and layer and loss run as one (kernels/linear_cross_entropy.h).
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
 
 struct FitOptions {
   int64_t epochs = 1;
+  // Batches per update. The loss is the mean over all their targets, so that k micro-batches of B rows are one batch of
+  // k B. The last update of an epoch takes the batches that are left, and its mean is over those.
+  int64_t accumulate = 1;
   int64_t max_steps = 0;  // 0: no limit
   c10::Device device = c10::Device(c10::DeviceType::CPU);
-  double clip_norm = 0, clip_value = 0;  // 0: off
-  int64_t tscore_every = 0;              // T-Score on every so many steps; 0: never
-  bool tscore_loop = false;              // by N backwards instead of the samplers
-  bool tscore_v11 = false;               // report T by the published formula (tscore::ComputeV11)
+  // 0: off. clip_value limits the elements of the gradients themselves. clip_norm is a factor that the optimiser
+  // applies while it reads: the gradients that observers see after a step are those before it.
+  double clip_norm = 0, clip_value = 0;
+  int64_t tscore_every = 0;     // T-Score on every so many steps; 0: never
+  bool tscore_loop = false;     // by N backwards instead of the samplers
+  bool tscore_v11 = false;      // report T by the published formula (tscore::ComputeV11)
+  bool tscore_samples = false;  // the samples' squared norms go to the metrics
+  tscore::Grouping tscore_groups = tscore::Grouping::kNone;
   bool eval = true;
   int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};
@@ -59,6 +68,7 @@ struct FitResult {
   std::vector<EpochRecord> epochs;
   std::optional<EpochRecord> best;
   tscore::Statistics tscore;
+  tscore::NoiseStatistics noise;
   double seconds = 0;
   std::optional<double> step_median_s, step_p10_s, step_p90_s;
 };
@@ -82,22 +92,29 @@ class Trainer {
   // Mean loss over the val batches in eval mode, without gradient.
   absl::StatusOr<EvalRecord> Evaluate();
 
-  // T-Score of the first `batches` train batches in eval mode; gradients are cleared, nothing else changes.
+  // T-Score of each of the first `batches` train batches in eval mode; gradients are cleared, nothing else changes.
   absl::StatusOr<std::vector<tscore::Score>> ProbeTScore(int64_t batches);
 
+  // Updates in one epoch, and in all.
+  int64_t epoch_steps() const;
   int64_t planned_steps() const;
   const FitOptions& options() const { return options_; }
   nn::Module& model() { return *model_; }
 
  private:
   struct Pass {
-    Loss loss;
     double value = 0;
+    int64_t targets = 0;
     std::optional<tscore::Score> score;
   };
-  absl::StatusOr<Pass> ForwardBackward(const data::Batch& batch, bool with_score, bool verify, PhaseSeconds* phases);
-  absl::StatusOr<tscore::Score> LoopScore(const data::Batch& batch);
+  // The gradients of the mean loss over all targets of these batches, from gradients that are undefined before.
+  absl::StatusOr<Pass> ForwardBackward(const std::vector<data::Batch>& batches, bool with_score, bool verify,
+                                       PhaseSeconds* phases);
+  absl::StatusOr<Loss> CheckedLoss(const data::Batch& batch);
+  absl::StatusOr<tscore::Score> LoopScore(const std::vector<data::Batch>& batches);
   absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index) const;
+  // The batches of one update, from this 0-based one on.
+  absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index) const;
   absl::Status TrainStep(int64_t epoch, int64_t index, Control* control);
   absl::Status FinishEpoch(EpochRecord record, Control* control);
   absl::Status CheckNonfinite(double loss, double grad_norm) const;
@@ -116,6 +133,7 @@ class Trainer {
   int64_t epoch_batches_ = 0, epoch_tokens_ = 0;
   double eval_seconds_ = 0;
   tscore::Statistics epoch_tscore_;
+  tscore::NoiseStatistics epoch_noise_;
   std::unique_ptr<class AliveCheck> alive_;
 };
 

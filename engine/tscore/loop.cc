@@ -19,10 +19,12 @@ void GradientsAside::Clear() const {
   for (const NamedParameter& parameter : parameters_) parameter.tensor.mutable_grad() = at::Tensor();
 }
 
-absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples,
-                                const SampleLoss& loss) {
+absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples, const SampleLoss& loss,
+                                Grouping grouping) {
   const GradientsAside aside(parameters);
   std::vector<at::Tensor> total(parameters.size());
+  std::vector<Part> parts;
+  for (const NamedParameter& parameter : parameters) parts.push_back({parameter.name});
   std::vector<double> sample_sq;
   double s = 0, q = 0, theta_sq = 0;
   for (int64_t i = 0; i < samples; ++i) {
@@ -33,19 +35,28 @@ absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, i
     for (size_t p = 0; p < parameters.size(); ++p) {
       if (!parameters[p].tensor.grad().defined()) continue;
       const at::Tensor gradient = parameters[p].tensor.grad().to(c10::kDouble);
-      square += gradient.square().sum().item<double>();
+      const double own = gradient.square().sum().item<double>();
+      square += own;
+      parts[p].q += own;
       total[p] = total[p].defined() ? total[p] + gradient : gradient;
     }
     sample_sq.push_back(square);
     q += square;
   }
+  std::vector<Part> reached;
   for (size_t p = 0; p < parameters.size(); ++p) {
-    if (total[p].defined()) s += total[p].square().sum().item<double>();
-    theta_sq += parameters[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
+    parts[p].theta_sq = parameters[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
+    theta_sq += parts[p].theta_sq;
+    if (!total[p].defined()) continue;
+    parts[p].s = total[p].square().sum().item<double>();
+    s += parts[p].s;
+    reached.push_back(parts[p]);
   }
   Score score = Compute(s, q, samples, std::sqrt(theta_sq));
   score.method = "loop";
   score.sample_sq = std::move(sample_sq);
+  score.groups = ScoreGroups(grouping, reached, samples);
+  SetNoise(/*own=*/1, &score);
   return score;
 }
 

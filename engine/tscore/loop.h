@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "engine/tscore/groups.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::tscore {
@@ -30,6 +31,7 @@ using SampleLoss = std::function<absl::StatusOr<at::Tensor>(int64_t)>;
 
 // The score over `samples` losses, accumulated in float64. The parameters' gradients are as before afterwards. An error
 // of `loss` is passed on.
-absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples, const SampleLoss& loss);
+absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples, const SampleLoss& loss,
+                                Grouping grouping = Grouping::kNone);
 
 }  // namespace lanthorn::tscore

@@ -6,15 +6,12 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/square_sum.h"
+#include "engine/tscore/tally.h"
 
 namespace lanthorn::tscore {
 namespace {
 thread_local Recorder::Ptr current;
-
-double SquaredNorm(const at::Tensor& tensor) {
-  const at::Tensor wide = tensor.detach().to(c10::kDouble).flatten();
-  return at::dot(wide, wide).item<double>();
-}
 }  // namespace
 
 Recorder::Ptr Recorder::Open(int64_t samples) {
@@ -45,7 +42,7 @@ void Recorder::Refuse(const std::string& reason) {
   if (refused_.empty()) refused_ = reason;
 }
 
-absl::Status Recorder::AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const {
+absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
   const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
   if (found == uses_.end()) {
     return ConfigError(
@@ -55,16 +52,16 @@ absl::Status Recorder::AddSquares(const NamedParameter& parameter, std::vector<d
   const std::vector<Entry>& entries = found->second;
   if (entries.size() == 1) {
     const at::Tensor squares = entries[0].use->SampleSquares().to(c10::kCPU, c10::kDouble).contiguous();
-    for (int64_t i = 0; i < samples_; ++i) (*sample_sq)[i] += squares.data_ptr<double>()[i];
-    return absl::OkStatus();
+    return std::vector<double>(squares.data_ptr<double>(), squares.data_ptr<double>() + samples_);
   }
+  std::vector<double> squares;
   const at::Tensor tile = at::empty_like(parameter.tensor);
   for (int64_t i = 0; i < samples_; ++i) {
     tile.zero_();
     for (const Entry& entry : entries) entry.use->AddSampleGradient(i, tile);
-    (*sample_sq)[i] += SquaredNorm(tile);
+    squares.push_back(SquareSum({tile}));
   }
-  return absl::OkStatus();
+  return squares;
 }
 
 absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) const {
@@ -72,8 +69,8 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
   for (const Entry& entry : uses_.at(parameter.tensor.unsafeGetTensorImpl())) {
     for (int64_t i = 0; i < samples_; ++i) entry.use->AddSampleGradient(i, sum);
   }
-  const double gradient = std::sqrt(SquaredNorm(parameter.tensor.grad()));
-  const double difference = std::sqrt(SquaredNorm(sum - parameter.tensor.grad()));
+  const double gradient = std::sqrt(SquareSum({parameter.tensor.grad()}));
+  const double difference = std::sqrt(SquareSum({sum - parameter.tensor.grad()}));
   const bool wide = parameter.tensor.scalar_type() == c10::kDouble;
   // A gradient that cancels is rounding noise: what is small against the whole model's gradients cannot be told from
   // it.
@@ -86,39 +83,39 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
                       parameter.name, difference, gradient));
 }
 
-absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parameters, bool verify) {
+absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParameter>& parameters,
+                                                    const std::vector<bool>& received, bool verify) {
   Close();
   finished_ = true;
   if (!refused_.empty()) return ConfigError("tscore: " + refused_);
   at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
-  std::vector<double> sample_sq(static_cast<size_t>(samples_), 0.0);
-  double s = 0, theta_sq = 0;
-  for (const NamedParameter& parameter : parameters) {
-    if (!parameter.tensor.requires_grad()) continue;
-    theta_sq += SquaredNorm(parameter.tensor);
-    if (!parameter.tensor.grad().defined()) continue;
-    s += SquaredNorm(parameter.tensor.grad());
-    LANTHORN_RETURN_IF_ERROR(AddSquares(parameter, &sample_sq));
+  Squares squares = {std::vector<double>(static_cast<size_t>(samples_), 0.0),
+                     std::vector<double>(parameters.size(), 0.0)};
+  double q = 0, s = 0;
+  std::vector<at::Tensor> gradients;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (!received[p]) continue;
+    LANTHORN_ASSIGN_OR_RETURN(const std::vector<double> own, SquaresOf(parameters[p]));
+    for (size_t i = 0; i < own.size(); ++i) {
+      squares.samples[i] += own[i];
+      squares.parameters[p] += own[i];
+    }
+    q += squares.parameters[p];
+    gradients.push_back(parameters[p].tensor.grad());
   }
-  double q = 0;
-  for (double value : sample_sq) q += value;
-  for (const NamedParameter& parameter : parameters) {
-    if (!verify || !parameter.tensor.requires_grad() || !parameter.tensor.grad().defined()) continue;
-    LANTHORN_RETURN_IF_ERROR(Verify(parameter, std::sqrt(std::max(s, q))));
+  if (verify) s = SquareSum(gradients);
+  for (size_t p = 0; verify && p < parameters.size(); ++p) {
+    if (received[p]) LANTHORN_RETURN_IF_ERROR(Verify(parameters[p], std::sqrt(std::max(s, q))));
   }
   uses_.clear();
-  Score score = Compute(s, q, samples_, std::sqrt(theta_sq));
-  if (score.raw < -1e-3) {  // S <= N Q always, so some samples were not seen
-    return ConfigError(
-        absl::StrFormat("tscore: the reported samples cannot make up the gradient (T would be %.3g): some part of the "
-                        "loss uses parameters "
-                        "outside of layers with a sampler, such as a penalty on weights; use mode='loop'",
-                        score.raw));
-  }
-  score.method = "exact";
-  score.sample_sq = std::move(sample_sq);
-  return score;
+  return squares;
+}
+
+absl::StatusOr<Score> Recorder::Finish(const std::vector<NamedParameter>& parameters, bool verify) {
+  Tally tally;
+  LANTHORN_RETURN_IF_ERROR(tally.Add(this, parameters, verify));
+  return tally.Finish(parameters);
 }
 
 }  // namespace lanthorn::tscore

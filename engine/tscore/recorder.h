@@ -68,13 +68,23 @@ class Recorder {
 
   // S from the parameters' gradients, Q from the reports; frees the reports. A parameter with a gradient but no report
   // is an error that names it. With `verify`, the sample gradients of each parameter are added up and compared with
-  // its gradient, which finds a use that no layer reported (slow; the trainer does it once).
+  // its gradient, which finds a use that no layer reported (slow; the trainer does it once). For a sum over several
+  // backward passes see tally.h.
   absl::StatusOr<Score> Finish(const std::vector<NamedParameter>& parameters, bool verify = false);
+
+  // The squares of one backward's samples.
+  struct Squares {
+    std::vector<double> samples;     // || g_i ||^2 over all parameters, N values
+    std::vector<double> parameters;  // sum_i || g_i ||^2 of each parameter, 0 where there is no gradient
+  };
+  // What Finish takes from the reports. `received` tells for each parameter whether this backward reached it.
+  absl::StatusOr<Squares> Collect(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received,
+                                  bool verify);
 
  private:
   explicit Recorder(int64_t samples) : samples_(samples) {}
 
-  absl::Status AddSquares(const NamedParameter& parameter, std::vector<double>* sample_sq) const;
+  absl::StatusOr<std::vector<double>> SquaresOf(const NamedParameter& parameter) const;
   // `whole`: the norm of all gradients, for which rounding is judged.
   absl::Status Verify(const NamedParameter& parameter, double whole) const;
 

@@ -25,6 +25,22 @@ Score Compute(double s, double q, int64_t n, std::optional<double> theta_norm) {
   return score;
 }
 
+void SetNoise(double own, Score* score) {
+  Noise noise;
+  noise.status = score->status;
+  if (score->status == "ok") {
+    const double n = static_cast<double>(score->n), factor = own * own;
+    noise.trace = factor * (score->q - score->s / n) / (n - 1);
+    noise.signal = factor * (score->s - score->q) / (n * (n - 1));
+    if (*noise.signal > 0) {
+      noise.scale = *noise.trace / *noise.signal;
+    } else {
+      noise.status = "no_signal";
+    }
+  }
+  score->noise = noise;
+}
+
 double ComputeV11(double s, double q, int64_t n) {
   if (n < 2) return 0.5;
   return 1 - std::clamp(s / (q + 1e-8) / static_cast<double>(n), 0.0, 1.0);
@@ -47,6 +63,16 @@ std::optional<double> Statistics::Mean() const { return counted > 0 ? std::optio
 std::optional<double> Statistics::StdDev() const {
   if (counted < 2) return std::nullopt;
   return std::sqrt(sum_sq_dev / static_cast<double>(counted - 1));
+}
+
+void NoiseStatistics::Add(const Noise& noise) {
+  trace.Add(noise.trace);
+  signal.Add(noise.signal);
+}
+
+std::optional<double> NoiseStatistics::Scale() const {
+  if (signal.counted == 0 || !(signal.mean > 0)) return std::nullopt;
+  return trace.mean / signal.mean;
 }
 
 }  // namespace lanthorn::tscore

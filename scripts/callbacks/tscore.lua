@@ -1,5 +1,5 @@
 -- tscore: at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published
--- experiments took it. Undefined scores are skipped and counted. The values are in the callback's `history`.
+-- experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`.
 local fail = require 'fail'
 local options = require 'options'
 
@@ -8,10 +8,11 @@ return function(given)
   if o.batches < 1 then fail.config('callback tscore: batches must be at least 1, got %d', o.batches) end
   local callback = { name = 'tscore', history = {} }
   function callback.on_epoch(ctx, record)
-    local sum, counted, undefined = 0, 0, 0
+    local sum, counted, undefined, trace, signal = 0, 0, 0, 0, 0
     for _, score in ipairs(ctx.trainer:probe_tscore(o.batches)) do
       if score.t then
         sum, counted = sum + score.t, counted + 1
+        trace, signal = trace + (score.noise.trace or 0), signal + (score.noise.signal or 0)
       else
         undefined = undefined + 1
       end
@@ -21,7 +22,7 @@ return function(given)
     ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined, mean and ('%.4f'):format(mean) or 'NA',
       undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
     ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted,
-      undefined_n = undefined }
+      undefined_n = undefined, noise_scale = signal > 0 and trace / signal or nil }
   end
   return callback
 end

@@ -58,15 +58,32 @@ local function model_lines(model)
   return lines
 end
 
+-- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than `accumulate`.
+local function epoch_steps(plan)
+  return math.ceil(plan.data.train:count() / plan.accumulate)
+end
+local function planned_batches(plan)
+  local per_epoch, batches = epoch_steps(plan), plan.data.train:count()
+  return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
+end
+
+local function plan_line(plan)
+  local batches = plan.data.train:count()
+  local text = ('%d epochs x %s batches, %s updates, %s targets'):format(plan.epochs, count(batches), count(plan.steps),
+    count(planned_batches(plan) * plan.data.train:targets()))
+  if plan.accumulate == 1 then return row('plan', text) end
+  local rest = batches % plan.accumulate
+  return row('plan', ('%s; %d batches an update%s'):format(text, plan.accumulate,
+    rest > 0 and (', %d in the last of an epoch'):format(rest) or ''))
+end
+
 ---Lines about data, model and the number of updates; nothing in them was measured.
----@param plan { data: table, model: Module, steps: integer, epochs: integer }
+---@param plan { data: table, model: Module, steps: integer, epochs: integer, accumulate: integer }
 ---@return string[]
 function fit_report.sizes(plan)
   local lines = data_lines(plan.data)
   for _, line in ipairs(model_lines(plan.model)) do lines[#lines + 1] = line end
-  local tokens = plan.steps * plan.data.train:targets()
-  lines[#lines + 1] = row('plan', ('%d epochs x %s batches, %s updates, %s targets'):format(plan.epochs,
-    count(plan.data.train:count()), count(plan.steps), count(tokens)))
+  lines[#lines + 1] = plan_line(plan)
   return lines
 end
 
@@ -76,8 +93,9 @@ end
 ---@return string[]
 function fit_report.measured(plan, measured)
   local mb = plan.model:parameter_count() * 4 / 1e6
-  local evals = math.ceil(plan.steps / plan.data.train:count())
-  local eval_s = evals * plan.eval_batches * measured.step_s / 3 -- a forward is about a third of a step
+  local evals = math.ceil(plan.steps / epoch_steps(plan))
+  local batch_s = measured.step_s / math.min(plan.accumulate, plan.data.train:count())
+  local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
   local total = plan.steps * measured.step_s + eval_s
   return {
     row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB'):format(mb, mb, plan.optimizer_name,
@@ -116,6 +134,12 @@ function fit_report.summary(fit)
   if t and t.mean then
     lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s batches%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
       count(t.n), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+  end
+  local noise = fit.noise
+  if noise and noise.signal then
+    lines[#lines + 1] = row('noise', noise.scale
+      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace, noise.signal)
+      or ('no B_simple: the mean estimate of |G|^2 is %.2g, not positive'):format(noise.signal))
   end
   return lines
 end

@@ -36,6 +36,7 @@ specs.train = {
   device = { 'string', 'auto' },
   precision = { 'string', 'fp32', one_of = { 'fp32' } },
   max_steps = { 'int', 0 },                    -- 0: all
+  accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 
@@ -43,6 +44,8 @@ specs.tscore = {
   every = { 'int', 0 },                        -- updates; 0: never
   mode = { 'string', 'exact', one_of = { 'exact', 'loop' } },
   compat = { 'string', 'none', one_of = { 'none', 'v1.1' } }, -- v1.1: the published formula
+  samples = { 'boolean', false },              -- the squared gradient norm of every sample in metrics.jsonl
+  groups = { 'string', 'none', one_of = { 'none', 'module', 'parameter' } }, -- T of each child of the model, or parameter
 }
 
 specs.eval = {

@@ -118,7 +118,7 @@ end
 local function build_trainer(o, device)
   local optimizer, kind = build_optimizer(o.model, o.optim)
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
-  local steps = o.options.epochs * o.data.train:count()
+  local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
   if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end -- schedules end with the training
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
@@ -127,8 +127,8 @@ local function build_trainer(o, device)
       min_factor = o.optim.min_factor },
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
-      tscore_v11 = o.tscore.compat == 'v1.1', eval = not o.eval.off,
-      val_cap = o.eval.val_cap },
+      tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
+      eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate },
   }
   return trainer, kind
 end
@@ -158,7 +158,7 @@ local function make_plan(o, trainer, kind, device)
   local current = experiment.current()
   return { name = current.name, seed = current.configured and o.options.seed or nil, device = device,
     threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
-    epochs = o.options.epochs, optimizer_name = kind, optimizer_slots = SLOTS[kind],
+    epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
     eval_batches = not o.eval.off and o.data.val and o.data.val:count() or 0 }
 end
@@ -211,6 +211,7 @@ local function summary_of(fit)
   local made = { train_loss = { last = last.train_loss } }
   if last.val_loss then made.val_loss = { last = last.val_loss, best = best and best.val_loss, best_step = best and best.step } end
   if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
+  if fit.noise then made.noise_scale = { last = last.noise and last.noise.scale } end
   return made
 end
 

@@ -19,7 +19,7 @@ function callbacks.resolve(given) end
 ---@return table
 function callbacks.sample_text(options) end
 
----at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3 } }`
+---at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3 } }`
 ---@param options table
 ---@return table
 function callbacks.tscore(options) end
@@ -932,7 +932,7 @@ function train.generate(model, text, given) end
 ---@class tscore
 tscore = {}
 
----T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, vanishing); compat='v1.1' is the published formula.
+---T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, vanishing); compat='v1.1' is the published formula. noise takes the g as gradients of the samples' own losses.
 ---@param s number
 ---@param q number
 ---@param n integer
@@ -944,15 +944,18 @@ function tscore.compute(s, q, n, compat) end
 ---@param model Module
 ---@param n integer
 ---@param loss function
+---@param groups? string default 'none' (by name, in a last table)
 ---@return table
-function tscore.loop(model, n, loss) end
+function tscore.loop(model, n, loss, groups) end
 
----T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it.
+---T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the samples.
 ---@param model Module
 ---@param loss function
 ---@param verify? boolean default True (by name, in a last table)
+---@param groups? string default 'none' (by name, in a last table)
+---@param reduction? string default 'mean' (by name, in a last table)
 ---@return table
-function tscore.measure(model, loss, verify) end
+function tscore.measure(model, loss, verify, groups, reduction) end
 
 ---T-Score of explicit gradients (N, P).
 ---@param gradients Tensor

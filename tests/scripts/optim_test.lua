@@ -73,8 +73,11 @@ t.test('parameters come as a model, a list, or groups', function()
   step(optim.SGD({ net.weight }, { lr = 1 }))
   t.is_true(torch.equal(net.bias, bias))
   t.is_true(torch.allclose(net.weight, weight - 1))
-  step(optim.SGD({ { params = { net.weight }, lr = 0 }, { params = net:named_parameters() } }, { lr = 2 }))
+  step(optim.SGD({ { params = { net.weight }, lr = 0 }, { params = { net:named_parameters()[2] } } }, { lr = 2 }))
   t.is_true(torch.allclose(net.bias, bias - 2))
+  t.is_true(torch.allclose(net.weight, weight - 1))
+  t.error_matches(function() optim.SGD { { params = { net.weight } }, { params = net:named_parameters() } } end,
+    "parameter 'weight' is given twice")
 end)
 
 t.test('groups have their own options and share the learning-rate factor', function()

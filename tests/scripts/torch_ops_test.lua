@@ -207,3 +207,17 @@ t.test('an error of LibTorch can be caught and leaves everything usable', functi
   for _ = 1, 100 do t.is_false(pcall(torch.matmul, torch.ones { 2 }, torch.ones { 3 })) end
   t.equal(torch.ones { 2 }:matmul(torch.ones { 2 }):item(), 2)
 end)
+
+t.test('linear_cross_entropy is the last layer and its loss', function()
+  torch.manual_seed(3)
+  local x, y = torch.randn { 4, 5, 6 }, torch.randint(7, { 4, 5 })
+  local weight, bias = torch.randn { 7, 6 }, torch.randn { 7 }
+  y[1][2] = -100
+  local logits = torch.linear(x, weight, bias)
+  local expected = torch.cross_entropy_loss(logits:reshape { -1, 7 }, y:reshape { -1 })
+  t.near(torch.linear_cross_entropy(x, weight, bias, y):item(), expected:item(), 1e-5)
+  t.near(torch.linear_cross_entropy(x, weight, nil, y):item(),
+    torch.cross_entropy_loss(torch.linear(x, weight):reshape { -1, 7 }, y:reshape { -1 }):item(), 1e-5)
+  y[3][0] = 7
+  t.error_matches(function() torch.linear_cross_entropy(x, weight, bias, y) end, 'target 7 at %[3, 0%] is out of range')
+end)

@@ -90,6 +90,61 @@ t.test('the published formula is there under its name', function()
   t.equal(fail.code_of(err), 3)
 end)
 
+-- The rows' own estimates, written out.
+local function noise_of(rows)
+  local n = rows:size(0)
+  local mean_sq, sq_mean = rows:square():sum(1):mean():item(), rows:mean(0):square():sum():item()
+  return (mean_sq - sq_mean) * n / (n - 1), (n * sq_mean - mean_sq) / (n - 1)
+end
+
+t.test('the noise scale is the trace of the covariance over the squared mean gradient', function()
+  torch.manual_seed(8)
+  local net = nn.Linear { 3, 1, bias = false }
+  net:to 'float64'
+  local x = torch.randn({ 6, 3 }, { dtype = 'float64' }) + 1
+  local rows = (net(x) * x):detach() -- of the losses y^2 / 2
+  local trace, signal = noise_of(rows)
+  local function loss() return net(x):square() / 2 end
+  for _, noise in ipairs {
+    tscore.of_rows(rows).noise,
+    tscore.measure(net, function() return loss():mean() end).noise,
+    tscore.measure(net, function() return loss():sum() end, { reduction = 'sum' }).noise,
+    tscore.loop(net, 6, function(i) return loss()[{ { i, i + 1 } }]:sum() end).noise,
+    tscore.compute(rows:sum(0):square():sum():item(), rows:square():sum():item(), 6).noise,
+  } do
+    t.equal(noise.status, 'ok')
+    t.near(noise.trace, trace, 1e-10 * trace)
+    t.near(noise.signal, signal, 1e-10 * signal)
+    t.near(noise.scale, trace / signal, 1e-9 * trace / signal)
+  end
+  local none = tscore.of_rows(torch.tensor { { 1, 0 }, { -1, 0 } }).noise
+  t.equal({ none.scale, none.status, none.signal }, { nil, 'no_signal', -1 })
+  t.equal(tscore.of_rows(torch.ones { 1, 2 }).noise, { status = 'too_few' })
+end)
+
+t.test('groups are scores of parts of the model', function()
+  local net = models.char_rnn { vocab = V, embed = 4, hidden = 5, layers = 1 }
+  net:to 'float64'
+  local x, y = batch()
+  for groups, count in pairs { module = 3, parameter = 7 } do
+    local exact = tscore.measure(net, function() return loss_of(net, x, y) end, { groups = groups })
+    local loop = tscore.loop(net, B, function(i) return loss_of(net, x[{ { i, i + 1 } }], y[{ { i, i + 1 } }]) end,
+      { groups = groups })
+    t.equal({ #exact.groups, #loop.groups }, { count, count })
+    local s = 0
+    for i, group in ipairs(exact.groups) do
+      t.equal({ group.name, group.status }, { loop.groups[i].name, 'ok' })
+      t.near(group.t, loop.groups[i].t, 1e-10)
+      s = s + group.s
+    end
+    t.near(s, exact.s, 1e-12 * s)
+  end
+  t.equal(tscore.measure(net, function() return loss_of(net, x, y) end).groups, nil)
+  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { groups = 'layer' }) end, "groups 'layer'")), 3)
+  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { reduction = 'max' }) end, "reduction 'max'")), 3)
+  t.error_matches(function() tscore.measure(net, error, { verfy = true }) end, 'verfy')
+end)
+
 t.test('gradients are put back, after errors too', function()
   local net = nn.Linear { 2, 1 }
   local x = torch.randn { 4, 2 }

@@ -210,5 +210,34 @@ TEST(Module, EveryRegisteredLayerRefusesImpossibleSizesWithItsTag) {
   }
 }
 
+TEST(LinearHead, SplitsTheForwardOfAModelThatEndsWithALinearLayer) {
+  at::manual_seed(5);
+  const auto model = CharRnn("GRU", 7, 3, 4, /*layers=*/2);
+  const at::Tensor ids = at::randint(7, {2, 5}, c10::kLong);
+  const auto head = model->LinearHead();
+  ASSERT_TRUE(head);
+  State whole, split;
+  const at::Tensor expected = model->Forward(ids, &whole), features = model->Features(ids, &split);
+  EXPECT_TRUE(at::allclose(at::linear(features, head->weight, head->bias), expected));
+  ASSERT_EQ(split.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(split[i], whole[i]));
+  EXPECT_TRUE(head->weight.is_same(model->Child("head")->Own("weight")));
+}
+
+TEST(LinearHead, ExistsWhereNothingComesAfterALinearLayer) {
+  EXPECT_FALSE(Linear(3, 2, /*bias=*/false)->LinearHead()->bias.defined());
+  EXPECT_FALSE(Rnn("GRU", 3, 2)->LinearHead());
+  auto outer = std::make_shared<Sequential>(), inner = std::make_shared<Sequential>();
+  EXPECT_FALSE(outer->LinearHead());
+  inner->AddChild("0", Linear(3, 4));
+  outer->AddChild("0", Linear(2, 3));
+  outer->AddChild("1", inner);
+  EXPECT_TRUE(outer->LinearHead());
+  EXPECT_EQ(outer->Features(at::ones({5, 2}), nullptr).sizes(), (std::vector<int64_t>{5, 3}));
+  outer->AddChild("2", MakeLayer("Tanh", {}));
+  EXPECT_FALSE(outer->LinearHead());
+  EXPECT_THROW(outer->Features(at::ones({5, 2}), nullptr), c10::Error);
+}
+
 }  // namespace
 }  // namespace lanthorn::nn

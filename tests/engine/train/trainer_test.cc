@@ -23,6 +23,41 @@ TEST(Trainer, LearnsARepeatingText) {
   EXPECT_EQ(result->best->epoch, 6);
 }
 
+// The loss of a model that ends with a linear layer is fused with it; here the logits are made and then used.
+LossFn PlainLoss(std::shared_ptr<nn::Module> model) {
+  return [model](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    const at::Tensor logits = model->Forward(batch.x, nullptr);
+    return Loss{at::cross_entropy_loss(logits.reshape({-1, kVocabulary}), batch.y.reshape({-1})), batch.y.numel()};
+  };
+}
+
+TEST(Trainer, TheFusedLossTrainsAsPlainOperatorsDo) {
+  const auto run = [](bool plain) {
+    Tiny tiny({.lr = 0.1, .optimizer = "SGD", .options = {.max_steps = 8, .tscore_every = 1}});
+    if (plain) tiny.loss = PlainLoss(tiny.model);
+    EXPECT_TRUE(tiny.Start().Run().ok());
+    return tiny.notes;
+  };
+  const auto fused = run(false), plain = run(true);
+  for (size_t i = 0; i < 8; ++i) {
+    EXPECT_NEAR(fused->steps[i].loss, plain->steps[i].loss, 1e-5);
+    EXPECT_NEAR(*fused->steps[i].score->t, *plain->steps[i].score->t, 1e-4);
+    EXPECT_EQ(fused->steps[i].tokens, 24);
+  }
+  EXPECT_NEAR(*fused->evals[0].loss, *plain->evals[0].loss, 1e-5);
+}
+
+TEST(Trainer, TargetsThatDoNotCountAreNotCounted) {
+  Tiny tiny;
+  data::Batch batch = tiny.train->Get(0);
+  batch.y = batch.y.clone();
+  batch.y.narrow(1, 0, 2).fill_(-100);
+  const auto loss = tiny.loss(batch);
+  ASSERT_TRUE(loss.ok());
+  EXPECT_EQ(loss->targets, 16);
+  EXPECT_NEAR(loss->mean.item<double>(), PlainLoss(tiny.model)(batch)->mean.item<double>(), 1e-6);
+}
+
 TEST(Trainer, RecordsCountStepsEpochsAndTokens) {
   Tiny tiny({.options = {.epochs = 2}});
   Trainer& trainer = tiny.Start();
@@ -215,6 +250,17 @@ TEST(Trainer, ClippingActsOnTheUpdateAndTheRecordShowsTheNormBefore) {
   for (size_t i = 0; i < after.size(); ++i) moved += (after[i] - before[i]).square().sum().item<double>();
   EXPECT_NEAR(std::sqrt(moved), 1e-3, 2e-5);
   EXPECT_GT(tiny.notes->steps[0].grad_norm, 1e-2);
+}
+
+TEST(Trainer, ClippingByNormLeavesTheGradientsThatObserversSee) {
+  const auto gradients = [](double clip_norm, bool scored) {
+    Tiny tiny({.options = {.max_steps = 1, .clip_norm = clip_norm, .tscore_every = scored ? 1 : 0, .eval = false}});
+    EXPECT_TRUE(tiny.Start().Run().ok());
+    std::vector<at::Tensor> found;
+    for (const auto& parameter : tiny.model->Parameters()) found.push_back(parameter.tensor.grad());
+    return found;
+  };
+  for (const bool scored : {false, true}) EXPECT_TRUE(Equal(gradients(0, scored), gradients(1e-3, scored)));
 }
 
 TEST(Trainer, TheRemainingTimeComesAfterTheFirstBlockAndShrinksToTheEval) {
