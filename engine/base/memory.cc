@@ -44,8 +44,9 @@ void Free(void* data) {
   std::memcpy(&header, block, sizeof(header));
   const int64_t in_use = bytes_in_use.fetch_sub(header.size, std::memory_order_relaxed) - header.size;
   if (header.capacity == 0) return c10::free_cpu(block);
-  // What is kept never raises the memory above what was in use at some time.
-  const int64_t room = bytes_peak.load(std::memory_order_relaxed) + kHeader - in_use;
+  // What is kept does not raise the memory above what was in use at some time (blocks are rounded up by an eighth).
+  const int64_t peak = bytes_peak.load(std::memory_order_relaxed);
+  const int64_t room = peak + peak / 8 + static_cast<int64_t>(BlockCache::kLeast) - in_use;
   Cache().Give(block, header.capacity, static_cast<size_t>(std::max<int64_t>(room, 0)));
 }
 

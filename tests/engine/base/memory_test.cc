@@ -105,7 +105,7 @@ TEST(MachineMemory, IsPlausible) {
   EXPECT_GE(ResidentPeakBytes() + kMiB, ResidentBytes());
 }
 
-TEST(TensorMemory, ALargeBlockIsTakenAgain) {
+TEST_F(TensorMemory, ALargeBlockIsTakenAgain) {
   Install();
   at::Tensor first = at::zeros({3 << 20});  // 12 MiB
   const void* place = first.data_ptr();
@@ -120,7 +120,7 @@ TEST(TensorMemory, ALargeBlockIsTakenAgain) {
   EXPECT_EQ(FreshBlocks(), fresh);
 }
 
-TEST(TensorMemory, KeptBlocksNeverRaiseTheMemoryAboveThePeak) {
+TEST(BlockCacheTest, KeptBlocksNeverRaiseTheMemoryAboveThePeak) {
   BlockCache cache;
   size_t first_capacity = 0, second_capacity = 0;
   void* first = cache.Take(5 << 20, &first_capacity);
