@@ -128,6 +128,39 @@ int ValueCost(lua_State* L, int index, const Parameter& parameter) {
   return kNoFit;
 }
 
+// What the cost of a value depends on, as a number below 16: its type, and for numbers whether they are whole. 0: on
+// more.
+uint64_t ElementKind(lua_State* L, int index) {
+  switch (lua_type(L, index)) {
+    case LUA_TNIL:
+      return 1;
+    case LUA_TBOOLEAN:
+      return 2;
+    case LUA_TNUMBER:
+      return IsInteger(L, index) ? 3 : 4;
+    case LUA_TUSERDATA:
+      return IsTensor(L, index) ? 5 : 0;
+    default:
+      return 0;
+  }
+}
+
+// The same of an argument, a list whose elements are all of one kind included: 16 and its elements' kind, 16 when
+// empty.
+uint64_t ArgumentKind(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) return ElementKind(L, index);
+  const int length = static_cast<int>(lua_objlen(L, index));
+  uint64_t kind = 0;
+  for (int i = 1; i <= length; ++i) {
+    lua_rawgeti(L, index, i);
+    const uint64_t element = ElementKind(L, lua_gettop(L));
+    lua_pop(L, 1);
+    if (element == 0 || (kind != 0 && kind != element)) return 0;
+    kind = element;
+  }
+  return 16 + kind;
+}
+
 c10::Scalar ReadScalar(lua_State* L, int index) {
   if (lua_isboolean(L, index)) return c10::Scalar(lua_toboolean(L, index) != 0);
   if (IsInteger(L, index)) return c10::Scalar(static_cast<int64_t>(lua_tonumber(L, index)));
@@ -283,6 +316,18 @@ bool UnknownKeyword(const Call& call, const Signature& signature, std::string* n
 
 }  // namespace
 
+uint64_t CallKey(const Call& call) {
+  constexpr int kBits = 5, kMost = 12;
+  if (call.keywords != 0 || call.count > kMost) return 0;
+  uint64_t key = 1;
+  for (int i = 0; i < call.count; ++i) {
+    const uint64_t kind = ArgumentKind(call.L, call.first + i);
+    if (kind == 0) return 0;
+    key = key << kBits | kind;
+  }
+  return key;
+}
+
 bool ParseDtype(const std::string& name, c10::ScalarType* type) {
   return Lookup(kDtypes, name.rfind("torch.", 0) == 0 ? name.substr(6) : name, type);
 }
@@ -335,23 +380,22 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   return total;
 }
 
-std::vector<c10::IValue> ReadArguments(const Call& call, const Signature& signature) {
+void ReadArguments(const Call& call, const Signature& signature, std::vector<c10::IValue>* values) {
   const int top = lua_gettop(call.L);
-  std::vector<c10::IValue> values;
-  values.reserve(signature.parameters.size());
+  values->clear();
+  values->reserve(signature.parameters.size());
   for (size_t i = 0; i < signature.parameters.size(); ++i) {
     const Parameter& parameter = signature.parameters[i];
     if (i + 1 == signature.positional && PacksIntegers(call, signature, i)) {
       const int base = call.first + static_cast<int>(i);
-      values.push_back(MakeList(parameter, call.count - static_cast<int>(i),
-                                [&](int k) { return ReadElement(call.L, base + k, parameter); }));
+      values->push_back(MakeList(parameter, call.count - static_cast<int>(i),
+                                 [&](int k) { return ReadElement(call.L, base + k, parameter); }));
       continue;
     }
     const int index = Locate(call, signature, i);
-    values.push_back(index == 0 ? parameter.default_value : ReadValue(call.L, index, parameter));
+    values->push_back(index == 0 ? parameter.default_value : ReadValue(call.L, index, parameter));
     lua_settop(call.L, top);
   }
-  return values;
 }
 
 int PushValue(lua_State* L, const c10::IValue& value) {

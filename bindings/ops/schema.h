@@ -65,8 +65,13 @@ Call SplitArguments(lua_State* L, int first);
 // not fit and `why` is given, it says in words what does not fit.
 int MatchCost(const Call& call, const Signature& signature, std::string* why);
 
-// Reads all arguments; the call must match.
-std::vector<c10::IValue> ReadArguments(const Call& call, const Signature& signature);
+// A number that two calls share only if MatchCost gives both the same for every signature: the kinds of their
+// arguments. 0 for a call with keywords, strings or more than 12 arguments, whose cost also depends on what they say.
+// [-0, +0, -]
+uint64_t CallKey(const Call& call);
+
+// Reads all arguments into `values`, which it clears first; the call must match.
+void ReadArguments(const Call& call, const Signature& signature, std::vector<c10::IValue>* values);
 
 // "(Tensor float32 {2, 3}, number 4, dim=number 0)". [-0, +0, -]
 std::string DescribeCall(const Call& call);
