@@ -46,12 +46,6 @@ constexpr std::pair<const char*, c10::Layout> kLayouts[] = {{"strided", c10::kSt
 // Costs of conversions: an exact type wins over a wider one, a number as Scalar wins over a number as 0-d tensor.
 constexpr int kNoFit = -1, kExact = 0, kWidened = 1, kPacked = 2, kAsTensor = 8;
 
-bool IsInteger(lua_State* L, int index) {
-  if (lua_type(L, index) != LUA_TNUMBER) return false;
-  const double value = lua_tonumber(L, index);
-  return std::floor(value) == value && std::abs(value) <= 9007199254740992.0;
-}
-
 bool LooksLikeDevice(const std::string& name) {
   return name == "cpu" || name == "meta" || name == "auto" || name.rfind("cuda", 0) == 0 || name.rfind("mps", 0) == 0;
 }
@@ -128,39 +122,6 @@ int ValueCost(lua_State* L, int index, const Parameter& parameter) {
   return kNoFit;
 }
 
-// What the cost of a value depends on, as a number below 16: its type, and for numbers whether they are whole. 0: on
-// more.
-uint64_t ElementKind(lua_State* L, int index) {
-  switch (lua_type(L, index)) {
-    case LUA_TNIL:
-      return 1;
-    case LUA_TBOOLEAN:
-      return 2;
-    case LUA_TNUMBER:
-      return IsInteger(L, index) ? 3 : 4;
-    case LUA_TUSERDATA:
-      return IsTensor(L, index) ? 5 : 0;
-    default:
-      return 0;
-  }
-}
-
-// The same of an argument, a list whose elements are all of one kind included: 16 and its elements' kind, 16 when
-// empty.
-uint64_t ArgumentKind(lua_State* L, int index) {
-  if (lua_type(L, index) != LUA_TTABLE) return ElementKind(L, index);
-  const int length = static_cast<int>(lua_objlen(L, index));
-  uint64_t kind = 0;
-  for (int i = 1; i <= length; ++i) {
-    lua_rawgeti(L, index, i);
-    const uint64_t element = ElementKind(L, lua_gettop(L));
-    lua_pop(L, 1);
-    if (element == 0 || (kind != 0 && kind != element)) return 0;
-    kind = element;
-  }
-  return 16 + kind;
-}
-
 c10::Scalar ReadScalar(lua_State* L, int index) {
   if (lua_isboolean(L, index)) return c10::Scalar(lua_toboolean(L, index) != 0);
   if (IsInteger(L, index)) return c10::Scalar(static_cast<int64_t>(lua_tonumber(L, index)));
@@ -168,7 +129,9 @@ c10::Scalar ReadScalar(lua_State* L, int index) {
 }
 
 at::Tensor ReadTensor(lua_State* L, int index, const Parameter& parameter) {
-  if (ToTensorBox(L, index) != nullptr) return CheckTensor(L, index, parameter.name.c_str());
+  if (const TensorBox* box = ToTensorBox(L, index)) {
+    return box->freed ? CheckTensor(L, index, parameter.name.c_str()) : box->tensor;
+  }
   const c10::Scalar value = ReadScalar(L, index);
   at::Tensor tensor = at::scalar_tensor(value, at::TensorOptions(value.type()));
   tensor.unsafeGetTensorImpl()->set_wrapped_number(true);  // takes part in type promotion as a number does
@@ -218,30 +181,36 @@ c10::IValue MakeList(const Parameter& parameter, int length, Reader&& read) {
     case Kind::kTensor:
       if (parameter.optional_element) {
         c10::List<compat::Optional<at::Tensor>> list;
+        list.reserve(length);
         for (int i = 0; i < length; ++i) list.push_back(read(i).toTensor());
         return list;
       } else {
         c10::List<at::Tensor> list;
+        list.reserve(length);
         for (int i = 0; i < length; ++i) list.push_back(read(i).toTensor());
         return list;
       }
     case Kind::kInt: {
       c10::List<int64_t> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toInt());
       return list;
     }
     case Kind::kFloat: {
       c10::List<double> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toDouble());
       return list;
     }
     case Kind::kBool: {
       c10::List<bool> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toBool());
       return list;
     }
     case Kind::kString: {
       c10::List<std::string> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toStringRef());
       return list;
     }
@@ -316,16 +285,10 @@ bool UnknownKeyword(const Call& call, const Signature& signature, std::string* n
 
 }  // namespace
 
-uint64_t CallKey(const Call& call) {
-  constexpr int kBits = 5, kMost = 12;
-  if (call.keywords != 0 || call.count > kMost) return 0;
-  uint64_t key = 1;
-  for (int i = 0; i < call.count; ++i) {
-    const uint64_t kind = ArgumentKind(call.L, call.first + i);
-    if (kind == 0) return 0;
-    key = key << kBits | kind;
-  }
-  return key;
+bool IsInteger(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TNUMBER) return false;
+  const double value = lua_tonumber(L, index);
+  return std::floor(value) == value && std::abs(value) <= 9007199254740992.0;
 }
 
 bool ParseDtype(const std::string& name, c10::ScalarType* type) {
@@ -394,7 +357,7 @@ void ReadArguments(const Call& call, const Signature& signature, std::vector<c10
     }
     const int index = Locate(call, signature, i);
     values->push_back(index == 0 ? parameter.default_value : ReadValue(call.L, index, parameter));
-    lua_settop(call.L, top);
+    if (call.keywords != 0) lua_settop(call.L, top);
   }
 }
 

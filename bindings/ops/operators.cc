@@ -97,13 +97,13 @@ const Overload* Cheapest(const OperatorSet& set, const Call& call) {
 
 const Overload* Choose(const OperatorSet& set, const Call& call) {
   constexpr size_t kRemembered = 16;
-  const uint64_t key = CallKey(call);
-  if (key == 0) return Cheapest(set, call);
+  const CallKey key(call);
+  if (key.empty()) return Cheapest(set, call);
   for (const auto& [known, overload] : set.chosen) {
-    if (known == key) return overload;
+    if (key == known) return overload;
   }
   const Overload* overload = Cheapest(set, call);
-  if (overload != nullptr && set.chosen.size() < kRemembered) set.chosen.emplace_back(key, overload);
+  if (overload != nullptr && set.chosen.size() < kRemembered) set.chosen.emplace_back(key.text(), overload);
   return overload;
 }
 

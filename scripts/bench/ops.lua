@@ -83,7 +83,7 @@ function workload.run(context)
         native_us = native[op.name] * 1e6, overhead_us = overheads[i], calls = calls }
     end
   end)
-  local step_us = training_overhead(math.max(20, context.steps * 100))
+  local step_us = training_overhead(math.max(20, context.steps * 200))
   return { rows = rows, bars = {
     bench.bar('P10', 'Lua over C++ per operator, median of the rows', bench.median(overheads),
       { accept = 1, aim = 0.4, less = true, unit = 'us' }),

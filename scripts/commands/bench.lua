@@ -85,10 +85,12 @@ local function header(context)
     warmup_steps = context.warmup, version = host.version() }
 end
 
+local KEYS = { keyorder = { 'kind', 'workload', 'id', 'name', 'what' } }
+
 local function emit(kind, workload, value)
   local object = { kind = kind, workload = workload }
   for key, item in pairs(value) do object[key] = item end
-  console.write(dkjson.encode(object) .. '\n')
+  console.write(dkjson.encode(object, KEYS) .. '\n')
 end
 
 function bench.run(args)

@@ -39,8 +39,8 @@ local function cell(format, value, factor)
 end
 
 local COLUMNS = {
-  steps = { { 'ours', function(r) return cell('%.2f ms', r.ours_ms) end }, { 'peer', function(r) return cell('%.2f ms', r.peer_ms) end },
-    { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
+  steps = { { 'ours', function(r) return cell('%.2f ms', r.ours_ms) end } },
+  peer = { { 'peer', function(r) return cell('%.2f ms', r.peer_ms) end }, { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
   flop = { { 'GFLOP/s', function(r) return cell('%.0f', r.gflops) end },
     { 'of GEMM', function(r) return cell('%.0f %%', r.gemm_share, 100) end } },
   bytes = { { 'GB/s', function(r) return cell('%.1f', r.gb_s) end },
@@ -67,6 +67,7 @@ local function columns_of(rows)
     for _, column in ipairs(COLUMNS[group]) do chosen[#chosen + 1] = column end
   end
   if any(rows, 'ours_ms') then take 'steps' end
+  if any(rows, 'peer_ms') then take 'peer' end
   if any(rows, 'gflops') then take 'flop' end
   if any(rows, 'gb_s') then take 'bytes' end
   if any(rows, 'ours_us') then take 'us' end
@@ -94,17 +95,12 @@ local function table_of(rows)
   end
 end
 
-local function number(bar, value)
-  local text = ('%.3g'):format(value)
-  return bar.unit and text .. ' ' .. bar.unit or text
-end
-
 local MARK = { aim = 'aim met', accept = 'accepted', missed = 'not met', ['not measured'] = 'not measured' }
 
 local function bar_line(bar)
-  local sign = bar.less and '<=' or '>='
-  put(bar.id, ('%s: %s%s (accept %s %s, aim %s %s)'):format(bar.what, bar.value and number(bar, bar.value) .. ', ' or '', MARK[bar.met],
-    sign, number(bar, bar.accept), sign, number(bar, bar.aim)))
+  local sign, value = bar.less and '<=' or '>=', ''
+  if bar.value then value = ('%.3g%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
+  put(bar.id, ('%s: %s%s (accept %s %g, aim %g)'):format(bar.what, value, MARK[bar.met], sign, bar.accept, bar.aim))
 end
 
 ---The table of a workload, its bars and notes.
