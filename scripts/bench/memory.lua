@@ -1,7 +1,7 @@
 -- What a steady training loop does to memory: the slope of the resident set, and tensor allocations per step; P11.
 local bench = require 'bench'
 
-local workload = { summary = 'steady char-GRU steps (8 x 20 characters, hidden 32): resident memory, tensor allocations' }
+local workload = { summary = 'steady char-GRU steps, 8 x 20 characters: resident memory, tensors' }
 
 local ROWS, SEQ, VOCAB = 8, 20, 65
 local STEPS_PER_STEP = 67 -- 15 steps make the 1,000 that the bar names

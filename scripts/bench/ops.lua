@@ -85,9 +85,9 @@ function workload.run(context)
   end)
   local step_us = training_overhead(math.max(20, context.steps * 200))
   return { rows = rows, bars = {
-    bench.bar('P10', 'Lua over C++ per operator, median of the rows', bench.median(overheads),
+    bench.bar('P10', 'Lua over C++ per operator, median', bench.median(overheads),
       { accept = 1, aim = 0.4, less = true, unit = 'us' }),
-    bench.bar('P10', 'a native training step over its phases', step_us, { accept = 50, aim = 10, less = true, unit = 'us' }),
+    bench.bar('P10', 'a native step over its phases', step_us, { accept = 50, aim = 10, less = true, unit = 'us' }),
   } }
 end
 

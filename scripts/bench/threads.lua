@@ -5,7 +5,7 @@ local bench_peer = require 'bench_peer'
 local host = require 'host'
 local native = require 'native'
 
-local workload = { summary = 'char-GRU training step by threads and waiting, each in a runner of its own' }
+local workload = { summary = 'char-GRU step by threads and waiting, each in a runner of its own' }
 
 local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_SPINCOUNT'
 local CODE = [[local t = require('bench_char_rnn').steps('gru')(%d) for _, ms in ipairs(t) do print('ms ' .. ms) end]]

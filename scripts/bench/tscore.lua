@@ -2,7 +2,7 @@
 local bench = require 'bench'
 local char_rnn = require 'bench_char_rnn'
 
-local workload = { summary = 'T-Score of one char-GRU batch of 64, against 64 backward passes' }
+local workload = { summary = 'T-Score of one char-GRU batch, against 64 backward passes' }
 
 -- measure(model, loss of rows x, y) is timed; the first `warmup` calls do not count.
 local function timed(steps, warmup, measure)

@@ -1,4 +1,4 @@
--- The screen of `runner bench`: one table for each workload, its bars below, at most 92 columns.
+-- The screen of `runner bench`: one table for each workload, its bars below, made for 80 columns.
 local console = require 'console'
 
 local bench_report = {}
@@ -20,15 +20,15 @@ function bench_report.header(m)
   put('threads', ('%d (%s), wait policy %s (%s), pinning %s (%s)'):format(m.threads, m.threads_from, m.wait_policy, m.wait_policy_from,
     m.pinning, m.pinning_from))
   put('libraries', ('LibTorch %s, oneDNN %s on %s, %s'):format(m.libtorch, m.onednn, m.onednn_isa, m.blas:match '^%S+ %S+' or m.blas))
-  put('medians', ('of %s of %s, %d more to warm up; peer: %s'):format(plural(m.rounds, 'round'), plural(m.steps, 'step'), m.warmup_steps,
-    m.peer and 'PyTorch ' .. m.peer .. ' eager, in turn' or 'none'))
+  put('medians', ('of %s of %s, %d more to warm up'):format(plural(m.rounds, 'round'), plural(m.steps, 'step'), m.warmup_steps))
+  put('peer', m.peer and 'PyTorch ' .. m.peer .. ' eager, in turn' or 'none')
 end
 
 ---The machine's rates, which shares refer to; last, because they are the best of the whole run.
 function bench_report.rates(context)
-  local text = ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm, %s)'):format(context.gemm / 1e9, plural(context.threads, 'thread'))
+  local text = ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm)'):format(context.gemm / 1e9)
   local b = context.bandwidth
-  if b then text = text .. (', memory %.1f GB/s copy, %.1f triad'):format(b.copy / 1e9, b.triad / 1e9) end
+  if b then text = text .. (', memory copy %.1f, triad %.1f GB/s'):format(b.copy / 1e9, b.triad / 1e9) end
   console.write '\n'
   put('rates', text)
 end
@@ -39,17 +39,17 @@ local function cell(format, value, factor)
 end
 
 local COLUMNS = {
-  steps = { { 'ours', function(r) return cell('%.2f ms', r.ours_ms) end } },
-  peer = { { 'peer', function(r) return cell('%.2f ms', r.peer_ms) end }, { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
+  steps = { { 'ours ms', function(r) return cell('%.2f', r.ours_ms) end } },
+  peer = { { 'peer ms', function(r) return cell('%.2f', r.peer_ms) end }, { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
   flop = { { 'GFLOP/s', function(r) return cell('%.0f', r.gflops) end },
     { 'of GEMM', function(r) return cell('%.0f %%', r.gemm_share, 100) end } },
   bytes = { { 'GB/s', function(r) return cell('%.1f', r.gb_s) end },
     { 'of memory', function(r) return cell('%.0f %%', r.bandwidth_share, 100) end } },
-  us = { { 'Lua', function(r) return cell('%.2f us', r.ours_us) end }, { 'C++', function(r) return cell('%.2f us', r.native_us) end },
-    { 'overhead', function(r) return cell('%.2f us', r.overhead_us) end } },
-  memory = { { 'RSS slope', function(r) return cell('%+.1f kB/1000', r.rss_kb_per_1000) end },
-    { 'allocations', function(r) return cell('%.0f', r.allocations_per_step) end },
-    { '>= 1 MiB', function(r) return cell('%.1f', r.large_per_step) end } },
+  us = { { 'Lua us', function(r) return cell('%.2f', r.ours_us) end }, { 'C++ us', function(r) return cell('%.2f', r.native_us) end },
+    { 'overhead us', function(r) return cell('%.2f', r.overhead_us) end } },
+  memory = { { 'RSS kB/1000 steps', function(r) return cell('%+.1f', r.rss_kb_per_1000) end },
+    { 'tensors/step', function(r) return cell('%.0f', r.allocations_per_step) end },
+    { 'of 1 MiB', function(r) return cell('%.1f', r.large_per_step) end } },
   common = { { 'precision', function(r) return r.precision end }, { 'threads', function(r) return tostring(r.threads) end } },
 }
 
@@ -91,7 +91,7 @@ local function table_of(rows)
   for r, cells in ipairs(lines) do
     local text = ('%-' .. width .. 's'):format(r == 1 and '' or rows[r - 1].name)
     for c, value in ipairs(cells) do text = text .. ('  %' .. widths[c] .. 's'):format(value) end
-    put('', text)
+    console.write('  ' .. text .. '\n')
   end
 end
 
@@ -100,7 +100,7 @@ local MARK = { aim = 'aim met', accept = 'accepted', missed = 'not met', ['not m
 local function bar_line(bar)
   local sign, value = bar.less and '<=' or '>=', ''
   if bar.value then value = ('%.3g%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
-  put(bar.id, ('%s: %s%s (accept %s %g, aim %g)'):format(bar.what, value, MARK[bar.met], sign, bar.accept, bar.aim))
+  console.write(('  %-4s %s: %s%s (accept %s %g, aim %g)\n'):format(bar.id, bar.what, value, MARK[bar.met], sign, bar.accept, bar.aim))
 end
 
 ---The table of a workload, its bars and notes.
@@ -109,7 +109,7 @@ function bench_report.workload(name, workload, result)
   put(name, workload.summary)
   table_of(result.rows)
   for _, bar in ipairs(result.bars) do bar_line(bar) end
-  for _, note in ipairs(result.notes or {}) do put('', note) end
+  for _, note in ipairs(result.notes or {}) do console.write('       ' .. note .. '\n') end
 end
 
 return bench_report
