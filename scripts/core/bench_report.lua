@@ -99,7 +99,7 @@ local MARK = { aim = 'aim met', accept = 'accepted', missed = 'not met', ['not m
 
 local function bar_line(bar)
   local sign, value = bar.less and '<=' or '>=', ''
-  if bar.value then value = ('%.3g%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
+  if bar.value then value = (bar.value < 1000 and '%.3g%s, ' or '%.0f%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
   console.write(('  %-4s %s: %s%s (accept %s %g, aim %g)\n'):format(bar.id, bar.what, value, MARK[bar.met], sign, bar.accept, bar.aim))
 end
 
