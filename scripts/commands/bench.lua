@@ -82,7 +82,7 @@ local function header(context)
     pinning = settings.pinning.value, pinning_from = settings.pinning.from, load_average = context.machine.load_average,
     blas = context.libraries.blas, onednn = context.libraries.onednn, onednn_isa = context.libraries.onednn_isa,
     libtorch = context.libraries.libtorch, peer = context.peer, rounds = context.rounds, steps = context.steps,
-    warmup_steps = context.warmup, version = host.version() }
+    warmup_steps = context.warmup, gemm_fp32_gflops = context.gemm / 1e9, version = host.version() }
 end
 
 local KEYS = { keyorder = { 'kind', 'workload', 'id', 'name', 'what' } }

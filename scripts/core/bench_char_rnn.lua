@@ -9,6 +9,10 @@ local torch = require 'torch'
 
 local bench_char_rnn = { BATCH = 64, SEQ = 100, VOCAB = 65 }
 
+-- Precisions a step is timed in: options of the trainer, and the peers (a suffix of the cell's name in peer.py) of which
+-- the fastest counts.
+local PRECISIONS = { { name = 'fp32', options = {}, peers = { '' } } }
+
 -- Multiply-adds of the forward are 2 FLOP each, the backward is twice the forward; the lookup costs nothing.
 local GATES = { gru = 3, lstm = 4 }
 
@@ -51,17 +55,33 @@ function bench_char_rnn.steps(cell, given)
   end
 end
 
----Rows of a training step without and with T-Score of all samples, and the ratio of both.
+local function case(cell, precision, name, given)
+  local options, peers = {}, {}
+  for _, source in ipairs { precision.options, given } do
+    for key, value in pairs(source) do options[key] = value end
+  end
+  for i, suffix in ipairs(precision.peers) do peers[i] = cell .. suffix end
+  return { name = name, precision = precision.name, run = bench_char_rnn.steps(cell, options), flop = bench_char_rnn.flop(cell),
+    peers = peers }
+end
+
+---Two rows for each precision, fp32 first: a training step without and with T-Score of all samples.
 ---@param context table
 ---@param cell string
----@return table[] rows, number? ratio
+---@return table[] rows
+---@return table by_precision name -> { plain = row, tscore = row, cost = with / without }
 function bench_char_rnn.measure(context, cell)
-  local flop = bench_char_rnn.flop(cell)
-  local rows = bench.interleave(context, {
-    { name = 'no T-Score', run = bench_char_rnn.steps(cell), flop = flop, peers = { cell } },
-    { name = 'T-Score of all 64', run = bench_char_rnn.steps(cell, { tscore_every = 1 }), flop = flop, peers = { cell } },
-  })
-  return rows, bench.ratio(rows[2].ours_ms, rows[1].ours_ms)
+  local cases, by_precision = {}, {}
+  for _, precision in ipairs(PRECISIONS) do
+    cases[#cases + 1] = case(cell, precision, 'no T-Score', {})
+    cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
+  end
+  local rows = bench.interleave(context, cases)
+  for i, precision in ipairs(PRECISIONS) do
+    local plain, tscore = rows[2 * i - 1], rows[2 * i]
+    by_precision[precision.name] = { plain = plain, tscore = tscore, cost = bench.ratio(tscore.ours_ms, plain.ours_ms) }
+  end
+  return rows, by_precision
 end
 
 return bench_char_rnn

@@ -21,16 +21,17 @@ function bench_report.header(m)
     m.pinning, m.pinning_from))
   put('libraries', ('LibTorch %s, oneDNN %s on %s, %s'):format(m.libtorch, m.onednn, m.onednn_isa, m.blas:match '^%S+ %S+' or m.blas))
   put('medians', ('of %s of %s, %d more to warm up'):format(plural(m.rounds, 'round'), plural(m.steps, 'step'), m.warmup_steps))
+  put('rate', ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm); shares are of the best of the whole run'):format(m.gemm_fp32_gflops))
   put('peer', m.peer and 'PyTorch ' .. m.peer .. ' eager, in turn' or 'none')
 end
 
----The machine's rates, which shares refer to; last, because they are the best of the whole run.
+---The best rates of the whole run, which shares refer to.
 function bench_report.rates(context)
   local text = ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm)'):format(context.gemm / 1e9)
   local b = context.bandwidth
   if b then text = text .. (', memory copy %.1f, triad %.1f GB/s'):format(b.copy / 1e9, b.triad / 1e9) end
   console.write '\n'
-  put('rates', text)
+  put('best', text)
 end
 
 -- NA is what was not measured, never 0.

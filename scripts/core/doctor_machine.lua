@@ -77,7 +77,7 @@ end
 function doctor_machine.threads(context)
   local s, load = context.settings, context.machine.load_average
   local count, cores = s.threads.value, s.cores
-  local finding = { mark = 'ok', fix = {}, text = { ('%d (%s), wait policy %s (%s), pinning %s (%s)'):format(count,
+  local finding = { mark = 'ok', fix = {}, text = { ('%d (%s), waiting %s (%s), pinning %s (%s)'):format(count,
     s.threads.from, s.wait.value, s.wait.from, s.pinning.value, s.pinning.from) },
     data = { threads = count, threads_from = s.threads.from, wait_policy = s.wait.value, wait_policy_from = s.wait.from,
       pinning = s.pinning.value, pinning_from = s.pinning.from, cores = cores } }
