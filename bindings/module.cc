@@ -1,6 +1,7 @@
 // lanthorn.so: `require 'lanthorn'` gives {torch, nn, optim, tscore, ...}; any LuaJIT program can load it.
 #include "bindings/nn/module.h"
 
+#include "bindings/diagnostics.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/ref.h"
 #include "bindings/torch.h"
@@ -47,6 +48,7 @@ int Open(lua_State* L) {
   OpenData(L);
   OpenRun(L);
   OpenTrain(L);
+  OpenDiagnostics(L);
   lua_pushcfunction(L, &Thunk<&ApiList>);
   lua_setfield(L, -2, "api");
   lua_pushliteral(L, LANTHORN_VERSION);

@@ -120,7 +120,8 @@ int NewTensor(lua_State* L) {
     std::string why;
     if (MatchCost(call, options, &why) < 0)
       throw UsageError("torch.tensor(data, {dtype=, device=, requires_grad=}): " + why);
-    const std::vector<c10::IValue> given = ReadArguments(call, options);
+    std::vector<c10::IValue> given;
+    ReadArguments(call, options, &given);
     if (!given[0].isNone()) dtype = given[0].toScalarType();
     if (!given[1].isNone()) device = given[1].toDevice();
     requires_grad = given[2].isBool() && given[2].toBool();

@@ -51,4 +51,30 @@ nlohmann::json ReadJson(lua_State* L, int index, int depth) {
   return object;
 }
 
+void PushJson(lua_State* L, const nlohmann::json& value) {
+  luaL_checkstack(L, 4, "JSON");
+  if (value.is_boolean()) {
+    lua_pushboolean(L, value.get<bool>());
+  } else if (value.is_number()) {
+    lua_pushnumber(L, value.get<double>());
+  } else if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    lua_pushlstring(L, text.data(), text.size());
+  } else if (value.is_array()) {
+    lua_createtable(L, static_cast<int>(value.size()), 0);
+    for (size_t i = 0; i < value.size(); ++i) {
+      PushJson(L, value[i]);
+      lua_rawseti(L, -2, static_cast<int>(i) + 1);
+    }
+  } else if (value.is_object()) {
+    lua_createtable(L, 0, static_cast<int>(value.size()));
+    for (const auto& [key, item] : value.items()) {
+      PushJson(L, item);
+      lua_setfield(L, -2, key.c_str());
+    }
+  } else {
+    lua_pushnil(L);
+  }
+}
+
 }  // namespace lanthorn::lua

@@ -11,4 +11,7 @@ namespace lanthorn::lua {
 // become integers. Functions, userdata and cycles (depth above 64) raise. [-0, +0, e]
 nlohmann::json ReadJson(lua_State* L, int index, int depth = 0);
 
+// Pushes the value: objects and arrays as tables, null as nil, so that a null field is absent. [-0, +1, m]
+void PushJson(lua_State* L, const nlohmann::json& value);
+
 }  // namespace lanthorn::lua

@@ -63,7 +63,8 @@ optim::Options ReadOptions(lua_State* L, int index, const NamedSignature& signat
   Call call{L, lua_gettop(L) + 1, 0, lua_gettop(L)};
   std::string why;
   if (MatchCost(call, signature.signature, &why) < 0) Check(ConfigError("optim." + signature.text + ": " + why));
-  const std::vector<c10::IValue> values = ReadArguments(call, signature.signature);
+  std::vector<c10::IValue> values;
+  ReadArguments(call, signature.signature, &values);
   lua_settop(L, top);
   optim::Options options;
   for (size_t i = 0; i < values.size(); ++i) {

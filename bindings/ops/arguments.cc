@@ -46,12 +46,6 @@ constexpr std::pair<const char*, c10::Layout> kLayouts[] = {{"strided", c10::kSt
 // Costs of conversions: an exact type wins over a wider one, a number as Scalar wins over a number as 0-d tensor.
 constexpr int kNoFit = -1, kExact = 0, kWidened = 1, kPacked = 2, kAsTensor = 8;
 
-bool IsInteger(lua_State* L, int index) {
-  if (lua_type(L, index) != LUA_TNUMBER) return false;
-  const double value = lua_tonumber(L, index);
-  return std::floor(value) == value && std::abs(value) <= 9007199254740992.0;
-}
-
 bool LooksLikeDevice(const std::string& name) {
   return name == "cpu" || name == "meta" || name == "auto" || name.rfind("cuda", 0) == 0 || name.rfind("mps", 0) == 0;
 }
@@ -135,7 +129,9 @@ c10::Scalar ReadScalar(lua_State* L, int index) {
 }
 
 at::Tensor ReadTensor(lua_State* L, int index, const Parameter& parameter) {
-  if (ToTensorBox(L, index) != nullptr) return CheckTensor(L, index, parameter.name.c_str());
+  if (const TensorBox* box = ToTensorBox(L, index)) {
+    return box->freed ? CheckTensor(L, index, parameter.name.c_str()) : box->tensor;
+  }
   const c10::Scalar value = ReadScalar(L, index);
   at::Tensor tensor = at::scalar_tensor(value, at::TensorOptions(value.type()));
   tensor.unsafeGetTensorImpl()->set_wrapped_number(true);  // takes part in type promotion as a number does
@@ -185,30 +181,36 @@ c10::IValue MakeList(const Parameter& parameter, int length, Reader&& read) {
     case Kind::kTensor:
       if (parameter.optional_element) {
         c10::List<compat::Optional<at::Tensor>> list;
+        list.reserve(length);
         for (int i = 0; i < length; ++i) list.push_back(read(i).toTensor());
         return list;
       } else {
         c10::List<at::Tensor> list;
+        list.reserve(length);
         for (int i = 0; i < length; ++i) list.push_back(read(i).toTensor());
         return list;
       }
     case Kind::kInt: {
       c10::List<int64_t> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toInt());
       return list;
     }
     case Kind::kFloat: {
       c10::List<double> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toDouble());
       return list;
     }
     case Kind::kBool: {
       c10::List<bool> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toBool());
       return list;
     }
     case Kind::kString: {
       c10::List<std::string> list;
+      list.reserve(length);
       for (int i = 0; i < length; ++i) list.push_back(read(i).toStringRef());
       return list;
     }
@@ -283,6 +285,12 @@ bool UnknownKeyword(const Call& call, const Signature& signature, std::string* n
 
 }  // namespace
 
+bool IsInteger(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TNUMBER) return false;
+  const double value = lua_tonumber(L, index);
+  return std::floor(value) == value && std::abs(value) <= 9007199254740992.0;
+}
+
 bool ParseDtype(const std::string& name, c10::ScalarType* type) {
   return Lookup(kDtypes, name.rfind("torch.", 0) == 0 ? name.substr(6) : name, type);
 }
@@ -335,23 +343,22 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   return total;
 }
 
-std::vector<c10::IValue> ReadArguments(const Call& call, const Signature& signature) {
+void ReadArguments(const Call& call, const Signature& signature, std::vector<c10::IValue>* values) {
   const int top = lua_gettop(call.L);
-  std::vector<c10::IValue> values;
-  values.reserve(signature.parameters.size());
+  values->clear();
+  values->reserve(signature.parameters.size());
   for (size_t i = 0; i < signature.parameters.size(); ++i) {
     const Parameter& parameter = signature.parameters[i];
     if (i + 1 == signature.positional && PacksIntegers(call, signature, i)) {
       const int base = call.first + static_cast<int>(i);
-      values.push_back(MakeList(parameter, call.count - static_cast<int>(i),
-                                [&](int k) { return ReadElement(call.L, base + k, parameter); }));
+      values->push_back(MakeList(parameter, call.count - static_cast<int>(i),
+                                 [&](int k) { return ReadElement(call.L, base + k, parameter); }));
       continue;
     }
     const int index = Locate(call, signature, i);
-    values.push_back(index == 0 ? parameter.default_value : ReadValue(call.L, index, parameter));
-    lua_settop(call.L, top);
+    values->push_back(index == 0 ? parameter.default_value : ReadValue(call.L, index, parameter));
+    if (call.keywords != 0) lua_settop(call.L, top);
   }
-  return values;
 }
 
 int PushValue(lua_State* L, const c10::IValue& value) {

@@ -19,7 +19,8 @@ std::vector<c10::IValue> ReadCall(lua_State* L, int first, const NamedSignature&
   }
   std::string why;
   if (MatchCost(call, signature.signature, &why) < 0) throw UsageError(who + signature.text + ": " + why);
-  std::vector<c10::IValue> values = ReadArguments(call, signature.signature);
+  std::vector<c10::IValue> values;
+  ReadArguments(call, signature.signature, &values);
   return values;
 }
 

@@ -82,7 +82,7 @@ void Run(const Overload& overload, const OperatorSet& set, const Call& call, std
   }
 }
 
-const Overload* Choose(const OperatorSet& set, const Call& call) {
+const Overload* Cheapest(const OperatorSet& set, const Call& call) {
   const Overload* best = nullptr;
   int lowest = 0;
   for (const Overload& overload : set.overloads) {
@@ -95,10 +95,43 @@ const Overload* Choose(const OperatorSet& set, const Call& call) {
   return best;
 }
 
+const Overload* Choose(const OperatorSet& set, const Call& call) {
+  constexpr size_t kRemembered = 16;
+  const CallKey key(call);
+  if (key.empty()) return Cheapest(set, call);
+  for (const auto& [known, overload] : set.chosen) {
+    if (key == known) return overload;
+  }
+  const Overload* overload = Cheapest(set, call);
+  if (overload != nullptr && set.chosen.size() < kRemembered) set.chosen.emplace_back(key.text(), overload);
+  return overload;
+}
+
+// The stack of a boxed call. Its memory is kept for the next one; a call made within a call (by a hook) takes its own.
+class Stack {
+ public:
+  Stack() { std::swap(values_, Spare()); }
+  ~Stack() {
+    values_.clear();
+    std::swap(values_, Spare());
+  }
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  std::vector<c10::IValue>* operator->() { return &values_; }
+  std::vector<c10::IValue>& operator*() { return values_; }
+
+ private:
+  static std::vector<c10::IValue>& Spare() {
+    static std::vector<c10::IValue> spare;
+    return spare;
+  }
+  std::vector<c10::IValue> values_;
+};
+
 // Lua numbers carry no integer type: torch.full and torch.scalar_tensor make float32 unless told otherwise.
 void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const Call& call,
                        std::vector<c10::IValue>* stack) {
-  if (set.name != "full") return;
+  if (!set.default_dtype) return;
   for (size_t i = 0; i < stack->size(); ++i) {
     const std::string& name = overload.signature.parameters[i].name;
     if (name == "fill_value" && (*stack)[i].isBool()) return;
@@ -106,13 +139,18 @@ void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const C
   }
 }
 
-int PushResults(lua_State* L, const Call& call, const Overload& overload, const std::vector<c10::IValue>& results) {
+int PushResults(lua_State* L, const Call& call, const Overload& overload, std::vector<c10::IValue>& results) {
   int pushed = 0;
-  for (const c10::IValue& result : results) {
+  for (c10::IValue& result : results) {
     // x:add_(y) gives back x itself, not a second userdata for the same tensor.
     TensorBox* self = overload.signature.mutates && result.isTensor() ? ToTensorBox(L, call.first) : nullptr;
     if (self != nullptr && self->tensor.is_same(result.toTensor())) {
       lua_pushvalue(L, call.first);
+      ++pushed;
+      continue;
+    }
+    if (result.isTensor()) {
+      PushTensor(L, std::move(result).toTensor());
       ++pushed;
       continue;
     }
@@ -136,6 +174,7 @@ const OperatorSet* FindOperator(const std::string& name) {
   if (known == TheIndex().by_name.end()) return nullptr;
   auto set = std::make_unique<OperatorSet>();
   set->name = name;
+  set->default_dtype = name == "full";
   for (const c10::OperatorName& full : known->second) {
     auto handle = c10::Dispatcher::singleton().findSchema(full);
     if (!handle || TakesDimensionNames(full.overload_name)) continue;
@@ -156,24 +195,25 @@ int CallOperator(lua_State* L, const OperatorSet& set, int first) {
   const Call call = SplitArguments(L, first);
   const Overload* overload = Choose(set, call);
   if (overload == nullptr) throw UsageError(Explain(set, call));
-  std::vector<c10::IValue> stack = ReadArguments(call, overload->signature);
-  ApplyDefaultDtype(set, *overload, call, &stack);
+  Stack stack;
+  ReadArguments(call, overload->signature, &*stack);
+  ApplyDefaultDtype(set, *overload, call, &*stack);
   try {
-    Run(*overload, set, call, &stack);
+    Run(*overload, set, call, &*stack);
   } catch (const memory::OutOfMemory&) {
     if (overload->signature.mutates) throw;
-    stack.clear();
+    stack->clear();
     lua_gc(L, LUA_GCCOLLECT, 0);  // userdata that nobody reaches may hold what is needed
-    stack = ReadArguments(call, overload->signature);
-    ApplyDefaultDtype(set, *overload, call, &stack);
-    Run(*overload, set, call, &stack);
+    ReadArguments(call, overload->signature, &*stack);
+    ApplyDefaultDtype(set, *overload, call, &*stack);
+    Run(*overload, set, call, &*stack);
   }
-  if (call.keywords != 0 && stack.size() == 1 && stack[0].isTensor()) {
+  if (call.keywords != 0 && stack->size() == 1 && stack->front().isTensor()) {
     lua_getfield(L, call.keywords, "requires_grad");
-    if (lua_toboolean(L, -1)) stack[0].toTensor().set_requires_grad(true);
+    if (lua_toboolean(L, -1)) stack->front().toTensor().set_requires_grad(true);
     lua_pop(L, 1);
   }
-  return PushResults(L, call, *overload, stack);
+  return PushResults(L, call, *overload, *stack);
 }
 
 void PushOperator(lua_State* L, const OperatorSet* set) {

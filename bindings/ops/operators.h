@@ -21,6 +21,9 @@ struct Overload {
 struct OperatorSet {
   std::string name;
   std::vector<Overload> overloads;
+  bool default_dtype = false;  // Lua numbers decide no dtype here (torch.full)
+  // Overloads chosen before, by CallKey. One thread touches Lua.
+  mutable std::vector<std::pair<std::string, const Overload*>> chosen = {};
 };
 
 // The operators called `name` in the library lanthorn:: or aten::, or nullptr. The answer lives as long as the process.

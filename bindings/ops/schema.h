@@ -4,6 +4,7 @@
 #include <ATen/core/function_schema.h>
 #include <ATen/core/ivalue.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -61,12 +62,38 @@ struct Call {
 // Splits the stack from `first` on: a last table with string keys holds keywords. [-0, +0, -]
 Call SplitArguments(lua_State* L, int first);
 
+// Whether the value is a number that is whole and exact as an integer. [-0, +0, -]
+bool IsInteger(lua_State* L, int index);
+
 // Cost of reading the call by this signature: 0 is exact, more is a looser conversion, -1 does not fit. When it does
 // not fit and `why` is given, it says in words what does not fit.
 int MatchCost(const Call& call, const Signature& signature, std::string* why);
 
-// Reads all arguments; the call must match.
-std::vector<c10::IValue> ReadArguments(const Call& call, const Signature& signature);
+// What MatchCost looks at in a call, as bytes: two calls with equal keys cost the same by every signature. A call with
+// an empty key (userdata other than tensors, mixed lists, more than fits) has to be matched anew.
+class CallKey {
+ public:
+  explicit CallKey(const Call& call);  // [-0, +0, -]
+  bool empty() const { return size_ == 0; }
+  bool operator==(const std::string& other) const {
+    return other.size() == size_ && std::memcmp(other.data(), bytes_, size_) == 0;
+  }
+  std::string text() const { return std::string(bytes_, size_); }
+
+ private:
+  bool Add(char byte);
+  bool AddText(lua_State* L, int index);
+  bool AddElement(lua_State* L, int index);
+  bool AddArgument(lua_State* L, int index);
+  bool AddKeywords(const Call& call);
+
+  static constexpr size_t kMost = 120;
+  char bytes_[kMost];
+  size_t size_ = 0;
+};
+
+// Reads all arguments into `values`, which it clears first; the call must match.
+void ReadArguments(const Call& call, const Signature& signature, std::vector<c10::IValue>* values);
 
 // "(Tensor float32 {2, 3}, number 4, dim=number 0)". [-0, +0, -]
 std::string DescribeCall(const Call& call);

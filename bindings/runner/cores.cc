@@ -13,10 +13,14 @@
 namespace lanthorn::runner {
 namespace {
 
-int CoresOfAffinityMask() {
+void CountAffinityMask(CpuBudget* budget) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) {
+    budget->cpus = budget->cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+    return;
+  }
+  budget->cpus = CPU_COUNT(&mask);
   std::set<std::string> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &mask)) continue;
@@ -25,7 +29,7 @@ int CoresOfAffinityMask() {
     if (!std::getline(in, siblings)) siblings = std::to_string(cpu);  // no topology: each CPU is a core
     cores.insert(siblings);
   }
-  return static_cast<int>(cores.size());
+  budget->cores = std::max(1, static_cast<int>(cores.size()));
 }
 
 // The quota in a cgroup v2 folder as whole CPUs (at least 1), or 0 for no quota.
@@ -61,10 +65,16 @@ int QuotaOfCgroup() {
 
 }  // namespace
 
+CpuBudget ReadCpuBudget() {
+  CpuBudget budget;
+  CountAffinityMask(&budget);
+  budget.quota = QuotaOfCgroup();
+  return budget;
+}
+
 int UsableCores() {
-  const int cores = std::max(1, CoresOfAffinityMask());
-  const int quota = QuotaOfCgroup();
-  return quota > 0 ? std::min(cores, quota) : cores;
+  const CpuBudget budget = ReadCpuBudget();
+  return budget.quota > 0 ? std::min(budget.cores, budget.quota) : budget.cores;
 }
 
 }  // namespace lanthorn::runner

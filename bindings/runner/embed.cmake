@@ -1,9 +1,10 @@
 # Turns the Lua library into one C++ file of raw bytes (see library.h for its two symbols).
 #   cmake -DOUTPUT=embedded_lua.cc -DROOT=scripts -DARGPARSE=.../argparse.lua -DDKJSON=.../dkjson.lua -P embed.cmake
+# bench/peer.py goes along: an installed runner measures against PyTorch too.
 # Arrays of numbers rather than string literals: no length limit of the compiler, no escaping.
 cmake_minimum_required(VERSION 3.25)
 
-file(GLOB_RECURSE paths RELATIVE ${ROOT} ${ROOT}/*.lua)
+file(GLOB_RECURSE paths RELATIVE ${ROOT} ${ROOT}/*.lua ${ROOT}/bench/*.py)
 list(FILTER paths EXCLUDE REGEX "^meta/")
 # The two packaged libraries are modules of the binary like ours, so that a run needs no Lua package installed.
 list(APPEND paths argparse.lua dkjson.lua)

@@ -98,6 +98,21 @@ int Cores(lua_State* L) {
   return 1;
 }
 
+// cpu_budget(): { cpus = logical CPUs of the affinity mask, cores = physical ones, quota = CPUs of the cgroup or nil }.
+int Budget(lua_State* L) {
+  const CpuBudget budget = ReadCpuBudget();
+  lua_createtable(L, 0, 3);
+  lua_pushinteger(L, budget.cpus);
+  lua_setfield(L, -2, "cpus");
+  lua_pushinteger(L, budget.cores);
+  lua_setfield(L, -2, "cores");
+  if (budget.quota > 0) {
+    lua_pushinteger(L, budget.quota);
+    lua_setfield(L, -2, "quota");
+  }
+  return 1;
+}
+
 // embedded(path): contents of a library file, or nil.
 int Embedded(lua_State* L) {
   std::size_t size = 0;
@@ -121,13 +136,11 @@ int EmbeddedList(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"version", Version},   {"isatty", IsATty},
-                                   {"columns", Columns},   {"getenv", GetEnv},
-                                   {"setenv", SetEnv},     {"exit", Exit},
-                                   {"now", Now},           {"unix_time", UnixTime},
-                                   {"sleep", Sleep},       {"pid", Pid},
-                                   {"hostname", Hostname}, {"cores", Cores},
-                                   {"embedded", Embedded}, {"embedded_list", EmbeddedList},
+constexpr luaL_Reg kFunctions[] = {{"version", Version},   {"isatty", IsATty},      {"columns", Columns},
+                                   {"getenv", GetEnv},     {"setenv", SetEnv},      {"exit", Exit},
+                                   {"now", Now},           {"unix_time", UnixTime}, {"sleep", Sleep},
+                                   {"pid", Pid},           {"hostname", Hostname},  {"cores", Cores},
+                                   {"cpu_budget", Budget}, {"embedded", Embedded},  {"embedded_list", EmbeddedList},
                                    {nullptr, nullptr}};
 
 }  // namespace

@@ -12,7 +12,15 @@ void RegisterInterrupt(lua_State* L);  // interrupt.cc: SIGINT as a flag or a Lu
 void RegisterLineEdit(lua_State* L);   // line_edit.cc: line editing and history
 void EndLineEdit();                    // restores the terminal; call once before the process ends
 
-// CPU cores this process may use: distinct physical cores of its affinity mask, cut at the cgroup's quota; at least 1.
+// What this process may use of the machine's CPUs.
+struct CpuBudget {
+  int cpus = 1;   // logical CPUs of its affinity mask
+  int cores = 1;  // distinct physical cores among them
+  int quota = 0;  // whole CPUs the cgroup allows, at least 1; 0 for no quota
+};
+CpuBudget ReadCpuBudget();
+
+// How many threads are worth starting: the cores, cut at the quota; at least 1.
 int UsableCores();
 
 // True once after SIGINT came while the interrupt module watches for it.

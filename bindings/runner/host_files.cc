@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +77,22 @@ int MakeDir(lua_State* L) {
   return 1;
 }
 
+// disk(path): { free = bytes a user may still write, size = bytes, writable = bool } of the file system, or nil,
+// message.
+int Disk(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  struct statvfs info {};
+  if (statvfs(path, &info) != 0) return PushFailure(L, path, errno);
+  lua_createtable(L, 0, 3);
+  lua_pushnumber(L, static_cast<lua_Number>(info.f_bavail) * static_cast<lua_Number>(info.f_frsize));
+  lua_setfield(L, -2, "free");
+  lua_pushnumber(L, static_cast<lua_Number>(info.f_blocks) * static_cast<lua_Number>(info.f_frsize));
+  lua_setfield(L, -2, "size");
+  lua_pushboolean(L, access(path, W_OK) == 0);
+  lua_setfield(L, -2, "writable");
+  return 1;
+}
+
 int WorkingDirectory(lua_State* L) {
   char buffer[PATH_MAX];
   if (getcwd(buffer, sizeof buffer) == nullptr) return PushFailure(L, ".", errno);
@@ -83,8 +100,9 @@ int WorkingDirectory(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath}, {"listdir", ListDir},      {"stat", Stat},
-                                   {"mkdir", MakeDir},     {"cwd", WorkingDirectory}, {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath}, {"listdir", ListDir}, {"stat", Stat},
+                                   {"mkdir", MakeDir},     {"disk", Disk},       {"cwd", WorkingDirectory},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

@@ -69,21 +69,18 @@ void CollectIfNeeded(lua_State* L) {
   if (memory::TensorBytes() > before / 5 * 4) SoftLimit() = std::max(SoftLimit(), before / 5 * 7);
 }
 
-void PushTensor(lua_State* L, const at::Tensor& tensor) {
+void PushTensor(lua_State* L, at::Tensor tensor) {
   if (!tensor.defined()) {
     lua_pushnil(L);
     return;
   }
   CollectIfNeeded(L);
   auto* box = new (lua_newuserdata(L, sizeof(TensorBox))) TensorBox;
-  luaL_getmetatable(L, kTensorType);
+  lua_pushlightuserdata(L, const_cast<char*>(&kTensorTag));  // found faster than by name
+  lua_rawget(L, LUA_REGISTRYINDEX);
   lua_setmetatable(L, -2);
-  box->tensor = tensor;
+  box->tensor = std::move(tensor);
   Enter(box, static_cast<int32_t>(Scopes().size()));
-}
-
-TensorBox* ToTensorBox(lua_State* L, int index) {
-  return HasType(L, index, kTensorType) ? static_cast<TensorBox*>(lua_touserdata(L, index)) : nullptr;
 }
 
 const at::Tensor& CheckTensor(lua_State* L, int index, const char* what) {

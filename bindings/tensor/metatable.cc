@@ -2,6 +2,7 @@
 #include <ATen/ops/scalar_tensor.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "absl/strings/str_join.h"
 #include "bindings/lua/userdata.h"
@@ -15,9 +16,11 @@ namespace lanthorn::lua {
 namespace {
 
 int Collect(lua_State* L) {
-  auto* box = static_cast<TensorBox*>(lua_touserdata(L, 1));
+  TensorBox* box = ToTensorBox(L, 1);
+  if (box == nullptr) return 0;  // collected before: a finalizer may call this by hand
   ForgetBox(box);
   box->~TensorBox();
+  box->tag = nullptr;
   return 0;
 }
 
@@ -31,13 +34,17 @@ std::string MissingMember(const std::string& name) {
 
 // upvalue 1: table of methods, which also caches the operators found so far.
 int IndexMeta(lua_State* L) {
-  if (lua_type(L, 2) != LUA_TSTRING || std::string(lua_tostring(L, 2)) == "...") {
+  if (lua_type(L, 2) != LUA_TSTRING) {
     PushTensor(L, IndexTensor(L, CheckTensor(L, 1, "tensor index"), 2));
     return 1;
   }
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1)) return 1;
+  if (std::strcmp(lua_tostring(L, 2), "...") == 0) {
+    PushTensor(L, IndexTensor(L, CheckTensor(L, 1, "tensor index"), 2));
+    return 1;
+  }
   const std::string name = lua_tostring(L, 2);
   if (PushField(L, CheckTensor(L, 1, name.c_str()), name)) return 1;
   const OperatorSet* set = FindOperator(name);
@@ -185,6 +192,9 @@ void OpenTensor(lua_State* L) {
   RegisterAll(L, kShapeMeta);
   lua_pop(L, 1);
   luaL_newmetatable(L, kTensorType);
+  lua_pushlightuserdata(L, const_cast<char*>(&kTensorTag));
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
   RegisterAll(L, kMeta);
   lua_pushstring(L, kTensorType);
   lua_setfield(L, -2, "__name");

@@ -12,8 +12,12 @@ namespace lanthorn::lua {
 
 inline constexpr char kTensorType[] = "Tensor";
 
+// Stands at the head of every live tensor userdata: comparing it is much cheaper than comparing metatables.
+inline constexpr char kTensorTag = 0;
+
 // What a tensor userdata holds. `scope` is 0 outside of torch.scope; `slot` is the place in the scope's list.
 struct TensorBox {
+  const void* tag = &kTensorTag;
   at::Tensor tensor;
   int32_t scope = 0;
   int32_t slot = 0;
@@ -22,10 +26,14 @@ struct TensorBox {
 
 // Pushes a tensor (nil for an undefined one), counts it into the open scope, and collects garbage when tensor memory
 // is above the soft limit. [-0, +1, m]
-void PushTensor(lua_State* L, const at::Tensor& tensor);
+void PushTensor(lua_State* L, at::Tensor tensor);
 
 // The box at `index`, or nullptr if it holds no tensor. [-0, +0, -]
-TensorBox* ToTensorBox(lua_State* L, int index);
+inline TensorBox* ToTensorBox(lua_State* L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_objlen(L, index) != sizeof(TensorBox)) return nullptr;
+  auto* box = static_cast<TensorBox*>(lua_touserdata(L, index));
+  return box->tag == &kTensorTag ? box : nullptr;
+}
 inline bool IsTensor(lua_State* L, int index) { return ToTensorBox(L, index) != nullptr; }
 
 // The tensor at `index`; raises for anything else and for one freed by its scope. [-0, +0, e]

@@ -57,7 +57,7 @@ void PushEpoch(lua_State* L, const train::EpochRecord& record) {
 }
 
 void PushStep(lua_State* L, const train::StepRecord& record) {
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 13);
   Number(L, "step", static_cast<double>(record.step));
   Number(L, "steps", static_cast<double>(record.steps));
   Number(L, "epoch", static_cast<double>(record.epoch));
@@ -69,6 +69,9 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   Number(L, "grad_norm", record.grad_norm);
   Number(L, "tokens_backprop", static_cast<double>(record.tokens_total));
   Number(L, "step_ms", record.seconds * 1e3);
+  lua_createtable(L, 0, static_cast<int>(train::kPhaseNames.size()));
+  for (size_t i = 0; i < train::kPhaseNames.size(); ++i) Number(L, train::kPhaseNames[i], record.phases[i] * 1e3);
+  lua_setfield(L, -2, "phases_ms");
   if (record.score) {
     PushScore(L, *record.score);
     lua_setfield(L, -2, "tscore");

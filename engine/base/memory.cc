@@ -24,6 +24,8 @@ constexpr size_t kHeader = 64;
 std::atomic<int64_t> bytes_in_use{0};
 std::atomic<int64_t> bytes_peak{0};
 std::atomic<int64_t> bytes_peak_since_mark{0};
+std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> large_allocations{0};
 std::atomic<int64_t> bytes_limit{std::numeric_limits<int64_t>::max()};
 
 struct Header {
@@ -89,6 +91,8 @@ class CountingAllocator final : public c10::Allocator {
     }
     std::memcpy(block, &header, sizeof(header));
     reservation.Keep();
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    if (wanted >= kLargeBytes) large_allocations.fetch_add(1, std::memory_order_relaxed);
     Raise(bytes_peak, now);
     Raise(bytes_peak_since_mark, now);
     void* data = static_cast<char*>(block) + kHeader;
@@ -122,6 +126,8 @@ int64_t TensorBytes() { return bytes_in_use; }
 int64_t TensorPeakBytes() { return bytes_peak; }
 void MarkTensorPeak() { bytes_peak_since_mark = bytes_in_use.load(); }
 int64_t TensorPeakSinceMark() { return bytes_peak_since_mark; }
+int64_t Allocations() { return allocations; }
+int64_t LargeAllocations() { return large_allocations; }
 int64_t Limit() { return bytes_limit; }
 void SetLimit(int64_t bytes) { bytes_limit = bytes; }
 

@@ -26,7 +26,10 @@ int64_t TensorBytes();          // storage bytes alive now
 int64_t TensorPeakBytes();      // the most there ever was
 void MarkTensorPeak();          // begins a second peak, at what is alive now
 int64_t TensorPeakSinceMark();  // the most since then
-int64_t Limit();                // cap in bytes
+int64_t Allocations();          // how many there were
+inline constexpr int64_t kLargeBytes = 1 << 20;
+int64_t LargeAllocations();  // those of at least kLargeBytes
+int64_t Limit();             // cap in bytes
 void SetLimit(int64_t bytes);
 // Reads "4GiB", "512MiB", "2GB" or a number of bytes; 0 when the text is none of these.
 int64_t ParseBytes(const std::string& text);

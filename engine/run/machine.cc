@@ -12,13 +12,8 @@
 #include <sstream>
 
 #include "absl/base/config.h"
+#include "engine/base/blas.h"
 #include "engine/base/files.h"
-
-extern "C" {
-// OpenBLAS, which Debian ships without a header under the OpenMP build's folder.
-char* openblas_get_config(void);
-int openblas_get_parallel(void);  // 0 sequential, 1 pthreads, 2 OpenMP
-}
 
 namespace lanthorn {
 namespace {
@@ -74,19 +69,6 @@ std::string Kernel() {
   return uname(&name) == 0 ? absl::StrCat(name.sysname, " ", name.release, " ", name.machine) : "unknown";
 }
 
-const char* BlasThreading() {
-  switch (openblas_get_parallel()) {
-    case 0:
-      return "sequential";
-    case 1:
-      return "pthreads";
-    case 2:
-      return "openmp";
-    default:
-      return "unknown";
-  }
-}
-
 std::string AbseilVersion() {
 #ifdef ABSL_LTS_RELEASE_VERSION
   return std::to_string(ABSL_LTS_RELEASE_VERSION);
@@ -119,7 +101,7 @@ json MachineFingerprint() {
           {"load_average", load},
           {"host", HostName()},
           {"boot_id", BootId()},
-          {"blas", openblas_get_config()},
+          {"blas", BlasConfig()},
           {"blas_threading", BlasThreading()}};
 }
 
@@ -127,7 +109,7 @@ json LibraryVersions() {
   return {{"lanthorn", LANTHORN_VERSION},
           {"libtorch", TORCH_VERSION},
           {"abseil", AbseilVersion()},
-          {"blas", openblas_get_config()},
+          {"blas", BlasConfig()},
           {"compiler", __VERSION__}};
 }
 

@@ -4,11 +4,11 @@ local run_options = require 'run_options'
 local repl = { summary = 'Open the prompt.' }
 
 function repl.configure(parser)
-  parser:option '--threads':argname 'N':convert(run_options.to_count):description 'Threads of native code (default: cores).'
+  run_options.add_threads(parser)
 end
 
 function repl.run(args, extra)
-  run_options.setup({ threads = args.threads }, nil, {}, extra.argv)
+  run_options.setup({ threads = args.threads, pin = args.pin }, nil, {}, extra.argv)
   return require('prompt').run()
 end
 

@@ -10,7 +10,7 @@ local PUBLIC = { experiment = true, options = true, nearest = true, fail = true,
   data = true, model = true, callbacks = true }
 
 -- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
-local BEHIND = { data = true, run = true, train = true }
+local BEHIND = { data = true, diagnostics = true, run = true, train = true }
 
 local function module_of(path)
   local folder, name = path:match('^([^/]+)/(.+)%.lua$')

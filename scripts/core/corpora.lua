@@ -80,6 +80,19 @@ local function sonnets(folder, path)
   return true
 end
 
+---Where a known corpus lies now; nothing is downloaded.
+---@param name string
+---@return string? path nil when it is in no place
+---@return string wanted the path in the cache, where a download would put it
+function corpora.locate(name)
+  local file, given = corpora.known[name].file, host.getenv('RUNNER_DATA_DIR')
+  local cached = cache_folder() .. '/' .. file
+  for _, path in ipairs { given and given ~= '' and given .. '/' .. file or cached, cached } do
+    if is_file(path) then return path, cached end
+  end
+  return nil, cached
+end
+
 ---Where a corpus lies, after bringing it if need be.
 ---@param name string
 ---@return { name: string, path: string, sha256: string }

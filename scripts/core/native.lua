@@ -1,11 +1,23 @@
 -- Opening of the native module `lanthorn.so`. OpenMP reads its environment once, when it is loaded with the module, so
--- the wait policy and the thread count must stand before.
+-- the wait policy, the thread count and pinning must stand before.
+--
+-- Several runners on one machine: whoever starts them gives each its share in OMP_NUM_THREADS (cores / jobs); a runner
+-- looks at its own cores and quota, never at its neighbours. Waiting threads sleep, so that neighbours lose little.
+local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
 
 local native = {}
 
 local threads -- from --threads
+local pin = false -- from --pin
+local settings -- what prepare_environment decided
+
+-- Where an environment variable's value stands; an empty one is none.
+local function given(name)
+  local value = host.getenv(name)
+  return value ~= '' and value or nil
+end
 
 ---Sets the thread count of the native module; call before anything native is required.
 ---@param count integer
@@ -13,17 +25,69 @@ function native.set_threads(count)
   threads = count
 end
 
+---Binds threads to cores; call before anything native is required.
+---@param on boolean
+function native.set_pin(on)
+  pin = on
+end
+
+local function decide_wait()
+  local policy = given 'OMP_WAIT_POLICY'
+  local spin = given 'GOMP_SPINCOUNT'
+  if policy then return { value = policy:lower(), from = 'OMP_WAIT_POLICY', spin = spin } end
+  -- A spin count would override the policy: threads that spin take the cores from LibTorch's other pools.
+  return { value = 'passive', from = 'default', ignored_spin = spin }
+end
+
+local function decide_threads()
+  local text = given 'OMP_NUM_THREADS'
+  if threads then return { value = threads, from = '--threads' } end
+  -- A list gives one count for each level of nesting; the first is ours.
+  local count = text and tonumber(text:match '^%s*(%d+)')
+  if count and count >= 1 then return { value = count, from = 'OMP_NUM_THREADS' } end
+  return { value = host.cores(), from = 'default', ignored = text }
+end
+
+local function decide_pinning()
+  local bind = given 'OMP_PROC_BIND'
+  if bind then return { value = bind:lower(), from = 'OMP_PROC_BIND' } end
+  if given 'GOMP_CPU_AFFINITY' then return { value = 'list', from = 'GOMP_CPU_AFFINITY' } end
+  if pin then return { value = 'close', from = '--pin' } end
+  return { value = 'none', from = 'default' }
+end
+
+---What the native module gets or got: wait policy, threads and pinning, each { value =, from = } where `from` is an
+---option, an environment variable or "default"; and the cores they are for.
+---@return table
+function native.settings()
+  if settings then return settings end
+  return { wait = decide_wait(), threads = decide_threads(), pinning = decide_pinning(), cores = host.cores() }
+end
+
+local function warn_of_oversubscription(chosen)
+  local count, cores = chosen.threads.value, chosen.cores
+  if chosen.threads.ignored then
+    console.warn(("warning: OMP_NUM_THREADS is '%s', which is no thread count; %d threads are used"):format(chosen.threads.ignored, count))
+  end
+  if count <= cores then return end
+  local spins = chosen.wait.value == 'active'
+  console.warn(('warning: %d threads (%s) for %d core%s this process may use: %s; --threads %d'):format(count, chosen.threads.from, cores,
+    cores == 1 and '' or 's', spins and 'with OMP_WAIT_POLICY=active they spin in each other\'s way, many times slower'
+    or 'they wait for each other, which is slower than fewer', cores))
+end
+
 local function prepare_environment()
-  if not host.getenv('OMP_WAIT_POLICY') then
+  settings = native.settings()
+  if settings.wait.from == 'default' then
     host.setenv('OMP_WAIT_POLICY', 'passive')
-    -- A spin count would override the policy: threads that spin take the cores from LibTorch's other pools.
     host.setenv('GOMP_SPINCOUNT', nil)
   end
-  if threads then
-    host.setenv('OMP_NUM_THREADS', tostring(threads))
-  elseif not host.getenv('OMP_NUM_THREADS') then
-    host.setenv('OMP_NUM_THREADS', tostring(host.cores()))
+  if settings.threads.from ~= 'OMP_NUM_THREADS' then host.setenv('OMP_NUM_THREADS', tostring(settings.threads.value)) end
+  if settings.pinning.from == '--pin' then
+    host.setenv('OMP_PROC_BIND', 'close')
+    if not given 'OMP_PLACES' then host.setenv('OMP_PLACES', 'cores') end
   end
+  warn_of_oversubscription(settings)
 end
 
 ---Finds the module beside the runner, else on package.cpath.

@@ -32,6 +32,21 @@ function run_options.to_bytes(text)
   return math.floor(bytes * UNITS[unit:upper()])
 end
 
+---Adds the options that decide threads: --threads and --pin.
+---@param parser table
+function run_options.add_threads(parser)
+  parser:option '--threads':argname 'N':convert(run_options.to_count)
+    :description 'Threads of native code (default: OMP_NUM_THREADS, else the cores this process may use).'
+  parser:flag '--pin':description 'Bind threads to cores (OMP_PROC_BIND=close). Off, because runners side by side share the cores.'
+end
+
+---Hands the options of add_threads to the native module, before it is loaded.
+---@param args table
+function run_options.set_threads(args)
+  if args.threads then native.set_threads(args.threads) end
+  if args.pin then native.set_pin(true) end
+end
+
 ---Adds the options to an argparse parser.
 ---@param parser table
 function run_options.add(parser)
@@ -44,7 +59,7 @@ function run_options.add(parser)
   for _, short in ipairs(SHORT) do
     parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
   end
-  parser:option '--threads':argname 'N':convert(run_options.to_count):description 'Threads of native code (default: cores).'
+  run_options.add_threads(parser)
   parser:option '--fast-dev-run':argname '[=N]'
     :convert(run_options.to_count):description 'Train and evaluate N batches only (default 1).'
   parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes):description 'Cap on native memory, such as 4GiB.'
@@ -68,7 +83,7 @@ end
 ---@return table flags
 function run_options.flags(args)
   if args.quiet and args.verbose then fail.usage('--quiet and --verbose exclude each other') end
-  if args.threads then native.set_threads(args.threads) end
+  run_options.set_threads(args)
   if args.mem_limit then host.setenv('RUNNER_MEM_LIMIT', ('%d'):format(args.mem_limit)) end
   console.quiet = args.quiet or false
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run, dry_run = args.dry_run or false,

@@ -243,6 +243,44 @@ function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, 
 ---@return string
 function lanthorn.data.sha256(path) end
 
+---@class lanthorn.diagnostics
+lanthorn.diagnostics = {}
+
+---Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, resident_bytes=}.
+---@return table
+function lanthorn.diagnostics.allocations() end
+
+---Bytes per second through memory, in arrays larger than the last cache: {copy=, triad=, buffer_bytes=, cache_bytes=}.
+---@param threads integer
+---@param seconds? number default 0.2
+---@return table
+function lanthorn.diagnostics.bandwidth(threads, seconds) end
+
+---Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.
+---@return table[]
+function lanthorn.diagnostics.exceptions() end
+
+---FLOP per second of (6400, 256) x (256, 768) products: library 'onednn' (dnnl_sgemm, float32) or 'libtorch' (at::mm; dtype 'float32' or 'bfloat16').
+---@param library string
+---@param dtype string
+---@param threads integer
+---@param seconds? number default 0.2
+---@return number
+function lanthorn.diagnostics.gemm(library, dtype, threads, seconds) end
+
+---What is loaded: BLAS with its build and files, OpenMP runtimes, oneDNN with the instruction set it uses and what multiplies bf16 ('amx', 'avx512_bf16', 'none'), LibTorch, CUDA.
+---@return table
+function lanthorn.diagnostics.libraries() end
+
+---The machine a run records: CPU, flags, cores, threads, memory, load, host, BLAS.
+---@return table
+function lanthorn.diagnostics.machine() end
+
+---Seconds of small operators called from C++ so many times, by name.
+---@param calls integer
+---@return table
+function lanthorn.diagnostics.op_costs(calls) end
+
 ---@class Run
 Run = {}
 

@@ -221,3 +221,70 @@ t.test('linear_cross_entropy is the last layer and its loss', function()
   y[3][0] = 7
   t.error_matches(function() torch.linear_cross_entropy(x, weight, bias, y) end, 'target 7 at %[3, 0%] is out of range')
 end)
+
+t.test('the choice of an overload is made anew for every kind of call, in any order', function()
+  local x, ids = torch.ones { 2, 3 }, torch.ones({ 2, 3 }, { dtype = 'int64' })
+  -- Each expression has another overload, dtype or shape as its neighbours; twice in turn, so that all are remembered.
+  local calls = {
+    { function() return x:sum() end, 'float32', {} },
+    { function() return x:sum(0) end, 'float32', { 3 } },
+    { function() return x:sum { dim = 0, keepdim = true } end, 'float32', { 1, 3 } },
+    { function() return x:sum { dim = { 0, 1 } } end, 'float32', {} },
+    { function() return x:sum { dtype = 'float64' } end, 'float64', {} },
+    { function() return x:sum { dtype = 'int64' } end, 'int64', {} },
+    { function() return x:to('float64') end, 'float64', { 2, 3 } },
+    { function() return x:to('int32') end, 'int32', { 2, 3 } },
+    { function() return ids:add(1) end, 'int64', { 2, 3 } },
+    { function() return ids:add(1.5) end, 'float32', { 2, 3 } },
+    { function() return ids:add(x) end, 'float32', { 2, 3 } },
+    { function() return ids:add(ids) end, 'int64', { 2, 3 } },
+    { function() return torch.full({ 2 }, 3) end, 'float32', { 2 } },
+    { function() return torch.full({ 2 }, true) end, 'bool', { 2 } },
+    { function() return torch.zeros(4) end, 'float32', { 4 } },
+    { function() return torch.zeros { 4, 5 } end, 'float32', { 4, 5 } },
+    { function() return torch.zeros { 4, dtype = 'int64' } end, 'int64', { 4 } },
+    { function() return x:view(3, 2) end, 'float32', { 3, 2 } },
+    { function() return x:view { -1 } end, 'float32', { 6 } },
+    { function() return torch.cat({ x, x }, 1) end, 'float32', { 2, 6 } },
+    { function() return torch.cat { ids, ids } end, 'int64', { 4, 3 } },
+  }
+  for _ = 1, 3 do
+    for i, call in ipairs(calls) do
+      local got = call[1]()
+      t.equal({ i, got.dtype, { unpack(got.shape) } }, { i, call[2], call[3] })
+    end
+  end
+end)
+
+t.test('a remembered choice still refuses what does not fit', function()
+  local x = torch.ones { 2, 3 }
+  for _ = 1, 2 do
+    t.equal(x:add(x):sum():item(), 12)
+    t.error_matches(function() return x:add('three') end, 'no overload takes')
+    t.error_matches(function() return x:sum { dimm = 0 } end, "has no argument 'dimm'")
+    t.error_matches(function() return x:add(torch.ones { 4, 5 }) end, 'called as add%(Tensor float32 {2, 3}, Tensor float32 {4, 5}%)')
+    t.error_matches(function() return torch.cat({ x, 1 }, 0) end, 'no overload takes')
+    local freed
+    torch.scope(function() freed = torch.ones { 2, 3 } end)
+    t.error_matches(function() return x:add(freed) end, 'freed when its scope ended')
+  end
+end)
+
+t.test('more kinds of calls than are remembered work as well', function()
+  local names = {}
+  for i = 1, 40 do names[i] = ('%s%s%s'):format(i % 2 == 0 and 'n' or 'x', ', n', (', n'):rep(i)) end
+  for i, arguments in ipairs(names) do
+    local f = assert(loadstring('local torch, n = ... local x = n return torch.zeros(' .. arguments .. ')'))
+    t.equal(f(torch, 1):dim(), i + 2)
+  end
+end)
+
+t.test('a tensor whose userdata was collected is no tensor any more', function()
+  local x, y = torch.ones { 2 }, torch.ones { 2 }
+  local collect = debug.getmetatable(x).__gc
+  collect(x)
+  collect(x)
+  t.is_false(torch.is_tensor(x))
+  t.error_matches(function() return y:add(x) end, 'no overload takes')
+  t.equal(y:sum():item(), 2)
+end)

@@ -36,6 +36,16 @@ TEST_F(TensorMemory, CountsWhatIsAliveAndThePeak) {
   EXPECT_GE(TensorPeakBytes(), before + 4 * kMiB);
 }
 
+TEST_F(TensorMemory, CountsAllocationsAndTheLargeOnesAmongThem) {
+  const int64_t all = Allocations(), large = LargeAllocations();
+  const at::Tensor small = at::empty({4}, c10::kByte), below = at::empty({kLargeBytes / 2}, c10::kByte);
+  EXPECT_EQ(Allocations() - all, 2);
+  EXPECT_EQ(LargeAllocations() - large, 0);
+  const at::Tensor big = at::empty({kLargeBytes}, c10::kByte), view = big.view({2, -1});
+  EXPECT_EQ(Allocations() - all, 3);
+  EXPECT_EQ(LargeAllocations() - large, 1);
+}
+
 TEST_F(TensorMemory, TheCapIsRefusedInWordsAndMemoryWorksAfterwards) {
   const int64_t before = TensorBytes();
   SetLimit(before + 8 * kMiB);

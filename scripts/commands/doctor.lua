@@ -1,0 +1,116 @@
+-- runner doctor: what this machine offers and what is wrong with it, each problem with the command that mends it.
+-- Exit 9 when runs would be wrong or painfully slow; warnings alone are exit 0.
+local console = require 'console'
+local dkjson = require 'dkjson'
+local fail = require 'fail'
+local host = require 'host'
+local native = require 'native'
+local run_options = require 'run_options'
+
+local doctor = { summary = 'Check machine, libraries, threads, data and disk.' }
+
+local MACHINE_UNFIT = 9
+
+function doctor.configure(parser)
+  parser:flag '--json':description 'One JSON object per line: each check, then a summary.'
+  parser:flag '--quick':description 'Leave the rates of GEMM and memory out.'
+  parser:option '--device':argname 'NAME':description 'A device that must be there, such as cuda:0.'
+  run_options.add_threads(parser)
+  parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
+end
+
+-- Checks in the order of the screen: a function of that name in a module.
+local CHECKS = { { 'cpu', 'doctor_machine' }, { 'threads', 'doctor_machine' }, { 'memory', 'doctor_machine' },
+  { 'disk', 'doctor_machine' }, { 'data', 'doctor_data' }, { 'blas', 'doctor_libraries' }, { 'onednn', 'doctor_libraries' },
+  { 'bf16', 'doctor_libraries' }, { 'libtorch', 'doctor_libraries' }, { 'luajit', 'doctor_libraries' },
+  { 'exceptions', 'doctor_libraries' }, { 'gemm', 'doctor_libraries', slow = true }, { 'bandwidth', 'doctor_libraries', slow = true } }
+
+local function quick_checks()
+  local chosen = {}
+  for _, check in ipairs(CHECKS) do
+    if not check.slow then chosen[#chosen + 1] = check end
+  end
+  return chosen
+end
+
+local KEYS = { keyorder = { 'kind', 'name', 'mark', 'text', 'fix', 'data', 'ok', 'warnings', 'failures', 'exit_code' } }
+
+local function check_device(name)
+  local ok, problem = pcall(require('torch').device, name)
+  if not ok and fail.code_of(problem) ~= MACHINE_UNFIT then fail.usage('--device: %s', tostring(problem)) end
+end
+
+-- Read before the native module is loaded: pinning narrows the affinity mask that the budget is counted from.
+local function new_context(args)
+  run_options.set_threads(args)
+  local context = { device = args.device, budget = host.cpu_budget() }
+  local lanthorn = require 'lanthorn'
+  if args.device then check_device(args.device) end
+  context.settings, context.diagnostics, context.sha256 = native.settings(), lanthorn.diagnostics, lanthorn.data.sha256
+  context.machine, context.libraries = lanthorn.diagnostics.machine(), lanthorn.diagnostics.libraries()
+  context.threads, context.memory = lanthorn.torch.get_num_threads(), lanthorn.torch.memory()
+  return context
+end
+
+local COLOURS = { ok = '32', warn = '33', FAIL = '1;31' }
+
+local function painted(mark)
+  local text = ('%-4s'):format(mark == 'none' and '-' or mark)
+  if not COLOURS[mark] or not console.has_colour(1) then return text end
+  return ('\27[%sm%s\27[0m'):format(COLOURS[mark], text)
+end
+
+-- Folds a text at spaces; a word that is longer than the line stays whole, since it is a path or a command.
+local function folded(text, width)
+  local lines, line = {}, ''
+  for word in text:gmatch '%S+' do
+    if line ~= '' and #line + 1 + #word > width then
+      lines[#lines + 1], line = line, '  ' .. word
+    else
+      line = line == '' and word or line .. ' ' .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
+local INDENT = 17
+
+local function show(name, finding, width)
+  local first = true
+  for _, text in ipairs(finding.text) do
+    local aligned = text:find '%S  ' ~= nil -- a table of its own is not folded
+    for _, line in ipairs(aligned and { text } or folded(text, width - INDENT)) do
+      console.write((first and ('%s  %-10s '):format(painted(finding.mark), name) or (' '):rep(INDENT)) .. line .. '\n')
+      first = false
+    end
+  end
+  for _, fix in ipairs(finding.fix or {}) do console.write(('%s> %s\n'):format((' '):rep(INDENT), fix)) end
+end
+
+function doctor.run(args)
+  local context = new_context(args)
+  local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }
+  local width = math.max(60, math.min(100, host.columns()))
+  for _, check in ipairs(args.quick and quick_checks() or CHECKS) do
+    local name, module = check[1], require(check[2])
+    local finding = module[name](context)
+    count[finding.mark] = count[finding.mark] + 1
+    if args.json then
+      console.write(dkjson.encode({ kind = 'check', name = name, mark = finding.mark:lower(), text = table.concat(finding.text, '\n'),
+        fix = finding.fix and #finding.fix > 0 and finding.fix or nil, data = finding.data }, KEYS) .. '\n')
+    else
+      show(name, finding, width)
+    end
+  end
+  local code = count.FAIL > 0 and MACHINE_UNFIT or 0
+  if args.json then
+    local summary = { kind = 'summary', ok = count.ok, warnings = count.warn, failures = count.FAIL, exit_code = code }
+    console.write(dkjson.encode(summary, KEYS) .. '\n')
+  else
+    console.write(('%d ok, %d warning%s, %d failed\n'):format(count.ok, count.warn, count.warn == 1 and '' or 's', count.FAIL))
+  end
+  return code
+end
+
+return doctor

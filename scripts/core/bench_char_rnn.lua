@@ -1,0 +1,87 @@
+-- The char-RNN training step as a case of `runner bench`: 64 rows of 100 characters, embedding 128, two layers of 256, a
+-- head of 65, Adam; the loss is read at each step.
+local bench = require 'bench'
+local data = require 'data'
+local models = require 'models'
+local native = require 'lanthorn'
+local optim = require 'optim'
+local torch = require 'torch'
+
+local bench_char_rnn = { BATCH = 64, SEQ = 100, VOCAB = 65 }
+
+-- Precisions a step is timed in: options of the trainer, and the peers (a suffix of the cell's name in peer.py) of which
+-- the fastest counts.
+local PRECISIONS = { { name = 'fp32', options = {}, peers = { '' } } }
+
+-- Multiply-adds of the forward are 2 FLOP each, the backward is twice the forward; the lookup costs nothing.
+local GATES = { gru = 3, lstm = 4 }
+
+---Nominal FLOP of one training step.
+---@param cell string
+---@return number
+function bench_char_rnn.flop(cell)
+  local tokens, embed, hidden = bench_char_rnn.BATCH * bench_char_rnn.SEQ, 128, 256
+  local weights = GATES[cell] * hidden * (embed + hidden) + GATES[cell] * hidden * (hidden + hidden) + hidden * bench_char_rnn.VOCAB
+  return 3 * 2 * tokens * weights
+end
+
+local batches -- the same for every case, so that they differ in nothing else
+
+local function random_batches()
+  torch.manual_seed(42)
+  local rows = bench_char_rnn.BATCH * 8
+  local draw = function() return torch.randint(bench_char_rnn.VOCAB, { rows, bench_char_rnn.SEQ }) end
+  return data.tensors { x = draw(), y = draw(), batch = bench_char_rnn.BATCH }.train
+end
+
+---A function of the number of steps that trains a new model and gives each step's time in ms, without the warm-up.
+---@param cell string "gru" or "lstm"
+---@param given table? options of the trainer, such as { tscore_every = 1 }
+---@return fun(steps: integer): number[]
+function bench_char_rnn.steps(cell, given)
+  return function(steps)
+    batches = batches or random_batches()
+    local times, epochs = {}, math.ceil((steps + bench.WARMUP) / batches:count())
+    local model = models.char_rnn { vocab = bench_char_rnn.VOCAB, cell = cell }
+    local options = { max_steps = steps + bench.WARMUP, epochs = epochs, eval = false }
+    for key, value in pairs(given or {}) do options[key] = value end
+    local trainer = native.train.new { model = model, train = batches, optimizer = optim.Adam(model, { lr = 2e-3 }), options = options }
+    trainer:on_step(1, function(record)
+      if record.step > bench.WARMUP then times[#times + 1] = record.step_ms end
+    end)
+    trainer:run()
+    trainer:close()
+    return times
+  end
+end
+
+local function case(cell, precision, name, given)
+  local options, peers = {}, {}
+  for _, source in ipairs { precision.options, given } do
+    for key, value in pairs(source) do options[key] = value end
+  end
+  for i, suffix in ipairs(precision.peers) do peers[i] = cell .. suffix end
+  return { name = name, precision = precision.name, run = bench_char_rnn.steps(cell, options), flop = bench_char_rnn.flop(cell),
+    peers = peers }
+end
+
+---Two rows for each precision, fp32 first: a training step without and with T-Score of all samples.
+---@param context table
+---@param cell string
+---@return table[] rows
+---@return table by_precision name -> { plain = row, tscore = row, cost = with / without }
+function bench_char_rnn.measure(context, cell)
+  local cases, by_precision = {}, {}
+  for _, precision in ipairs(PRECISIONS) do
+    cases[#cases + 1] = case(cell, precision, 'no T-Score', {})
+    cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
+  end
+  local rows = bench.interleave(context, cases)
+  for i, precision in ipairs(PRECISIONS) do
+    local plain, tscore = rows[2 * i - 1], rows[2 * i]
+    by_precision[precision.name] = { plain = plain, tscore = tscore, cost = bench.ratio(tscore.ours_ms, plain.ours_ms) }
+  end
+  return rows, by_precision
+end
+
+return bench_char_rnn

@@ -1,0 +1,143 @@
+-- runner bench: its words, its JSON and what its rows mean, at tiny sizes. Times are never compared with anything.
+local bench = require 'bench'
+local dkjson = require 'dkjson'
+local t = require 'testing'
+
+local function objects(output)
+  local found = {}
+  for line in output:gmatch '[^\n]+' do
+    if line:sub(1, 1) == '{' then found[#found + 1] = assert(dkjson.decode(line)) end
+  end
+  return found
+end
+
+local function of_kind(list, kind)
+  local found = {}
+  for _, object in ipairs(list) do
+    if object.kind == kind then found[#found + 1] = object end
+  end
+  return found
+end
+
+t.test('the workloads are listed with what they are', function()
+  local output, code = t.runner('bench', '--list')
+  t.equal(code, 0)
+  for _, name in ipairs { 'gru', 'lstm', 'tscore', 'optim', 'ops', 'threads', 'memory' } do
+    t.matches('\n' .. output, '\n' .. name .. ' +%a')
+  end
+  output, code = t.runner('bench', '--list', '--json')
+  t.equal(code, 0)
+  for _, row in ipairs(objects(output)) do t.is_true(#row.workload > 0 and #row.summary > 0) end
+end)
+
+t.test('an unknown workload is exit 2 with the nearest, before anything is measured', function()
+  local output, code = t.runner('bench', 'gru', 'optm')
+  t.equal(code, 2)
+  t.equal(output, "error: unknown workload 'optm'; nearest: optim\n")
+  output, code = t.runner('bench', '--rounds', '0')
+  t.equal(code, 2)
+  t.contains(output, 'expected a whole number of at least 1')
+end)
+
+t.test('rows carry times, rates, threads and precision; bars what is asked of them', function()
+  local output, code = t.runner('bench', 'gru', 'memory', '--json', '-q', '--rounds', '1', '--steps', '1', '--threads', '1')
+  t.equal(code, 0)
+  local all = objects(output)
+  local machine = all[1]
+  t.equal(machine.kind, 'machine')
+  t.equal({ machine.threads, machine.threads_from, machine.wait_policy, machine.pinning }, { 1, '--threads', 'passive', 'none' })
+  t.is_true(#machine.cpu > 0 and machine.peer == nil)
+  local rows = of_kind(all, 'row')
+  t.equal(#rows, 4)
+  for i = 1, 2 do
+    local row = rows[i]
+    t.equal({ row.workload, row.precision, row.threads, row.steps }, { 'gru', 'fp32', 1, 1 })
+    t.is_true(row.ours_ms > 0)
+    t.near(row.gflops * row.ours_ms / 1e3, 27.06, 0.1) -- nominal GFLOP of a step
+    t.is_true(row.gemm_share > 0)
+    t.equal(row.peer_ms, nil)
+  end
+  for i = 3, 4 do t.is_true(rows[i].allocations_per_step > 0 and rows[i].large_per_step >= 0) end
+  local bars = of_kind(all, 'bar')
+  t.equal(bars[1].id, 'P1')
+  t.equal({ bars[1].met, bars[1].accept, bars[1].aim, bars[1].less }, { 'not measured', 3, 4, false })
+  t.equal(bars[2].id, 'P2')
+  t.near(bars[2].value, rows[2].ours_ms / rows[1].ours_ms, 1e-9)
+  t.is_true(of_kind(all, 'rates')[1].gemm_fp32_gflops > 0)
+end)
+
+t.test('the screen fits 100 columns and says when there were too few steps', function()
+  local output, code = t.runner('bench', 'optim', 'ops', '--rounds', '1', '--steps', '1')
+  t.equal(code, 0)
+  t.contains(output, 'too few steps to compare')
+  t.matches(output, '\n  SGD with momentum +%d+%.%d%d +%d+%.%d +%d+ %%')
+  for line in output:gmatch '[^\n]+' do t.is_true(#line <= 100, line) end
+end)
+
+t.test('PyTorch is the peer of every step that has one', function()
+  local context = { threads = 1, warmup = 1, steps = 2, note = error }
+  local peer = require 'bench_peer'
+  local version, reason = peer.version(context)
+  if not version then t.skip('no PyTorch: ' .. reason) end
+  for _, name in ipairs { 'adamw_foreach', 'sgd' } do t.equal(#peer.run(context, name), 2) end
+  local said
+  context.note = function(text) said = text end
+  t.equal(peer.run(context, 'nothing'), nil)
+  t.contains(said, "peer: 'nothing' gave no times: KeyError: 'nothing'")
+end)
+
+t.test('a missing peer is said, and no failure', function()
+  local peer = require 'bench_peer'
+  local python = peer.python
+  peer.python = '/nowhere/python3'
+  local version, reason = peer.version { threads = 1 }
+  peer.python = '/bin/false'
+  local second = peer.version { threads = 1 }
+  peer.python = python
+  t.equal({ version, reason, second }, { nil, '/nowhere/python3 does not exist', nil })
+end)
+
+t.test('cases run in turn and their medians make the rows', function()
+  local order, gemm = {}, 0
+  local function case(name, times, more)
+    local made = { name = name, run = function(steps)
+      order[#order + 1] = name .. steps
+      return { table.remove(times, 1), table.remove(times, 1) }
+    end }
+    for key, value in pairs(more or {}) do made[key] = value end
+    return made
+  end
+  local context = { rounds = 2, steps = 2, threads = 3, note = function() end, measure_gemm = function() gemm = gemm + 1 end, gemm = 1e9 }
+  local rows = bench.interleave(context, { case('a', { 1, 5, 2, 4 }, { flop = 6e6 }), case('b', { 8, 8, 9, 100 }, { steps = 1 }) })
+  t.equal(order, { 'a2', 'b1', 'a2', 'b1' })
+  t.equal(gemm, 2)
+  t.equal({ rows[1].ours_ms, rows[1].steps, rows[1].threads, rows[1].gflops, rows[1].gemm_share }, { 3, 4, 3, 2, 2 })
+  t.equal({ rows[2].ours_ms, rows[2].gflops, rows[2].ratio }, { 8.5 })
+end)
+
+t.test('medians, ratios and bars', function()
+  t.equal({ bench.median { 3, 1, 2 }, bench.median { 4, 1, 2, 3 }, bench.median {} }, { 2, 2.5 })
+  t.equal({ bench.ratio(6, 3), bench.ratio(nil, 3), bench.ratio(1, 0) }, { 2 })
+  local function met(value, less)
+    return bench.bar('P0', 'x', value, { accept = less and 2 or 1, aim = less and 1 or 2, less = less }).met
+  end
+  t.equal({ met(2), met(1.5), met(0.5), met(nil) }, { 'aim', 'accept', 'missed', 'not measured' })
+  t.equal({ met(1, true), met(1.5, true), met(2.5, true) }, { 'aim', 'accept', 'missed' })
+end)
+
+t.test('every workload returns rows with names and bars with limits', function()
+  local context = { rounds = 1, steps = 1, warmup = 1, threads = 1, note = function() end, measure_gemm = function() end }
+  for _, name in ipairs { 'ops', 'memory' } do
+    local result = require('bench.' .. name).run(context)
+    t.is_true(#result.rows > 0, name)
+    for _, row in ipairs(result.rows) do t.is_true(#row.name > 0 and row.precision == 'fp32', name) end
+    for _, bar in ipairs(result.bars) do t.is_true(bar.accept ~= nil and bar.aim ~= nil and #bar.what > 0, name) end
+  end
+end)
+
+t.test('the nominal work of a step is that of its matrix products', function()
+  local char_rnn = require 'bench_char_rnn'
+  -- 6,400 tokens, forward and twice as much backward, 2 FLOP for each of 704,768 and 937,088 weights.
+  t.equal(char_rnn.flop 'gru', 6 * 6400 * (768 * (128 + 256) + 768 * (256 + 256) + 256 * 65))
+  t.equal(char_rnn.flop 'lstm', 6 * 6400 * (1024 * (128 + 256) + 1024 * (256 + 256) + 256 * 65))
+end)

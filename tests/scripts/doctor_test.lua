@@ -1,0 +1,131 @@
+-- runner doctor: what it looks at, how it says what is wrong, and its exit codes. Rates are never compared with anything.
+local dkjson = require 'dkjson'
+local host = require 'host'
+local t = require 'testing'
+
+local DOCTOR = t.quote(host.folder .. '/runner') .. ' doctor '
+-- Nothing of the surroundings but what a test sets.
+local CLEAN = 'env -u OMP_NUM_THREADS -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT -u OMP_PROC_BIND -u CUDA_VISIBLE_DEVICES '
+  .. '-u RUNNER_NO_JIT -u RUNNER_RESULTS_DIR -u RUNNER_MEM_LIMIT -u LD_PRELOAD '
+
+local function decode(output)
+  local checks, summary = {}, nil
+  for line in output:gmatch '[^\n]+' do
+    if line:sub(1, 1) == '{' then
+      local object = assert(dkjson.decode(line))
+      if object.kind == 'check' then checks[object.name] = object else summary = object end
+    end
+  end
+  return checks, summary
+end
+
+local function doctor(environment, words)
+  local output, code = t.shell(CLEAN .. environment .. ' ' .. DOCTOR .. (words or '--quick') .. ' --json')
+  local checks, summary = decode(output)
+  t.is_true(summary ~= nil, output)
+  t.equal(summary.exit_code, code)
+  return checks, summary, code
+end
+
+local folder = os.tmpname()
+os.remove(folder)
+t.shell(('mkdir -p %s/results'):format(folder))
+require('finish').add(function() t.shell('rm -r ' .. folder) end)
+
+t.test('every part of the machine is looked at, with its data', function()
+  local checks, summary, code = doctor(('RUNNER_RESULTS_DIR=%s/results'):format(folder), '')
+  for _, name in ipairs { 'cpu', 'threads', 'memory', 'disk', 'data', 'blas', 'onednn', 'bf16', 'libtorch', 'luajit', 'exceptions',
+    'gemm', 'bandwidth' } do
+    t.is_true(checks[name] ~= nil, name)
+    t.is_true(#checks[name].text > 0, name)
+    t.is_true(checks[name].mark == 'ok' or checks[name].mark == 'warn' or checks[name].mark == 'none', name .. ' is ' .. checks[name].mark)
+    -- A problem comes with the command that mends it.
+    t.equal(checks[name].fix ~= nil, checks[name].mark == 'warn')
+  end
+  t.equal({ code, summary.failures }, { 0, 0 })
+  t.equal(checks.threads.data.threads, host.cores())
+  t.equal(checks.threads.data.threads_from, 'default')
+  t.equal(checks.threads.data.wait_policy, 'passive')
+  t.equal(checks.blas.data.threading, 'openmp')
+  t.equal(#checks.blas.data.files, 1)
+  t.equal(#checks.exceptions.data.tests, 4)
+  t.is_true(checks.gemm.data.rates[1].threads_1_gflops > 0)
+  t.is_true(checks.bandwidth.data.copy_gb_s > 0)
+  t.equal(checks.disk.data.results.path, folder .. '/results')
+end)
+
+t.test('what would make runs wrong or slow is exit 9, with the command that mends it', function()
+  local environment = ('OMP_WAIT_POLICY=active OMP_NUM_THREADS=%d CUDA_VISIBLE_DEVICES=0 RUNNER_NO_JIT=1 RUNNER_RESULTS_DIR=/dev/null/x')
+    :format(host.cores() + 1)
+  local checks, summary, code = doctor(environment)
+  t.equal({ code, checks.threads.mark, checks.disk.mark, checks.luajit.mark }, { 9, 'fail', 'fail', 'warn' })
+  t.equal({ checks.threads.fix[1], checks.threads.fix[2] }, { 'unset OMP_WAIT_POLICY', 'unset OMP_NUM_THREADS' })
+  t.equal(checks.threads.data.threads_from, 'OMP_NUM_THREADS')
+  t.equal(checks.threads.data.wait_policy_from, 'OMP_WAIT_POLICY')
+  t.contains(checks.disk.fix[1], 'export RUNNER_RESULTS_DIR=')
+  t.equal(checks.luajit.fix, { 'unset RUNNER_NO_JIT' })
+  if checks.libtorch.data.cuda_devices == 0 then
+    t.equal(checks.libtorch.mark, 'fail')
+    t.contains(checks.libtorch.text, 'CUDA_VISIBLE_DEVICES=0')
+    t.equal(summary.failures, 3)
+  end
+end)
+
+t.test('a device that is asked for and absent is exit 9, one that is no device exit 2', function()
+  local output, code = t.shell(CLEAN .. DOCTOR .. '--quick --device cuda:99')
+  t.equal(code, 9)
+  t.matches(output, "FAIL%s+libtorch[^\n]*\n%s+device 'cuda:99' not available")
+  output, code = t.shell(CLEAN .. DOCTOR .. '--quick --device gpu')
+  t.equal(code, 2)
+  t.contains(output, "device 'gpu' is not known")
+end)
+
+t.test('the pthread build of OpenBLAS is found and refused', function()
+  local other = '/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0'
+  if not host.stat(other) then t.skip(other .. ' is not installed') end
+  local checks, _, code = doctor('LD_PRELOAD=' .. other)
+  t.equal({ code, checks.blas.mark, checks.blas.data.threading }, { 9, 'fail', 'pthreads' })
+  t.contains(checks.blas.fix[1], 'unset LD_PRELOAD')
+end)
+
+t.test('a corpus that is away or changed is a warning that says how to get it', function()
+  t.shell(('mkdir -p %s/data; echo changed > %s/data/tinyshakespeare.txt'):format(folder, folder))
+  local checks, _, code = doctor(('RUNNER_DATA_DIR=%s/data XDG_CACHE_HOME=%s'):format(folder, folder))
+  t.equal({ code, checks.data.mark }, { 0, 'warn' })
+  t.contains(checks.data.text, 'has another checksum')
+  t.contains(table.concat(checks.data.fix, '\n'), ("rm '%s/data/tinyshakespeare.txt'"):format(folder))
+  t.shell(('rm %s/data/tinyshakespeare.txt'):format(folder))
+  checks = doctor(('RUNNER_DATA_DIR=%s/data XDG_CACHE_HOME=%s'):format(folder, folder))
+  t.contains(checks.data.text, 'tinyshakespeare: not here')
+  t.contains(table.concat(checks.data.fix, '\n'), ("curl -fsSL --create-dirs -o '%s/lanthorn/data/tinyshakespeare.txt'"):format(folder))
+end)
+
+t.test('the screen has a mark for each check and fits 80 columns, paths and commands aside', function()
+  local output, code = t.shell(CLEAN .. ('COLUMNS=80 RUNNER_DATA_DIR= XDG_CACHE_HOME=%s '):format(folder) .. DOCTOR)
+  t.equal(code, 0)
+  local marks = 0
+  for line in output:gmatch '[^\n]+' do
+    if line:find '^ok%s' or line:find '^warn%s' or line:find '^%-%s' then marks = marks + 1 end
+    local whole = line:find '^%s+> ' or line:find '^%s+%S+$' or line:find "'/"
+    t.is_true(#line <= 80 or whole ~= nil, line)
+  end
+  t.equal(marks, 13)
+  t.matches(output, '\n%d+ ok, %d+ warnings?, 0 failed\n$')
+end)
+
+t.test('threads are the option, else the environment, else the cores; too many are told', function()
+  local function settings(environment, words)
+    return (t.shell(('%s %s %s run -q %s -e %s'):format(CLEAN, environment, t.quote(host.folder .. '/runner'), words, t.quote [[
+local torch, s = require 'torch', require 'native'.settings()
+print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinning.value, s.pinning.from)]])))
+  end
+  local cores = host.cores()
+  t.equal(settings('', ''), cores .. '\tdefault\tpassive\tdefault\tnone\tdefault\n')
+  t.equal(settings('OMP_NUM_THREADS=1', ''), '1\tOMP_NUM_THREADS\tpassive\tdefault\tnone\tdefault\n')
+  t.equal(settings('OMP_NUM_THREADS=1,4', ''), '1\tOMP_NUM_THREADS\tpassive\tdefault\tnone\tdefault\n')
+  t.equal(settings('OMP_NUM_THREADS=2 OMP_WAIT_POLICY=ACTIVE', '--threads 1 --pin'),
+    '1\t--threads\tactive\tOMP_WAIT_POLICY\tclose\t--pin\n')
+  t.equal(settings('OMP_PROC_BIND=spread', '--threads 1 --pin'), '1\t--threads\tpassive\tdefault\tspread\tOMP_PROC_BIND\n')
+  t.contains(settings('', '--threads ' .. cores + 1), ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
+  t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is no thread count")
+end)
