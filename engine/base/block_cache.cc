@@ -28,13 +28,17 @@ void* BlockCache::Take(size_t bytes, size_t* capacity) {
   const size_t unit = bytes >= kHugePage ? kHugePage / 8 : kPage;
   const size_t wanted = (bytes + unit - 1) / unit * unit;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = kept_.lower_bound(wanted);
-  if (found != kept_.end() && found->first <= wanted + wanted / 8) {
-    void* block = found->second;
-    *capacity = found->first;
-    kept_bytes_ -= static_cast<int64_t>(found->first);
-    kept_.erase(found);
-    return block;
+  auto best = kept_.end();
+  for (auto block = kept_.begin(); block != kept_.end(); ++block) {
+    const bool fits = block->capacity >= wanted && block->capacity <= wanted + wanted / 8;
+    if (fits && (best == kept_.end() || block->capacity < best->capacity)) best = block;
+  }
+  if (best != kept_.end()) {
+    void* begin = best->begin;
+    *capacity = best->capacity;
+    kept_bytes_ -= static_cast<int64_t>(best->capacity);
+    kept_.erase(best);
+    return begin;
   }
   *capacity = wanted;
   ++fresh_;
@@ -42,22 +46,24 @@ void* BlockCache::Take(size_t bytes, size_t* capacity) {
 }
 
 void BlockCache::Give(void* block, size_t capacity, size_t keep) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (kept_bytes_ + static_cast<int64_t>(capacity) <= static_cast<int64_t>(keep)) {
-      kept_.emplace(capacity, block);
-      kept_bytes_ += static_cast<int64_t>(capacity);
-      return;
-    }
-  }
-  munmap(block, capacity);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_.push_back({block, capacity});
+  kept_bytes_ += static_cast<int64_t>(capacity);
+  Trim(static_cast<int64_t>(keep));
 }
 
 void BlockCache::Release() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& [capacity, block] : kept_) munmap(block, capacity);
-  kept_.clear();
-  kept_bytes_ = 0;
+  Trim(0);
+}
+
+void BlockCache::Trim(int64_t keep) {
+  auto end = kept_.begin();
+  for (; end != kept_.end() && kept_bytes_ > keep; ++end) {
+    munmap(end->begin, end->capacity);
+    kept_bytes_ -= static_cast<int64_t>(end->capacity);
+  }
+  kept_.erase(kept_.begin(), end);
 }
 
 int64_t BlockCache::kept_bytes() const {

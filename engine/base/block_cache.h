@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <mutex>
+#include <vector>
 
 namespace lanthorn::memory {
 
@@ -22,7 +22,8 @@ class BlockCache {
   // A block of at least `bytes` and where it ends in `capacity`, page-aligned; nullptr when the system has none left.
   // A kept block that is at most an eighth larger is taken before the system is asked.
   void* Take(size_t bytes, size_t* capacity);
-  // Keeps a block for later, or gives it back to the system when more than `keep` bytes would be kept.
+  // Keeps a block for later. While more than `keep` bytes are kept, the blocks that have waited longest go back to the
+  // system.
   void Give(void* block, size_t capacity, size_t keep);
   // Gives all kept blocks back.
   void Release();
@@ -32,8 +33,14 @@ class BlockCache {
   int64_t fresh_blocks() const;
 
  private:
+  struct Block {
+    void* begin;
+    size_t capacity;
+  };
+  void Trim(int64_t keep);
+
   mutable std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;  // by capacity
+  std::vector<Block> kept_;  // in the order of giving; there are never many
   int64_t kept_bytes_ = 0, fresh_ = 0;
 };
 

@@ -46,9 +46,10 @@ void Free(void* data) {
   std::memcpy(&header, block, sizeof(header));
   const int64_t in_use = bytes_in_use.fetch_sub(header.size, std::memory_order_relaxed) - header.size;
   if (header.capacity == 0) return c10::free_cpu(block);
-  // What is kept does not raise the memory above what was in use at some time (blocks are rounded up by an eighth).
-  const int64_t peak = bytes_peak.load(std::memory_order_relaxed);
-  const int64_t room = peak + peak / 8 + static_cast<int64_t>(BlockCache::kLeast) - in_use;
+  // Blocks are kept by size, so a step's tensors that follow each other in the same memory of an ordinary heap lie
+  // beside each other here: what is kept and in use may come to twice what was ever in use, within the cap.
+  const int64_t most = std::min(2 * bytes_peak.load(std::memory_order_relaxed), bytes_limit.load());
+  const int64_t room = most - in_use;
   Cache().Give(block, header.capacity, static_cast<size_t>(std::max<int64_t>(room, 0)));
 }
 
@@ -82,6 +83,7 @@ class CountingAllocator final : public c10::Allocator {
           absl::StrFormat("out of memory: need %s, %s of %s in use", FormatBytes(static_cast<double>(size)),
                           FormatBytes(static_cast<double>(now - wanted)), FormatBytes(static_cast<double>(limit))));
     }
+    if (now > limit - Cache().kept_bytes()) Cache().Release();
     Header header = {wanted, 0};
     void* block = nullptr;
     if (size + kHeader >= BlockCache::kLeast) block = Cache().Take(size + kHeader, &header.capacity);

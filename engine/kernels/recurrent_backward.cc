@@ -97,7 +97,7 @@ HWY_INLINE void HiddenGradient(const RecurrentLayout& l, const float* w_hh, cons
       for (int64_t row = at; gate == 0 && row < at + rows; ++row) fetch(row);
       Tile<rows> tile;
       gate == 0 ? Clear<rows>(tile) : Load<rows>(to + at * kPanel, kPanel, tile);
-      Multiply<rows>({deltas + at * l.G * l.padded + gate * l.padded, l.G * l.padded, 1, 1, l.H, 0}, weight, tile);
+      Multiply<rows>({deltas + at * l.G * l.padded + gate * l.padded, l.G * l.padded, 1, l.H}, weight, tile);
       Store<rows>(tile, to + at * kPanel, kPanel);
     });
   }
@@ -175,8 +175,7 @@ void InputGradientImpl(const RecurrentLayout& l, const float* activations, const
         Clear<rows>(tile);
         for (int64_t gate = 0; gate < l.G; ++gate) {
           const float* a = activations + l.Block(sample, l.InputSlot(gate), 0) + at * kPanel;
-          Multiply<rows>({a, kPanel, 1, l.panels, kPanel, l.T * kPanel}, w_ih + (p * l.G + gate) * l.padded * kPanel,
-                         tile);
+          MultiplyPanels<rows>(a, l.panels, l.T * kPanel, w_ih + (p * l.G + gate) * l.padded * kPanel, tile);
         }
         float* to = grad_input + (sample * l.T + at) * l.I + p * kPanel;
         if (valid == kPanel) {

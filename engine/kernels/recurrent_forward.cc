@@ -1,6 +1,7 @@
 // Compiled once per SIMD target by Highway's foreach_target.
 #include <hwy/cache_control.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/kernels/recurrent_steps.h"
@@ -31,7 +32,7 @@ void ProjectInput(const RecurrentLayout& l, const ForwardMemory& m, int64_t samp
       ForRowBlocks(l.T, [&](auto rows, int64_t first) HWY_ATTR {
         Tile<rows> tile;
         Load<rows>(bias, 0, tile);
-        Multiply<rows>({m.input + (sample * l.T + first) * l.I, l.I, 1, 1, l.I, 0}, weight, tile);
+        Multiply<rows>({m.input + (sample * l.T + first) * l.I, l.I, 1, l.I}, weight, tile);
         Store<rows>(tile, to + first * kPanel, kPanel);
       });
     }
@@ -47,6 +48,8 @@ struct StepRow {
   int64_t slots;
   const float* h;  // before the step
   float* h_new;
+  float* output;  // what is valid of h_new goes here too
+  int64_t valid;
 };
 
 // A step's element-wise part comes in two passes over the rows: within one row the second exp waits for the first, and
@@ -62,6 +65,15 @@ HWY_INLINE void GruGates(const StepRow& row) {
   }
 }
 
+HWY_INLINE void PutState(const StepRow& row, int64_t v, V h) {
+  hn::StoreU(h, D(), row.h_new + v);
+  if (row.valid == kPanel) {
+    hn::StoreU(h, D(), row.output + v);
+  } else {
+    for (int64_t i = v; i < std::min(v + kLanes, row.valid); ++i) row.output[i] = row.h_new[i];
+  }
+}
+
 HWY_INLINE void GruState(const StepRow& row, const float* b_hn) {
   const D d;
   for (int64_t v = 0; v < kPanel; v += kLanes) {
@@ -70,7 +82,7 @@ HWY_INLINE void GruState(const StepRow& row, const float* b_hn) {
     const V n = GateTanh(hn::MulAdd(r, m, hn::LoadU(d, row.x + 2 * row.x_stride + v)));
     hn::StoreU(n, d, row.slot + 2 * row.slots + v);
     hn::StoreU(m, d, row.slot + 3 * row.slots + v);
-    hn::StoreU(hn::MulAdd(z, hn::Sub(hn::LoadU(d, row.h + v), n), n), d, row.h_new + v);
+    PutState(row, v, hn::MulAdd(z, hn::Sub(hn::LoadU(d, row.h + v), n), n));
   }
 }
 
@@ -91,7 +103,7 @@ HWY_INLINE void LstmState(const StepRow& row, float* c) {
     const V cell = hn::MulAdd(gate(1), hn::LoadU(d, c + v), hn::Mul(gate(0), gate(2)));
     hn::StoreU(cell, d, row.slot + 4 * row.slots + v);
     hn::StoreU(cell, d, c + v);
-    hn::StoreU(hn::Mul(gate(3), GateTanh(cell)), d, row.h_new + v);
+    PutState(row, v, hn::Mul(gate(3), GateTanh(cell)));
   }
 }
 
@@ -123,7 +135,7 @@ void ForwardSamplesImpl(const RecurrentLayout& l, const ForwardMemory& m, int64_
           }
           Tile<rows> tile;
           Clear<rows>(tile);
-          Multiply<rows>({before + at * l.padded, l.padded, 1, 1, l.H, 0}, weight, tile);
+          Multiply<rows>({before + at * l.padded, l.padded, 1, l.H}, weight, tile);
           Store<rows>(tile, to + at * kPanel, kPanel);
         });
       }
@@ -142,15 +154,15 @@ void ForwardSamplesImpl(const RecurrentLayout& l, const ForwardMemory& m, int64_
         r.stride = m.low != nullptr ? l.padded : count * kPanel;
         r.h = before + at;
         r.h_new = after + at;
+        r.output = m.output + ((first + row) * l.T + t) * l.H + p * kPanel;
+        r.valid = l.Valid(p);
         return r;
       };
       const bool gru = l.cell == Cell::kGru;
-      const size_t bytes = sizeof(float) * static_cast<size_t>(l.Valid(p));
       for (int64_t row = 0; row < count; ++row) gru ? GruGates(step(row)) : LstmGates(step(row));
       for (int64_t row = 0; row < count; ++row) {
         const StepRow r = step(row);
         gru ? GruState(r, m.b_hn + p * kPanel) : LstmState(r, c.get() + row * l.padded + p * kPanel);
-        std::memcpy(m.output + ((first + row) * l.T + t) * l.H + p * kPanel, r.h_new, bytes);
       }
     }
   }

@@ -95,7 +95,9 @@ void TableGradient(const RecurrentLayout& l, const SequenceInput& input, const R
   const int64_t vocabulary = input.values.size(0), width = l.G * l.padded;
   const DistinctIds distinct = FindDistinct(l, input.ids.data_ptr<int64_t>(), vocabulary);
   const int64_t count = static_cast<int64_t>(distinct.ids.size());
-  const at::Tensor sums = at::zeros({count, width}, input.values.options());
+  // Room for the most rows there can be: a size that changed from step to step could not be kept for the next one.
+  const int64_t most = l.B * std::min(l.T, vocabulary);
+  const at::Tensor sums = at::empty({most, width}, input.values.options()).narrow(0, 0, count).zero_();
   ForThreads(l.B, [&](int64_t begin, int64_t end) {
     CollapseSteps(l, activations.data_ptr<float>(), distinct.row_of_step.data(), sums.data_ptr<float>(), begin, end);
   });
@@ -113,7 +115,10 @@ void TableGradient(const RecurrentLayout& l, const SequenceInput& input, const R
   if (!squares) return;
   const auto square_rows = [](const at::Tensor& rows) { return rows.square().sum(1, false, c10::kDouble); };
   result->sq_w_ih = WeightSquares(l, distinct, sums, input.values);
-  if (want_table) result->sq_input = SumOfSamples(distinct, square_rows(at::mm(sums, w_ih)));
+  if (want_table) {
+    at::Tensor of_rows = at::empty({most, l.I}, input.values.options()).narrow(0, 0, count);
+    result->sq_input = SumOfSamples(distinct, square_rows(at::mm_out(of_rows, sums, w_ih)));
+  }
   if (!weights.b_ih.defined()) return;
   const at::Tensor of_samples = at::zeros({l.B, width}, input.values.options());
   std::vector<int64_t> owner;

@@ -82,9 +82,9 @@ HWY_INLINE double AddSample(const SampleRows& x, const float* deltas, int64_t co
   ForRowBlocks(columns, [&](auto rows, int64_t first) HWY_ATTR {
     Tile<rows> tile;
     Clear<rows>(tile);
-    if (x.first != nullptr) Multiply<rows>({x.first + first, 1, 0, 1, 1, 0}, deltas, tile);
+    if (x.first != nullptr) Multiply<rows>({x.first + first, 1, 0, 1}, deltas, tile);
     const float* behind = x.first != nullptr ? deltas + kPanel : deltas;
-    Multiply<rows>({x.rest + first, 1, columns, 1, x.rest_count, 0}, behind, tile);
+    Multiply<rows>({x.rest + first, 1, columns, x.rest_count}, behind, tile);
     float* to = sum + first * kPanel;
     constexpr int kRows = rows;
     HWY_UNROLL(12)

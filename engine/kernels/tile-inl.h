@@ -36,26 +36,40 @@ struct Tile {
   V v[kRows][2];
 };
 
-// A's element (m, k) is at a[m * row + k * step]; k runs over `pieces` pieces of `length`, `piece` floats apart. B is a
-// panel: `kPanel` floats for each k.
+// A's element (m, k) is at a[m * row + k * step], k < length. B is a panel: `kPanel` floats for each k.
 struct Operand {
   const float* a;
-  int64_t row, step;
-  int64_t pieces = 1, length, piece = 0;
+  int64_t row, step, length;
 };
 
 template <int kRows>
 HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRows>& c) {
   const D d;
-  const float* HWY_RESTRICT first = x.a;
+  const float* HWY_RESTRICT a = x.a;
   const int64_t row = x.row, step = x.step;
-  for (int64_t piece = 0; piece < x.pieces; ++piece, first += x.piece) {
-    const float* HWY_RESTRICT a = first;
-    for (int64_t k = 0; k < x.length; ++k, a += step, b += kPanel) {
-      const V b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + kLanes);
+  for (int64_t k = 0; k < x.length; ++k, a += step, b += kPanel) {
+    const V b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + kLanes);
+    HWY_UNROLL(12)
+    for (int m = 0; m < kRows; ++m) {
+      const V am = hn::Set(d, a[m * row]);
+      c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
+      c.v[m][1] = hn::MulAdd(am, b1, c.v[m][1]);
+    }
+  }
+}
+
+// The same where A itself is panels, `piece` floats apart, of rows of kPanel floats: constant strides leave more
+// registers to the products.
+template <int kRows>
+HWY_INLINE void MultiplyPanels(const float* HWY_RESTRICT a, int64_t pieces, int64_t piece, const float* HWY_RESTRICT b,
+                               Tile<kRows>& c) {
+  const D d;
+  for (int64_t at = 0; at < pieces; ++at, a += piece, b += kPanel * kPanel) {
+    for (int64_t k = 0; k < kPanel; ++k) {
+      const V b0 = hn::LoadU(d, b + k * kPanel), b1 = hn::LoadU(d, b + k * kPanel + kLanes);
       HWY_UNROLL(12)
       for (int m = 0; m < kRows; ++m) {
-        const V am = hn::Set(d, a[m * row]);
+        const V am = hn::Set(d, a[m * kPanel + k]);
         c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
         c.v[m][1] = hn::MulAdd(am, b1, c.v[m][1]);
       }
