@@ -1,5 +1,6 @@
 -- Operators of LibTorch from Lua: how arguments are read, which overload is taken, what comes back, what errors say.
 local t = require 'testing'
+local nn = require 'nn'
 local torch = require 'torch'
 
 local function list(tensor) return tensor:tolist() end
@@ -206,6 +207,28 @@ end)
 t.test('an error of LibTorch can be caught and leaves everything usable', function()
   for _ = 1, 100 do t.is_false(pcall(torch.matmul, torch.ones { 2 }, torch.ones { 3 })) end
   t.equal(torch.ones { 2 }:matmul(torch.ones { 2 }):item(), 2)
+end)
+
+t.test('gru_sequence and lstm_sequence are the layers without a module', function()
+  torch.manual_seed(4)
+  local x, h0 = torch.randn { 3, 5, 4 }, torch.randn { 1, 3, 6 }
+  local gru, lstm = nn.GRU { 4, 6 }, nn.LSTM { 4, 6 }
+  local function weights(layer)
+    local w = layer:state_dict()
+    return w.weight_ih_l0, w.weight_hh_l0, w.bias_ih_l0, w.bias_hh_l0
+  end
+  local w_ih, w_hh, b_ih, b_hh = weights(gru)
+  local y, h = torch.gru_sequence(x, w_ih, w_hh, b_ih, b_hh, h0[0])
+  local expected, state = gru(x, h0)
+  t.is_true(torch.equal(y, expected))
+  t.is_true(torch.equal(h, state[0]))
+  w_ih, w_hh, b_ih, b_hh = weights(lstm)
+  local out, _, c = torch.lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)
+  local of_layer, states = lstm(x)
+  t.is_true(torch.equal(out, of_layer))
+  t.equal({ c.shape[1], c.shape[2] }, { 3, 6 })
+  t.is_true(states ~= nil, 'states')
+  t.error_matches(function() torch.gru_sequence(x, w_ih, w_hh) end, '%[gru%] w_hh must be')
 end)
 
 t.test('linear_cross_entropy is the last layer and its loss', function()
