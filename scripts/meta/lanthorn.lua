@@ -276,6 +276,11 @@ function lanthorn.diagnostics.libraries() end
 ---@return table
 function lanthorn.diagnostics.machine() end
 
+---Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.
+---@param name string
+---@return string|nil
+function lanthorn.diagnostics.missing_precision(name) end
+
 ---Seconds of small operators called from C++ so many times, by name.
 ---@param calls integer
 ---@return table
@@ -986,7 +991,7 @@ function tscore.compute(s, q, n, compat) end
 ---@return table
 function tscore.loop(model, n, loss, groups) end
 
----T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the samples.
+---T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the samples. Computed in the type of the model: train.precision concerns the trainer's own T-Scores only.
 ---@param model Module
 ---@param loss function
 ---@param verify? boolean default True (by name, in a last table)
