@@ -256,6 +256,10 @@ function lanthorn.diagnostics.allocations() end
 ---@return table
 function lanthorn.diagnostics.bandwidth(threads, seconds) end
 
+---How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.
+---@return string
+function lanthorn.diagnostics.blas_threading() end
+
 ---Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.
 ---@return table[]
 function lanthorn.diagnostics.exceptions() end
