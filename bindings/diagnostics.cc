@@ -5,10 +5,12 @@
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
 #include "bindings/ops/function_call.h"
+#include "engine/base/blas.h"
 #include "engine/base/memory.h"
 #include "engine/device/libraries.h"
 #include "engine/device/op_cost.h"
 #include "engine/device/probe.h"
+#include "engine/kernels/precision.h"
 #include "engine/run/machine.h"
 
 namespace lanthorn::lua {
@@ -61,6 +63,22 @@ int Bandwidth(lua_State* L) {
                {"triad", rate.triad},
                {"buffer_bytes", rate.buffer_bytes},
                {"cache_bytes", rate.cache_bytes}});
+  return 1;
+}
+
+int MissingPrecision(lua_State* L) {
+  const auto kind = Value(kernels::ParsePrecision(luaL_checkstring(L, 1)));
+  const absl::Status status = kernels::CheckPrecision({kind, /*emulated=*/false});
+  if (status.ok()) {
+    lua_pushnil(L);
+  } else {
+    lua_pushstring(L, MessageOf(status).c_str());
+  }
+  return 1;
+}
+
+int BlasBuild(lua_State* L) {
+  lua_pushstring(L, BlasThreading().c_str());
   return 1;
 }
 
@@ -147,6 +165,12 @@ const std::vector<FunctionRow> kRows = {
      "Bytes per second through memory, in arrays larger than the last cache: {copy=, triad=, buffer_bytes=, "
      "cache_bytes=}.",
      &Thunk<&Bandwidth>},
+    {"missing_precision", "(str name) -> str?",
+     "Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.",
+     &Thunk<&MissingPrecision>, "require('lanthorn').diagnostics.missing_precision('fp32') == nil"},
+    {"blas_threading", "() -> str",
+     "How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.", &Thunk<&BlasBuild>,
+     "require('lanthorn').diagnostics.blas_threading()"},
     {"op_costs", "(int calls) -> table", "Seconds of small operators called from C++ so many times, by name.",
      &Thunk<&OpCosts>, "require('lanthorn').diagnostics.op_costs(10).add"},
     {"allocations", "() -> table",

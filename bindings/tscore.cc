@@ -124,7 +124,7 @@ const std::vector<FunctionRow> kRows = {
      "every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an "
      "error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale "
      "tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the "
-     "samples.",
+     "samples. Computed in the type of the model: train.precision concerns the trainer's own T-Scores only.",
      &Thunk<&Measure>},
     {"loop", "(Module model, int n, function loss, *, str groups='none') -> table",
      "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.",

@@ -11,6 +11,7 @@
 #include "bindings/train/run.h"
 #include "bindings/tscore.h"
 #include "engine/device/device.h"
+#include "engine/train/precision_check.h"
 #include "engine/train/run_log.h"
 
 namespace lanthorn::lua {
@@ -117,7 +118,7 @@ int New(lua_State* L) {
       "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
       "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
-      "bool tscore_samples=False, str tscore_groups='none')");
+      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -153,6 +154,7 @@ int New(lua_State* L) {
   options.accumulate = a[10].toInt();
   options.tscore_samples = a[11].toBool();
   options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
+  options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -161,6 +163,7 @@ int New(lua_State* L) {
   if (!(options.clip_norm >= 0) || !(options.clip_value >= 0))
     Check(ConfigError("train: clip_norm and clip_value must not be negative"));
   Check(options.schedule.Validate());
+  Check(train::CheckTrainingPrecision(*model, options.precision, options.device));
   self->trainer = std::make_shared<train::Trainer>(model, std::move(loss), batches, val, optimizer, options);
   PushObject(L, self);
   return 1;

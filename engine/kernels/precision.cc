@@ -12,10 +12,22 @@ thread_local Precision current;
 }
 
 absl::StatusOr<Precision::Kind> ParsePrecision(const std::string& name) {
-  if (name == "fp32") return Precision::kFp32;
-  if (name == "fp32_split") return Precision::kFp32Split;
-  if (name == "bf16") return Precision::kBf16;
-  return ConfigError(absl::StrCat("precision '", name, "' is none of fp32, fp32_split, bf16"));
+  for (const Precision::Kind kind : {Precision::kFp32, Precision::kFp32Split, Precision::kBf16}) {
+    if (name == PrecisionName(kind)) return kind;
+  }
+  return ConfigError(absl::StrCat("precision '", name, "' is none of fp32, fp32_split, bf16",
+                                  DidYouMean(name, {"fp32", "fp32_split", "bf16"})));
+}
+
+const char* PrecisionName(Precision::Kind kind) {
+  switch (kind) {
+    case Precision::kFp32Split:
+      return "fp32_split";
+    case Precision::kBf16:
+      return "bf16";
+    default:
+      return "fp32";
+  }
 }
 
 absl::Status CheckPrecision(const Precision& precision) {
@@ -24,7 +36,7 @@ absl::Status CheckPrecision(const Precision& precision) {
   if (precision.kind == Precision::kFp32 || precision.emulated) return absl::OkStatus();
   if (MatmulPrimitive::Supported(dnnl::memory::data_type::bf16)) return absl::OkStatus();
   const dnnl_version_t& version = *dnnl_version();
-  return MachineError(absl::StrCat("precision '", precision.kind == Precision::kBf16 ? "bf16" : "fp32_split",
+  return MachineError(absl::StrCat("precision '", PrecisionName(precision.kind),
                                    "' needs bf16 products, and this CPU has none that oneDNN ", version.major, ".",
                                    version.minor, ".", version.patch,
                                    " can use (AVX-512 or AMX is needed; `runner doctor` shows what there is); use ",

@@ -21,8 +21,10 @@ struct Precision {
   bool emulated = false;
 };
 
-// "fp32", "fp32_split" or "bf16"; others are an error that lists them.
+// "fp32", "fp32_split" or "bf16"; others are an error that lists them and guesses which was meant.
 absl::StatusOr<Precision::Kind> ParsePrecision(const std::string& name);
+// The name that ParsePrecision reads.
+const char* PrecisionName(Precision::Kind kind);
 // Whether this CPU and this oneDNN multiply in that precision; the error says what is missing and what to use instead.
 absl::Status CheckPrecision(const Precision& precision);
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "engine/train/running_quantile.h"
+
 namespace lanthorn::train {
 
 inline double Now() {
@@ -16,6 +18,7 @@ struct Interval {
   double low = 0, mid = 0, high = 0;  // seconds
 };
 
+// A step costs log(steps) here: what is asked for at every step is kept ready.
 class StepTimer {
  public:
   // A step took `seconds`. The first five of the process and the one after an interruption are recorded, not counted.
@@ -24,7 +27,8 @@ class StepTimer {
   void Interrupted() { skip_next_ = true; }
 
   int64_t counted() const { return static_cast<int64_t>(counted_.size()); }
-  std::optional<double> Median() const;
+  std::optional<double> Median() const { return median_.Value(); }
+  // Sorts all steps: for the end of a run.
   std::optional<double> Percentile(double share) const;
   // Seconds for `steps` more steps plus `other_s`: the 10th, 50th and 90th percentile of the means of blocks of 20
   // counted steps. No value before there is one block.
@@ -36,7 +40,9 @@ class StepTimer {
   bool skip_next_ = false;
   double block_sum_ = 0;
   int64_t block_size_ = 0;
-  std::vector<double> counted_, blocks_;
+  std::vector<double> counted_;
+  RunningQuantile median_{0.5};
+  RunningQuantile low_{0.1}, mid_{0.5}, high_{0.9};  // of the blocks' means
 };
 
 }  // namespace lanthorn::train

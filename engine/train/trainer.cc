@@ -29,6 +29,14 @@ class PhaseClock {
   double begin_;
 };
 
+// The loss in a precision; its backward keeps it.
+LossFn InPrecision(const kernels::Precision& precision, LossFn loss) {
+  return [precision, loss = std::move(loss)](const data::Batch& batch) {
+    const kernels::PrecisionScope scope(precision);
+    return loss(batch);
+  };
+}
+
 // Eval mode without gradient, and back.
 class EvalScope {
  public:
@@ -69,7 +77,7 @@ LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
 Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
                  std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options)
     : model_(std::move(model)),
-      loss_(std::move(loss)),
+      loss_(InPrecision(options.precision, std::move(loss))),
       train_(std::move(train)),
       val_(std::move(val)),
       optimizer_(std::move(optimizer)),

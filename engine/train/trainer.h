@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/data/batches.h"
+#include "engine/kernels/precision.h"
 #include "engine/nn/module.h"
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
@@ -42,6 +43,10 @@ struct FitOptions {
   bool tscore_v11 = false;      // report T by the published formula (tscore::ComputeV11)
   bool tscore_samples = false;  // the samples' squared norms go to the metrics
   tscore::Grouping tscore_groups = tscore::Grouping::kNone;
+  // Of every loss that the trainer asks for: training, eval, the first step that is timed, and all its T-Scores.
+  // Observers are outside of it: text that they draw and T-Scores that they measure themselves are fp32's. What must
+  // hold for it: CheckTrainingPrecision.
+  kernels::Precision precision = {};
   bool eval = true;
   int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};

@@ -23,7 +23,7 @@ function bench.configure(parser)
   parser:option '--rounds':argname 'R':default '3':convert(run_options.to_count):description 'How often all cases run in turn.'
   parser:option '--steps':argname 'S':default '5':convert(run_options.to_count)
     :description 'Steps of a case in a round, after 3 to warm up; fewer than 9 in all compare badly.'
-  parser:flag '--json':description 'One JSON object per line: the machine, then rows and bars.'
+  parser:flag '--json':description 'One JSON object per line: the machine, then rows, bars and notes.'
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
   parser:flag '-q --quiet':description 'No progress lines.'
 end
@@ -112,6 +112,7 @@ function bench.run(args)
     if args.json then
       for _, row in ipairs(result.rows) do emit('row', name, row) end
       for _, bar in ipairs(result.bars) do emit('bar', name, bar) end
+      for _, note in ipairs(result.notes or {}) do emit('note', name, { text = note }) end
     else
       report.workload(name, workload, result, context)
     end

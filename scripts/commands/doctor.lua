@@ -44,6 +44,7 @@ end
 local function new_context(args)
   run_options.set_threads(args)
   local context = { device = args.device, budget = host.cpu_budget() }
+  native.allow_any_blas()
   local lanthorn = require 'lanthorn'
   if args.device then check_device(args.device) end
   context.settings, context.diagnostics, context.sha256 = native.settings(), lanthorn.diagnostics, lanthorn.data.sha256

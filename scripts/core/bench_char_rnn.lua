@@ -9,9 +9,10 @@ local torch = require 'torch'
 
 local bench_char_rnn = { BATCH = 64, SEQ = 100, VOCAB = 65 }
 
--- Precisions a step is timed in: options of the trainer, and the peers (a suffix of the cell's name in peer.py) of which
--- the fastest counts.
-local PRECISIONS = { { name = 'fp32', options = {}, peers = { '' } } }
+-- Precisions a step is timed in, and the peers (a suffix of the cell's name in peer.py) of which the fastest counts:
+-- PyTorch in fp32, and where rounding to bf16 is allowed its bf16 autocast too.
+local PRECISIONS = { { name = 'fp32', peers = { '' } }, { name = 'fp32_split', peers = { '' } },
+  { name = 'bf16', peers = { '', '_bf16' } } }
 
 -- Multiply-adds of the forward are 2 FLOP each, the backward is twice the forward; the lookup costs nothing.
 local GATES = { gru = 3, lstm = 4 }
@@ -56,32 +57,47 @@ function bench_char_rnn.steps(cell, given)
 end
 
 local function case(cell, precision, name, given)
-  local options, peers = {}, {}
-  for _, source in ipairs { precision.options, given } do
-    for key, value in pairs(source) do options[key] = value end
-  end
+  local options, peers = { precision = precision.name }, {}
+  for key, value in pairs(given) do options[key] = value end
   for i, suffix in ipairs(precision.peers) do peers[i] = cell .. suffix end
   return { name = name, precision = precision.name, run = bench_char_rnn.steps(cell, options), flop = bench_char_rnn.flop(cell),
     peers = peers }
 end
 
----Two rows for each precision, fp32 first: a training step without and with T-Score of all samples.
+---Two cases for each precision that the CPU computes in, fp32 first: a training step without and with T-Score of all samples.
+---Emulation is never timed, since nobody trains with it for speed.
+---@param cell string
+---@param missing fun(precision: string): string? why the CPU cannot compute in it
+---@return table[] cases
+---@return string[] notes one line about the precisions that are left out, if any
+function bench_char_rnn.cases(cell, missing)
+  local cases, absent = {}, {}
+  for _, precision in ipairs(PRECISIONS) do
+    if missing(precision.name) then
+      absent[#absent + 1] = precision.name
+    else
+      cases[#cases + 1] = case(cell, precision, 'no T-Score', {})
+      cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
+    end
+  end
+  if #absent == 0 then return cases, {} end
+  return cases, { ('not timed in %s: this CPU has no bf16 products that oneDNN can use'):format(table.concat(absent, ', ')) }
+end
+
+---Times these cases.
 ---@param context table
 ---@param cell string
 ---@return table[] rows
----@return table by_precision name -> { plain = row, tscore = row, cost = with / without }
+---@return table by_precision name -> { plain = row, tscore = row, cost = with / without }; no entry for what the CPU lacks
+---@return string[] notes
 function bench_char_rnn.measure(context, cell)
-  local cases, by_precision = {}, {}
-  for _, precision in ipairs(PRECISIONS) do
-    cases[#cases + 1] = case(cell, precision, 'no T-Score', {})
-    cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
+  local cases, notes = bench_char_rnn.cases(cell, native.diagnostics.missing_precision)
+  local rows, by_precision = bench.interleave(context, cases), {}
+  for i = 1, #rows, 2 do
+    local plain, tscore = rows[i], rows[i + 1]
+    by_precision[plain.precision] = { plain = plain, tscore = tscore, cost = bench.ratio(tscore.ours_ms, plain.ours_ms) }
   end
-  local rows = bench.interleave(context, cases)
-  for i, precision in ipairs(PRECISIONS) do
-    local plain, tscore = rows[2 * i - 1], rows[2 * i]
-    by_precision[precision.name] = { plain = plain, tscore = tscore, cost = bench.ratio(tscore.ours_ms, plain.ours_ms) }
-  end
-  return rows, by_precision
+  return rows, by_precision, notes
 end
 
 return bench_char_rnn

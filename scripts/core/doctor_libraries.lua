@@ -1,5 +1,6 @@
 -- What `runner doctor` finds out about libraries: BLAS, oneDNN, LibTorch, LuaJIT, how errors pass between C++ and Lua, and
 -- the rates they reach. Findings are those of doctor_machine.lua.
+local blas_check = require 'blas_check'
 local host = require 'host'
 
 local doctor_libraries = {}
@@ -16,14 +17,6 @@ local function has(list, wanted)
   return false
 end
 
--- How a library that should not be there comes in.
-local function out_with_it()
-  for _, name in ipairs { 'LD_PRELOAD', 'LD_LIBRARY_PATH' } do
-    if set(name) then return 'unset ' .. name end
-  end
-  return 'apt-get install libopenblas0-openmp && cmake --preset release && cmake --build --preset release'
-end
-
 ---BLAS: its build must be OpenMP's, once.
 function doctor_libraries.blas(context)
   local l = context.libraries
@@ -33,7 +26,7 @@ function doctor_libraries.blas(context)
     data = { blas = l.blas, threading = l.blas_threading, files = l.blas_files, openmp_files = l.openmp_files } }
   local function problem(mark, text)
     if finding.mark ~= 'FAIL' then finding.mark = mark end
-    finding.text[#finding.text + 1], finding.fix[1] = text, out_with_it()
+    finding.text[#finding.text + 1], finding.fix[1] = text, blas_check.fix()
   end
   if l.blas_threading == 'pthreads' then
     problem('FAIL', 'the pthread build beside OpenMP: two pools of threads on the same cores, up to 15 times slower')

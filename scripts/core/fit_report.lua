@@ -67,18 +67,27 @@ local function planned_batches(plan)
   return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
 end
 
+-- "bf16, emulated"; nil in fp32.
+local function precision_of(plan)
+  if plan.precision == 'fp32' then return nil end
+  return plan.precision .. (plan.emulate and ', emulated' or '')
+end
+
 local function plan_line(plan)
   local batches = plan.data.train:count()
   local text = ('%d epochs x %s batches, %s updates, %s targets'):format(plan.epochs, count(batches), count(plan.steps),
     count(planned_batches(plan) * plan.data.train:targets()))
-  if plan.accumulate == 1 then return row('plan', text) end
-  local rest = batches % plan.accumulate
-  return row('plan', ('%s; %d batches an update%s'):format(text, plan.accumulate,
-    rest > 0 and (', %d in the last of an epoch'):format(rest) or ''))
+  if plan.accumulate > 1 then
+    local rest = batches % plan.accumulate
+    text = ('%s; %d batches an update%s'):format(text, plan.accumulate,
+      rest > 0 and (', %d in the last of an epoch'):format(rest) or '')
+  end
+  local precision = precision_of(plan)
+  return row('plan', text .. (precision and '; in ' .. precision or ''))
 end
 
 ---Lines about data, model and the number of updates; nothing in them was measured.
----@param plan { data: table, model: Module, steps: integer, epochs: integer, accumulate: integer }
+---@param plan { data: table, model: Module, steps: integer, epochs: integer, accumulate: integer, precision: string, emulate: boolean }
 ---@return string[]
 function fit_report.sizes(plan)
   local lines = data_lines(plan.data)
@@ -116,13 +125,16 @@ end
 
 ---Lines after training.
 ---@param fit table
+---@param plan table
 ---@return string[]
-function fit_report.summary(fit)
+function fit_report.summary(fit, plan)
   local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%d epochs, %s updates in %s%s'):format(#fit.epochs,
     count(fit.steps), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
-    lines[#lines + 1] = row('step', ('%.0f ms median (p10 %.0f, p90 %.0f), %s tokens/s'):format(fit.step_median_s * 1e3,
-      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit.tokens / fit.steps / fit.step_median_s)))
+    local precision = precision_of(plan)
+    lines[#lines + 1] = row('step', ('%.0f ms median (p10 %.0f, p90 %.0f), %s tokens/s%s'):format(fit.step_median_s * 1e3,
+      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit.tokens / fit.steps / fit.step_median_s),
+      precision and ', in ' .. precision or ''))
   end
   local best = fit.best
   if best then

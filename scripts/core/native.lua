@@ -3,6 +3,7 @@
 --
 -- Several runners on one machine: whoever starts them gives each its share in OMP_NUM_THREADS (cores / jobs); a runner
 -- looks at its own cores and quota, never at its neighbours. Waiting threads sleep, so that neighbours lose little.
+local blas_check = require 'blas_check'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
@@ -12,6 +13,7 @@ local native = {}
 local threads -- from --threads
 local pin = false -- from --pin
 local settings -- what prepare_environment decided
+local any_blas = false -- for those who report what is loaded
 
 -- Where an environment variable's value stands; an empty one is none.
 local function given(name)
@@ -29,6 +31,12 @@ end
 ---@param on boolean
 function native.set_pin(on)
   pin = on
+end
+
+---Lets the native module be used beside any build of OpenBLAS; `runner doctor` says what is wrong with it. Call before anything
+---native is required.
+function native.allow_any_blas()
+  any_blas = true
 end
 
 local function decide_wait()
@@ -90,7 +98,8 @@ local function prepare_environment()
   warn_of_oversubscription(settings)
 end
 
----Finds the module beside the runner, else on package.cpath.
+---Finds the module beside the runner, else on package.cpath. What is given back opens it, once, and refuses the pthread build of
+---OpenBLAS.
 ---@return function loader
 function native.find()
   local beside = host.folder .. '/lanthorn.so'
@@ -103,7 +112,14 @@ function native.find()
   prepare_environment()
   local open, message = package.loadlib(path, 'luaopen_lanthorn')
   if not open then error(("native module '%s': %s"):format(path, message), 0) end
-  return open
+  return function(...)
+    local module = open(...)
+    if not any_blas then
+      package.loaded.lanthorn = nil -- so that whoever catches the error and tries again gets the same one
+      blas_check.refuse(module.diagnostics.blas_threading())
+    end
+    return module
+  end
 end
 
 return native

@@ -34,7 +34,9 @@ specs.train = {
   epochs = { 'int', 1 },
   seed = { 'int', 42 },
   device = { 'string', 'auto' },
-  precision = { 'string', 'fp32', one_of = { 'fp32' } },
+  -- What GRU and LSTM multiply in while training and in eval: fp32, bf16, or fp32_split, each operand as two bf16 numbers.
+  precision = { 'string', 'fp32', one_of = { 'fp32', 'fp32_split', 'bf16' } },
+  emulate = { 'boolean', false },              -- the rounding of a lower precision on any CPU, without its speed
   max_steps = { 'int', 0 },                    -- 0: all
   accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise

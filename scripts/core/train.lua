@@ -128,7 +128,8 @@ local function build_trainer(o, device)
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
-      eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate },
+      eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate, precision = o.options.precision,
+      emulate = o.options.emulate },
   }
   return trainer, kind
 end
@@ -159,6 +160,7 @@ local function make_plan(o, trainer, kind, device)
   return { name = current.name, seed = current.configured and o.options.seed or nil, device = device,
     threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
     epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
+    precision = o.options.precision, emulate = o.options.emulate,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
     eval_batches = not o.eval.off and o.data.val and o.data.val:count() or 0 }
 end
@@ -244,7 +246,7 @@ local function run_fit(o, trainer, plan, run)
   trainer:clear_progress()
   run:status { phase = 'save' }
   o.model:save(run:path() .. '/model.safetensors')
-  fit_report.print(fit_report.summary(fit))
+  fit_report.print(fit_report.summary(fit, plan))
   run:status { phase = 'report' }
   if fit.signal == 0 then call_all(o, 'on_end', ctx, fit) end
   return fit

@@ -256,6 +256,10 @@ function lanthorn.diagnostics.allocations() end
 ---@return table
 function lanthorn.diagnostics.bandwidth(threads, seconds) end
 
+---How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.
+---@return string
+function lanthorn.diagnostics.blas_threading() end
+
 ---Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.
 ---@return table[]
 function lanthorn.diagnostics.exceptions() end
@@ -275,6 +279,11 @@ function lanthorn.diagnostics.libraries() end
 ---The machine a run records: CPU, flags, cores, threads, memory, load, host, BLAS.
 ---@return table
 function lanthorn.diagnostics.machine() end
+
+---Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.
+---@param name string
+---@return string|nil
+function lanthorn.diagnostics.missing_precision(name) end
 
 ---Seconds of small operators called from C++ so many times, by name.
 ---@param calls integer
@@ -986,7 +995,7 @@ function tscore.compute(s, q, n, compat) end
 ---@return table
 function tscore.loop(model, n, loss, groups) end
 
----T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the samples.
+---T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the samples. Computed in the type of the model: train.precision concerns the trainer's own T-Scores only.
 ---@param model Module
 ---@param loss function
 ---@param verify? boolean default True (by name, in a last table)

@@ -48,7 +48,10 @@ t.test('rows carry times, rates, threads and precision; bars what is asked of th
   t.equal({ machine.threads, machine.threads_from, machine.wait_policy, machine.pinning }, { 1, '--threads', 'passive', 'none' })
   t.is_true(#machine.cpu > 0 and machine.peer == nil)
   local rows = of_kind(all, 'row')
-  t.equal(#rows, 4)
+  local steps = #rows - 2 -- the last two are of `memory`
+  local native = require('lanthorn').diagnostics.missing_precision 'bf16' == nil
+  t.equal(steps, native and 6 or 2)
+  t.equal(#of_kind(all, 'note'), native and 0 or 1)
   for i = 1, 2 do
     local row = rows[i]
     t.equal({ row.workload, row.precision, row.threads, row.steps }, { 'gru', 'fp32', 1, 1 })
@@ -57,12 +60,13 @@ t.test('rows carry times, rates, threads and precision; bars what is asked of th
     t.is_true(row.gemm_share > 0)
     t.equal(row.peer_ms, nil)
   end
-  for i = 3, 4 do t.is_true(rows[i].allocations_per_step > 0 and rows[i].large_per_step >= 0) end
+  for i = steps + 1, steps + 2 do t.is_true(rows[i].allocations_per_step > 0 and rows[i].large_per_step >= 0) end
   local bars = of_kind(all, 'bar')
   t.equal(bars[1].id, 'P1')
   t.equal({ bars[1].met, bars[1].accept, bars[1].aim, bars[1].less }, { 'not measured', 3, 4, false })
   t.equal(bars[2].id, 'P2')
   t.near(bars[2].value, rows[2].ours_ms / rows[1].ours_ms, 1e-9)
+  t.equal({ bars[3].id, bars[3].met, bars[4].id, bars[4].met }, { 'P4', 'not measured', 'P4b', 'not measured' })
   t.is_true(of_kind(all, 'rates')[1].gemm_fp32_gflops > 0)
 end)
 
@@ -133,6 +137,31 @@ t.test('every workload returns rows with names and bars with limits', function()
     for _, row in ipairs(result.rows) do t.is_true(#row.name > 0 and row.precision == 'fp32', name) end
     for _, bar in ipairs(result.bars) do t.is_true(bar.accept ~= nil and bar.aim ~= nil and #bar.what > 0, name) end
   end
+end)
+
+t.test('a step is timed in the precisions of the CPU, and a note names the others', function()
+  local char_rnn = require 'bench_char_rnn'
+  local asked = {}
+  local cases, notes = char_rnn.cases('gru', function(name) asked[#asked + 1] = name end)
+  t.equal({ #notes, asked }, { 0, { 'fp32', 'fp32_split', 'bf16' } })
+  local seen = {}
+  for i, case in ipairs(cases) do
+    seen[i] = ('%s, %s, %s'):format(case.precision, case.name, table.concat(case.peers, ' '))
+    t.equal(case.flop, char_rnn.flop 'gru')
+  end
+  t.equal(seen, { 'fp32, no T-Score, gru', 'fp32, T-Score of all 64, gru', 'fp32_split, no T-Score, gru',
+    'fp32_split, T-Score of all 64, gru', 'bf16, no T-Score, gru gru_bf16', 'bf16, T-Score of all 64, gru gru_bf16' })
+  cases, notes = char_rnn.cases('lstm', function(name) return name ~= 'fp32' and 'no bf16 here' or nil end)
+  t.equal({ #cases, cases[1].precision, cases[2].precision }, { 2, 'fp32', 'fp32' })
+  t.equal(notes, { 'not timed in fp32_split, bf16: this CPU has no bf16 products that oneDNN can use' })
+end)
+
+t.test('bars of a precision are those of its own rows', function()
+  local function of(ratio) return { plain = { ratio = ratio }, cost = 1.01 } end
+  local bars = require('bench.gru').bars { fp32 = of(3.5), bf16 = of(9), fp32_split = of(2) }
+  local seen = {}
+  for i, bar in ipairs(bars) do seen[i] = ('%s %g %s'):format(bar.id, bar.value, bar.met) end
+  t.equal(seen, { 'P1 3.5 accept', 'P2 1.01 aim', 'P4 9 aim', 'P4b 2 missed' })
 end)
 
 t.test('the nominal work of a step is that of its matrix products', function()

@@ -88,6 +88,38 @@ t.test('the pthread build of OpenBLAS is found and refused', function()
   t.contains(checks.blas.fix[1], 'unset LD_PRELOAD')
 end)
 
+t.test('every other command refuses the pthread build of OpenBLAS, each time the module is asked for', function()
+  local other = '/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0'
+  if not host.stat(other) then t.skip(other .. ' is not installed') end
+  local preload = CLEAN .. 'LD_PRELOAD=' .. other .. ' ' .. t.quote(host.folder .. '/runner')
+  local output, code = t.shell(preload .. ' run -e ' .. t.quote "require 'torch'")
+  t.equal(code, 9, output)
+  t.contains(output, 'the pthread build of OpenBLAS is loaded')
+  t.contains(output, 'mend it with: unset LD_PRELOAD')
+  output, code = t.shell(preload .. ' run -e ' .. t.quote [[
+for i = 1, 2 do print(select(2, pcall(require, 'lanthorn')):match 'the pthread build') end]])
+  t.equal({ output, code }, { 'the pthread build\nthe pthread build\n', 0 })
+end)
+
+t.test('the pthread build alone is refused, with the command that fits', function()
+  local blas_check = require 'blas_check'
+  for _, threading in ipairs { 'openmp', 'sequential', 'unknown' } do blas_check.refuse(threading) end
+  local ok, problem = pcall(blas_check.refuse, 'pthreads')
+  t.equal({ ok, require('fail').code_of(problem) }, { false, 9 })
+  t.contains(tostring(problem), 'mend it with: ' .. blas_check.fix())
+  local preload = host.getenv 'LD_PRELOAD'
+  host.setenv('LD_PRELOAD', '/some/libopenblas.so.0')
+  local fix = blas_check.fix()
+  host.setenv('LD_PRELOAD', nil)
+  local path = host.getenv 'LD_LIBRARY_PATH'
+  host.setenv('LD_LIBRARY_PATH', nil)
+  local install = blas_check.fix()
+  host.setenv('LD_PRELOAD', preload)
+  host.setenv('LD_LIBRARY_PATH', path)
+  t.equal(fix, 'unset LD_PRELOAD')
+  t.contains(install, 'apt-get install libopenblas0-openmp')
+end)
+
 t.test('a corpus that is away or changed is a warning that says how to get it', function()
   t.shell(('mkdir -p %s/data; echo changed > %s/data/tinyshakespeare.txt'):format(folder, folder))
   local checks, _, code = doctor(('RUNNER_DATA_DIR=%s/data XDG_CACHE_HOME=%s'):format(folder, folder))
