@@ -61,7 +61,7 @@ function doctor_libraries.bf16(context)
   local finding = { mark = 'ok', text = { ('CPU %s, oneDNN multiplies with %s'):format(cpu or 'none', l.bf16) },
     data = { cpu = cpu, onednn = l.bf16 } }
   if not cpu then
-    finding.mark, finding.text = 'none', { 'none in this CPU (AVX512_BF16 or AMX): it would be emulated' }
+    finding.mark, finding.text = 'none', { 'none in this CPU (AVX512_BF16 or AMX): train.precision=bf16 needs train.emulate=true' }
   elseif l.bf16 == 'none' then
     finding.mark, finding.text[2] = 'warn', 'the CPU has bf16, oneDNN does not use it'
     finding.fix = { set 'ONEDNN_MAX_CPU_ISA' and 'unset ONEDNN_MAX_CPU_ISA' or 'apt-get install --only-upgrade libdnnl2' }
@@ -85,7 +85,7 @@ function doctor_libraries.gemm(context)
   if context.libraries.bf16 ~= 'none' then
     rates('bf16 at::mm', 'libtorch', 'bfloat16')
   else
-    text[#text + 1] = 'bf16 not measured: emulated here'
+    text[#text + 1] = 'bf16 not measured: this CPU has none'
   end
   local finding = { mark = 'ok', text = text, data = { threads = threads, rates = data } }
   if threads > 1 and all < 1.2 * one then

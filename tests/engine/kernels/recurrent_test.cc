@@ -5,12 +5,15 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "absl/strings/str_format.h"
+#include "engine/kernels/recurrent_steps.h"
 
 namespace lanthorn::kernels {
 namespace {
@@ -131,6 +134,25 @@ TEST(Recurrent, AgreesWithPlainOperators) { RunGrid({0, 1, 3, 65}, {1, 7, 33}, {
 TEST(Recurrent, AgreesWithPlainOperatorsOnOneThread) { RunGrid({1, 13}, {1, 6}, {16, 17, 31, 32, 64}, {15, 24}, 1); }
 TEST(Recurrent, AgreesWithPlainOperatorsInOddSizes) { RunGrid({3}, {333}, {5, 250}, {7}, 2); }
 TEST(Recurrent, AgreesWithPlainOperatorsOnManyRows) { RunGrid({65}, {12}, {250}, {129}, 2); }
+
+// Other instruction sets have other vector widths, and with them other panels and row blocks.
+TEST(Recurrent, AgreesWithPlainOperatorsOnEveryInstructionSetOfThisCpu) {
+  const auto use = [](int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  };
+  const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
+  EXPECT_GE(targets.size(), 1u);
+  std::set<int64_t> widths;
+  for (const int64_t target : targets) {
+    SCOPED_TRACE(hwy::TargetName(target));
+    use(target);
+    widths.insert(PanelWidth());
+    RunGrid({1, 13}, {1, 6}, {3, 20, 33}, {7}, 2);
+  }
+  use(0);
+  EXPECT_GE(widths.size(), targets.size() > 2 ? 2u : 1u);
+}
 
 // The rows `ids` of a table: folded in float32, gathered by the plain operators in float64.
 TEST(Recurrent, ATableIsItsGatheredRows) {
