@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/flat_updates.cc"
 // foreach_target.h must come before highway.h.
 // clang-format off
+#include "engine/kernels/simd_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 // clang-format on

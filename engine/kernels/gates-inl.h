@@ -19,8 +19,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 
 // e^x for x limited to [-87, 88], where the gates are saturated; relative error below 2e-7 (Cody and Waite's reduction,
-// Cephes' expf polynomial). NaN comes out as NaN: min and max return their second operand when one is NaN, and the
-// scale is multiplied, not added to the exponent bits.
+// Cephes' expf polynomial). NaN has to come out as NaN: min and max of some CPUs return the number instead.
 HWY_INLINE V GateExp(V x) {
   const D d;
   const hn::RebindToSigned<D> di;
@@ -34,7 +33,8 @@ HWY_INLINE V GateExp(V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
   p = hn::Add(hn::MulAdd(hn::Mul(r, r), p, r), hn::Set(d, 1.0f));
-  return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(k, hn::Set(di, 127)))));
+  const V y = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(k, hn::Set(di, 127)))));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 HWY_INLINE V GateSigmoid(V x) {

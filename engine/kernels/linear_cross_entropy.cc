@@ -99,6 +99,10 @@ void CheckShapes(const at::Tensor& input, const at::Tensor& weight, const at::Te
   TORCH_CHECK(target.sizes() == input.sizes().slice(0, static_cast<size_t>(input.dim() - 1)), "[", kTag,
               "] target must have the input's shape without its last dimension, ",
               input.sizes().slice(0, static_cast<size_t>(input.dim() - 1)), ", got ", target.sizes());
+  for (const at::Tensor& other : {weight, bias, target}) {
+    TORCH_CHECK(!other.defined() || other.device() == input.device(), "[", kTag, "] input is on ", input.device(),
+                ", another argument on ", other.device());
+  }
   TORCH_CHECK(target.scalar_type() == c10::kLong, "[", kTag, "] target must be int64, got ", target.scalar_type());
   TORCH_CHECK(input.scalar_type() == weight.scalar_type() && (!bias.defined() || bias.dtype() == weight.dtype()), "[",
               kTag, "] input is ", input.scalar_type(), ", weight ", weight.scalar_type(),
@@ -147,7 +151,8 @@ at::Tensor LinearCrossEntropyReference(const at::Tensor& input, const at::Tensor
 at::Tensor LinearCrossEntropy(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                               const at::Tensor& target, int64_t ignore_index) {
   CheckShapes(input, weight, bias, target);
-  const at::Tensor targets = target.contiguous();
+  // A copy: the backward reads the targets too, and must not meet others than are checked here.
+  const at::Tensor targets = target.clone(at::MemoryFormat::Contiguous);
   int64_t counted = 0;
   if (targets.device().is_cpu()) counted = CountTargets(targets, weight.size(0), ignore_index);
   if (!input.device().is_cpu() || input.scalar_type() != c10::kFloat)

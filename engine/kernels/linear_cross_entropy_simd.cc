@@ -3,6 +3,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/linear_cross_entropy_simd.cc"
 // foreach_target.h must come before highway.h.
 // clang-format off
+#include "engine/kernels/simd_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>

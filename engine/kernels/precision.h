@@ -1,4 +1,5 @@
-// The precision in which recurrent layers multiply matrices; everything else, and every sum, is fp32.
+// The precision in which recurrent layers multiply matrices; everything else, and every sum, is fp32. That goes for a
+// small embedding read as a table too (recurrent_table.h): its products are few, and stay fp32.
 //
 //   fp32        plain
 //   bf16        operands rounded to bfloat16 (8 bits of mantissa)

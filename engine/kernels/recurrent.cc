@@ -96,18 +96,21 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
       if (!parameter.defined() || !parameter.requires_grad()) return;
       context.recorder->Report(parameter, tag, std::make_unique<KernelUse>(squares, std::move(unpack)));
     };
-    const auto deltas = [cell = context.cell, activations = forward.activations, output = forward.output](bool hidden) {
+    // Detached: a report that held a part of the graph would keep it alive for ever, since the graph holds the
+    // recorder.
+    const at::Tensor output = forward.output.detach(), before = h0.detach(), values = x.values.detach();
+    const auto deltas = [cell = context.cell, activations = forward.activations, output](bool hidden) {
       return Deltas(cell, activations, output, hidden);
     };
-    const auto rows = [x] { return x.ids.defined() ? at::embedding(x.values, x.ids) : x.values; };
+    const auto rows = [values, ids = x.ids] { return ids.defined() ? at::embedding(values, ids) : values; };
     report(parameters.w_ih, result.sq_w_ih, [=] { return tscore::LinearUse(rows(), deltas(false)); });
     report(parameters.w_hh, result.sq_w_hh,
-           [=, output = forward.output] { return tscore::LinearUse(RowsBefore(h0, output), deltas(true)); });
+           [=] { return tscore::LinearUse(RowsBefore(before, output), deltas(true)); });
     report(parameters.b_ih, result.sq_b_ih, [=] { return tscore::BiasUse(deltas(false), 1); });
     report(parameters.b_hh, result.sq_b_hh, [=] { return tscore::BiasUse(deltas(true), 1); });
-    if (!x.ids.defined()) return;
-    report(context.table, result.sq_input, [=, w_ih = parameters.w_ih.detach()] {
-      return tscore::EmbeddingUse(x.ids, at::matmul(deltas(false), w_ih), x.values.size(0));
+    if (!result.sq_input.defined()) return;
+    report(context.table, result.sq_input, [=, ids = x.ids, w_ih = parameters.w_ih.detach()] {
+      return tscore::EmbeddingUse(ids, at::matmul(deltas(false), w_ih), values.size(0));
     });
   }
 };
@@ -132,6 +135,10 @@ void CheckShapes(Cell cell, const SequenceInput& input, const at::Tensor& h0, co
   for (const at::Tensor& bias : {w.b_ih, w.b_hh}) {
     TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == gates * H), tag, " biases must be (", gates * H,
                 ")");
+  }
+  for (const at::Tensor& other : {input.ids, h0, c0, w.w_ih, w.w_hh, w.b_ih, w.b_hh}) {
+    TORCH_CHECK(!other.defined() || other.device() == input.values.device(), tag, " input is on ",
+                input.values.device(), ", another argument on ", other.device());
   }
   for (const at::Tensor& state : {h0, c0}) {
     TORCH_CHECK(!state.defined() || (state.dim() == 2 && state.size(0) == shape.size(0) && state.size(1) == H), tag,
@@ -167,12 +174,15 @@ RecurrentOutput Recurrent(Cell cell, const at::Tensor& input, const at::Tensor& 
 }
 
 bool FoldsTable(const at::Tensor& ids, const at::Tensor& table) {
-  return Fused(table) && ids.dim() == 2 && table.dim() == 2 && 4 * table.size(0) < ids.numel();
+  const bool whole = ids.scalar_type() == c10::kLong || ids.scalar_type() == c10::kInt;
+  return Fused(table) && whole && ids.device().is_cpu() && ids.dim() == 2 && table.dim() == 2 &&
+         4 * table.size(0) < ids.numel();
 }
 
 RecurrentOutput RecurrentTable(Cell cell, const at::Tensor& ids, const at::Tensor& table, const at::Tensor& h0,
                                const at::Tensor& c0, const RecurrentWeights& weights) {
-  const SequenceInput input = {table, ids.to(c10::kLong).contiguous()};
+  // A copy: the backward reads the ids too, and must not meet others than the forward has checked.
+  const SequenceInput input = {table, ids.to(c10::kLong, /*non_blocking=*/false, /*copy=*/true).contiguous()};
   CheckShapes(cell, input, h0, c0, weights);
   TORCH_CHECK(FoldsTable(ids, table) && table.size(1) == weights.w_ih.size(1), "the table must be (V, ",
               weights.w_ih.size(1), ") float32 on the CPU with V < B T / 4, got ", table.sizes());

@@ -11,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/recurrent_forward.cc"
 // foreach_target.h must come before highway.h.
 // clang-format off
+#include "engine/kernels/simd_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "engine/kernels/gates-inl.h"

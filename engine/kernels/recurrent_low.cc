@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -81,7 +82,10 @@ void LowWeightGradient(const RecurrentLayout& l, const Precision& precision, con
                                rows.data_ptr<float>() + sample * l.T * columns, columns);
       product.Run(width, deltas.data(), 1, width, tile.data_ptr<float>(), columns);
       sums[sample / kGroup].add_(tile);
-      if (squares != nullptr) squares->data_ptr<double>()[sample] = at::dot(tile, tile).item<double>();
+      if (squares == nullptr) continue;
+      double square = at::dot(tile, tile).item<double>();
+      if (!std::isfinite(square)) square = tile.to(c10::kDouble).square().sum().item<double>();  // beyond float's range
+      squares->data_ptr<double>()[sample] = square;
     }
   });
   weight.copy_(sums.sum(0).view({l.G, l.padded, columns}).narrow(1, 0, l.H).reshape(weight.sizes()));

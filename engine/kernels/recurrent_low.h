@@ -1,5 +1,6 @@
 // The products of the recurrent kernel outside of its time loop, from bfloat16 operands. The same layout and the same
-// results as the fp32 sweeps, up to rounding; any number of threads gives the same bits.
+// results as the fp32 sweeps, up to rounding. The sum over samples has a fixed order; a product's own rounding is the
+// library's, which blocks by the number of rows a thread has, so that other numbers of threads may round otherwise.
 #pragma once
 
 #include <ATen/core/Tensor.h>

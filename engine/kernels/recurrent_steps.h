@@ -68,6 +68,20 @@ struct WeightMemory {
 // The gradient of one weight and its bias over the panels [begin, end) of G * panels, sample by sample in their order.
 void WeightGradient(const RecurrentLayout& layout, const WeightMemory& memory, int64_t begin, int64_t end);
 
+// C (rows, columns) = A B + bias for the rows [begin, end): A's element (m, k) is at a[m * row + k * step], k < depth;
+// B is packed in panels of `panel` floats, of which the first depth * P count; bias (columns, padded to panels) or
+// null. Each element is added up in the order of k.
+struct ProductMemory {
+  const float* a;
+  int64_t row, step, depth;
+  const float* b;
+  int64_t panel;
+  const float* bias;
+  float* c;
+  int64_t columns;
+};
+void MultiplyRows(const ProductMemory& memory, int64_t begin, int64_t end);
+
 // Adds up the gradients of W_ih x over the steps of a sample that share a row: row_of_step (B, T) numbers the rows of
 // `sums` (rows, G * padded), zero before; no row belongs to two samples. Takes the samples [first, last).
 void CollapseSteps(const RecurrentLayout& layout, const float* activations, const int64_t* row_of_step, float* sums,

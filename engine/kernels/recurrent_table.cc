@@ -7,7 +7,6 @@
 
 #include "engine/kernels/for_threads.h"
 #include "engine/kernels/gemm.h"
-#include "engine/kernels/recurrent_low.h"
 #include "engine/kernels/recurrent_steps.h"
 
 namespace lanthorn::kernels {
@@ -81,11 +80,38 @@ at::Tensor SumOfSamples(const DistinctIds& distinct, const at::Tensor& of_rows) 
   return sums;
 }
 
+// W (gates*hidden, columns) packed for products with W.
+at::Tensor PackedPlain(const at::Tensor& w, int64_t gates, int64_t hidden) {
+  const int64_t P = PanelWidth(), columns = w.size(1), padded = (hidden + P - 1) / P * P;
+  const at::Tensor packed = at::empty({(columns + P - 1) / P, gates * padded, P}, w.options());
+  PackPlain(w.data_ptr<float>(), gates, hidden, columns, 0, packed.size(0), packed.data_ptr<float>());
+  return packed;
+}
+
+// a b + bias, with b packed (panels, depth or more, P): the same bits on any number of threads, which BLAS does not
+// give.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b, int64_t columns, const at::Tensor& bias = {}) {
+  const at::Tensor c = at::empty({a.size(0), columns}, a.options());
+  const ProductMemory memory = {a.data_ptr<float>(),
+                                a.stride(0),
+                                a.stride(1),
+                                a.size(1),
+                                b.data_ptr<float>(),
+                                b.stride(0),
+                                bias.defined() ? bias.data_ptr<float>() : nullptr,
+                                c.data_ptr<float>(),
+                                columns};
+  ForThreads(a.size(0), [&](int64_t begin, int64_t end) { MultiplyRows(memory, begin, end); });
+  return c;
+}
+
 }  // namespace
 
 at::Tensor ProjectTable(const RecurrentLayout& l, const at::Tensor& table, const at::Tensor& w_ih,
                         const at::Tensor& bias) {
-  return at::addmm(bias.view({l.G * l.padded}), table, PadGates(l, w_ih).t());
+  const at::Tensor packed = at::empty({l.G * l.panels, l.I, l.P}, w_ih.options());
+  PackTransposed(w_ih.data_ptr<float>(), l.G, l.H, l.I, 0, l.G * l.panels, packed.data_ptr<float>());
+  return Product(table, packed, l.G * l.padded, bias);
 }
 
 // Gradients of W_ih, b_ih and the table. The steps of a sample that read the same row are added up first: what is left
@@ -96,8 +122,8 @@ void TableGradient(const RecurrentLayout& l, const SequenceInput& input, const R
   const DistinctIds distinct = FindDistinct(l, input.ids.data_ptr<int64_t>(), vocabulary);
   const int64_t count = static_cast<int64_t>(distinct.ids.size());
   // Room for the most rows there can be: a size that changed from step to step could not be kept for the next one.
-  const int64_t most = l.B * std::min(l.T, vocabulary);
-  const at::Tensor sums = at::empty({most, width}, input.values.options()).narrow(0, 0, count).zero_();
+  const at::Tensor room = at::empty({l.B * std::min(l.T, vocabulary), width}, input.values.options());
+  const at::Tensor sums = room.narrow(0, 0, count).zero_();
   ForThreads(l.B, [&](int64_t begin, int64_t end) {
     CollapseSteps(l, activations.data_ptr<float>(), distinct.row_of_step.data(), sums.data_ptr<float>(), begin, end);
   });
@@ -105,20 +131,18 @@ void TableGradient(const RecurrentLayout& l, const SequenceInput& input, const R
   ForThreads(width, [&](int64_t begin, int64_t end) {
     AddRows(sums.data_ptr<float>(), distinct.ids.data(), count, width, begin, end, total.data_ptr<float>());
   });
-  const at::Tensor w_ih = PadGates(l, weights.w_ih);
+  const at::Tensor w_ih = PackedPlain(weights.w_ih, l.G, l.H);
   const auto without_padding = [&](const at::Tensor& padded, at::IntArrayRef sizes) {
     return padded.view({l.G, l.padded, -1}).narrow(1, 0, l.H).reshape(sizes);
   };
-  result->w_ih = without_padding(at::mm(total.t(), input.values), weights.w_ih.sizes());
+  result->w_ih =
+      without_padding(Product(total.t(), PackedPlain(input.values, 1, vocabulary), l.I), weights.w_ih.sizes());
   if (weights.b_ih.defined()) result->b_ih = without_padding(total.sum(0), weights.b_ih.sizes());
-  if (want_table) result->input = at::mm(total, w_ih);
+  if (want_table) result->input = Product(total, w_ih, l.I);
   if (!squares) return;
-  const auto square_rows = [](const at::Tensor& rows) { return rows.square().sum(1, false, c10::kDouble); };
+  const auto square_rows = [](const at::Tensor& rows) { return rows.to(c10::kDouble).square().sum(1); };
   result->sq_w_ih = WeightSquares(l, distinct, sums, input.values);
-  if (want_table) {
-    at::Tensor of_rows = at::empty({most, l.I}, input.values.options()).narrow(0, 0, count);
-    result->sq_input = SumOfSamples(distinct, square_rows(at::mm_out(of_rows, sums, w_ih)));
-  }
+  if (want_table) result->sq_input = SumOfSamples(distinct, square_rows(Product(sums, w_ih, l.I)));
   if (!weights.b_ih.defined()) return;
   const at::Tensor of_samples = at::zeros({l.B, width}, input.values.options());
   std::vector<int64_t> owner;

@@ -1,5 +1,6 @@
 // Compiled once per SIMD target by Highway's foreach_target.
 
+#include <cmath>
 #include <cstring>
 
 #include "engine/kernels/recurrent_steps.h"
@@ -9,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "engine/kernels/recurrent_weight.cc"
 // foreach_target.h must come before highway.h.
 // clang-format off
+#include "engine/kernels/simd_targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "engine/kernels/tile-inl.h"
@@ -75,6 +77,21 @@ struct SampleRows {
   int64_t rest_count;
 };
 
+// The same sum of squares in double, entry by entry: for gradients above 1e19, whose squares are beyond float's range.
+double SquaresInDouble(const SampleRows& x, const float* deltas, int64_t columns) {
+  const int64_t shift = x.first != nullptr ? 1 : 0;
+  double total = 0;
+  for (int64_t i = 0; i < columns; ++i) {
+    for (int64_t lane = 0; lane < kPanel; ++lane) {
+      double sum = shift == 1 ? static_cast<double>(x.first[i]) * deltas[lane] : 0;
+      for (int64_t k = 0; k < x.rest_count; ++k)
+        sum += static_cast<double>(x.rest[k * columns + i]) * deltas[(k + shift) * kPanel + lane];
+      total += sum * sum;
+    }
+  }
+  return total;
+}
+
 // sum (columns, P) += the sample's gradient; returns the gradient's sum of squares. The left operand is read across its
 // rows as it stands: packing it would cost more than the cache misses do.
 HWY_INLINE double AddSample(const SampleRows& x, const float* deltas, int64_t columns, float* sum) {
@@ -96,7 +113,8 @@ HWY_INLINE double AddSample(const SampleRows& x, const float* deltas, int64_t co
       hn::StoreU(hn::Add(hn::LoadU(D(), to + i * kPanel + kLanes), right), D(), to + i * kPanel + kLanes);
     }
   });
-  return Total(squares[0], squares[1]);
+  const double total = Total(squares[0], squares[1]);
+  return std::isfinite(total) ? total : SquaresInDouble(x, deltas, columns);
 }
 
 void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t begin, int64_t end) {
@@ -114,8 +132,13 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
         SumRows(deltas, l.T, sum);
         float* to = bias.get() + (job - begin) * kPanel;
         for (int v = 0; v < 2; ++v) hn::StoreU(hn::Add(hn::LoadU(d, to + v * kLanes), sum[v]), d, to + v * kLanes);
-        if (m.bias_squares != nullptr)
-          m.bias_squares[job * l.B + sample] = Total(hn::Mul(sum[0], sum[0]), hn::Mul(sum[1], sum[1]));
+        if (m.bias_squares != nullptr) {
+          HWY_ALIGN float part[kPanel];
+          for (int v = 0; v < 2; ++v) hn::StoreU(sum[v], d, part + v * kLanes);
+          double& square = m.bias_squares[job * l.B + sample];
+          square = 0;
+          for (const float value : part) square += static_cast<double>(value) * static_cast<double>(value);
+        }
       }
       if (m.weight == nullptr) continue;
       const double squares = AddSample(rows, deltas, m.inputs, sums.get() + (job - begin) * panel);
@@ -129,6 +152,27 @@ void WeightGradientImpl(const RecurrentLayout& l, const WeightMemory& m, int64_t
       for (int64_t i = 0; m.weight != nullptr && i < m.inputs; ++i)
         m.weight[(row + lane) * m.inputs + i] = from[i * kPanel + lane];
       if (m.bias != nullptr) m.bias[row + lane] = bias[(job - begin) * kPanel + lane];
+    }
+  }
+}
+
+void MultiplyRowsImpl(const ProductMemory& m, int64_t begin, int64_t end) {
+  constexpr int64_t kChunk = 8 * kTileRows;  // rows of A that stay in cache while the panels of B pass by
+  HWY_ALIGN float part[kTileRows * kPanel];
+  for (int64_t chunk = begin; chunk < end; chunk += kChunk) {
+    const int64_t count = end - chunk < kChunk ? end - chunk : kChunk;
+    for (int64_t p = 0; p * kPanel < m.columns; ++p) {
+      const int64_t valid = m.columns - p * kPanel;
+      ForRowBlocks(count, [&](auto rows, int64_t at) HWY_ATTR {
+        Tile<rows> tile;
+        m.bias != nullptr ? Load<rows>(m.bias + p * kPanel, 0, tile) : Clear<rows>(tile);
+        Multiply<rows>({m.a + (chunk + at) * m.row, m.row, m.step, m.depth}, m.b + p * m.panel, tile);
+        float* to = m.c + (chunk + at) * m.columns + p * kPanel;
+        if (valid >= kPanel) return Store<rows>(tile, to, m.columns);
+        Store<rows>(tile, part, kPanel);
+        for (int64_t i = 0; i < rows; ++i)
+          std::memcpy(to + i * m.columns, part + i * kPanel, sizeof(float) * static_cast<size_t>(valid));
+      });
     }
   }
 }
@@ -169,6 +213,7 @@ namespace lanthorn::kernels {
 HWY_EXPORT(PackTransposedImpl);
 HWY_EXPORT(PackPlainImpl);
 HWY_EXPORT(WeightGradientImpl);
+HWY_EXPORT(MultiplyRowsImpl);
 HWY_EXPORT(CollapseStepsImpl);
 HWY_EXPORT(AddRowsImpl);
 
@@ -182,6 +227,9 @@ void PackPlain(const float* w, int64_t gates, int64_t hidden, int64_t columns, i
 }
 void WeightGradient(const RecurrentLayout& layout, const WeightMemory& memory, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(WeightGradientImpl)(layout, memory, begin, end);
+}
+void MultiplyRows(const ProductMemory& memory, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(MultiplyRowsImpl)(memory, begin, end);
 }
 void CollapseSteps(const RecurrentLayout& layout, const float* activations, const int64_t* row_of_step, float* sums,
                    int64_t first, int64_t last) {

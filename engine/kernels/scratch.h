@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/base/memory.h"
+
 namespace lanthorn::kernels {
 
 using Scratch = hwy::AlignedFreeUniquePtr<float[]>;
@@ -13,6 +15,10 @@ using Scratch = hwy::AlignedFreeUniquePtr<float[]>;
 inline Scratch Zeros(int64_t size) {
   const size_t count = static_cast<size_t>(std::max<int64_t>(size, 1));  // Highway does not allocate nothing
   Scratch scratch = hwy::AllocateAligned<float>(count);
+  if (scratch == nullptr) {
+    throw memory::OutOfMemory("out of memory: no " + memory::FormatBytes(sizeof(float) * static_cast<double>(count)) +
+                              " of working memory for a kernel");
+  }
   std::memset(scratch.get(), 0, sizeof(float) * count);
   return scratch;
 }

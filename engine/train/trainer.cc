@@ -144,7 +144,8 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
       const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);
       if (assumed == 0) assumed = std::max(1.0, targets) * static_cast<double>(batches.size());
       if (!single) loss.mean = loss.mean * (targets / assumed);
-      summed += single ? value : value * targets;
+      if (single || targets > 0)
+        summed += single ? value : value * targets;  // 0 targets: the mean is NaN, and no value
     }
     {
       const PhaseClock clock(phases, Phase::kBackward);

@@ -87,6 +87,11 @@ absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParam
                                                     const std::vector<bool>& received, bool verify) {
   Close();
   finished_ = true;
+  // The reports hold a step's tensors: they go with this call, however it ends.
+  struct Clear {
+    std::map<const void*, std::vector<Entry>>* uses;
+    ~Clear() { uses->clear(); }
+  } const clear{&uses_};
   if (!refused_.empty()) return ConfigError("tscore: " + refused_);
   at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
@@ -108,7 +113,6 @@ absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParam
   for (size_t p = 0; verify && p < parameters.size(); ++p) {
     if (received[p]) LANTHORN_RETURN_IF_ERROR(Verify(parameters[p], std::sqrt(std::max(s, q))));
   }
-  uses_.clear();
   return squares;
 }
 

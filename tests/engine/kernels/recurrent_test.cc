@@ -178,6 +178,44 @@ TEST(Recurrent, ATableIsItsGatheredRows) {
   }
 }
 
+TEST(Recurrent, ATableGivesTheSameBitsForAnyNumberOfThreads) {
+  const Problem p = Make(Cell::kGru, 33, 20, 24, 40, true, false, c10::kFloat);
+  const at::Tensor ids = at::randint(65, {33, 20}, c10::kLong);
+  std::vector<at::Tensor> first;
+  for (const int threads : {1, 2, 3, 5}) {
+    const ThreadScope scope(threads);
+    const at::Tensor table = at::ones({65, 24}).cumsum(0).sin().set_requires_grad(true);
+    for (auto& [name, leaf] : p.Leaves()) leaf.mutable_grad() = at::Tensor();
+    const RecurrentOutput y = RecurrentTable(Cell::kGru, ids, table, {}, {}, p.weights);
+    LossOf(y).backward();
+    std::vector<at::Tensor> results = {y.output.detach(), table.grad()};
+    for (const at::Tensor& weight : {p.weights.w_ih, p.weights.w_hh, p.weights.b_ih, p.weights.b_hh})
+      results.push_back(weight.grad().clone());
+    if (first.empty()) first = results;
+    for (size_t k = 0; k < first.size(); ++k)
+      EXPECT_TRUE(at::equal(first[k], results[k])) << threads << " threads, result " << k;
+  }
+}
+
+TEST(Recurrent, IdsThatChangeAfterTheForwardDoNotReachTheBackward) {
+  const Problem p = Make(Cell::kGru, 8, 20, 4, 5, true, false, c10::kFloat);
+  const auto gradient = [&](bool spoil) {
+    const at::Tensor table = at::arange(36, c10::kFloat).sin().reshape({9, 4}).set_requires_grad(true);
+    at::Tensor ids = at::arange(160, c10::kLong).remainder(9).reshape({8, 20});
+    const RecurrentOutput y = RecurrentTable(Cell::kGru, ids, table, {}, {}, p.weights);
+    if (spoil) ids.fill_(50000000);
+    LossOf(y).backward();
+    return table.grad();
+  };
+  EXPECT_TRUE(at::equal(gradient(true), gradient(false)));
+}
+
+TEST(Recurrent, OnlyWholeIdsAreReadAsATable) {
+  const at::Tensor table = at::ones({5, 4});
+  EXPECT_TRUE(FoldsTable(at::zeros({8, 20}, c10::kInt), table));
+  EXPECT_FALSE(FoldsTable(at::zeros({8, 20}), table));
+}
+
 TEST(Recurrent, AnIdOutsideOfTheTableIsNamed) {
   const Problem p = Make(Cell::kGru, 3, 9, 4, 5, true, false, c10::kFloat);
   const at::Tensor table = at::randn({5, 4});

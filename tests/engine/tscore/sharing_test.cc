@@ -2,6 +2,7 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
+#include "engine/base/memory.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"
 
@@ -72,6 +73,37 @@ TEST_F(TScoreSharing, AGruOrLstmUsedTwiceIsSummedBeforeSquaring) {
       return rnn->Forward(y, &state).square().sum();
     });
   }
+}
+
+// Of gradients whose squares are beyond float's range.
+TEST_F(TScoreSharing, LargeGradientsHaveFiniteSquares) {
+  const ModulePtr layer = Rnn("GRU", 3, 4);
+  const at::Tensor x = x_.to(c10::kFloat);
+  const auto score = [&](double scale) {
+    const auto loss = [&](int64_t first, int64_t count) {
+      return layer->Forward(x.narrow(0, first, count), nullptr).sum() * scale;
+    };
+    return *ExactScore(*layer, N, loss);
+  };
+  const Score plain = score(1), large = score(1e20);
+  EXPECT_EQ(large.status, "ok");
+  EXPECT_NEAR(*large.t, *plain.t, 1e-5);
+  EXPECT_NEAR(large.q / plain.q / 1e40, 1, 1e-4);
+}
+
+TEST_F(TScoreSharing, AFailedScoreKeepsNoTensors) {
+  memory::Install();
+  const ModulePtr layer = Rnn("GRU", 3, 40);
+  const at::Tensor x = x_.to(c10::kFloat);
+  int64_t after_first = 0;
+  for (int i = 0; i < 4; ++i) {
+    const auto outside = ExactScore(*layer, N, [&](int64_t first, int64_t count) {
+      return layer->Forward(x.narrow(0, first, count), nullptr).sum() + layer->Parameters()[1].tensor.sum();
+    });
+    EXPECT_FALSE(outside.ok());
+    if (i == 0) after_first = memory::TensorBytes();
+  }
+  EXPECT_EQ(memory::TensorBytes(), after_first);
 }
 
 TEST_F(TScoreSharing, DropoutOfZeroChangesNothing) {
