@@ -151,6 +151,18 @@ t.test('four times as fast is not the aim of P1 without three quarters of the GE
   t.equal(p1(2, 0.9), { 'missed', 'aim' })
 end)
 
+t.test('a large block that nobody kept counts as asked of the system, one that was kept does not', function()
+  local torch, counters = require 'torch', require('lanthorn').diagnostics.allocations
+  local before = counters().fresh_blocks
+  local large = torch.ones(37 * 2 ^ 20 / 4)
+  t.equal(counters().fresh_blocks, before + 1)
+  large = nil
+  collectgarbage()
+  collectgarbage()
+  large = torch.ones(37 * 2 ^ 20 / 4)
+  t.equal({ counters().fresh_blocks, large:numel() }, { before + 1, 37 * 2 ^ 20 / 4 })
+end)
+
 t.test('the peer is pinned as we are and has all the CPUs that we started with', function()
   local fake = t.write_file([[#!/bin/sh
 cpus=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
