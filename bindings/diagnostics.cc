@@ -97,6 +97,7 @@ int Allocations(lua_State* L) {
   PushJson(L, {{"count", memory::Allocations()},
                {"large", memory::LargeAllocations()},
                {"large_bytes", memory::kLargeBytes},
+               {"fresh_blocks", memory::FreshBlocks()},
                {"resident_bytes", memory::ResidentBytes()}});
   return 1;
 }
@@ -174,8 +175,8 @@ const std::vector<FunctionRow> kRows = {
     {"op_costs", "(int calls) -> table", "Seconds of small operators called from C++ so many times, by name.",
      &Thunk<&OpCosts>, "require('lanthorn').diagnostics.op_costs(10).add"},
     {"allocations", "() -> table",
-     "Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, "
-     "resident_bytes=}.",
+     "Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= "
+     "(large blocks asked of the system, since none that was kept fitted), resident_bytes=}.",
      &Thunk<&Allocations>, "require('lanthorn').diagnostics.allocations().count"},
     {"exceptions", "() -> table[]",
      "Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.",

@@ -7,7 +7,7 @@ local native = require 'native'
 
 local workload = { summary = 'char-GRU step by threads and waiting, each in a runner of its own' }
 
-local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_SPINCOUNT'
+local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY -u GOMP_SPINCOUNT'
 local CODE = [[local t = require('bench_char_rnn').steps('gru')(%d) for _, ms in ipairs(t) do print('ms ' .. ms) end]]
 
 -- Settings to compare: a name, an environment, options of the runner.
@@ -28,8 +28,8 @@ end
 
 local function case_of(setting)
   local function run(steps)
-    local command = ('%s %s %s run %s -q -e %s 2>&1'):format(CLEAN, setting.environment or '', bench_peer.quote(host.folder .. '/runner'),
-      setting.options or '', bench_peer.quote(CODE:format(steps)))
+    local command = ('%s %s %s %s run %s -q -e %s 2>&1'):format(bench_peer.on_all_cpus(), CLEAN, setting.environment or '',
+      bench_peer.quote(host.folder .. '/runner'), setting.options or '', bench_peer.quote(CODE:format(steps)))
     local times, output = bench_peer.times(command)
     if #times == 0 then error(('bench threads: %s: %s'):format(setting.name, output), 0) end
     return times

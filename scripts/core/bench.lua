@@ -93,15 +93,20 @@ end
 ---@param id string such as "P1"
 ---@param what string
 ---@param value number?
----@param bar { accept: number, aim: number, less: boolean?, unit: string? } less: smaller is better
+---@param bar { accept: number?, aim: number, less: boolean?, unit: string?, also: table? } less: smaller is better; accept is
+---absent where there is but an aim; also = { value: number?, aim: number, of: string }: what the aim needs beside
 ---@return table
 function bench.bar(id, what, value, bar)
   local meets = function(limit)
     if bar.less then return value <= limit end
     return value >= limit
   end
-  local met = not value and 'not measured' or meets(bar.aim) and 'aim' or meets(bar.accept) and 'accept' or 'missed'
-  return { id = id, what = what, value = value, accept = bar.accept, aim = bar.aim, less = bar.less or false, unit = bar.unit, met = met }
+  local also = bar.also
+  local whole = not also or also.value ~= nil and also.value >= also.aim
+  local met = not value and 'not measured' or whole and meets(bar.aim) and 'aim' or bar.accept and meets(bar.accept) and 'accept'
+    or 'missed'
+  return { id = id, what = what, value = value, accept = bar.accept, aim = bar.aim, less = bar.less or false, unit = bar.unit, met = met,
+    also = also }
 end
 
 ---a / b, or nil when one is missing.

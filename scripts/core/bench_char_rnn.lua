@@ -68,10 +68,11 @@ end
 ---Emulation is never timed, since nobody trains with it for speed.
 ---@param cell string
 ---@param missing fun(precision: string): string? why the CPU cannot compute in it
+---@param bf16 string what oneDNN multiplies bf16 with, of diagnostics.libraries(); "none" where it converts up to fp32
 ---@return table[] cases
----@return string[] notes one line about the precisions that are left out, if any
-function bench_char_rnn.cases(cell, missing)
-  local cases, absent = {}, {}
+---@return string[] notes one line about the precisions that are left out, or that are slow here, if any
+function bench_char_rnn.cases(cell, missing, bf16)
+  local cases, absent, notes = {}, {}, {}
   for _, precision in ipairs(PRECISIONS) do
     if missing(precision.name) then
       absent[#absent + 1] = precision.name
@@ -80,8 +81,13 @@ function bench_char_rnn.cases(cell, missing)
       cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
     end
   end
-  if #absent == 0 then return cases, {} end
-  return cases, { ('not timed in %s: this CPU has no bf16 products that oneDNN can use'):format(table.concat(absent, ', ')) }
+  if #absent > 0 then
+    notes[1] = ('not timed in %s: this CPU has no bf16 products that oneDNN can use'):format(table.concat(absent, ', '))
+  end
+  if bf16 == 'none' and not missing 'bf16' then
+    notes[#notes + 1] = 'bf16 products are slow here: oneDNN uses neither AVX512_BF16 nor AMX and converts up to fp32'
+  end
+  return cases, notes
 end
 
 ---Times these cases.
@@ -91,7 +97,8 @@ end
 ---@return table by_precision name -> { plain = row, tscore = row, cost = with / without }; no entry for what the CPU lacks
 ---@return string[] notes
 function bench_char_rnn.measure(context, cell)
-  local cases, notes = bench_char_rnn.cases(cell, native.diagnostics.missing_precision)
+  local cases, notes = bench_char_rnn.cases(cell, native.diagnostics.missing_precision,
+    native.diagnostics.libraries().bf16)
   local rows, by_precision = bench.interleave(context, cases), {}
   for i = 1, #rows, 2 do
     local plain, tscore = rows[i], rows[i + 1]

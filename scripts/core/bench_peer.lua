@@ -1,14 +1,25 @@
 -- PyTorch eager as the peer of `runner bench`: Debian's python3-torch, in a process of its own, by the script
 -- bench/peer.py that the binary carries.
 local host = require 'host'
+local native = require 'native'
 
 local bench_peer = { python = '/usr/bin/python3' }
 
 local END = 'LANTHORN_PEER_SCRIPT' -- of the here-document that hands the script over; no line of it reads so
 
+-- The peer is pinned as we are: it inherits the variables, by which OpenMP binds its threads.
 local function command(context, words)
-  local environment = ('env -u OMP_PROC_BIND -u OMP_PLACES OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d'):format(context.threads)
+  local environment = ('%s env OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d'):format(bench_peer.on_all_cpus(), context.threads)
   return ("%s %s - %s 2>&1 <<'%s'\n%s\n%s\n"):format(environment, bench_peer.python, words, END, host.embedded('bench/peer.py'), END)
+end
+
+---What a command begins with to get every CPU that this runner started with: a thread that is bound hands its one core down
+---to the processes it starts. Empty when nothing is pinned.
+---@return string
+function bench_peer.on_all_cpus()
+  local settings = native.settings()
+  if settings.pinning.value == 'none' or not settings.cpus then return '' end
+  return 'taskset -c ' .. settings.cpus
 end
 
 ---Quotes a word for the shell.

@@ -50,7 +50,8 @@ local COLUMNS = {
     { 'overhead us', function(r) return cell('%.2f', r.overhead_us) end } },
   memory = { { 'RSS kB/1000 steps', function(r) return cell('%+.1f', r.rss_kb_per_1000) end },
     { 'tensors/step', function(r) return cell('%.0f', r.allocations_per_step) end },
-    { 'of 1 MiB', function(r) return cell('%.1f', r.large_per_step) end } },
+    { 'of 1 MiB', function(r) return cell('%.1f', r.large_per_step) end },
+    { 'from system', function(r) return cell('%.1f', r.fresh_per_step) end } },
   common = { { 'precision', function(r) return r.precision end }, { 'threads', function(r) return tostring(r.threads) end } },
 }
 
@@ -101,7 +102,9 @@ local MARK = { aim = 'aim met', accept = 'accepted', missed = 'not met', ['not m
 local function bar_line(bar)
   local sign, value = bar.less and '<=' or '>=', ''
   if bar.value then value = (bar.value < 1000 and '%.3g%s, ' or '%.0f%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
-  console.write(('  %-4s %s: %s%s (accept %s %g, aim %g)\n'):format(bar.id, bar.what, value, MARK[bar.met], sign, bar.accept, bar.aim))
+  local limits = bar.accept and ('accept %s %g, aim %g'):format(sign, bar.accept, bar.aim) or ('aim %s %g'):format(sign, bar.aim)
+  if bar.also then limits = ('%s and %g %s'):format(limits, bar.also.aim, bar.also.of) end
+  console.write(('  %-4s %s: %s%s (%s)\n'):format(bar.id, bar.what, value, MARK[bar.met], limits))
 end
 
 ---The table of a workload, its bars and notes.

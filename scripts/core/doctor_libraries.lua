@@ -10,6 +10,16 @@ local function set(name)
   return value and value ~= '' and value or nil
 end
 
+-- The variable that keeps oneDNN from using all of the CPU, if one is set.
+local function forced_isa()
+  return set 'ONEDNN_MAX_CPU_ISA' and 'ONEDNN_MAX_CPU_ISA' or set 'DNNL_MAX_CPU_ISA' and 'DNNL_MAX_CPU_ISA' or nil
+end
+
+local function onednn_fix()
+  local variable = forced_isa()
+  return variable and 'unset ' .. variable or 'apt-get install --only-upgrade libdnnl2'
+end
+
 local function has(list, wanted)
   for _, item in ipairs(list) do
     if item == wanted then return true end
@@ -24,18 +34,25 @@ function doctor_libraries.blas(context)
     l.blas:match '^%S+ %S+' or l.blas, l.blas_threading == 'openmp' and 'OpenMP' or l.blas_threading:gsub('s$', ''),
     l.blas:match '(%S+) MAX_THREADS' or 'unknown'), unpack(l.blas_files) },
     data = { blas = l.blas, threading = l.blas_threading, files = l.blas_files, openmp_files = l.openmp_files } }
-  local function problem(mark, text)
+  local function problem(mark, text, fix)
     if finding.mark ~= 'FAIL' then finding.mark = mark end
-    finding.text[#finding.text + 1], finding.fix[1] = text, blas_check.fix()
+    finding.text[#finding.text + 1] = text
+    if not has(finding.fix, fix) then finding.fix[#finding.fix + 1] = fix end
   end
+  local fix = blas_check.fix(l.blas_files)
   if l.blas_threading == 'pthreads' then
-    problem('FAIL', 'the pthread build beside OpenMP: two pools of threads on the same cores, up to 15 times slower')
+    problem('FAIL', 'the pthread build beside OpenMP: two pools of threads on the same cores, up to 15 times slower', fix)
+  elseif l.blas_threading == 'sequential' then
+    problem('warn', 'the sequential build uses one thread only', fix)
   elseif l.blas_threading ~= 'openmp' then
-    problem('warn', ('the %s build uses one thread only'):format(l.blas_threading))
+    problem('warn', 'this BLAS does not say how it makes its threads; the OpenMP build of OpenBLAS is what LibTorch needs', fix)
   end
-  if #l.blas_files > 1 then problem('FAIL', ('%d BLAS libraries are loaded; which one computes is chance'):format(#l.blas_files)) end
+  if #l.blas_files > 1 then
+    problem('FAIL', ('%d BLAS libraries are loaded; which one computes is chance'):format(#l.blas_files), fix)
+  end
   if #l.openmp_files > 1 then
-    problem('FAIL', 'several OpenMP runtimes are loaded, each with threads of its own: ' .. table.concat(l.openmp_files, ', '))
+    problem('FAIL', 'several OpenMP runtimes are loaded, each with threads of its own: ' .. table.concat(l.openmp_files, ', '),
+      blas_check.openmp_fix(l.openmp_files))
   end
   return finding
 end
@@ -45,26 +62,29 @@ function doctor_libraries.onednn(context)
   local l, flags = context.libraries, context.machine.flags
   local finding = { mark = 'ok', text = { ('%s, uses %s'):format(l.onednn, l.onednn_isa) },
     data = { version = l.onednn, isa = l.onednn_isa, bf16 = l.bf16 } }
-  local forced = set 'ONEDNN_MAX_CPU_ISA' and 'ONEDNN_MAX_CPU_ISA' or set 'DNNL_MAX_CPU_ISA' and 'DNNL_MAX_CPU_ISA'
   local less = has(flags, 'avx512f') and not l.onednn_isa:find 'avx512' or has(flags, 'avx2') and not l.onednn_isa:find '^avx[25]'
   if less then
     finding.mark, finding.text[2] = 'warn', 'the CPU has more: ' .. table.concat(flags, ' ')
-    finding.fix = { forced and 'unset ' .. forced or 'apt-get install --only-upgrade libdnnl2' }
+    finding.fix = { onednn_fix() }
   end
   return finding
 end
 
----bf16: of the CPU and of oneDNN. Its absence is no fault.
+---bf16: of the CPU and of oneDNN, and whether train.precision=bf16 is accepted. Its absence is no fault.
 function doctor_libraries.bf16(context)
   local l, flags = context.libraries, context.machine.flags
   local cpu = has(flags, 'amx_bf16') and 'AMX' or has(flags, 'avx512_bf16') and 'AVX512_BF16' or nil
   local finding = { mark = 'ok', text = { ('CPU %s, oneDNN multiplies with %s'):format(cpu or 'none', l.bf16) },
-    data = { cpu = cpu, onednn = l.bf16 } }
-  if not cpu then
+    data = { cpu = cpu, onednn = l.bf16, accepted = context.diagnostics.missing_precision 'bf16' == nil } }
+  if not cpu and not finding.data.accepted then
     finding.mark, finding.text = 'none', { 'none in this CPU (AVX512_BF16 or AMX): train.precision=bf16 needs train.emulate=true' }
+  elseif not cpu then
+    finding.mark, finding.text = 'none', { 'none in this CPU (AVX512_BF16 or AMX): train.precision=bf16 is accepted, but slow, since '
+      .. 'oneDNN converts up to fp32' }
   elseif l.bf16 == 'none' then
-    finding.mark, finding.text[2] = 'warn', 'the CPU has bf16, oneDNN does not use it'
-    finding.fix = { set 'ONEDNN_MAX_CPU_ISA' and 'unset ONEDNN_MAX_CPU_ISA' or 'apt-get install --only-upgrade libdnnl2' }
+    finding.mark, finding.text[2] = 'warn', finding.data.accepted and 'the CPU has bf16, oneDNN does not use it: train.precision=bf16 '
+      .. 'is accepted, but slow, since oneDNN converts up to fp32' or 'the CPU has bf16, oneDNN does not use it'
+    finding.fix = { onednn_fix() }
   end
   return finding
 end
@@ -82,7 +102,7 @@ function doctor_libraries.gemm(context)
   end
   local one, all = rates('fp32 oneDNN', 'onednn', 'float32')
   rates('fp32 at::mm', 'libtorch', 'float32')
-  if context.libraries.bf16 ~= 'none' then
+  if context.diagnostics.missing_precision 'bf16' == nil then
     rates('bf16 at::mm', 'libtorch', 'bfloat16')
   else
     text[#text + 1] = 'bf16 not measured: this CPU has none'

@@ -65,7 +65,8 @@ local function decide_pinning()
 end
 
 ---What the native module gets or got: wait policy, threads and pinning, each { value =, from = } where `from` is an
----option, an environment variable or "default"; and the cores they are for.
+---option, an environment variable or "default"; the cores they are for; and, once the module is found, cpus: the list of CPUs
+---this process could use before its threads were bound, for those who start others.
 ---@return table
 function native.settings()
   if settings then return settings end
@@ -84,8 +85,18 @@ local function warn_of_oversubscription(chosen)
     or 'they wait for each other, which is slower than fewer', cores))
 end
 
+-- The CPUs that this process may use, as "0-3,8", while nothing has bound its threads.
+local function allowed_cpus()
+  for line in io.lines '/proc/self/status' do
+    local list = line:match '^Cpus_allowed_list:%s*(%S+)'
+    if list then return list end
+  end
+  return nil
+end
+
 local function prepare_environment()
   settings = native.settings()
+  settings.cpus = allowed_cpus()
   if settings.wait.from == 'default' then
     host.setenv('OMP_WAIT_POLICY', 'passive')
     host.setenv('GOMP_SPINCOUNT', nil)
@@ -116,7 +127,7 @@ function native.find()
     local module = open(...)
     if not any_blas then
       package.loaded.lanthorn = nil -- so that whoever catches the error and tries again gets the same one
-      blas_check.refuse(module.diagnostics.blas_threading())
+      blas_check.refuse(module.diagnostics.blas_threading(), function() return module.diagnostics.libraries().blas_files end)
     end
     return module
   end

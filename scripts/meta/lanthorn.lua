@@ -246,7 +246,7 @@ function lanthorn.data.sha256(path) end
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
 
----Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, resident_bytes=}.
+---Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= (large blocks asked of the system, since none that was kept fitted), resident_bytes=}.
 ---@return table
 function lanthorn.diagnostics.allocations() end
 

@@ -48,10 +48,11 @@ t.test('rows carry times, rates, threads and precision; bars what is asked of th
   t.equal({ machine.threads, machine.threads_from, machine.wait_policy, machine.pinning }, { 1, '--threads', 'passive', 'none' })
   t.is_true(#machine.cpu > 0 and machine.peer == nil)
   local rows = of_kind(all, 'row')
-  local steps = #rows - 2 -- the last two are of `memory`
+  local steps = #rows - 4 -- the last four are of `memory`
   local native = require('lanthorn').diagnostics.missing_precision 'bf16' == nil
+  local slow = native and require('lanthorn').diagnostics.libraries().bf16 == 'none'
   t.equal(steps, native and 6 or 2)
-  t.equal(#of_kind(all, 'note'), native and 0 or 1)
+  t.equal(#of_kind(all, 'note'), (not native or slow) and 1 or 0)
   for i = 1, 2 do
     local row = rows[i]
     t.equal({ row.workload, row.precision, row.threads, row.steps }, { 'gru', 'fp32', 1, 1 })
@@ -60,13 +61,17 @@ t.test('rows carry times, rates, threads and precision; bars what is asked of th
     t.is_true(row.gemm_share > 0)
     t.equal(row.peer_ms, nil)
   end
-  for i = steps + 1, steps + 2 do t.is_true(rows[i].allocations_per_step > 0 and rows[i].large_per_step >= 0) end
+  for i = steps + 1, steps + 4 do t.is_true(rows[i].allocations_per_step > 0 and rows[i].fresh_per_step >= 0) end
+  -- The logits alone are 64 x 100 x 65 floats, 1.6 MiB: a full step must take large tensors, a small one none.
+  t.equal({ rows[steps + 1].large_per_step, rows[steps + 2].large_per_step }, { 0, 0 })
+  t.is_true(rows[steps + 3].large_per_step >= 1 and rows[steps + 4].large_per_step >= 1)
   local bars = of_kind(all, 'bar')
   t.equal(bars[1].id, 'P1')
   t.equal({ bars[1].met, bars[1].accept, bars[1].aim, bars[1].less }, { 'not measured', 3, 4, false })
-  t.equal(bars[2].id, 'P2')
-  t.near(bars[2].value, rows[2].ours_ms / rows[1].ours_ms, 1e-9)
-  t.equal({ bars[3].id, bars[3].met, bars[4].id, bars[4].met }, { 'P4', 'not measured', 'P4b', 'not measured' })
+  t.equal({ bars[2].id, bars[2].value, bars[2].accept, bars[2].aim }, { 'P1', rows[1].gemm_share, nil, 0.75 })
+  t.equal(bars[3].id, 'P2')
+  t.near(bars[3].value, rows[2].ours_ms / rows[1].ours_ms, 1e-9)
+  t.equal({ bars[4].id, bars[4].met, bars[5].id, bars[5].met }, { 'P4', 'not measured', 'P4b', 'not measured' })
   t.is_true(of_kind(all, 'rates')[1].gemm_fp32_gflops > 0)
 end)
 
@@ -127,6 +132,54 @@ t.test('medians, ratios and bars', function()
   end
   t.equal({ met(2), met(1.5), met(0.5), met(nil) }, { 'aim', 'accept', 'missed', 'not measured' })
   t.equal({ met(1, true), met(1.5, true), met(2.5, true) }, { 'aim', 'accept', 'missed' })
+  local function with(value, share)
+    return bench.bar('P0', 'x', value, { accept = 1, aim = 2, also = { value = share, aim = 0.75, of = 'of y' } }).met
+  end
+  t.equal({ with(2, 0.75), with(2, 0.74), with(2, nil), with(0.5, 0.8), with(nil, 0.8) },
+    { 'aim', 'accept', 'accept', 'missed', 'not measured' })
+  local function aimed(value) return bench.bar('P0', 'x', value, { aim = 2 }).met end
+  t.equal({ aimed(2), aimed(1.9), aimed(nil) }, { 'aim', 'missed', 'not measured' })
+end)
+
+t.test('four times as fast is not the aim of P1 without three quarters of the GEMM rate', function()
+  local function p1(ratio, share)
+    local bars = require('bench.gru').bars { fp32 = { plain = { ratio = ratio, gemm_share = share }, cost = 1 } }
+    return { bars[1].met, bars[2].met }
+  end
+  t.equal(p1(4.2, 0.76), { 'aim', 'aim' })
+  t.equal(p1(4.2, 0.74), { 'accept', 'missed' })
+  t.equal(p1(2, 0.9), { 'missed', 'aim' })
+end)
+
+t.test('a large block that nobody kept counts as asked of the system, one that was kept does not', function()
+  local torch, counters = require 'torch', require('lanthorn').diagnostics.allocations
+  local before = counters().fresh_blocks
+  local large = torch.ones(37 * 2 ^ 20 / 4)
+  t.equal(counters().fresh_blocks, before + 1)
+  large = nil
+  collectgarbage()
+  collectgarbage()
+  large = torch.ones(37 * 2 ^ 20 / 4)
+  t.equal({ counters().fresh_blocks, large:numel() }, { before + 1, 37 * 2 ^ 20 / 4 })
+end)
+
+t.test('the peer is pinned as we are and has all the CPUs that we started with', function()
+  local fake = t.write_file([[#!/bin/sh
+cpus=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
+echo "version ${OMP_PROC_BIND:-none}/${OMP_PLACES:-none}/${GOMP_CPU_AFFINITY:-none}/$cpus"
+]], '.sh')
+  t.shell('chmod +x ' .. fake)
+  local code = ([[require 'torch'.ones(9) local peer = require 'bench_peer' peer.python = '%s' print(peer.version { threads = 2 })]])
+    :format(fake)
+  local function seen(environment, words)
+    return (t.shell(('env -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY %s %s run %s -q -e %s'):format(environment,
+      t.quote(require('host').folder .. '/runner'), words, t.quote(code))))
+  end
+  local all = t.shell([[sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status]])
+  t.equal(seen('', ''), 'none/none/none/' .. all)
+  t.equal(seen('', '--pin'), 'close/cores/none/' .. all)
+  t.equal(seen('GOMP_CPU_AFFINITY=0', ''), 'none/none/0/' .. all)
+  os.remove(fake)
 end)
 
 t.test('every workload returns rows with names and bars with limits', function()
@@ -142,7 +195,7 @@ end)
 t.test('a step is timed in the precisions of the CPU, and a note names the others', function()
   local char_rnn = require 'bench_char_rnn'
   local asked = {}
-  local cases, notes = char_rnn.cases('gru', function(name) asked[#asked + 1] = name end)
+  local cases, notes = char_rnn.cases('gru', function(name) asked[#asked + 1] = name end, 'amx')
   t.equal({ #notes, asked }, { 0, { 'fp32', 'fp32_split', 'bf16' } })
   local seen = {}
   for i, case in ipairs(cases) do
@@ -151,17 +204,19 @@ t.test('a step is timed in the precisions of the CPU, and a note names the other
   end
   t.equal(seen, { 'fp32, no T-Score, gru', 'fp32, T-Score of all 64, gru', 'fp32_split, no T-Score, gru',
     'fp32_split, T-Score of all 64, gru', 'bf16, no T-Score, gru gru_bf16', 'bf16, T-Score of all 64, gru gru_bf16' })
-  cases, notes = char_rnn.cases('lstm', function(name) return name ~= 'fp32' and 'no bf16 here' or nil end)
+  cases, notes = char_rnn.cases('lstm', function(name) return name ~= 'fp32' and 'no bf16 here' or nil end, 'none')
   t.equal({ #cases, cases[1].precision, cases[2].precision }, { 2, 'fp32', 'fp32' })
   t.equal(notes, { 'not timed in fp32_split, bf16: this CPU has no bf16 products that oneDNN can use' })
+  cases, notes = char_rnn.cases('gru', function() end, 'none')
+  t.equal({ #cases, notes }, { 6, { 'bf16 products are slow here: oneDNN uses neither AVX512_BF16 nor AMX and converts up to fp32' } })
 end)
 
 t.test('bars of a precision are those of its own rows', function()
-  local function of(ratio) return { plain = { ratio = ratio }, cost = 1.01 } end
+  local function of(ratio) return { plain = { ratio = ratio, gemm_share = 0.7 }, cost = 1.01 } end
   local bars = require('bench.gru').bars { fp32 = of(3.5), bf16 = of(9), fp32_split = of(2) }
   local seen = {}
   for i, bar in ipairs(bars) do seen[i] = ('%s %g %s'):format(bar.id, bar.value, bar.met) end
-  t.equal(seen, { 'P1 3.5 accept', 'P2 1.01 aim', 'P4 9 aim', 'P4b 2 missed' })
+  t.equal(seen, { 'P1 3.5 accept', 'P1 0.7 missed', 'P2 1.01 aim', 'P4 9 aim', 'P4b 2 missed' })
 end)
 
 t.test('the nominal work of a step is that of its matrix products', function()

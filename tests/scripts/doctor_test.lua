@@ -101,23 +101,106 @@ for i = 1, 2 do print(select(2, pcall(require, 'lanthorn')):match 'the pthread b
   t.equal({ output, code }, { 'the pthread build\nthe pthread build\n', 0 })
 end)
 
+-- Runs f with these variables (false: none) in place of those of the test.
+local function with_environment(values, f)
+  local before = {}
+  for name, value in pairs(values) do
+    before[name] = host.getenv(name) or false
+    host.setenv(name, value or nil)
+  end
+  local results = { pcall(f) }
+  for name, value in pairs(before) do host.setenv(name, value or nil) end
+  assert(results[1], results[2])
+  return results[2]
+end
+
 t.test('the pthread build alone is refused, with the command that fits', function()
   local blas_check = require 'blas_check'
   for _, threading in ipairs { 'openmp', 'sequential', 'unknown' } do blas_check.refuse(threading) end
-  local ok, problem = pcall(blas_check.refuse, 'pthreads')
+  local files = { '/nowhere/libopenblas.so.0' }
+  local ok, problem = pcall(blas_check.refuse, 'pthreads', function() return files end)
   t.equal({ ok, require('fail').code_of(problem) }, { false, 9 })
-  t.contains(tostring(problem), 'mend it with: ' .. blas_check.fix())
-  local preload = host.getenv 'LD_PRELOAD'
-  host.setenv('LD_PRELOAD', '/some/libopenblas.so.0')
-  local fix = blas_check.fix()
-  host.setenv('LD_PRELOAD', nil)
-  local path = host.getenv 'LD_LIBRARY_PATH'
-  host.setenv('LD_LIBRARY_PATH', nil)
-  local install = blas_check.fix()
-  host.setenv('LD_PRELOAD', preload)
-  host.setenv('LD_LIBRARY_PATH', path)
-  t.equal(fix, 'unset LD_PRELOAD')
-  t.contains(install, 'apt-get install libopenblas0-openmp')
+  t.contains(tostring(problem), 'mend it with: ' .. blas_check.fix(files))
+end)
+
+t.test('a variable is to be unset only where it brings the library in question', function()
+  local blas_check = require 'blas_check'
+  t.shell(('mkdir -p %s/lib %s/empty; touch %s/lib/libopenblasp-r0.3.so; ln -s libopenblasp-r0.3.so %s/lib/libopenblas.so.0')
+    :format(folder, folder, folder, folder))
+  local files = { host.realpath(folder .. '/lib/libopenblasp-r0.3.so') }
+  local function source(preload, path)
+    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = path }, function() return blas_check.source(files) or 'none' end)
+  end
+  t.equal(source(false, false), 'none')
+  t.equal(source('/usr/lib/libjemalloc.so.2', folder .. '/empty:/nowhere'), 'none')
+  t.equal(source('/usr/lib/libjemalloc.so.2:' .. folder .. '/lib/libopenblas.so.0', false), 'LD_PRELOAD')
+  t.equal(source('libopenblas.so.0', false), 'LD_PRELOAD')
+  t.equal(source('libjemalloc.so.2', false), 'none')
+  t.equal(source('libjemalloc.so.2', folder .. '/empty:' .. folder .. '/lib'), 'LD_LIBRARY_PATH')
+  local function fix(preload)
+    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = false }, function() return blas_check.fix(files) end)
+  end
+  t.equal(fix(folder .. '/lib/libopenblas.so.0'), 'unset LD_PRELOAD')
+  t.contains(fix '/usr/lib/libjemalloc.so.2', 'apt-get install libopenblas0-openmp')
+end)
+
+-- A finding of a part of the libraries where they are as they should be but for `changes`.
+local function finding(part, changes, flags, missing)
+  local libraries = { blas = 'OpenBLAS 0.3.21 Haswell MAX_THREADS=64', blas_threading = 'openmp', blas_files = { '/lib/libopenblas.so.0' },
+    openmp_files = { '/lib/libgomp.so.1.0.0' }, onednn = '2.6.3', onednn_isa = 'avx2', bf16 = 'none' }
+  for key, value in pairs(changes) do libraries[key] = value end
+  return require('doctor_libraries')[part] { libraries = libraries, machine = { flags = flags or { 'avx2' } },
+    diagnostics = { missing_precision = function() return missing end } }
+end
+
+t.test('several OpenMP runtimes have a fix of their own, which names them', function()
+  local quiet = { LD_PRELOAD = false, LD_LIBRARY_PATH = false }
+  with_environment(quiet, function()
+    t.equal(finding('blas', {}).mark, 'ok')
+    local copies = finding('blas', { openmp_files = { '/torch/lib/libgomp-a34b3233.so.1', '/lib/libgomp.so.1.0.0' } })
+    t.equal({ copies.mark, copies.fix }, { 'FAIL', { "ln -sf '/lib/libgomp.so.1.0.0' '/torch/lib/libgomp-a34b3233.so.1'" } })
+    t.contains(table.concat(copies.text, '\n'), '/torch/lib/libgomp-a34b3233.so.1, /lib/libgomp.so.1.0.0')
+    local other = finding('blas', { openmp_files = { '/lib/libgomp.so.1.0.0', '/llvm/libomp.so.5' } })
+    t.equal(other.fix, { "LD_DEBUG=files runner doctor --quick 2>&1 | grep 'file=libomp.so.*needed by'" })
+    local both = finding('blas', { blas_files = { '/a/libopenblas.so.0', '/b/libblis.so.4' },
+      openmp_files = { '/lib/libgomp.so.1.0.0', '/llvm/libomp.so.5' } })
+    t.equal(#both.fix, 2)
+    t.contains(both.fix[1], 'apt-get install libopenblas0-openmp')
+  end)
+end)
+
+t.test('a BLAS that does not say how it threads is not said to use one thread', function()
+  local unknown = finding('blas', { blas_threading = 'unknown' })
+  t.equal(unknown.mark, 'warn')
+  t.contains(table.concat(unknown.text, '\n'), 'does not say how it makes its threads')
+  local sequential = finding('blas', { blas_threading = 'sequential' })
+  t.contains(table.concat(sequential.text, '\n'), 'uses one thread only')
+end)
+
+t.test('bf16 that oneDNN is kept from is mended by unsetting the variable that is set', function()
+  local flags = { 'avx2', 'avx512f', 'avx512_bf16' }
+  for _, name in ipairs { 'ONEDNN_MAX_CPU_ISA', 'DNNL_MAX_CPU_ISA' } do
+    with_environment({ ONEDNN_MAX_CPU_ISA = false, DNNL_MAX_CPU_ISA = false, [name] = 'AVX2' }, function()
+      for _, part in ipairs { 'bf16', 'onednn' } do
+        local found = finding(part, {}, flags, 'no bf16')
+        t.equal({ found.mark, found.fix }, { 'warn', { 'unset ' .. name } })
+      end
+    end)
+  end
+  with_environment({ ONEDNN_MAX_CPU_ISA = false, DNNL_MAX_CPU_ISA = false }, function()
+    t.contains(finding('bf16', {}, flags, 'no bf16').fix[1], 'apt-get')
+  end)
+end)
+
+t.test('bf16 that oneDNN accepts without instructions for it is said to be slow, not absent', function()
+  local slow = finding('bf16', { onednn_isa = 'avx512_core' }, { 'avx2', 'avx512f' })
+  t.equal({ slow.mark, slow.data.accepted }, { 'none', true })
+  t.contains(slow.text[1], 'train.precision=bf16 is accepted, but slow')
+  local none = finding('bf16', {}, { 'avx2' }, 'no bf16')
+  t.equal({ none.mark, none.data.accepted }, { 'none', false })
+  t.contains(none.text[1], 'needs train.emulate=true')
+  local fast = finding('bf16', { bf16 = 'amx' }, { 'amx_bf16' })
+  t.equal({ fast.mark, #fast.text }, { 'ok', 1 })
 end)
 
 t.test('a corpus that is away or changed is a warning that says how to get it', function()
