@@ -2,10 +2,13 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <bit>
+
 namespace lanthorn::memory {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 
 // Anonymous memory that begins on a huge page if it is large enough for one.
 void* Map(size_t bytes) {
@@ -24,13 +27,14 @@ void* Map(size_t bytes) {
 }  // namespace
 
 void* BlockCache::Take(size_t bytes, size_t* capacity) {
-  constexpr size_t kPage = 4096;
-  const size_t unit = bytes >= kHugePage ? kHugePage / 8 : kPage;
+  // Sizes come in steps of a sixteenth to an eighth, so that a tensor that is a little larger at each step finds its
+  // block.
+  const size_t unit = std::max(kPage, std::bit_floor(bytes) / 16);
   const size_t wanted = (bytes + unit - 1) / unit * unit;
   const std::lock_guard<std::mutex> lock(mutex_);
   auto best = kept_.end();
   for (auto block = kept_.begin(); block != kept_.end(); ++block) {
-    const bool fits = block->capacity >= wanted && block->capacity <= wanted + wanted / 8;
+    const bool fits = block->capacity >= wanted && block->capacity <= wanted + wanted / 4;
     if (fits && (best == kept_.end() || block->capacity < best->capacity)) best = block;
   }
   if (best != kept_.end()) {

@@ -20,7 +20,7 @@ class BlockCache {
   ~BlockCache() { Release(); }
 
   // A block of at least `bytes` and where it ends in `capacity`, page-aligned; nullptr when the system has none left.
-  // A kept block that is at most an eighth larger is taken before the system is asked.
+  // A kept block that is at most a quarter larger is taken before the system is asked.
   void* Take(size_t bytes, size_t* capacity);
   // Keeps a block for later. While more than `keep` bytes are kept, the blocks that have waited longest go back to the
   // system.
