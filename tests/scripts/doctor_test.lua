@@ -83,6 +83,7 @@ end)
 t.test('the pthread build of OpenBLAS is found and refused', function()
   local other = '/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0'
   if not host.stat(other) then t.skip(other .. ' is not installed') end
+  if host.getenv 'ASAN_OPTIONS' then t.skip 'the address sanitizer must be loaded before everything else' end
   local checks, _, code = doctor('LD_PRELOAD=' .. other)
   t.equal({ code, checks.blas.mark, checks.blas.data.threading }, { 9, 'fail', 'pthreads' })
   t.contains(checks.blas.fix[1], 'unset LD_PRELOAD')
@@ -91,6 +92,7 @@ end)
 t.test('every other command refuses the pthread build of OpenBLAS, each time the module is asked for', function()
   local other = '/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0'
   if not host.stat(other) then t.skip(other .. ' is not installed') end
+  if host.getenv 'ASAN_OPTIONS' then t.skip 'the address sanitizer must be loaded before everything else' end
   local preload = CLEAN .. 'LD_PRELOAD=' .. other .. ' ' .. t.quote(host.folder .. '/runner')
   local output, code = t.shell(preload .. ' run -e ' .. t.quote "require 'torch'")
   t.equal(code, 9, output)
