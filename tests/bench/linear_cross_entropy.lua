@@ -1,14 +1,9 @@
 -- linear_cross_entropy: last layer and loss, forward and backward: fused, against torch.linear and torch.cross_entropy_loss;
 -- medians in ms, side by side.
 --   runner tests/bench/linear_cross_entropy.lua [-- repetitions]
-local host, torch, nn, tscore = require 'host', require 'torch', require 'nn', require 'tscore'
+local bench, host, torch, nn, tscore = require 'bench', require 'host', require 'torch', require 'nn', require 'tscore'
 
 local repetitions = tonumber(arg and arg[1]) or 15
-
-local function median(values)
-  table.sort(values)
-  return values[math.floor((#values + 1) / 2)]
-end
 
 print(('threads %d, medians of %d'):format(torch.get_num_threads(), repetitions))
 for _, case in ipairs { { 64, 100, 256, 65 }, { 32, 64, 128, 67 }, { 64, 64, 128, 10000 }, { 4, 64, 768, 50257 } } do
@@ -37,5 +32,5 @@ for _, case in ipairs { { 64, 100, 256, 65 }, { 32, 64, 128, 67 }, { 64, 64, 128
     collectgarbage()
   end
   print(('%3d x %3d, C %3d, V %5d   plain %8.2f ms  fused %8.2f ms   with T-Score: plain %8.2f ms  fused %8.2f ms'):format(N, K, C, V,
-    median(times[1]), median(times[2]), median(times[3]), median(times[4])))
+    bench.median(times[1]), bench.median(times[2]), bench.median(times[3]), bench.median(times[4])))
 end

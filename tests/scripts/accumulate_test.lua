@@ -1,13 +1,6 @@
 -- train.accumulate, tscore.samples and tscore.groups as users set them: the plan, metrics.jsonl, the summary, callbacks.
-local dkjson = require 'dkjson'
-local host = require 'host'
+local runs = require 'testing.runs'
 local t = require 'testing'
-
-local RUNNER = t.quote(host.folder .. '/runner')
-local root = os.tmpname():lower()
-os.remove(root)
-t.shell('mkdir -p ' .. root)
-require('finish').add(function() t.shell('rm -rf ' .. root) end)
 
 -- 10 batches of 4 rows; the labels are learnable.
 local SCRIPT = [[
@@ -23,28 +16,10 @@ local fit = train.fit { model = net, data = batches, tscore = cfg.tscore, option
   callbacks = { watch } }
 print('updates ' .. table.concat(updates, ' '), fit.steps, fit.noise and fit.noise.n)]]
 
-local number = 0
-
 -- Runs the script with these settings. Gives output, exit code and the lines of metrics.jsonl by kind.
 local function run(...)
-  number = number + 1
-  local name = 'acc' .. number
-  local file = assert(io.open(('%s/%s.lua'):format(root, name), 'wb'))
-  file:write(SCRIPT)
-  file:close()
-  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s %s/%s.lua %s'):format(root, RUNNER, root, name,
-    table.concat({ ... }, ' ')))
-  local lines = { train = {}, epoch = {} }
-  local metrics = io.open(('%s/results/%s/latest/metrics.jsonl'):format(root, name))
-  if metrics then
-    for line in metrics:lines() do
-      local row = assert(dkjson.decode(line))
-      local list = lines[row.event or row.kind]
-      if list then list[#list + 1] = row end
-    end
-    metrics:close()
-  end
-  return output, code, lines
+  local ran = runs.run(SCRIPT, ...)
+  return ran.output, ran.code, ran.lines
 end
 
 t.test('accumulate makes one update of several batches, and the plan says so', function()

@@ -1,14 +1,7 @@
 -- train.precision and train.emulate as users set them: the curve, the plan, what the run records, and what is refused.
-local dkjson = require 'dkjson'
-local host = require 'host'
 local native = require 'lanthorn'
+local runs = require 'testing.runs'
 local t = require 'testing'
-
-local RUNNER = t.quote(host.folder .. '/runner')
-local root = os.tmpname():lower()
-os.remove(root)
-t.shell('mkdir -p ' .. root)
-require('finish').add(function() t.shell('rm -rf ' .. root) end)
 
 -- A text with a pattern, and a small character GRU.
 local CHAR_GRU = [[
@@ -22,34 +15,17 @@ print('val ' .. fit.best.val_loss)]]
 
 local pieces = {}
 for i = 1, 1500 do pieces[i] = ('the %s sat %d '):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-local text = assert(io.open(root .. '/text.txt', 'wb'))
-text:write(table.concat(pieces))
-text:close()
-
-local number = 0
+runs.write('text.txt', table.concat(pieces))
 
 -- Runs a script with these settings; gives output, exit code, training losses, and config.json's values.
 local function run(script, ...)
-  number = number + 1
-  local name = 'precision' .. number
-  local file = assert(io.open(('%s/%s.lua'):format(root, name), 'wb'))
-  file:write(script)
-  file:close()
-  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s %s/%s.lua %s'):format(root, RUNNER, root, name,
-    table.concat({ ... }, ' ')))
-  local folder, losses = ('%s/results/%s/latest'):format(root, name), {}
-  local metrics, config = io.open(folder .. '/metrics.jsonl'), io.open(folder .. '/config.json')
-  for line in metrics and metrics:lines() or function() end do
-    local row = assert(dkjson.decode(line))
-    if row.kind == 'train' then losses[#losses + 1] = row.loss end
-  end
-  local values = config and assert(dkjson.decode(config:read '*a')).values
-  for _, open in pairs { metrics, config } do open:close() end
-  return output, code, losses, values
+  local ran, losses = runs.run(script, ...), {}
+  for i, row in ipairs(ran.lines.train or {}) do losses[i] = row.loss end
+  return ran.output, ran.code, losses, ran.config
 end
 
 local function char_gru(...)
-  return run(CHAR_GRU:format(root), ...)
+  return run(CHAR_GRU:format(runs.root), ...)
 end
 
 local exact_output, exact_code, exact = char_gru()
@@ -136,14 +112,14 @@ t.test('a model in which no layer computes in it is exit 3', function()
 end)
 
 t.test('a float64 model is exit 3 and names a parameter', function()
-  local script = CHAR_GRU:format(root):gsub('local fit', "net:to('float64')\n%0")
+  local script = CHAR_GRU:format(runs.root):gsub('local fit', "net:to('float64')\n%0")
   local output, code = run(script, 'train.precision=bf16', 'train.emulate=true')
   t.equal(code, 3, output)
   t.contains(output, "train.precision='bf16': parameter 'embed.weight' is float64, all must be float32; use model:to('float32')")
 end)
 
 t.test('a model with a forward in Lua lowers the layers it holds', function()
-  local script = CHAR_GRU:format(root):gsub('local net = [^\n]+', [[
+  local script = CHAR_GRU:format(runs.root):gsub('local net = [^\n]+', [[
 local nn, model = require 'nn', require 'model'
 local net = model.define { name = 'own', args = { vocab = 'int' },
   build = function(a) return { embed = nn.Embedding { a.vocab, 12 }, rnn = nn.GRU { 12, 24 }, head = nn.Linear { 24, a.vocab } } end,
@@ -156,7 +132,7 @@ local net = model.define { name = 'own', args = { vocab = 'int' },
 end)
 
 t.test('T-Score by itself is fp32, also inside a callback of a training in bf16', function()
-  local script = CHAR_GRU:format(root):gsub('local fit.*$', [[
+  local script = CHAR_GRU:format(runs.root):gsub('local fit.*$', [[
 local tscore = require 'tscore'
 local x, y = text.train:get(0)
 local function score()

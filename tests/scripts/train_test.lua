@@ -1,24 +1,11 @@
 -- train.fit as users run it: scripts in processes of their own, with their run directories, guards and exit codes.
-local dkjson = require 'dkjson'
 local host = require 'host'
+local runs = require 'testing.runs'
 local t = require 'testing'
 
-local RUNNER = t.quote(host.folder .. '/runner')
+local root, RUNNER, read, write, json = runs.root, runs.RUNNER, runs.read, runs.write, runs.json
 
--- A folder for runs and a text of 1,800 characters: 50 train batches and 5 val batches an epoch.
-local root = os.tmpname()
-os.remove(root)
-root = root:lower()
-t.shell('mkdir -p ' .. root .. '/results')
-require('finish').add(function() t.shell(('chmod -R u+w %s; rm -rf %s'):format(root, root)) end)
-
-local function write(name, text)
-  local file = assert(io.open(root .. '/' .. name, 'wb'))
-  file:write(text)
-  file:close()
-  return root .. '/' .. name
-end
-
+-- A text of 1,800 characters: 50 train batches and 5 val batches an epoch.
 local words, picked, drawn = { 'the ', 'moon ', 'light ', 'horned ', 'lan ', 'thorn ', '\n' }, {}, 7
 for i = 1, 400 do
   drawn = (drawn * 1103 + 12345) % 65536 -- the same text everywhere
@@ -42,40 +29,15 @@ local function fit(more)
 end
 ]]):format(TEXT)
 
-local number = 0
-
 -- Runs HEAD and the body as a script of its own name. Gives output, exit code and the run directory if there is one.
 local function run(body, ...)
-  number = number + 1
-  local name = 'fit' .. number
-  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(root, RUNNER), write(name .. '.lua', HEAD .. body) }
-  for _, word in ipairs { ... } do command[#command + 1] = t.quote(word) end
-  local output, code = t.shell(table.concat(command, ' '))
-  local folder = root .. '/results/' .. name .. '/latest'
-  return output, code, host.stat(folder) and folder or nil
-end
-
-local function read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
-  return text
-end
-
-local function json(path)
-  local value, _, message = dkjson.decode(read(path))
-  return assert(value, message)
-end
-
-local function metrics(folder)
-  local rows = {}
-  for line in io.lines(folder .. '/metrics.jsonl') do rows[#rows + 1] = assert(dkjson.decode(line)) end
-  return rows
+  local ran = runs.run(HEAD .. body, ...)
+  return ran.output, ran.code, ran.folder
 end
 
 local function events(folder, name)
   local found = {}
-  for _, row in ipairs(metrics(folder)) do
+  for _, row in ipairs(runs.rows(folder .. '/metrics.jsonl')) do
     if row.kind == 'event' and row.event == name then found[#found + 1] = row end
   end
   return found
@@ -94,7 +56,7 @@ t.test('a fit leaves a complete run directory', function()
   t.equal({ manifest.seed, manifest.device, manifest.data[1].name, manifest.config_hash:sub(1, 7) }, { 1, 'cpu', 'tiny.txt', 'sha256:' })
   t.equal({ config.values.optim.lr, config.values.optim.name, config.origin['optim.lr'], config.origin['optim.name'] },
     { 0.01, 'adam', 'script', 'default' })
-  t.contains(read(folder .. '/src/fit1.lua'), 'local function fit')
+  t.contains(read(folder .. '/src/run1.lua'), 'local function fit')
   t.contains(read(folder .. '/stdout.log'), 'FINISHED\t100')
   t.is_true(next((require('torch').load(folder .. '/model.safetensors'))) ~= nil)
 end)
@@ -102,7 +64,7 @@ end)
 t.test('metrics hold every update and every eval', function()
   local _, _, folder = run(FIT)
   local trained, evals = 0, 0
-  for _, row in ipairs(metrics(folder)) do
+  for _, row in ipairs(runs.rows(folder .. '/metrics.jsonl')) do
     if row.kind == 'train' then
       trained = trained + 1
       t.equal(row.step, trained)
@@ -166,7 +128,7 @@ t.test('schedules and warm-up set the learning rate', function()
     local _, code, folder = run(FIT, '-q', ...)
     t.equal(code, 0)
     local found = {}
-    for _, row in ipairs(metrics(folder)) do found[row.step] = row.kind == 'train' and row.lr or found[row.step] end
+    for _, row in ipairs(runs.rows(folder .. '/metrics.jsonl')) do found[row.step] = row.kind == 'train' and row.lr or found[row.step] end
     return found
   end
   local cosine = rates('optim.schedule=cosine', 'optim.warmup=10', 'optim.min_factor=0.1')
@@ -258,7 +220,7 @@ end
 t.test('a callback that errors ends the run as FAILED with the user\'s line', function()
   local output, code, folder = run "fit { callbacks = { { on_step = function(_, r) if r.step == 5 then error 'boom' end end } } }"
   t.equal(code, 1)
-  t.matches(output, 'error: .*fit%d+%.lua:%d+: boom')
+  t.matches(output, 'error: .*run%d+%.lua:%d+: boom')
   t.equal(failed(folder, 'FAILED', 1, 'boom').step, 5)
 end)
 
@@ -422,7 +384,7 @@ fit { loss = function(m, x, y) return torch.cross_entropy((m(x)):reshape(-1, tex
   for i, mode in ipairs { 'exact', 'loop' } do
     local _, code, folder = run(body, 'tscore.compat=v1.1', 'tscore.mode=' .. mode, 'guards.init_loss=off', 'train.max_steps=1')
     t.equal(code, 0)
-    for _, line in ipairs(metrics(folder)) do
+    for _, line in ipairs(runs.rows(folder .. '/metrics.jsonl')) do
       if line.kind == 'train' then found[i] = line.tscore end
     end
   end

@@ -1,0 +1,90 @@
+-- Scripts run as a user would run them, each under a name of its own, in a temporary folder that goes away at the end.
+--   local runs = require 'testing.runs'
+--   local ran = runs.run("print 'x'", 'train.epochs=1')   -- ran.output, ran.code, ran.folder, ran.lines, ran.config
+local dkjson = require 'dkjson'
+local finish = require 'finish'
+local host = require 'host'
+local testing = require 'testing'
+
+local runs = {}
+
+-- Lower case: the names of os.tmpname hold capitals, which an experiment's name cannot.
+runs.root = os.tmpname():lower()
+os.remove(runs.root)
+testing.shell('mkdir -p ' .. runs.root)
+finish.add(function() testing.shell(('chmod -R u+w %s; rm -rf %s'):format(runs.root, runs.root)) end)
+
+-- A word of a shell command: the runner under test.
+runs.RUNNER = testing.quote(host.folder .. '/runner')
+
+---The content of a file.
+---@param path string
+---@return string
+function runs.read(path)
+  local file = assert(io.open(path, 'rb'))
+  local text = file:read '*a'
+  file:close()
+  return text
+end
+
+---Writes a file in the folder. Returns its path.
+---@param name string
+---@param text string
+---@return string path
+function runs.write(name, text)
+  local path = runs.root .. '/' .. name
+  local file = assert(io.open(path, 'wb'))
+  file:write(text)
+  file:close()
+  return path
+end
+
+---The value of a JSON file.
+---@param path string
+function runs.json(path)
+  return assert(dkjson.decode(runs.read(path)))
+end
+
+---The lines of a metrics.jsonl.
+---@param path string
+---@return table[]
+function runs.rows(path)
+  local rows = {}
+  for line in io.lines(path) do rows[#rows + 1] = assert(dkjson.decode(line)) end
+  return rows
+end
+
+---The lines of a metrics.jsonl by kind, events by their name.
+---@param path string
+---@return table<string, table[]> lines a list for every name, empty where there are none
+function runs.metrics(path)
+  local lines = setmetatable({}, { __index = function(all, name)
+    all[name] = {}
+    return all[name]
+  end })
+  for _, row in ipairs(runs.rows(path)) do table.insert(lines[row.event or row.kind], row) end
+  return lines
+end
+
+local number = 0
+
+---Runs a script with these words after it.
+---@param script string
+---@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+---where there is a run directory
+function runs.run(script, ...)
+  number = number + 1
+  local name = 'run' .. number
+  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(runs.root, runs.RUNNER), runs.write(name .. '.lua', script) }
+  for _, word in ipairs { ... } do command[#command + 1] = testing.quote(word) end
+  local ran = { name = name, lines = {} }
+  ran.output, ran.code = testing.shell(table.concat(command, ' '))
+  local folder = ('%s/results/%s/latest'):format(runs.root, name)
+  if not host.stat(folder) then return ran end
+  ran.folder = folder
+  if host.stat(folder .. '/metrics.jsonl') then ran.lines = runs.metrics(folder .. '/metrics.jsonl') end
+  if host.stat(folder .. '/config.json') then ran.config = runs.json(folder .. '/config.json').values end
+  return ran
+end
+
+return runs
