@@ -42,11 +42,18 @@ class RunDirectory {
   static absl::StatusOr<std::unique_ptr<RunDirectory>> Claim(const std::string& results_root,
                                                              const std::string& experiment,
                                                              const RunOptions& options = {});
+  // Goes on with a run that has ended or died: takes its next attempt, begins status.json anew and appends to
+  // metrics.jsonl and stdout.log. Config, sources and manifest stay as they are. Error 5 that names the process when
+  // the run is worked on; DataError when the folder holds no run.
+  static absl::StatusOr<std::unique_ptr<RunDirectory>> Reopen(const std::string& path, const RunOptions& options = {});
   // Without Finish the files stay as they are: readers see the run as dead once its process is gone.
   ~RunDirectory();
 
   const std::string& path() const { return path_; }
   const std::string& id() const { return id_; }
+  int attempt() const { return attempt_; }
+  // "sha256:..." of the config; empty before WriteConfig.
+  std::string config_hash() const { return config_hash_.is_string() ? config_hash_.get<std::string>() : ""; }
 
   // Writes config.json and returns config_hash, "sha256:" + hash of `values` without spaces. `origin` maps each path to
   // "default", "script", "cell" or "cli". ConfigError for a number that is not finite.
@@ -88,6 +95,7 @@ class RunDirectory {
   const RunOptions options_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   const double cpu_at_start_;
+  int attempt_ = 0;
   nlohmann::json config_hash_;                  // null until known
   std::map<std::string, std::string> sources_;  // name -> sha256
   std::unique_ptr<StatusFile> status_;
