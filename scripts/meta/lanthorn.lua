@@ -246,7 +246,7 @@ function lanthorn.data.sha256(path) end
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
 
----Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= (large blocks asked of the system, since none that was kept fitted), resident_bytes=}.
+---Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= (large blocks asked of the system, since none that was kept fitted), keeps_blocks=, resident_bytes=}.
 ---@return table
 function lanthorn.diagnostics.allocations() end
 
@@ -773,6 +773,39 @@ function testing.test(name, body) end
 ---@param suffix? string default ".lua"
 ---@return string path
 function testing.write_file(text, suffix) end
+
+---@class testing.runs
+testing.runs = {}
+
+---The value of a JSON file.
+---@param path string
+function testing.runs.json(path) end
+
+---The lines of a metrics.jsonl by kind, events by their name.
+---@param path string
+---@return table<string, table[]> lines a list for every name, empty where there are none
+function testing.runs.metrics(path) end
+
+---The content of a file.
+---@param path string
+---@return string
+function testing.runs.read(path) end
+
+---The lines of a metrics.jsonl.
+---@param path string
+---@return table[]
+function testing.runs.rows(path) end
+
+---Runs a script with these words after it. where there is a run directory
+---@param script string
+---@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+function testing.runs.run(script, ...) end
+
+---Writes a file in the folder. Returns its path.
+---@param name string
+---@param text string
+---@return string path
+function testing.runs.write(name, text) end
 
 ---@class Generator
 Generator = {}
