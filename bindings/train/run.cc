@@ -2,6 +2,8 @@
 
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
+#include "engine/base/files.h"
+#include "engine/run/attempt.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -11,6 +13,38 @@ std::shared_ptr<RunDirectory> Self(lua_State* L, const char* method) { return Ch
 int Claim(lua_State* L) {
   std::shared_ptr<RunDirectory> run = Value(RunDirectory::Claim(luaL_checkstring(L, 1), luaL_checkstring(L, 2)));
   PushObject(L, run);
+  return 1;
+}
+
+int Reopen(lua_State* L) {
+  std::shared_ptr<RunDirectory> run = Value(RunDirectory::Reopen(luaL_checkstring(L, 1)));
+  PushObject(L, run);
+  return 1;
+}
+
+int OwnerPid(lua_State* L) {
+  const auto owner = OwnerOfRun(luaL_checkstring(L, 1));
+  if (!owner) return 0;
+  lua_pushnumber(L, static_cast<double>(owner->pid));
+  lua_pushstring(L, owner->host.c_str());
+  return 2;
+}
+
+int HashSources(lua_State* L) {
+  std::map<std::string, std::string> sources;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+    size_t length = 0;
+    const char* text = luaL_checklstring(L, -1, &length);
+    if (lua_type(L, -2) != LUA_TSTRING) throw UsageError("hash_sources: expected a table from names to texts");
+    sources[lua_tostring(L, -2)] = Sha256Hex({text, length});
+  }
+  lua_pushstring(L, SourceHashOf(sources).c_str());
+  return 1;
+}
+
+int Attempt(lua_State* L) {
+  lua_pushinteger(L, Self(L, "attempt")->attempt());
   return 1;
 }
 
@@ -75,9 +109,15 @@ int Finish(lua_State* L) {
 
 const std::vector<FunctionRow> kFunctions = {
     {"claim", "(str results_root, str experiment) -> Run",
-     "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>}};
+     "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>},
+    {"reopen", "(str run_folder) -> Run", "Takes the next attempt of a run that has ended or died.", &Thunk<&Reopen>},
+    {"owner", "(str run_folder) -> (int?, str?)",
+     "The live process that works on a run, and its host; nothing when there is none.", &Thunk<&OwnerPid>},
+    {"hash_sources", "(table sources) -> str", "The source hash of files given as name -> text.",
+     &Thunk<&HashSources>}};
 const std::vector<FunctionRow> kMethods = {
     {"Run:path", "() -> str", "The folder.", &Thunk<&Path>},
+    {"Run:attempt", "() -> int", "The number of this attempt to work on the run, from 1.", &Thunk<&Attempt>},
     {"Run:id", "() -> str", "The run's id.", &Thunk<&Id>},
     {"Run:write_config", "(table values, table origin) -> str", "Writes config.json; gives its hash.",
      &Thunk<&WriteConfig>},

@@ -118,7 +118,8 @@ int New(lua_State* L) {
       "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
       "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
-      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False)");
+      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, int "
+      "stop_after=0)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -155,6 +156,7 @@ int New(lua_State* L) {
   options.tscore_samples = a[11].toBool();
   options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
   options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
+  options.stop_after = a[15].toInt();
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -249,15 +251,6 @@ int OnEpoch(lua_State* L) {
   return 0;
 }
 
-// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
-void WriteError(const std::string& text) {
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t written = write(STDERR_FILENO, text.data() + at, text.size() - at);
-    if (written <= 0) return;
-    at += static_cast<size_t>(written);
-  }
-}
-
 int ShowProgress(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
@@ -321,12 +314,21 @@ const std::vector<FunctionRow> kMethods = {
 
 }  // namespace
 
+void WriteError(const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t written = write(STDERR_FILENO, text.data() + at, text.size() - at);
+    if (written <= 0) return;
+    at += static_cast<size_t>(written);
+  }
+}
+
 void OpenTrain(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "train", kFunctions);
   OpenGenerate(L);
   DefineType<LuaTrainer>(L);
   RegisterRows(L, "train", kMethods);
+  AddCheckpointMethods(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");
 }

@@ -324,4 +324,17 @@ std::vector<std::string> CheckpointStore::RemoveLeftovers() {
   return found;
 }
 
+std::vector<std::string> CheckpointStore::Void() const {
+  std::vector<std::string> found = Names(folder_);
+  std::erase_if(found, [](const std::string& name) { return name.rfind(kVoid, 0) != 0; });
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<std::string> CheckpointStore::RemoveVoid() {
+  std::vector<std::string> found = Void();
+  for (const std::string& name : found) Remove(name);
+  return found;
+}
+
 }  // namespace lanthorn

@@ -80,6 +80,9 @@ class CheckpointStore {
   std::vector<std::string> Leftovers() const;
   // Removes them; gives the names.
   std::vector<std::string> RemoveLeftovers();
+  // What SetAside moved away.
+  std::vector<std::string> Void() const;
+  std::vector<std::string> RemoveVoid();
 
   const std::string& folder() const { return folder_; }
 

@@ -165,9 +165,9 @@ absl::Status RunDirectory::AddSource(const std::string& name, const std::string&
   return absl::OkStatus();
 }
 
-std::string RunDirectory::SourceHash() const {
+std::string SourceHashOf(const std::map<std::string, std::string>& sources) {
   std::string lines;
-  for (const auto& [name, hash] : sources_) lines += hash + "  " + name + "\n";
+  for (const auto& [name, hash] : sources) lines += hash + "  " + name + "\n";
   return "sha256:" + Sha256Hex(lines);
 }
 

@@ -32,6 +32,9 @@ struct RunEnd {
   nlohmann::json summary = nlohmann::json::object();  // {metric: {last, best, best_step}}
 };
 
+// "sha256:" + hash over what sha256sum prints for files given as name -> sha256, sorted by name.
+std::string SourceHashOf(const std::map<std::string, std::string>& sources);
+
 // Errors are MachineError where the disk refuses. LogMetrics, UpdateStatus and AppendLog may be called from several
 // threads; the rest from the thread that owns the run.
 class RunDirectory {
@@ -62,8 +65,8 @@ class RunDirectory {
   // Stores src/<name>, a relative path. ConfigError for a name that leaves src/ and for bytecode.
   absl::Status AddSource(const std::string& name, const std::string& contents);
 
-  // "sha256:" + hash over what sha256sum prints for the added sources sorted by name.
-  std::string SourceHash() const;
+  // SourceHashOf the added sources.
+  std::string SourceHash() const { return SourceHashOf(sources_); }
 
   // Writes manifest.json: `fields` over what this class knows (format, run_id, experiment, created, config_hash,
   // source_hash, git, machine, versions) and null or empty for what neither knows. `versions` is merged by key. Also

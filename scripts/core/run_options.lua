@@ -65,6 +65,8 @@ function run_options.add(parser)
   parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes):description 'Cap on native memory, such as 4GiB.'
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'
+  parser:option '--stop-after':argname 'N':convert(run_options.to_count)
+    :description 'Save and leave after N updates in all, as on request of a scheduler; the schedule does not change.'
   parser:flag '-q --quiet':description 'No progress lines.'
   parser:flag '-v --verbose':description 'More progress lines.'
 end
@@ -88,7 +90,7 @@ function run_options.flags(args)
   console.quiet = args.quiet or false
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run, dry_run = args.dry_run or false,
     quiet = args.quiet or false, verbose = args.verbose or false, mem_limit = args.mem_limit, threads = args.threads,
-    short = {} }
+    stop_after = args.stop_after, short = {} }
   for _, short in ipairs(SHORT) do
     local value = args[short[1]:gsub('-', '_')]
     if value then flags.short[#flags.short + 1] = { option = '--' .. short[1], path = short[3], value = value } end

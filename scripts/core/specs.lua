@@ -1,4 +1,5 @@
--- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval` and `guards`,
+-- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards` and
+-- `checkpoint`,
 -- with defaults. data.text and train.fit check against them, and experiment.config fills in what a script leaves out, so
 -- that every option can be set on the command line.
 local specs = {}
@@ -39,6 +40,7 @@ specs.train = {
   emulate = { 'boolean', false },              -- the rounding of a lower precision on any CPU, without its speed
   max_steps = { 'int', 0 },                    -- 0: all
   accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
+  resume = { 'string', 'never', one_of = { 'never', 'auto' } }, -- auto: go on with an unfinished run of this config
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 
@@ -59,8 +61,15 @@ specs.guards = {
   init_loss = { 'string', 'error', one_of = { 'error', 'warn', 'off' } },
 }
 
+specs.checkpoint = {
+  off = { 'boolean', false },
+  every = { 'table', { steps = 0, seconds = 600, epochs = 1 } }, -- 0: not by that; saves at epochs' ends cost 1 % of the time at most
+  keep_last = { 'int', 2 },                    -- beside these the best one stays
+  keep_every = { 'int', 0 },                   -- and every one whose step this divides; 0: none
+}
+
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.
-specs.training = { 'eval', 'guards' }
+specs.training = { 'eval', 'guards', 'checkpoint' }
 specs.when_present = { 'data', 'optim', 'train', 'tscore' }
 
 return specs
