@@ -72,6 +72,13 @@ function run_files.state(path)
     started = source.started, code = ended and ended.code }
 end
 
+---Whether a name is a run id: <YYYYMMDD-HHMMSS>-<6 hex>.
+---@param name string
+---@return boolean
+function run_files.is_id(name)
+  return name:match('^%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%-%x%x%x%x%x%x$') ~= nil
+end
+
 ---All run directories below the root (or of one experiment), oldest first within an experiment.
 ---@param experiment? string
 ---@return { experiment: string, id: string, path: string }[]
@@ -79,7 +86,7 @@ function run_files.list(experiment)
   local found, root = {}, run_files.root()
   for _, name in ipairs(experiment and { experiment } or host.listdir(root) or {}) do
     for _, id in ipairs(host.listdir(root .. '/' .. name) or {}) do
-      if id:match('^%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%-%x%x%x%x%x%x$') then
+      if run_files.is_id(id) then
         found[#found + 1] = { experiment = name, id = id, path = ('%s/%s/%s'):format(root, name, id) }
       end
     end
