@@ -75,7 +75,7 @@ local function is_dead(status)
   return beat ~= nil and host.unix_time() - beat > HEARTBEAT_LIMIT_S
 end
 
----State of one run directory. Unknown numbers are nil.
+---State of one run directory; `started` is the first attempt's. Unknown numbers are nil.
 ---@param path string
 ---@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?, code: integer? }
 function run_files.state(path)
@@ -83,9 +83,9 @@ function run_files.state(path)
   local status = run_files.read_json(path .. '/status.json') or {}
   local state = ended and ended.state or status.state or 'QUEUED'
   if not ended and state == 'RUNNING' and is_dead(status) then state = 'dead' end
-  local source = ended or status
+  local source, manifest = ended or status, run_files.read_json(path .. '/manifest.json') or {}
   return { path = path, state = state, step = source.step, steps = source.steps, loss = status.loss,
-    started = source.started, code = ended and ended.code }
+    started = manifest.created or source.started, code = ended and ended.code }
 end
 
 ---A run in one line, for the head of every answer about it: which, in what state, since when (guards.md G32).
