@@ -29,10 +29,9 @@ function run_view.bytes(bytes)
 end
 
 ---Seconds as one unit: "12s", "5m", "2h", "3d".
----@param seconds number?
+---@param seconds number
 ---@return string
 function run_view.age(seconds)
-  if not seconds then return 'NA' end
   if seconds < 60 then return ('%ds'):format(seconds) end
   if seconds < 3600 then return ('%dm'):format(seconds / 60) end
   if seconds < 86400 then return ('%dh'):format(seconds / 3600) end
@@ -53,9 +52,9 @@ end
 ---@return string
 function run_view.line(row, width)
   local guards = run_summary.guard_ids(row.guards)
-  return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %4s ago  %s%s'):format(row.experiment .. '/' .. row.run_id, row.state,
-    run_view.progress(row), number(row.best_val), run_view.age(row.age_s), row.started and run_files.time_text(row.started) or 'NA',
-    guards ~= '' and '  ' .. guards or ''))
+  return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id, row.state,
+    run_view.progress(row), number(row.best_val), row.age_s and run_view.age(row.age_s) .. ' ago' or 'NA',
+    run_files.time_text(row.started), guards ~= '' and '  ' .. guards or ''))
 end
 
 -- Collects lines under labels.

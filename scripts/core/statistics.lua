@@ -6,7 +6,8 @@ local statistics = {}
 
 statistics.LEVEL = 0.95     -- of every interval that is printed
 statistics.LEAST_SEEDS = 3  -- below, nothing is claimed
-local NO_SPREAD = 1e-20
+local NO_SPREAD = 1e-20     -- a spread below is none, and so is one
+local ROUNDING = 1e-12      -- below this share of the largest value, which is what rounding leaves
 local LARGEST_EXPONENT = 50 -- a perplexity above e^50 is no number anybody measured
 
 ---@param values number[]
@@ -28,15 +29,22 @@ function statistics.sd(values)
   return math.sqrt(sum / (#values - 1))
 end
 
+-- Whether values vary by more than rounding.
+local function varies(values, sd)
+  local largest = 0
+  for _, value in ipairs(values) do largest = math.max(largest, math.abs(value)) end
+  return sd ~= nil and sd > NO_SPREAD and sd > ROUNDING * largest
+end
+
 ---Mean and half width of its interval by Student's t with n - 1 degrees of freedom. `half` is nil below two values, or when they do
----not vary.
+---not vary but for rounding.
 ---@param values number[]
 ---@param level? number default 0.95
 ---@return { n: integer, mean: number?, half: number?, sd: number? }
 function statistics.interval(values, level)
   local n, sd = #values, statistics.sd(values)
   local made = { n = n, mean = statistics.mean(values), sd = sd }
-  if sd and sd > NO_SPREAD then
+  if varies(values, sd) then
     made.half = host.student_t_quantile(0.5 + (level or statistics.LEVEL) / 2, n - 1) * sd / math.sqrt(n)
   end
   return made

@@ -19,6 +19,11 @@ function callbacks.resolve(given) end
 ---@return table
 function callbacks.sample_text(options) end
 
+---writes every metrics line of the run into a TensorBoard event file as well, natively, while training goes on. View it with `tensorboard --logdir results`. Options: `{}`
+---@param options table
+---@return table
+function callbacks.tensorboard(options) end
+
 ---at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3 } }`
 ---@param options table
 ---@return table
@@ -290,6 +295,13 @@ function lanthorn.diagnostics.missing_precision(name) end
 ---@return table
 function lanthorn.diagnostics.op_costs(calls) end
 
+---@class EventFile
+EventFile = {}
+
+---Adds the numbers of a metrics line as scalars.
+---@param line table
+function EventFile:write(line) end
+
 ---@class Run
 Run = {}
 
@@ -332,6 +344,10 @@ function Run:write_config(values, origin) end
 ---@param fields table
 function Run:write_manifest(fields) end
 
+---Writes the numbers of each further metrics line into a TensorBoard event file of the run directory; gives its path.
+---@return string
+function Run:write_tensorboard() end
+
 ---@class lanthorn.run
 lanthorn.run = {}
 
@@ -340,6 +356,12 @@ lanthorn.run = {}
 ---@param experiment string
 ---@return Run
 function lanthorn.run.claim(results_root, experiment) end
+
+---Makes a TensorBoard event file that begins at this time in unix seconds.
+---@param path string
+---@param wall_time number
+---@return EventFile
+function lanthorn.run.event_file(path, wall_time) end
 
 ---@class Trainer
 Trainer = {}
@@ -773,6 +795,55 @@ function testing.test(name, body) end
 ---@param suffix? string default ".lua"
 ---@return string path
 function testing.write_file(text, suffix) end
+
+---@class testing.event_file
+testing.event_file = {}
+
+---@param bytes string
+---@return integer crc 0 to 2^32 - 1
+function testing.event_file.crc32c(bytes) end
+
+---@param bytes string
+---@return integer
+function testing.event_file.masked_crc32c(bytes) end
+
+---All events of a file. Raises for a wrong checksum or a record that is cut short.
+---@param path string
+---@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?, session_log: integer? }[]
+function testing.event_file.read(path) end
+
+---@class testing.runs
+testing.runs = {}
+
+---The value of a JSON file.
+---@param path string
+function testing.runs.json(path) end
+
+---The lines of a metrics.jsonl by kind, events by their name.
+---@param path string
+---@return table<string, table[]> lines a list for every name, empty where there are none
+function testing.runs.metrics(path) end
+
+---The content of a file.
+---@param path string
+---@return string
+function testing.runs.read(path) end
+
+---The lines of a metrics.jsonl.
+---@param path string
+---@return table[]
+function testing.runs.rows(path) end
+
+---Runs a script with these words after it. where there is a run directory
+---@param script string
+---@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+function testing.runs.run(script, ...) end
+
+---Writes a file in the folder. Returns its path.
+---@param name string
+---@param text string
+---@return string path
+function testing.runs.write(name, text) end
 
 ---@class Generator
 Generator = {}
