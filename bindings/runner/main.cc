@@ -73,6 +73,7 @@ void InstallHost(lua_State* L) {
   RegisterProcess(L);
   RegisterFiles(L);
   RegisterInterrupt(L);
+  RegisterStudentT(L);
   RegisterLineEdit(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");

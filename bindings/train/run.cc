@@ -2,6 +2,7 @@
 
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
+#include "bindings/train/event_file.h"
 #include "engine/base/files.h"
 #include "engine/run/attempt.h"
 
@@ -88,6 +89,12 @@ int Log(lua_State* L) {
   return 0;
 }
 
+int WriteTensorBoard(lua_State* L) {
+  const std::string path = Value(AttachTensorBoard(Self(L, "write_tensorboard").get()));
+  lua_pushstring(L, path.c_str());
+  return 1;
+}
+
 int Status(lua_State* L) {
   Check(Self(L, "status")->UpdateStatus(ReadJson(L, 2)));
   return 0;
@@ -126,6 +133,10 @@ const std::vector<FunctionRow> kMethods = {
      &Thunk<&WriteManifest>},
     {"Run:append_log", "(str text) -> ()", "Appends to stdout.log.", &Thunk<&AppendLog>},
     {"Run:log", "(table fields) -> ()", "Appends a line to metrics.jsonl; names end in a unit.", &Thunk<&Log>},
+    {"Run:write_tensorboard", "() -> str",
+     "Writes the numbers of each further metrics line into a TensorBoard event file of the run directory; gives its "
+     "path.",
+     &Thunk<&WriteTensorBoard>},
     {"Run:status", "(table fields) -> ()", "Merges fields into status.json.", &Thunk<&Status>},
     {"Run:finish", "(table fields) -> ()", "Writes exit.json and ends the heartbeat.", &Thunk<&Finish>},
 };
@@ -138,6 +149,7 @@ void OpenRun(lua_State* L) {
   DefineType<RunDirectory>(L);
   RegisterRows(L, "run", kMethods);
   lua_pop(L, 1);
+  OpenEventFile(L);
   lua_setfield(L, -2, "run");
 }
 

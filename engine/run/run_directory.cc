@@ -210,6 +210,10 @@ void RunDirectory::AppendLog(const std::string& text) {
 
 absl::Status RunDirectory::LogMetrics(json object) { return metrics_->Append(std::move(object)); }
 
+absl::Status RunDirectory::AddMetricsSink(std::shared_ptr<MetricsSink> sink) {
+  return metrics_->AddSink(std::move(sink));
+}
+
 absl::Status RunDirectory::UpdateStatus(const json& fields) { return status_->Update(fields); }
 
 absl::Status RunDirectory::Finish(const RunEnd& end) {

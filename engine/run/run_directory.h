@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/base/status.h"
+#include "engine/run/metrics_sink.h"
 #include "engine/run/metrics_writer.h"
 #include "engine/run/plain_log.h"
 #include "engine/run/status_file.h"
@@ -78,6 +79,9 @@ class RunDirectory {
 
   // One line of metrics.jsonl; see MetricsWriter::Append.
   absl::Status LogMetrics(nlohmann::json object);
+
+  // Also gives the lines to the sink from now on; see MetricsWriter::AddSink.
+  absl::Status AddMetricsSink(std::shared_ptr<MetricsSink> sink);
 
   // Merges fields of status.json (phase, step, steps, epoch, eta_s, last_checkpoint, loss, message ...); written at
   // the next heartbeat, at once when state or phase changes.
