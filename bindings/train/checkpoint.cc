@@ -120,6 +120,7 @@ int Prune(lua_State* L) {
   CheckpointStore store = StoreOf(luaL_checkstring(L, 1));
   json removed = store.RemoveLeftovers();
   for (const std::string& name : store.RemoveVoid()) removed.push_back(name);
+  for (const std::string& name : store.RemoveDamaged()) removed.push_back(name);
   for (const std::string& name : store.Retain({luaL_checkinteger(L, 2), luaL_checkinteger(L, 3)}))
     removed.push_back(name);
   PushJson(L, removed);
@@ -134,7 +135,7 @@ const std::vector<FunctionRow> kFunctions = {
     {"link", "(str run_folder, str link, str name) -> ()", "Points 'latest' or 'best' at a checkpoint.",
      &Thunk<&LinkTo>},
     {"prune", "(str run_folder, int keep_last, int keep_every) -> str[]",
-     "Removes leftovers, checkpoints set aside, and those that the rule does not keep; gives their names.",
+     "Removes leftovers, checkpoints set aside or damaged, and those that the rule does not keep; gives their names.",
      &Thunk<&Prune>},
 };
 const std::vector<FunctionRow> kMethods = {

@@ -5,6 +5,7 @@
 #include "bindings/train/event_file.h"
 #include "engine/base/files.h"
 #include "engine/run/attempt.h"
+#include "engine/run/run_check.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -41,6 +42,11 @@ int HashSources(lua_State* L) {
     sources[lua_tostring(L, -2)] = Sha256Hex({text, length});
   }
   lua_pushstring(L, SourceHashOf(sources).c_str());
+  return 1;
+}
+
+int CheckFiles(lua_State* L) {
+  PushJson(L, CheckRunFiles(luaL_checkstring(L, 1)));
   return 1;
 }
 
@@ -120,6 +126,8 @@ const std::vector<FunctionRow> kFunctions = {
     {"reopen", "(str run_folder) -> Run", "Takes the next attempt of a run that has ended or died.", &Thunk<&Reopen>},
     {"owner", "(str run_folder) -> (int?, str?)",
      "The live process that works on a run, and its host; nothing when there is none.", &Thunk<&OwnerPid>},
+    {"check", "(str run_folder) -> str[]", "What is wrong with the files of a run, checkpoints apart.",
+     &Thunk<&CheckFiles>},
     {"hash_sources", "(table sources) -> str", "The source hash of files given as name -> text.",
      &Thunk<&HashSources>}};
 const std::vector<FunctionRow> kMethods = {

@@ -337,4 +337,15 @@ std::vector<std::string> CheckpointStore::RemoveVoid() {
   return found;
 }
 
+std::vector<std::string> CheckpointStore::RemoveDamaged() {
+  std::vector<std::string> damaged;
+  const std::vector<std::string> all = List();
+  for (const std::string& name : all) {
+    if (!Verify(name).ok()) damaged.push_back(name);
+  }
+  if (damaged.size() == all.size()) return {};
+  for (const std::string& name : damaged) Remove(name);
+  return damaged;
+}
+
 }  // namespace lanthorn

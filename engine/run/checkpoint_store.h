@@ -83,6 +83,8 @@ class CheckpointStore {
   // What SetAside moved away.
   std::vector<std::string> Void() const;
   std::vector<std::string> RemoveVoid();
+  // Those that do not verify, as long as there is one that does; gives the names.
+  std::vector<std::string> RemoveDamaged();
 
   const std::string& folder() const { return folder_; }
 

@@ -13,7 +13,8 @@ local command = { summary = 'Go on with a run from its newest checkpoint.' }
 function command.configure(parser)
   parser:argument 'run':description "A run directory, its id, an experiment (its newest run) or 'latest'."
   parser:argument 'overrides':args '*':description 'train.epochs=N and others that do not change what is computed.'
-  parser:option '--from':argname 'CHECKPOINT':description 'Such as step-00001000; later ones are set aside. Default: the newest that verifies.'
+  parser:option '--from':argname 'CHECKPOINT'
+    :description 'Such as step-00001000; later ones are set aside (default: the newest that verifies).'
   parser:flag '--allow-source-change':description 'Go on although the script is not what the run began with.'
   run_options.add_threads(parser)
   parser:option '--stop-after':argname 'N':convert(run_options.to_count):description 'Save and leave after N updates in all.'
@@ -33,7 +34,8 @@ function command.run(args)
     if not overrides.looks_like(text) then fail.usage("'%s' is no override (path=value)", text) end
   end
   local path = host.realpath(run_select.one(args.run).path)
-  local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change, extend = extends(args.overrides) })
+  local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change,
+    extend = extends(args.overrides) })
   if manifest.cwd and manifest.cwd ~= host.cwd() then
     local ok, message = host.chdir(manifest.cwd)
     if not ok then fail.config("run '%s' was started in '%s': %s", path, manifest.cwd, message) end

@@ -72,7 +72,8 @@ end
 
 -- Updates of an epoch, from how far the first update took the training.
 local function epoch_steps(path)
-  for line in run_metrics.lines(path, { train = true }) do return math.floor(1 / line.epoch + 0.5) end
+  local first = run_metrics.lines(path, { train = true })()
+  return first and math.floor(1 / first.epoch + 0.5)
 end
 
 -- Interrupts one training after k updates. Gives the differences of each of its fits, and where the whole one ended.
@@ -105,11 +106,10 @@ function command.run(args)
   local words, steps = common_words(args), read_steps(args.at)
   local root = os.tmpname()
   os.remove(root)
-  local failed, path, i = 0, nil, 1
+  local failed, i = 0, 1
   while steps[i] do
     local k = steps[i]
-    local found, last
-    found, last, path = check(root, words, name, k)
+    local found, last, path = check(root, words, name, k)
     console.write(('k = %-6d %d updates: %s\n'):format(k, last, #found == 0 and 'equal: parameters, optimiser, state, metrics' or found[1]))
     for j = 2, #found do console.write(('           %s\n'):format(found[j])) end
     if #found > 0 then failed = failed + 1 end

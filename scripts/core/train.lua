@@ -336,7 +336,8 @@ function train.fit(given)
   fit_run.close(run, { state = interrupted and 'INTERRUPTED' or nil, reason = fit.reason, signal = interrupted and fit.signal or nil,
     summary = summary_of(fit) })
   if interrupted then
-    fail.raise(fit.signal == 12 and 75 or 128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run)
+    fail.raise(fit.signal == 12 and 75 or 128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s',
+      fit.signal, fit.steps, fit.run)
   end
   return fit
 end
