@@ -57,8 +57,9 @@ local function add_differences(lines, result, width)
   end
 end
 
-local function duration_text(interval)
-  return interval_text(interval, fit_report.duration)
+-- Short times keep two decimals, so that a half width shows.
+local function seconds_text(s)
+  return s < 9.995 and ('%.2fs'):format(s) or fit_report.duration(s)
 end
 
 -- "x 0.5000 +- 0.0100 (3)" and what may be said of it, or why there is no ratio.
@@ -78,7 +79,8 @@ local function add_times(lines, result, width)
   lines[#lines + 1] = ('time to val_loss %s, the lowest that every run reached'):format(number(times.target))
   for _, row in ipairs(times.arms) do
     local missing = #row.missing > 0 and (' (%s)'):format(table.concat(row.missing, ', ')) or ''
-    local text = ('%-' .. width .. 's  %-26s  %s'):format(row.arm.label, duration_text(row.interval) .. missing, ratio_text(row.ratio))
+    local seconds = interval_text(row.interval, seconds_text) .. missing
+    local text = ('%-' .. width .. 's  %-26s  %s'):format(row.arm.label, seconds, ratio_text(row.ratio))
     lines[#lines + 1] = text:gsub('%s+$', '')
   end
   if times.noisy > 0 then

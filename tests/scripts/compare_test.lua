@@ -232,7 +232,7 @@ t.test('times of different machines or sources are not divided, unless asked, an
     make('where', { seed = seed, lr = 0.3, val = { 1 }, source = 'sha256:bb' })
   end
   local output = compare 'where'
-  t.contains(output, 'optim.lr=0.2  5.0s +- NA (3)              no ratio: runs differ in cpu\n')
+  t.contains(output, 'optim.lr=0.2  5.00s +- NA (3)             no ratio: runs differ in cpu\n')
   t.contains(output, 'optim.lr=0.3  10s +- NA (3)               no ratio: runs differ in sources\n')
   t.contains(output, 'noisy: at the start of 3 of 9 runs others took more than 20 % of the cores')
   t.contains(compare('where', '--allow-mixed'), 'x 0.5000 +- NA (3), marked: runs differ in cpu\n')
