@@ -59,6 +59,24 @@ local function comes_before(a, b)
   return a.label < b.label
 end
 
+-- Keys whose values differ between runs of one experiment; runs of different ones are told apart by their experiment.
+local function differing_within(records)
+  local by_experiment, seen, keys = {}, {}, {}
+  for _, record in ipairs(records) do
+    local name = record.run.experiment
+    by_experiment[name] = by_experiment[name] or {}
+    table.insert(by_experiment[name], record)
+  end
+  for _, own in pairs(by_experiment) do
+    for _, path in ipairs(differing(own)) do
+      if not seen[path] then keys[#keys + 1] = path end
+      seen[path] = true
+    end
+  end
+  table.sort(keys)
+  return keys
+end
+
 local function group(records, keys, with_experiment)
   local arms, by_label = {}, {}
   for _, record in ipairs(records) do
@@ -120,7 +138,7 @@ end
 ---@return table[] arms, string[] keys, string[] marks
 function compare_arms.group(records, by, allow_mixed)
   if by then check_keys(by, records) end
-  local keys = by or differing(records)
+  local keys = by or differing_within(records)
   local arms = group(records, keys, not by and has_several_experiments(records))
   local marks = by and check_mixture(arms, records, keys, allow_mixed) or {}
   return arms, keys, marks
@@ -128,7 +146,7 @@ end
 
 -- Runs are paired by seed and, in a mixed arm, by what else they differ in.
 local function unit_key(record, arm)
-  local parts = { tostring(record.seed) }
+  local parts = { tostring(record.seed or 'NA') }
   for _, path in ipairs(arm.mixed or {}) do parts[#parts + 1] = ('%s=%s'):format(path, record:value(path)) end
   return table.concat(parts, ' ')
 end

@@ -20,6 +20,11 @@ local function widths(arms)
   return width
 end
 
+-- The label of a row; string.format has a limit of 99 columns, labels have none.
+local function padded(label, width)
+  return label .. (' '):rep(width - #label)
+end
+
 local function single_values(arm)
   local parts = {}
   for _, unit in ipairs(arm.units) do
@@ -32,7 +37,7 @@ local function add_arms(lines, result, width)
   for _, arm in ipairs(result.arms) do
     local few = arm.interval.n < statistics.LEAST_SEEDS and ('  n = %d: no claim'):format(arm.interval.n) or ''
     local missing = arm.interval.n < #arm.units and ('  %d of %d'):format(arm.interval.n, #arm.units) or ''
-    lines[#lines + 1] = ('%-' .. width .. 's  %-26s  %s%s%s'):format(arm.label, interval_text(arm.interval), single_values(arm), missing,
+    lines[#lines + 1] = ('%s  %-26s  %s%s%s'):format(padded(arm.label, width), interval_text(arm.interval), single_values(arm), missing,
       few)
     for _, note in ipairs(arm.notes) do lines[#lines + 1] = (' '):rep(width + 2) .. note end
   end
@@ -44,7 +49,7 @@ local function add_differences(lines, result, width)
   lines[#lines + 1] = ("difference from '%s', paired by seed, %s"):format(result.baseline.label, result.budget.text)
   for _, d in ipairs(result.differences) do
     local p = d.p_holm and ('  p %.2g'):format(d.p_holm) or ''
-    lines[#lines + 1] = ('%-' .. width .. 's  %-26s  %s%s'):format(d.arm.label, interval_text(d), d.verdict, p)
+    lines[#lines + 1] = ('%s  %-26s  %s%s'):format(padded(d.arm.label, width), interval_text(d), d.verdict, p)
   end
   local tested = 0
   for _, d in ipairs(result.differences) do tested = tested + (d.p_holm and 1 or 0) end
@@ -57,8 +62,9 @@ local function add_differences(lines, result, width)
   end
 end
 
-local function duration_text(interval)
-  return interval_text(interval, fit_report.duration)
+-- Short times keep two decimals, so that a half width shows.
+local function seconds_text(s)
+  return s < 9.995 and ('%.2fs'):format(s) or fit_report.duration(s)
 end
 
 -- "x 0.5000 +- 0.0100 (3)" and what may be said of it, or why there is no ratio.
@@ -78,7 +84,8 @@ local function add_times(lines, result, width)
   lines[#lines + 1] = ('time to val_loss %s, the lowest that every run reached'):format(number(times.target))
   for _, row in ipairs(times.arms) do
     local missing = #row.missing > 0 and (' (%s)'):format(table.concat(row.missing, ', ')) or ''
-    local text = ('%-' .. width .. 's  %-26s  %s'):format(row.arm.label, duration_text(row.interval) .. missing, ratio_text(row.ratio))
+    local seconds = interval_text(row.interval, seconds_text) .. missing
+    local text = ('%s  %-26s  %s'):format(padded(row.arm.label, width), seconds, ratio_text(row.ratio))
     lines[#lines + 1] = text:gsub('%s+$', '')
   end
   if times.noisy > 0 then

@@ -15,7 +15,7 @@ function output_files.make_folder(path)
   local parent = path:match('^(.+)/[^/]+/*$')
   if parent then output_files.make_folder(parent) end
   local made, message = host.mkdir(path)
-  if not made and not host.stat(path) then fail.raise(NOT_WRITABLE, 'cannot make the folder %s', message) end
+  if not made and not host.stat(path) then fail.raise(NOT_WRITABLE, 'cannot make the folder %s; choose another --out', message) end
 end
 
 ---Raises (exit 2) when the path exists and may not be replaced.

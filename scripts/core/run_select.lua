@@ -105,9 +105,15 @@ local function refuse(word, runs)
       host.getenv('RUNNER_RESULTS_DIR') and '' or '; go to the folder that holds results/, or set RUNNER_RESULTS_DIR')
   end
   local info = host.stat(word)
+  if info and info.type == 'dir' and newest_in(word) then
+    fail.usage("run '%s': the folder holds runs; its newest is %s/latest", word, (word:gsub('/+$', '')))
+  end
   if info then
     fail.usage("run '%s': the %s has no status.json or manifest.json, so it is no run directory; newest runs: %s", word,
       info.type == 'dir' and 'folder' or 'file', candidates(runs))
+  end
+  if word ~= '' and host.stat(('%s/%s'):format(root, word)) then
+    fail.usage("run '%s': the experiment has no runs in '%s'; newest runs: %s", word, root, candidates(runs))
   end
   local names, ids = experiments(runs), {}
   for _, run in ipairs(runs) do ids[#ids + 1] = full_name(run) end

@@ -232,7 +232,7 @@ t.test('times of different machines or sources are not divided, unless asked, an
     make('where', { seed = seed, lr = 0.3, val = { 1 }, source = 'sha256:bb' })
   end
   local output = compare 'where'
-  t.contains(output, 'optim.lr=0.2  5.0s +- NA (3)              no ratio: runs differ in cpu\n')
+  t.contains(output, 'optim.lr=0.2  5.00s +- NA (3)             no ratio: runs differ in cpu\n')
   t.contains(output, 'optim.lr=0.3  10s +- NA (3)               no ratio: runs differ in sources\n')
   t.contains(output, 'noisy: at the start of 3 of 9 runs others took more than 20 % of the cores')
   t.contains(compare('where', '--allow-mixed'), 'x 0.5000 +- NA (3), marked: runs differ in cpu\n')
@@ -280,7 +280,13 @@ t.test('arms that differ in more than the key are marked', function()
   t.contains(compare 'confounded', 'model.hidden=64 optim.lr=0.1  ')
 end)
 
-t.test('runs of several experiments are arms by their name', function()
+t.test('runs of several experiments are arms by their name, whatever their configs', function()
+  make('foreign', { seed = 1, lr = 0.5, hidden = 8, val = { 1 } })
+  t.contains(compare('three', 'foreign'), 'foreign  1.0000 +- NA (1) ')
+  t.contains(compare('five', 'foreign'), 'five optim.lr=0.2     1.1000 +- ')
+  make('wide', { seed = 1, lr = ('long'):rep(40), val = { 1 } })
+  make('wide', { seed = 1, lr = 0.1, val = { 1 } })
+  t.equal(select(2, compare 'wide'), 0)
   t.contains(compare('three', 'one/latest'), 'one    1.5000 +- NA (1) ')
 end)
 

@@ -65,6 +65,8 @@ t.test('a word that names no run is exit 2 with what was probably meant', functi
   t.error_matches(function() chosen(root .. '/folder') end, 'the folder has no status.json or manifest.json')
   t.error_matches(function() chosen(root .. '/loose.txt') end, 'the file has no status.json')
   t.error_matches(function() chosen(root .. '/xor/none') end, 'is not in')
+  t.error_matches(function() chosen(root .. '/xor/') end, "the folder holds runs; its newest is .*/xor/latest$")
+  t.error_matches(function() chosen 'empty' end, "run 'empty': the experiment has no runs in '.*'; newest runs: shakespeare/")
 end)
 
 t.test('several words give each run once, an experiment all of its runs', function()

@@ -163,9 +163,15 @@ TEST_F(TensorBoardWriterTest, ARunFillsTheFileOfItsAttemptFromThenOn) {
 }
 
 TEST_F(TensorBoardWriterTest, TheResumeOfAnAttemptComesFirstThoughTheFileIsOpenedAfterIt) {
-  const auto run = *RunDirectory::Claim(folder_ / "results", "demo");
+  auto run = *RunDirectory::Claim(folder_ / "results", "demo");
+  const std::string folder = run->path();
+  ASSERT_TRUE(run->WriteManifest(json::object()).ok());
+  ASSERT_TRUE(run->Finish({.state = "INTERRUPTED", .code = 130}).ok());
+  run.reset();
+  run = *RunDirectory::Reopen(folder);
   ASSERT_TRUE(run->LogMetrics({{"kind", "event"}, {"event", "resume"}, {"step", 8}}).ok());
   path_ = *AttachTensorBoard(run.get());
+  EXPECT_EQ(path_.substr(path_.size() - 2), ".2");
   ASSERT_TRUE(run->LogMetrics({{"kind", "train"}, {"step", 9}, {"loss", 0.25}}).ok());
   const std::vector<Event> events = Events();
   ASSERT_EQ(events.size(), 3u);
