@@ -43,7 +43,7 @@ function checkpoints.link(run_folder, link, name) end
 ---@return table
 function checkpoints.list(run_folder) end
 
----Removes leftovers, checkpoints set aside, and those that the rule does not keep; gives their names.
+---Removes leftovers, checkpoints set aside or damaged, and those that the rule does not keep; gives their names.
 ---@param run_folder string
 ---@param keep_last integer
 ---@param keep_every integer
@@ -375,6 +375,11 @@ function Run:write_tensorboard() end
 
 ---@class lanthorn.run
 lanthorn.run = {}
+
+---What is wrong with the files of a run, checkpoints apart.
+---@param run_folder string
+---@return string[]
+function lanthorn.run.check(run_folder) end
 
 ---Takes a new run directory; its format is described in engine/run/README.md.
 ---@param results_root string
