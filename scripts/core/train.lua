@@ -248,6 +248,11 @@ end
 -- Puts a training where its run's newest checkpoint left it.
 local function restore(o, trainer, run, ctx)
   local plan = resume.plan()
+  if not plan.from and #native.checkpoints.list(run:path()).checkpoints == 0 then
+    run:log { kind = 'event', event = 'resume', step = 0, attempt_n = run:attempt() }
+    console.note(('%-10s%s has no checkpoint yet: from the beginning, attempt %d'):format('resumed', run:path(), run:attempt()))
+    return
+  end
   local restored = trainer:restore(run:path(), plan.from)
   run:log { kind = 'event', event = 'resume', step = restored.step, checkpoint = restored.checkpoint, attempt_n = run:attempt(),
     passed_over = #restored.passed_over > 0 and restored.passed_over or nil,
