@@ -2,6 +2,8 @@
 
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
+#include "engine/run/stack_dump.h"
+#include "engine/train/signals.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -73,9 +75,18 @@ int Finish(lua_State* L) {
   return 0;
 }
 
+int PrintStacks(lua_State*) {
+  SetStackDumpNotice(&train::NoteSignal);
+  InstallStackDump();
+  return 0;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"claim", "(str results_root, str experiment) -> Run",
-     "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>}};
+     "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>},
+    {"print_stacks", "() -> ()",
+     "From here on SIGQUIT prints the stacks of all threads and of Lua into the open run, or to stderr.",
+     &Thunk<&PrintStacks>}};
 const std::vector<FunctionRow> kMethods = {
     {"Run:path", "() -> str", "The folder.", &Thunk<&Path>},
     {"Run:id", "() -> str", "The run's id.", &Thunk<&Id>},

@@ -280,20 +280,23 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<EvalRecord> Trainer::Evaluate() {
+absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) {
   const EvalScope eval(*model_);
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
   const double begin = Now();
   EvalRecord record;
   record.of = val_ != nullptr ? val_->count() : 0;
-  record.batches = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
+  const int64_t wanted = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
   double sum = 0;
-  for (int64_t i = 0; i < record.batches; ++i) {
+  for (int64_t i = 0; i < wanted; ++i) {
+    if (stop != nullptr && stop()) break;
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*val_, i));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
     sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
     record.targets += loss.targets;
+    record.batches = i + 1;
+    for (const auto& observer : observers_) observer->OnPart(record.batches, wanted);
   }
   if (record.targets > 0) record.loss = sum / static_cast<double>(record.targets);
   record.seconds = Now() - begin;
@@ -324,7 +327,8 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
   record.noise = epoch_noise_;
   if (options_.eval) {
     Announce("eval");
-    LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate());
+    LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
+    if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
     if (eval.loss && !std::isfinite(*eval.loss)) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }
@@ -351,6 +355,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   const double begin = Now();
   const int64_t planned = planned_steps();
   Control control;
+  control.stop = Interrupted();  // by now the time limit may be over
   alive_ = std::make_unique<AliveCheck>(parameters_);
   model_->Train(true);
   for (int64_t epoch = 1; epoch <= options_.epochs && !control.stop && result_.steps < planned; ++epoch) {
@@ -363,29 +368,20 @@ absl::StatusOr<FitResult> Trainer::Run() {
     for (int64_t index = 0; index < train_->count() && !control.stop && result_.steps < planned;
          index += options_.accumulate) {
       LANTHORN_RETURN_IF_ERROR(TrainStep(epoch, index, &control));
-      if (const int signal = SignalScope::Received()) {
-        control.stop = true;
-        result_.signal = signal;
-      }
+      if (Interrupted()) control.stop = true;
     }
-    if (result_.signal != 0) break;
+    if (result_.code != 0) break;
     EpochRecord record;
     record.epoch = epoch;
     record.epochs = options_.epochs;
     LANTHORN_RETURN_IF_ERROR(FinishEpoch(record, &control));
-    if (const int signal = SignalScope::Received()) {
-      control.stop = true;
-      result_.signal = signal;
-    }
+    if (result_.steps < planned && Interrupted()) control.stop = true;
   }
   alive_.reset();
-  if (result_.signal != 0) {
-    result_.state = "INTERRUPTED";
-    result_.reason = "signal " + std::to_string(result_.signal);
-  } else if (control.stop) {
+  if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
     result_.reason = control.reason;
-  } else if (result_.steps < options_.epochs * epoch_steps()) {
+  } else if (result_.code == 0 && result_.steps < options_.epochs * epoch_steps()) {
     result_.state = "LIMIT";
     result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
   }
