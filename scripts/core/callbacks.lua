@@ -5,7 +5,8 @@
 --   on_step     function(ctx, record)   'stop', reason ends the training
 --   on_epoch    function(ctx, record)   'stop', reason ends the training
 --   on_end      function(ctx, fit)      after the last update
--- ctx has model, data, trainer, run, print(text), log(fields), generate(options).
+-- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
+-- it now and then, or the watchdog takes its silence for a stall.
 -- Files of scripts/callbacks return a function from options to a callback.
 local fail = require 'fail'
 local host = require 'host'

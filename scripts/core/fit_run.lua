@@ -10,8 +10,8 @@ local run_files = require 'run_files'
 local fit_run = {}
 
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
-local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [129] = 'INTERRUPTED', [130] = 'INTERRUPTED',
-  [143] = 'INTERRUPTED' }
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
+  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
 -- Sources under names that are relative and different.
 local function add_sources(run)
@@ -49,7 +49,7 @@ function fit_run.open(about)
     seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1,
     device = about.device, env = env, versions = { luajit = jit.version },
   }
-  run:status { state = 'RUNNING', phase = 'train' }
+  run:status { state = 'RUNNING', phase = 'build' }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
 end
@@ -82,19 +82,20 @@ end
 
 ---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
 ---@param run table
----@param outcome { fit: table?, error: any, state: string?, summary: table? }
+---@param outcome { error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table? } code: of a run that was
+---cut short
 function fit_run.close(run, outcome)
   local message = outcome.error and tostring(outcome.error) or ''
   local function close(code)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = guards_of(run, message), summary = outcome.summary or {} }
+      guards = guards_of(run, message ~= '' and message or outcome.reason or ''), summary = outcome.summary or {} }
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.
-  if outcome.error or outcome.signal or not experiment.current().script then
-    return close(outcome.error and fail.code_of(outcome.error) or outcome.signal and 128 + outcome.signal or 0)
+  if outcome.error or outcome.code or not experiment.current().script then
+    return close(outcome.error and fail.code_of(outcome.error) or outcome.code or 0)
   end
   local function close_once(code)
     if fit_run.close_finished == close_once then

@@ -5,6 +5,7 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
+local fit_watch = require 'fit_watch'
 local host = require 'host'
 local native = require 'lanthorn'
 local nearest = require 'nearest'
@@ -16,7 +17,7 @@ local torch = require 'torch'
 local train = {}
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
-  options = { 'table', {} }, eval = 'table?', guards = 'table?', callbacks = { 'list', {} } }
+  options = { 'table', {} }, eval = 'table?', guards = 'table?', watchdog = 'table?', callbacks = { 'list', {} } }
 
 local OPTIMIZERS = { adam = 'Adam', adamw = 'AdamW', sgd = 'SGD', rmsprop = 'RMSprop' }
 local SLOTS = { Adam = 2, AdamW = 2, SGD = 1, RMSprop = 1 }
@@ -105,7 +106,8 @@ local function read(given)
   o.options = options.check('train.fit options', o.options, specs.train)
   o.eval = options.check('train.fit eval', o.eval or values.eval or {}, specs.eval)
   o.guards = options.check('train.fit guards', o.guards or values.guards or {}, specs.guards)
-  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text or data.tensors') end
+  o.watchdog = options.check('train.fit watchdog', o.watchdog or values.watchdog or {}, specs.watchdog)
+  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text, data.tensors or data.custom') end
   local fast = experiment.current().flags.fast_dev_run
   if fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, fast, fast
@@ -116,6 +118,7 @@ local function read(given)
 end
 
 local function build_trainer(o, device)
+  local current = experiment.current()
   local optimizer, kind = build_optimizer(o.model, o.optim)
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
   local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
@@ -129,7 +132,8 @@ local function build_trainer(o, device)
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
       eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate, precision = o.options.precision,
-      emulate = o.options.emulate },
+      emulate = o.options.emulate, max_time_s = fit_watch.max_time(o.options), accept_eta = o.options.accept_eta,
+      started_s = current.script and current.flags.started or host.now() },
   }
   return trainer, kind
 end
@@ -187,6 +191,7 @@ local function make_context(o, trainer, run)
       console.note(text)
     end,
     log = function(fields) run:log(fields) end,
+    tick = function() trainer:tick() end,
     generate = function(g)
       return train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature, top_k = g.top_k,
         top_p = g.top_p, seed = g.seed })
@@ -232,23 +237,24 @@ end
 
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run)
+  local flags = experiment.current().flags
+  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
+    quiet = flags.quiet or false, columns = host.columns() })
+  trainer:phase 'build'
   local measured = measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
   local ctx = make_context(o, trainer, run)
-  local flags = experiment.current().flags
-  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
-    quiet = flags.quiet or false, columns = host.columns() })
   attach_callbacks(o, trainer, ctx)
   call_all(o, 'on_start', ctx)
   local fit = trainer:run()
   trainer:clear_progress()
-  run:status { phase = 'save' }
+  trainer:phase 'save'
   o.model:save(run:path() .. '/model.safetensors')
   fit_report.print(fit_report.summary(fit, plan))
-  run:status { phase = 'report' }
-  if fit.signal == 0 then call_all(o, 'on_end', ctx, fit) end
+  trainer:phase 'report'
+  if fit.code == 0 then call_all(o, 'on_end', ctx, fit) end
   return fit
 end
 
@@ -268,20 +274,19 @@ function train.fit(given)
   local run = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data), first_batch_sha256 = o.data.train:hash(0),
     values = experiment.current().configured and experiment.current().values
       or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards } }
+  local watch = fit_watch.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run)
-  trainer:close()
+  fit_watch.stop(watch, trainer, ok and fit)
   if not ok then
     fit_run.close(run, { error = fit })
     error(fit, 0)
   end
   fit.run = run:path()
   console.note(('%-10s%s'):format('results', fit.run))
-  local interrupted = fit.signal ~= 0
-  fit_run.close(run, { state = interrupted and 'INTERRUPTED' or nil, reason = fit.reason, signal = interrupted and fit.signal or nil,
-    summary = summary_of(fit) })
-  if interrupted then
-    fail.raise(128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run)
-  end
+  local cut = fit.code ~= 0
+  fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason, signal = fit.signal ~= 0 and fit.signal or nil,
+    code = cut and fit.code or nil, summary = summary_of(fit) })
+  if cut then fit_watch.leave(fit) end
   return fit
 end
 
