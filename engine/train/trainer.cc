@@ -313,6 +313,7 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
     LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                               ForwardBackward({batch}, /*with_score=*/true, /*verify=*/false, &unused));
     scores.push_back(*pass.score);
+    for (const auto& observer : observers_) observer->OnPart(i + 1, batches);
   }
   model_->ZeroGrad();
   return scores;

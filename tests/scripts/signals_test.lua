@@ -54,6 +54,14 @@ t.test('under a scheduler SIGTERM is PREEMPTED with 75, and so is the requeue no
   expect(signalled('kill -USR2 $pid', ''), 75, 'PREEMPTED', 12, 'SIGUSR2')
 end)
 
+t.test('a signal that comes when the loop is over counts as one at its end', function()
+  local callback = "callbacks = { { on_end = function() os.execute('kill -TERM ' .. host.pid()) end } },"
+  local ran = runs.run((SCRIPT:gsub('train%.fit {', '%0 ' .. callback)), 'train.epochs=1')
+  local exit = runs.json(ran.folder .. '/exit.json')
+  t.equal({ ran.code, exit.state, exit.reason }, { 143, 'INTERRUPTED', 'SIGTERM after the last of 20 updates' })
+  t.is_false(ran.output:find('the end', 1, true))
+end)
+
 t.test('SIGUSR1 is recorded and training goes on', function()
   local ran = signalled('kill -USR1 $pid; trained 10', '', 'train.epochs=5')
   t.equal({ ran.code, ran.exit.state, ran.exit.step }, { 0, 'FINISHED', 100 })

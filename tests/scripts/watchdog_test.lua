@@ -142,6 +142,23 @@ t.test('a callback that shows life may take long', function()
   t.equal({ ran.code, #ran.lines.guard }, { 0, 0 })
 end)
 
+t.test('a training inside a callback is life of the outer one', function()
+  local ran = run { HOOK = [[if record.step == 3 then
+    train.fit { model = nn.Linear { 3, 1 }, data = set, options = { epochs = 3 }, optim = cfg.optim, loss = function(m, a, b)
+      host.sleep(0.06)
+      return torch.mse_loss(m(a), b)
+    end }
+  end]] }
+  t.equal({ ran.code, #ran.lines.guard }, { 0, 0 })
+end)
+
+t.test('nobody is offered the command', function()
+  t.is_false(t.shell(runs.RUNNER .. ' --help'):find('watchdog', 1, true))
+  local output, code = t.shell(runs.RUNNER .. ' watchdog')
+  t.equal(code, 2)
+  t.contains(output, 'train.fit starts it')
+end)
+
 t.test('each run of a script has its own watchdog, and it ends with the run', function()
   local ran = run { tail = [[
 local function count()
