@@ -98,6 +98,7 @@ int Allocations(lua_State* L) {
                {"large", memory::LargeAllocations()},
                {"large_bytes", memory::kLargeBytes},
                {"fresh_blocks", memory::FreshBlocks()},
+               {"keeps_blocks", memory::KeepsBlocks()},
                {"resident_bytes", memory::ResidentBytes()}});
   return 1;
 }
@@ -176,7 +177,7 @@ const std::vector<FunctionRow> kRows = {
      &Thunk<&OpCosts>, "require('lanthorn').diagnostics.op_costs(10).add"},
     {"allocations", "() -> table",
      "Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= "
-     "(large blocks asked of the system, since none that was kept fitted), resident_bytes=}.",
+     "(large blocks asked of the system, since none that was kept fitted), keeps_blocks=, resident_bytes=}.",
      &Thunk<&Allocations>, "require('lanthorn').diagnostics.allocations().count"},
     {"exceptions", "() -> table[]",
      "Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.",

@@ -50,6 +50,7 @@ int Open(lua_State* L) {
   OpenData(L);
   OpenRun(L);
   OpenTrain(L);
+  OpenCheckpoints(L);
   OpenDiagnostics(L);
   lua_pushcfunction(L, &Thunk<&ApiList>);
   lua_setfield(L, -2, "api");

@@ -47,5 +47,5 @@ for _, precision in ipairs(cfg.compare.precisions) do
     end
   end
   local mean, sd = mean_and_sd(finals)
-  print(('%-10s  %.4f            %.4f          %.4f'):format(precision, mean, sd, distance))
+  print(('%-10s  %.4f            %.4f          %.1e'):format(precision, mean, sd, distance))
 end

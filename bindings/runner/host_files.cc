@@ -100,9 +100,17 @@ int WorkingDirectory(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath}, {"listdir", ListDir}, {"stat", Stat},
-                                   {"mkdir", MakeDir},     {"disk", Disk},       {"cwd", WorkingDirectory},
-                                   {nullptr, nullptr}};
+// chdir(path): true, or nil, message.
+int ChangeDirectory(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  if (chdir(path) != 0) return PushFailure(L, path, errno);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath},     {"listdir", ListDir}, {"stat", Stat},
+                                   {"mkdir", MakeDir},         {"disk", Disk},       {"cwd", WorkingDirectory},
+                                   {"chdir", ChangeDirectory}, {nullptr, nullptr}};
 
 }  // namespace
 

@@ -74,6 +74,7 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterFiles(L);
   RegisterCompanions(L);
   RegisterInterrupt(L);
+  RegisterStudentT(L);
   RegisterLineEdit(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");

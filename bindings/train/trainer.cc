@@ -118,8 +118,8 @@ int New(lua_State* L) {
       "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
       "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
-      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, "
-      "float max_time_s=0., float started_s=0., bool accept_eta=False)");
+      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, int "
+      "stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -156,7 +156,8 @@ int New(lua_State* L) {
   options.tscore_samples = a[11].toBool();
   options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
   options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
-  options.limit = {a[15].toDouble(), a[16].toDouble(), a[17].toBool()};
+  options.stop_after = a[15].toInt();
+  options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -334,6 +335,7 @@ void OpenTrain(lua_State* L) {
   DefineType<LuaTrainer>(L);
   RegisterRows(L, "train", kMethods);
   RegisterWatch(L);
+  AddCheckpointMethods(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");
 }

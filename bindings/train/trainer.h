@@ -15,13 +15,17 @@ namespace lanthorn::lua {
 // A trainer with what its Lua side needs. `L` is the thread of the running call; only that one touches Lua.
 struct LuaTrainer {
   lua_State* L = nullptr;
-  Ref loss;  // function (x, y) -> loss [, targets]
+  Ref loss;   // function (x, y) -> loss [, targets]
+  Ref extra;  // function () -> table that goes into checkpoints
   std::shared_ptr<train::Trainer> trainer;
   std::shared_ptr<train::Progress> progress;
   std::unique_ptr<train::SignalScope> signals;
   std::shared_ptr<train::RunProgress> life;
 };
 LANTHORN_LUA_TYPE(LuaTrainer, "train.Trainer");
+
+// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
+void WriteError(const std::string& text);
 
 void PushEpoch(lua_State* L, const train::EpochRecord& record);
 void PushFit(lua_State* L, const train::FitResult& result);
@@ -34,6 +38,10 @@ void WriteError(const std::string& text);
 
 // Adds the Trainer's methods about signals and progress to the table of methods on the top of the stack. [-0, +0, m]
 void RegisterWatch(lua_State* L);
+// Adds the trainer's methods for checkpoints to the table on the top of the stack. [-0, +0, m]
+void AddCheckpointMethods(lua_State* L);
+// Adds `checkpoints` to the module table on the top of the stack. [-0, +0, m]
+void OpenCheckpoints(lua_State* L);
 // Adds `train` to the module table on the top of the stack. [-0, +0, m]
 void OpenTrain(lua_State* L);
 

@@ -13,6 +13,8 @@
 #include <system_error>
 #include <vector>
 
+#include "engine/base/syscalls.h"
+
 namespace lanthorn {
 namespace {
 
@@ -48,15 +50,6 @@ std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-absl::Status SyncFolderOf(const std::string& path) {
-  const std::string folder = FolderOf(path);
-  FileDescriptor fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return MachineError(ErrnoMessage(folder, "cannot open folder", errno));
-  // Some network file systems cannot sync a folder and say so with EINVAL; the rename itself has happened.
-  if (fsync(fd.get()) != 0 && errno != EINVAL) return MachineError(ErrnoMessage(folder, "cannot sync folder", errno));
-  return absl::OkStatus();
 }
 
 // Reads up to `bytes`; 0 at the end of the file, -1 with errno set.
@@ -107,6 +100,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return contents;
 }
 
+absl::Status SyncFolder(const std::string& folder) {
+  FileDescriptor fd(sys::Open(folder, O_RDONLY | O_DIRECTORY));
+  if (!fd.valid()) return MachineError(ErrnoMessage(folder, "cannot open folder", errno));
+  // Some network file systems cannot sync a folder and say so with EINVAL; the rename itself has happened.
+  if (sys::Fsync(fd.get(), folder) != 0 && errno != EINVAL)
+    return MachineError(ErrnoMessage(folder, "cannot sync folder", errno));
+  return absl::OkStatus();
+}
+
+absl::Status ReplaceLink(const std::string& path, const std::string& target) {
+  const std::string temporary = absl::StrCat(path, ".tmp-", getpid());
+  unlink(temporary.c_str());  // of a process that had this number and died
+  if (sys::Symlink(target, temporary) != 0) return MachineError(ErrnoMessage(path, "cannot link", errno));
+  if (sys::Rename(temporary, path) == 0) return absl::OkStatus();
+  const int reason = errno;
+  unlink(temporary.c_str());
+  return MachineError(ErrnoMessage(path, "cannot replace", reason));
+}
+
 AtomicFile::AtomicFile(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
@@ -117,7 +129,7 @@ AtomicFile::~AtomicFile() {
 }
 
 absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
-  FileDescriptor fd(open((path + ".tmp").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  FileDescriptor fd(sys::Open(path + ".tmp", O_WRONLY | O_CREAT | O_TRUNC));
   if (!fd.valid()) return MachineError(ErrnoMessage(path, "cannot write", errno));
   return AtomicFile(path, std::move(fd));
 }
@@ -125,7 +137,7 @@ absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
 absl::Status AtomicFile::Append(const void* data, size_t bytes) {
   const char* next = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t put = write(fd_.get(), next, std::min(bytes, size_t{1} << 30));
+    const ssize_t put = sys::Write(fd_.get(), next, std::min(bytes, size_t{1} << 30), path_);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return MachineError(ErrnoMessage(path_, "cannot write", errno));
     next += put;
@@ -135,12 +147,12 @@ absl::Status AtomicFile::Append(const void* data, size_t bytes) {
 }
 
 absl::Status AtomicFile::Commit(bool sync) {
-  if (sync && fsync(fd_.get()) != 0) return MachineError(ErrnoMessage(path_, "cannot sync", errno));
-  if (rename((path_ + ".tmp").c_str(), path_.c_str()) != 0) {
+  if (sync && sys::Fsync(fd_.get(), path_) != 0) return MachineError(ErrnoMessage(path_, "cannot sync", errno));
+  if (sys::Rename(path_ + ".tmp", path_) != 0) {
     return MachineError(ErrnoMessage(path_, "cannot replace", errno));
   }
   pending_ = false;
-  return sync ? SyncFolderOf(path_) : absl::OkStatus();
+  return sync ? SyncFolder(FolderOf(path_)) : absl::OkStatus();
 }
 
 absl::Status WriteFileAtomic(const std::string& path, const std::string& contents, bool sync) {

@@ -62,6 +62,12 @@ class AtomicFile {
 // Replaces `path` by `contents` through an AtomicFile.
 absl::Status WriteFileAtomic(const std::string& path, const std::string& contents, bool sync = true);
 
+// Makes what was renamed or removed in the folder survive a power cut.
+absl::Status SyncFolder(const std::string& folder);
+
+// Makes `path` a symbolic link to `target` (stored as it is given), in place of a link that is there.
+absl::Status ReplaceLink(const std::string& path, const std::string& target);
+
 // Makes the folder and its parents; fine when it exists.
 absl::Status EnsureDirectory(const std::string& path);
 

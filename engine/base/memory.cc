@@ -135,6 +135,8 @@ void Install() {
   (void)installed;
 }
 
+bool KeepsBlocks() { return kKeepBlocks; }
+
 int64_t FreshBlocks() { return Cache().fresh_blocks(); }
 int64_t TensorBytes() { return bytes_in_use; }
 int64_t TensorPeakBytes() { return bytes_peak; }

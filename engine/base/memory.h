@@ -21,6 +21,7 @@ class OutOfMemory : public std::runtime_error {
 // training step frees and takes the same sizes again and page faults would cost more than the work on small tensors.
 void Install();
 
+bool KeepsBlocks();             // whether freed large blocks are kept; not under the address sanitizer
 int64_t FreshBlocks();          // large blocks asked of the system so far; a steady training step asks for none
 int64_t TensorBytes();          // storage bytes alive now
 int64_t TensorPeakBytes();      // the most there ever was

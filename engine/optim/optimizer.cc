@@ -51,6 +51,11 @@ at::Tensor& Optimizer::Slot(const NamedParameter& parameter, const char* slot) {
   return tensor;
 }
 
+bool Optimizer::HasSlot(const NamedParameter& parameter, const char* slot) const {
+  const auto slots = slots_.find(parameter.tensor.unsafeGetTensorImpl());
+  return slots != slots_.end() && slots->second.count(slot) > 0;
+}
+
 double Optimizer::CountUpdate(const NamedParameter& parameter) {
   at::Tensor& count = slots_[parameter.tensor.unsafeGetTensorImpl()]["step"];
   if (!count.defined()) count = at::zeros({}, c10::kDouble);
@@ -67,6 +72,32 @@ std::vector<NamedParameter> Optimizer::StateTensors() const {
     }
   }
   return found;
+}
+
+absl::Status Optimizer::LoadState(const std::vector<NamedParameter>& tensors, int64_t steps) {
+  std::map<std::string, const NamedParameter*> by_name;
+  for (const Group& group : groups_) {
+    for (const NamedParameter& parameter : group.parameters) by_name[parameter.name] = &parameter;
+  }
+  std::map<const void*, std::map<std::string, at::Tensor>> slots;
+  const at::NoGradGuard no_grad;
+  for (const NamedParameter& state : tensors) {
+    const size_t slash = state.name.find('/');
+    const auto found = slash == std::string::npos ? by_name.end() : by_name.find(state.name.substr(slash + 1));
+    if (found == by_name.end())
+      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' is of no parameter of this optimiser"));
+    const at::Tensor& parameter = found->second->tensor;
+    const std::string slot = state.name.substr(0, slash);
+    if (slot == "step" ? state.tensor.numel() != 1 : state.tensor.sizes() != parameter.sizes()) {
+      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' has ", state.tensor.numel(),
+                                       " elements in another shape than its parameter"));
+    }
+    slots[parameter.unsafeGetTensorImpl()][slot] =
+        slot == "step" ? state.tensor.to(c10::kDouble).clone() : at::empty_like(parameter).copy_(state.tensor);
+  }
+  slots_ = std::move(slots);
+  steps_ = steps;
+  return absl::OkStatus();
 }
 
 double GradientNorm(const std::vector<NamedParameter>& parameters) {

@@ -48,6 +48,9 @@ class Optimizer {
   virtual int64_t SlotsPerElement() const = 0;
   // State tensors as "<slot>/<parameter>", such as "exp_avg/rnn.weight_hh_l0".
   std::vector<NamedParameter> StateTensors() const;
+  // Takes back what StateTensors and steps() gave: values are copied. All state that was there is dropped. WeightsError
+  // for a tensor of no parameter, or of another shape than its parameter (a scalar "step" apart).
+  absl::Status LoadState(const std::vector<NamedParameter>& tensors, int64_t steps);
 
  protected:
   // One parameter with its gradient in this step.
@@ -65,6 +68,7 @@ class Optimizer {
   }
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
+  bool HasSlot(const NamedParameter& parameter, const char* slot) const;
   // How often this parameter was updated, this update included: its state "step", a float64 scalar on the CPU.
   double CountUpdate(const NamedParameter& parameter);
 

@@ -1,8 +1,6 @@
 // Stochastic gradient descent with momentum, the update of PyTorch: the first step sets the momentum buffer to g.
 #include <ATen/Functions.h>
 
-#include <set>
-
 #include "engine/optim/flat.h"
 #include "engine/optim/optimizer.h"
 
@@ -24,9 +22,9 @@ class Sgd final : public Optimizer {
       at::Tensor p = one.parameter->tensor, g = one.gradient, buffer;
       double take = 1;
       if (momentum != 0) {
+        // Zeros at first, so the first step is not dampened: PyTorch starts from the bare gradient.
+        if (HasSlot(*one.parameter, "momentum_buffer")) take = 1 - o.at("dampening");
         buffer = Slot(*one.parameter, "momentum_buffer");
-        // Zeros at first, so the dampening of the first step is undone: PyTorch starts from the bare gradient.
-        if (!started_.insert(p.unsafeGetTensorImpl()).second) take = 1 - o.at("dampening");
       }
       if (kernels::IsFlat({p, g, buffer.defined() ? buffer : p})) {
         flat.push_back({FlatTensor(p, g, scale, decay), buffer.defined() ? buffer.data_ptr<float>() : nullptr, F(lr),
@@ -43,9 +41,6 @@ class Sgd final : public Optimizer {
     }
     kernels::SgdUpdate(flat);
   }
-
- private:
-  std::set<const void*> started_;
 };
 
 const RegisterOptimizer sgd(

@@ -12,13 +12,18 @@ bool HasText(const json& line, const char* key, const char* text) {
   return it != line.end() && it->is_string() && it->get_ref<const std::string&>() == text;
 }
 
+// Numbers of training, of which the resumed attempt writes its own; the other events tell what has happened.
+bool IsPointOfCurve(const json& line) {
+  return !HasText(line, "kind", "event") || HasText(line, "event", "epoch") || HasText(line, "event", "tscore_probe");
+}
+
 void DropVoidLines(std::vector<json>& lines, const json& resume) {
   const auto step = resume.find("step");
   if (step == resume.end() || !step->is_number()) return;
   const double last = step->get<double>();
   std::erase_if(lines, [last](const json& line) {
     const auto it = line.find("step");
-    return !HasText(line, "kind", "event") && it != line.end() && it->is_number() && it->get<double>() > last;
+    return IsPointOfCurve(line) && it != line.end() && it->is_number() && it->get<double>() > last;
   });
 }
 

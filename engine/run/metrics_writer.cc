@@ -65,13 +65,27 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
 absl::Status MetricsWriter::Append(json object) {
   if (!object.is_object())
     return Error(ExitCode::kScript, absl::StrCat("'", path_, "': a metrics line must be an object"));
-  json nonfinite = json::object();
-  ReplaceNonFinite(object, "", nonfinite);
-  if (!nonfinite.empty()) object["nonfinite"] = std::move(nonfinite);
   object["t"] = UnixSeconds();
-  const std::string line = JsonText(object) + "\n";
+  json written = object;
+  json nonfinite = json::object();
+  ReplaceNonFinite(written, "", nonfinite);
+  if (!nonfinite.empty()) written["nonfinite"] = std::move(nonfinite);
 
   const std::lock_guard lock(mutex_);
+  LANTHORN_RETURN_IF_ERROR(WriteLine(JsonText(written) + "\n"));
+  for (const auto& sink : sinks_) LANTHORN_RETURN_IF_ERROR(sink->Write(object));
+  if (object.value("event", json()) == "resume") resume_ = std::move(object);
+  return absl::OkStatus();
+}
+
+absl::Status MetricsWriter::AddSink(std::shared_ptr<MetricsSink> sink) {
+  const std::lock_guard lock(mutex_);
+  if (resume_) LANTHORN_RETURN_IF_ERROR(sink->Write(*resume_));
+  sinks_.push_back(std::move(sink));
+  return absl::OkStatus();
+}
+
+absl::Status MetricsWriter::WriteLine(const std::string& line) {
   ssize_t put;
   do {
     put = write(fd_.get(), line.data(), line.size());

@@ -4,11 +4,14 @@
 
 #include <memory>
 #include <mutex>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/base/files.h"
 #include "engine/base/status.h"
+#include "engine/run/metrics_sink.h"
 
 namespace lanthorn {
 
@@ -22,12 +25,19 @@ class MetricsWriter {
   // `nonfinite`: {name: "nan", "inf" or "-inf"}, nested names joined by dots. MachineError when the disk refuses.
   absl::Status Append(nlohmann::json object);
 
+  // Lines that are appended from now on go to the sink as well. When this writer has appended a "resume" event, the
+  // sink gets that one first, so that it knows where the attempt began. Returns the sink's error.
+  absl::Status AddSink(std::shared_ptr<MetricsSink> sink);
+
  private:
   MetricsWriter(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  absl::Status WriteLine(const std::string& line);
 
   std::string path_;
   FileDescriptor fd_;
   std::mutex mutex_;
+  std::optional<nlohmann::json> resume_;  // the line
+  std::vector<std::shared_ptr<MetricsSink>> sinks_;
 };
 
 }  // namespace lanthorn

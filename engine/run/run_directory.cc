@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "engine/base/files.h"
+#include "engine/run/attempt.h"
 #include "engine/run/claim.h"
 #include "engine/run/git.h"
 #include "engine/run/json_text.h"
@@ -74,9 +75,9 @@ absl::Status Unwritable(const std::string& root, const absl::Status& cause) {
                                    "; set RUNNER_RESULTS_DIR to a folder you can write to"));
 }
 
-json FirstStatus(const std::string& created) {
+json FirstStatus(const std::string& created, int attempt) {
   return {{"format", kFormat},          {"state", "QUEUED"},   {"phase", "load"},    {"step", 0},
-          {"steps", nullptr},           {"epoch", 0},          {"attempt", 1},       {"pid", getpid()},
+          {"steps", nullptr},           {"epoch", 0},          {"attempt", attempt}, {"pid", getpid()},
           {"host", HostName()},         {"boot_id", BootId()}, {"started", created}, {"eta_s", nullptr},
           {"last_checkpoint", nullptr}, {"loss", nullptr},     {"message", nullptr}};
 }
@@ -116,13 +117,29 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Claim(const std::str
   return Unwritable(results_root, status);
 }
 
+absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Reopen(const std::string& path, const RunOptions& options) {
+  LANTHORN_ASSIGN_OR_RETURN(const std::string text, ReadFile(path + "/manifest.json"));
+  const json manifest = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto field = [&](const char* key) -> std::string {
+    const auto it = manifest.is_object() ? manifest.find(key) : manifest.end();
+    return it != manifest.end() && it->is_string() ? it->get<std::string>() : "";
+  };
+  if (field("run_id").empty() || field("experiment").empty())
+    return DataError(absl::StrCat("'", path, "/manifest.json': is not the manifest of a run; it cannot be resumed"));
+  const std::string started = UtcNow();
+  std::unique_ptr<RunDirectory> run(new RunDirectory(path, field("run_id"), field("experiment"), started, options));
+  run->config_hash_ = field("config_hash");
+  LANTHORN_RETURN_IF_ERROR(run->Begin());
+  return run;
+}
+
 absl::Status RunDirectory::Begin() {
-  const std::string attempt = path_ + "/.attempt-1";
-  if (mkdir(attempt.c_str(), 0777) != 0) return MachineError(ErrnoMessage(attempt, "cannot make folder", errno));
+  LANTHORN_ASSIGN_OR_RETURN(const int attempt, ClaimAttempt(path_));
+  attempt_ = attempt;
   LANTHORN_ASSIGN_OR_RETURN(metrics_, MetricsWriter::Open(path_ + "/metrics.jsonl"));
   LANTHORN_ASSIGN_OR_RETURN(log_, PlainLog::Open(path_ + "/stdout.log"));
-  LANTHORN_ASSIGN_OR_RETURN(status_,
-                            StatusFile::Start(path_ + "/status.json", FirstStatus(created_), options_.heartbeat));
+  LANTHORN_ASSIGN_OR_RETURN(
+      status_, StatusFile::Start(path_ + "/status.json", FirstStatus(created_, attempt), options_.heartbeat));
   return absl::OkStatus();
 }
 
@@ -148,9 +165,9 @@ absl::Status RunDirectory::AddSource(const std::string& name, const std::string&
   return absl::OkStatus();
 }
 
-std::string RunDirectory::SourceHash() const {
+std::string SourceHashOf(const std::map<std::string, std::string>& sources) {
   std::string lines;
-  for (const auto& [name, hash] : sources_) lines += hash + "  " + name + "\n";
+  for (const auto& [name, hash] : sources) lines += hash + "  " + name + "\n";
   return "sha256:" + Sha256Hex(lines);
 }
 
@@ -192,6 +209,10 @@ void RunDirectory::AppendLog(const std::string& text) {
 }
 
 absl::Status RunDirectory::LogMetrics(json object) { return metrics_->Append(std::move(object)); }
+
+absl::Status RunDirectory::AddMetricsSink(std::shared_ptr<MetricsSink> sink) {
+  return metrics_->AddSink(std::move(sink));
+}
 
 absl::Status RunDirectory::UpdateStatus(const json& fields) { return status_->Update(fields); }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/base/status.h"
+#include "engine/run/metrics_sink.h"
 #include "engine/run/metrics_writer.h"
 #include "engine/run/plain_log.h"
 #include "engine/run/status_file.h"
@@ -32,6 +33,9 @@ struct RunEnd {
   nlohmann::json summary = nlohmann::json::object();  // {metric: {last, best, best_step}}
 };
 
+// "sha256:" + hash over what sha256sum prints for files given as name -> sha256, sorted by name.
+std::string SourceHashOf(const std::map<std::string, std::string>& sources);
+
 // Errors are MachineError where the disk refuses. LogMetrics, UpdateStatus and AppendLog may be called from several
 // threads; the rest from the thread that owns the run.
 class RunDirectory {
@@ -42,11 +46,18 @@ class RunDirectory {
   static absl::StatusOr<std::unique_ptr<RunDirectory>> Claim(const std::string& results_root,
                                                              const std::string& experiment,
                                                              const RunOptions& options = {});
+  // Goes on with a run that has ended or died: takes its next attempt, begins status.json anew and appends to
+  // metrics.jsonl and stdout.log. Config, sources and manifest stay as they are. Error 5 that names the process when
+  // the run is worked on; DataError when the folder holds no run.
+  static absl::StatusOr<std::unique_ptr<RunDirectory>> Reopen(const std::string& path, const RunOptions& options = {});
   // Without Finish the files stay as they are: readers see the run as dead once its process is gone.
   ~RunDirectory();
 
   const std::string& path() const { return path_; }
   const std::string& id() const { return id_; }
+  int attempt() const { return attempt_; }
+  // "sha256:..." of the config; empty before WriteConfig.
+  std::string config_hash() const { return config_hash_.is_string() ? config_hash_.get<std::string>() : ""; }
 
   // Writes config.json and returns config_hash, "sha256:" + hash of `values` without spaces. `origin` maps each path to
   // "default", "script", "cell" or "cli". ConfigError for a number that is not finite.
@@ -55,8 +66,8 @@ class RunDirectory {
   // Stores src/<name>, a relative path. ConfigError for a name that leaves src/ and for bytecode.
   absl::Status AddSource(const std::string& name, const std::string& contents);
 
-  // "sha256:" + hash over what sha256sum prints for the added sources sorted by name.
-  std::string SourceHash() const;
+  // SourceHashOf the added sources.
+  std::string SourceHash() const { return SourceHashOf(sources_); }
 
   // Writes manifest.json: `fields` over what this class knows (format, run_id, experiment, created, config_hash,
   // source_hash, git, machine, versions) and null or empty for what neither knows. `versions` is merged by key. Also
@@ -68,6 +79,9 @@ class RunDirectory {
 
   // One line of metrics.jsonl; see MetricsWriter::Append.
   absl::Status LogMetrics(nlohmann::json object);
+
+  // Also gives the lines to the sink from now on; see MetricsWriter::AddSink.
+  absl::Status AddMetricsSink(std::shared_ptr<MetricsSink> sink);
 
   // Merges fields of status.json (phase, step, steps, epoch, eta_s, last_checkpoint, loss, message ...); written at
   // the next heartbeat, at once when state or phase changes.
@@ -88,6 +102,7 @@ class RunDirectory {
   const RunOptions options_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   const double cpu_at_start_;
+  int attempt_ = 0;
   nlohmann::json config_hash_;                  // null until known
   std::map<std::string, std::string> sources_;  // name -> sha256
   std::unique_ptr<StatusFile> status_;

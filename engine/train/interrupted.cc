@@ -19,6 +19,10 @@ bool Trainer::Interrupted() {
     result_.reason = SignalName(stop->signal) + " after " + done;
     if (stop->state == "STALLED")
       result_.reason = "G11 stall: the watchdog saw no progress and asked for the end after " + done + "; see dumps/";
+  } else if (options_.stop_after > 0 && result_.steps >= options_.stop_after) {
+    result_.state = "PREEMPTED";
+    result_.code = kPreempted;
+    result_.reason = "stop_after: " + done;
   } else if (const double now = Now(); options_.limit.Over(now)) {
     result_.state = "TIMEOUT";
     result_.code = static_cast<int>(ExitCode::kLimit);

@@ -12,7 +12,6 @@
 namespace lanthorn::train {
 namespace {
 
-constexpr int kPreempted = 75, kStalled = 7;
 constexpr std::array kHandled = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
 
 // What handlers touch: lock-free atomics alone.

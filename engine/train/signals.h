@@ -7,6 +7,9 @@
 
 namespace lanthorn::train {
 
+// Exit codes of a run that is to be started again, and of one that hangs (conventions.md, section 9).
+inline constexpr int kPreempted = 75, kStalled = 7;
+
 // The value that the watchdog sends with its SIGTERM (sigqueue), so that the process knows who asks.
 inline constexpr int kWatchdogMark = 0x47313121;
 

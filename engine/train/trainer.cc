@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/eval_scope.h"
 #include "engine/train/random_state.h"
 #include "engine/train/signals.h"
 #include "engine/tscore/loop.h"
@@ -36,17 +37,6 @@ LossFn InPrecision(const kernels::Precision& precision, LossFn loss) {
     return loss(batch);
   };
 }
-
-// Eval mode without gradient, and back.
-class EvalScope {
- public:
-  explicit EvalScope(nn::Module& model) : model_(model), was_training_(model.training()) { model_.Train(false); }
-  ~EvalScope() { model_.Train(was_training_); }
-
- private:
-  nn::Module& model_;
-  bool was_training_;
-};
 
 // The forward is over at the end of its life, by an exception too.
 class CloseRecorder {
@@ -213,8 +203,9 @@ absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
       absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
 }
 
-absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) {
+absl::Status Trainer::TrainStep(Control* control) {
   const double begin = Now();
+  const int64_t epoch = result_.epoch, index = result_.batch;
   StepRecord record;
   std::vector<data::Batch> batches;
   {
@@ -248,14 +239,15 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   record.step = result_.steps;
   record.steps = planned_steps();
   if (alive_ != nullptr) {
-    LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(record.step, record.step == record.steps));
-    if (record.step == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
+    const int64_t own_steps = record.step - first_step_;
+    LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(own_steps, record.step == record.steps));
+    if (own_steps == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
     if (alive_->done()) alive_.reset();
   }
   record.seconds = Now() - begin;
   timer_.Add(record.seconds);
   record.epoch = epoch;
-  record.batch = index + record.micro_batches;
+  record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();
   record.loss = pass.value;
   record.lr = optimizer_->lr();
@@ -265,15 +257,17 @@ absl::Status Trainer::TrainStep(int64_t epoch, int64_t index, Control* control) 
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
   const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
-  record.remaining = timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * eval_seconds_);
-  epoch_loss_sum_ += pass.value * static_cast<double>(record.micro_batches);
-  epoch_seconds_ += record.seconds;
-  epoch_tokens_ += pass.targets;
-  epoch_batches_ += record.micro_batches;
+  record.remaining =
+      timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * result_.eval_seconds);
+  EpochSums& sums = result_.sums;
+  sums.loss += pass.value * static_cast<double>(record.micro_batches);
+  sums.seconds += record.seconds;
+  sums.tokens += pass.targets;
+  sums.batches += record.micro_batches;
   if (pass.score) {
-    epoch_tscore_.Add(pass.score->t);
+    sums.tscore.Add(pass.score->t);
     result_.tscore.Add(pass.score->t);
-    epoch_noise_.Add(pass.score->noise);
+    sums.noise.Add(pass.score->noise);
     result_.noise.Add(pass.score->noise);
   }
   for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
@@ -319,13 +313,17 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
   return scores;
 }
 
-absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
+absl::Status Trainer::FinishEpoch(Control* control) {
+  const EpochSums& sums = result_.sums;
+  EpochRecord record;
+  record.epoch = result_.epoch;
+  record.epochs = options_.epochs;
   record.step = result_.steps;
-  record.train_loss = epoch_batches_ > 0 ? epoch_loss_sum_ / static_cast<double>(epoch_batches_) : 0;
-  record.seconds = epoch_seconds_;
-  record.tokens_per_s = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
-  record.tscore = epoch_tscore_;
-  record.noise = epoch_noise_;
+  record.train_loss = sums.batches > 0 ? sums.loss / static_cast<double>(sums.batches) : 0;
+  record.seconds = sums.seconds;
+  record.tokens_per_s = sums.seconds > 0 ? static_cast<double>(sums.tokens) / sums.seconds : 0;
+  record.tscore = sums.tscore;
+  record.noise = sums.noise;
   if (options_.eval) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
@@ -334,7 +332,7 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }
     record.val_loss = eval.loss;
-    record.eval_seconds = eval_seconds_ = eval.seconds;
+    record.eval_seconds = result_.eval_seconds = eval.seconds;
     for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
   }
   const std::optional<double> score = options_.eval ? record.val_loss : record.train_loss;
@@ -351,33 +349,61 @@ absl::Status Trainer::FinishEpoch(EpochRecord record, Control* control) {
   return absl::OkStatus();
 }
 
+// A save within an epoch, where one is due.
+absl::Status Trainer::SaveWithin(Control* control) {
+  if (checkpointer_ == nullptr || control->stop) return absl::OkStatus();
+  // The ends of epochs are saved behind their eval.
+  if (result_.batch >= train_->count() || result_.steps >= planned_steps()) return absl::OkStatus();
+  if (!TakeSaveRequest() && !checkpointer_->IsDue(result_.steps)) return absl::OkStatus();
+  Announce("save");
+  LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
+  timer_.Interrupted();
+  Announce("train");
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::RunEpoch(Control* control) {
+  Announce("train");
+  train_->SetEpoch(result_.epoch - 1);
+  const int64_t planned = planned_steps();
+  while (result_.batch < train_->count() && !control->stop && result_.steps < planned) {
+    LANTHORN_RETURN_IF_ERROR(TrainStep(control));
+    if (Interrupted()) control->stop = true;
+    LANTHORN_RETURN_IF_ERROR(SaveWithin(control));
+  }
+  if (result_.code != 0) return absl::OkStatus();
+  const bool whole = result_.batch >= train_->count();
+  if (!whole && checkpointer_ != nullptr) {
+    LANTHORN_ASSIGN_OR_RETURN(stop_point_, Snapshot());
+  }
+  LANTHORN_RETURN_IF_ERROR(FinishEpoch(control));
+  if (result_.code != 0) return absl::OkStatus();  // a resumed training begins with the eval that was cut
+  if (whole) {
+    ++result_.epoch;
+    result_.batch = 0;
+    result_.sums = {};
+    if (checkpointer_ != nullptr) {
+      Announce("save");
+      const EpochRecord& record = result_.epochs.back();
+      LANTHORN_RETURN_IF_ERROR(checkpointer_->AtEpochEnd(record.epoch, record.step, record.best));
+      if (TakeSaveRequest()) LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
+    }
+  }
+  if (result_.steps < planned && Interrupted()) control->stop = true;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<FitResult> Trainer::Run() {
   const SignalScope signals;
-  const double begin = Now();
+  const double begin = Now(), before = result_.seconds;
   const int64_t planned = planned_steps();
   Control control;
   control.stop = Interrupted();  // by now the time limit may be over
-  alive_ = std::make_unique<AliveCheck>(parameters_);
+  first_step_ = result_.steps;
+  if (first_step_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
   model_->Train(true);
-  for (int64_t epoch = 1; epoch <= options_.epochs && !control.stop && result_.steps < planned; ++epoch) {
-    Announce("train");
-    train_->SetEpoch(epoch - 1);
-    epoch_loss_sum_ = epoch_seconds_ = 0;
-    epoch_batches_ = epoch_tokens_ = 0;
-    epoch_tscore_ = {};
-    epoch_noise_ = {};
-    for (int64_t index = 0; index < train_->count() && !control.stop && result_.steps < planned;
-         index += options_.accumulate) {
-      LANTHORN_RETURN_IF_ERROR(TrainStep(epoch, index, &control));
-      if (Interrupted()) control.stop = true;
-    }
-    if (result_.code != 0) break;
-    EpochRecord record;
-    record.epoch = epoch;
-    record.epochs = options_.epochs;
-    LANTHORN_RETURN_IF_ERROR(FinishEpoch(record, &control));
-    if (result_.steps < planned && Interrupted()) control.stop = true;
-  }
+  while (result_.epoch <= options_.epochs && !control.stop && result_.steps < planned)
+    LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
   alive_.reset();
   if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
@@ -386,10 +412,15 @@ absl::StatusOr<FitResult> Trainer::Run() {
     result_.state = "LIMIT";
     result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
   }
-  result_.seconds = Now() - begin;
+  result_.seconds = before + Now() - begin;
   result_.step_median_s = timer_.Median();
   result_.step_p10_s = timer_.Percentile(0.1);
   result_.step_p90_s = timer_.Percentile(0.9);
+  if (checkpointer_ != nullptr && result_.steps > 0) {
+    Announce("save");
+    const bool best_here = result_.best && result_.best->step == result_.steps;
+    LANTHORN_RETURN_IF_ERROR(checkpointer_->AtEnd(result_.steps, best_here));
+  }
   return result_;
 }
 

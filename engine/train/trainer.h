@@ -12,6 +12,9 @@
 #include "engine/nn/module.h"
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
+#include "engine/run/checkpoint_store.h"
+#include "engine/train/checkpointer.h"
+#include "engine/train/fit_state.h"
 #include "engine/train/records.h"
 #include "engine/train/time_limit.h"
 #include "engine/tscore/groups.h"
@@ -35,6 +38,8 @@ struct FitOptions {
   // k B. The last update of an epoch takes the batches that are left, and its mean is over those.
   int64_t accumulate = 1;
   int64_t max_steps = 0;  // 0: no limit
+  // Saves and leaves after this update, as on request of a scheduler; schedules do not know of it. 0: never.
+  int64_t stop_after = 0;
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   // 0: off. clip_value limits the elements of the gradients themselves. clip_norm is a factor that the optimiser
   // applies while it reads: the gradients that observers see after a step are those before it.
@@ -67,19 +72,24 @@ struct Measurement {
   int64_t activation_bytes = 0;  // tensor memory one step takes beyond parameters and optimiser
 };
 
-struct FitResult {
+// What a training came to; `seconds` are those of all attempts.
+struct FitResult : FitState {
   // Or STOPPED by a callback, LIMIT by max_steps; INTERRUPTED, PREEMPTED or STALLED by a signal, TIMEOUT by its limit.
   std::string state = "FINISHED";
   std::string reason;
   int signal = 0;
-  int code = 0;  // exit code where a signal or the time limit ended the training
-  int64_t steps = 0, tokens = 0;
-  std::vector<EpochRecord> epochs;
-  std::optional<EpochRecord> best;
-  tscore::Statistics tscore;
-  tscore::NoiseStatistics noise;
-  double seconds = 0;
+  int code = 0;  // exit code where a signal, the time limit or stop_after ended the training
   std::optional<double> step_median_s, step_p10_s, step_p90_s;
+};
+
+// What a resumed training began with.
+struct Restored {
+  std::string checkpoint;
+  int64_t step = 0;
+  std::vector<std::string> passed_over;  // newer checkpoints, each with what is wrong with it
+  std::vector<std::string> set_aside;    // checkpoints above it, moved away
+  nlohmann::json extra;                  // as the function given to SaveTo gave it
+  std::string note;                      // empty, or how far the probe is from that of another machine
 };
 
 class Trainer {
@@ -95,7 +105,20 @@ class Trainer {
   // (parameters, gradients, random state), compares the loss with `initial`, and times a step.
   absl::StatusOr<Measurement> Measure(const InitialLoss& initial);
 
-  // Trains. Guards that fire, a non-finite loss and errors of observers end it with their status.
+  // Saves to the run's checkpoints from now on. `extra` gives what else is to be kept, at each save.
+  void SaveTo(std::shared_ptr<RunDirectory> run, CheckpointOptions options,
+              std::function<absl::StatusOr<nlohmann::json>()> extra);
+  // The training as it is: what a checkpoint of it holds.
+  absl::StatusOr<CheckpointContent> Snapshot();
+  // Goes on from the newest checkpoint that verifies, or from the one of this name; newer ones are set aside. Nothing
+  // is changed when model or optimiser do not fit. WeightsError also when the restored model does not give the recorded
+  // outputs (guards.md G25): bit for bit on the machine that wrote them, within 1e-5 elsewhere.
+  absl::StatusOr<Restored> Restore(CheckpointStore store, const std::string& name = "");
+  // The end of a finished training: its weights are loaded, and what its Run gave is given again.
+  absl::StatusOr<FitResult> RestoreFinished(const CheckpointStore& store);
+
+  // Trains, from the beginning or from where Restore left it. Guards that fire, a non-finite loss and errors of
+  // observers end it with their status.
   absl::StatusOr<FitResult> Run();
 
   // Mean loss over the val batches in eval mode, without gradient; `stop` is asked before each batch.
@@ -127,8 +150,13 @@ class Trainer {
   absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index) const;
   // The batches of one update, from this 0-based one on.
   absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index) const;
-  absl::Status TrainStep(int64_t epoch, int64_t index, Control* control);
-  absl::Status FinishEpoch(EpochRecord record, Control* control);
+  absl::Status RunEpoch(Control* control);
+  absl::Status TrainStep(Control* control);
+  absl::Status FinishEpoch(Control* control);
+  absl::Status SaveWithin(Control* control);
+  absl::StatusOr<CheckpointContent> LoadChecked(const CheckpointStore& store, Restored* restored);
+  absl::Status Load(const CheckpointContent& content);
+  absl::StatusOr<nlohmann::json> Probe();
   absl::Status CheckNonfinite(double loss, double grad_norm) const;
   // Whether a signal or the time limit ends the training; `result_` then says which. Tells observers about signals.
   bool Interrupted();
@@ -142,12 +170,13 @@ class Trainer {
   std::vector<nn::NamedParameter> parameters_;
   StepTimer timer_;
   FitResult result_;
-  double epoch_loss_sum_ = 0, epoch_seconds_ = 0;
-  int64_t epoch_batches_ = 0, epoch_tokens_ = 0;
-  double eval_seconds_ = 0;
-  tscore::Statistics epoch_tscore_;
-  tscore::NoiseStatistics epoch_noise_;
   std::unique_ptr<class AliveCheck> alive_;
+  int64_t first_step_ = 0;  // updates before this process
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::function<absl::StatusOr<nlohmann::json>()> extra_;
+  std::string config_hash_;
+  // A training that ends within an epoch is evaluated there, and goes on from before that.
+  std::optional<CheckpointContent> stop_point_;
 };
 
 }  // namespace lanthorn::train

@@ -9,6 +9,8 @@ return function(given)
   local best, since = math.huge, 0
   return {
     name = 'early_stop',
+    save = function() return { best = best < math.huge and best or nil, since = since } end,
+    restore = function(_, saved) best, since = saved.best or math.huge, saved.since end,
     on_epoch = function(ctx, record)
       local value = record[o.metric]
       if value == nil then fail.config("callback early_stop: there is no %s; is eval off?", o.metric) end

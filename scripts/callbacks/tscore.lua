@@ -7,6 +7,14 @@ return function(given)
   local o = options.check('callback tscore', given, { batches = { 'int', 3 } })
   if o.batches < 1 then fail.config('callback tscore: batches must be at least 1, got %d', o.batches) end
   local callback = { name = 'tscore', history = {} }
+  function callback.save()
+    local history = {}
+    for epoch, mean in pairs(callback.history) do history[tostring(epoch)] = mean end
+    return { history = history }
+  end
+  function callback.restore(_, saved)
+    for epoch, mean in pairs(saved.history or {}) do callback.history[tonumber(epoch)] = mean end
+  end
   function callback.on_epoch(ctx, record)
     local sum, counted, undefined, trace, signal = 0, 0, 0, 0, 0
     for _, score in ipairs(ctx.trainer:probe_tscore(o.batches)) do

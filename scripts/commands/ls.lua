@@ -5,6 +5,8 @@ local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
 local run_files = require 'run_files'
+local run_summary = require 'run_summary'
+local run_view = require 'run_view'
 
 local ls = { summary = 'List runs, or experiments.' }
 
@@ -33,25 +35,14 @@ local function experiments()
     'no experiments/*.lua in this folder'
 end
 
--- Not measured is NA, never 0.
-local function steps_text(run)
-  if run.state == 'FINISHED' or not run.step then return run.step and tostring(run.step) or 'NA' end
-  return ('%d of %s'):format(run.step, run.steps and tostring(run.steps) or 'NA')
-end
-
 local function runs(experiment)
   local rows, width = {}, 0
   for _, run in ipairs(run_files.list(experiment)) do
-    local row = run_files.state(run.path)
-    row.run_id, row.experiment = run.id, run.experiment
-    rows[#rows + 1] = row
+    rows[#rows + 1] = run_summary.brief(run)
     width = math.max(width, #run.experiment + #run.id + 1)
   end
-  local function line(row)
-    return ('%-' .. width .. 's  %-11s  %-14s  loss %-8s  %s'):format(row.experiment .. '/' .. row.run_id, row.state,
-      steps_text(row), row.loss and ('%.4f'):format(row.loss) or 'NA', row.started or 'NA')
-  end
-  return rows, line, ("no runs in '%s'"):format(run_files.root())
+  local function line(row) return run_view.line(row, width) end
+  return rows, line, ("no runs%s in '%s'"):format(experiment and (" of '%s'"):format(experiment) or '', run_files.root())
 end
 
 local function check_experiment(name)

@@ -5,6 +5,8 @@
 --   on_step     function(ctx, record)   'stop', reason ends the training
 --   on_epoch    function(ctx, record)   'stop', reason ends the training
 --   on_end      function(ctx, fit)      after the last update
+--   save        function(ctx)           what a checkpoint keeps of it: a table of plain values
+--   restore     function(ctx, saved)    after on_start of a resumed training
 -- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
 -- it now and then, or the watchdog takes its silence for a stall.
 -- Files of scripts/callbacks return a function from options to a callback.
@@ -14,7 +16,8 @@ local nearest = require 'nearest'
 
 local callbacks = {}
 
-local TYPES = { name = 'string', every = 'number', on_start = 'function', on_step = 'function', on_epoch = 'function', on_end = 'function' }
+local TYPES = { name = 'string', every = 'number', on_start = 'function', on_step = 'function', on_epoch = 'function', on_end = 'function',
+  save = 'function', restore = 'function' }
 
 local function by_name(name)
   local names = {}

@@ -45,7 +45,12 @@ local function split(words)
   return ours, rest
 end
 
-local function parse(name, command, words)
+---Parses the words of a command. Raises on those it does not take.
+---@param name string
+---@param command table
+---@param words string[]
+---@return table args
+function cli.parse(name, command, words)
   local parser = argparse('runner ' .. name, command.summary)
   if command.configure then command.configure(parser) end
   if command.normalise then words = command.normalise(words) end
@@ -54,7 +59,10 @@ local function parse(name, command, words)
   return args
 end
 
-local function dispatch(argv)
+---What a command line asks for.
+---@param argv string[]
+---@return string name, table command, string[] words, string[] rest the command's words, and those after --
+function cli.read(argv)
   local words, rest = split(argv)
   local name = words[1] or 'repl'
   if name == '--help' or name == '-h' then name = 'help' end
@@ -65,7 +73,12 @@ local function dispatch(argv)
   else
     name, command = 'run', cli.command('run')
   end
-  return command.run(parse(name, command, words), { argv = argv, rest = rest })
+  return name, command, words, rest
+end
+
+local function dispatch(argv)
+  local name, command, words, rest = cli.read(argv)
+  return command.run(cli.parse(name, command, words), { argv = argv, rest = rest })
 end
 
 ---The error for a word that is neither a command nor a file.

@@ -102,7 +102,17 @@ local function with_specs(defaults)
     for key, value in pairs(given) do merged[key] = value end
     for key, row in pairs(specs[section]) do
       local whole = type(row) == 'table' and row[1] == 'number' or row == 'number?'
-      if merged[key] == nil then
+      if type(row) == 'table' and row[1] == 'table' and (merged[key] == nil or type(merged[key]) == 'table') then
+        local inner, part = {}, merged[key] or {}
+        for name, value in pairs(part) do inner[name] = type(value) == 'number' and experiment.number(value) or value end
+        for name, value in pairs(row[2]) do
+          if inner[name] == nil then
+            inner[name] = experiment.number(value)
+            filled[#filled + 1] = ('%s.%s.%s'):format(section, key, name)
+          end
+        end
+        merged[key] = inner
+      elseif merged[key] == nil then
         merged[key] = from_spec(row)
         filled[#filled + 1] = section .. '.' .. key
       elseif type(row) == 'string' and row:find('|', 1, true) then

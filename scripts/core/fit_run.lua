@@ -5,16 +5,22 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local finish = require 'finish'
 local host = require 'host'
+local native = require 'lanthorn'
+local resume = require 'resume'
 local run_files = require 'run_files'
 
 local fit_run = {}
+
+-- The trainings of a process have numbers, and the id of the first run in common: a script that trains several times is
+-- resumed as a whole.
+local fits, launch = 0, nil
 
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
 local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
   [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
--- Sources under names that are relative and different.
-local function add_sources(run)
+-- The script and its modules as name -> text, under names that are relative and different.
+local function sources()
   local used = {}
   for _, file in ipairs(chunks.files) do
     local base = (file.path or 'chunk'):match('[^/]*$'):gsub('[^%w._-]', '_')
@@ -24,34 +30,57 @@ local function add_sources(run)
       n = n + 1
       name = ('%d-%s'):format(n, base)
     end
-    if not used[name] then
-      used[name] = file.text
-      run:add_source(name, file.text)
-    end
+    used[name] = file.text
   end
+  return used
 end
 
----Claims and describes a run directory.
----@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, values: table }
----@return table run
-function fit_run.open(about)
+-- A run of its own for a training that begins.
+local function claim(about)
   local current = experiment.current()
-  if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
-  local run = require('lanthorn').run.claim(run_files.root(), current.name)
+  local run = native.run.claim(run_files.root(), current.name)
   console.attach(function(text) run:append_log(text) end)
   run:write_config(about.values, current.origin)
-  add_sources(run)
+  for name, text in pairs(sources()) do run:add_source(name, text) end
   local env = {}
   for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end
   local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
+  launch = launch or run:id()
   run:write_manifest {
     name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
     seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1,
-    device = about.device, env = env, versions = { luajit = jit.version },
+    device = about.device, env = env, versions = { luajit = jit.version }, cwd = host.cwd(), launch = launch, fit = fits,
   }
-  run:status { state = 'RUNNING', phase = 'build' }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
+end
+
+-- The next attempt of a run that ended or died.
+local function reopen(about, path)
+  resume.check(path, { values = about.values, source_hash = native.run.hash_sources(sources()),
+    first_batch_sha256 = about.first_batch_sha256 })
+  local run = native.run.reopen(path)
+  console.attach(function(text) run:append_log(text) end)
+  return run
+end
+
+---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
+---@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, values: table, auto: boolean }
+---@return table? run nil when the training is finished
+---@return string? from the folder of the run to go on with, or of the finished one
+function fit_run.open(about)
+  if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
+  fits = fits + 1
+  if about.auto and fits == 1 and not resume.plan() then
+    resume.find(experiment.current().name, { values = about.values, source_hash = native.run.hash_sources(sources()) })
+  end
+  local plan = resume.plan()
+  local from = plan and plan.runs[fits]
+  if plan then launch = plan.launch end
+  if from and fits < plan.fit then return nil, from end
+  local run = from and reopen(about, from) or claim(about)
+  run:status { state = 'RUNNING', phase = 'build' }
+  return run, from
 end
 
 -- Guards that fired speak as "G05 init_loss: ...".

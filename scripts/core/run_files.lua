@@ -1,10 +1,12 @@
 -- Run directories as files: where they are and what state they are in. Reads status.json and exit.json only, never the
 -- trainer's memory, so it works for runs of other processes and machines.
 local dkjson = require 'dkjson'
+local fail = require 'fail'
 local host = require 'host'
 
 local run_files = {}
 
+local FORMAT = 1 -- of the run directory, as engine/run/README.md has it
 local HEARTBEAT_LIMIT_S = 120
 
 ---The folder of all results: $RUNNER_RESULTS_DIR, else results in the working directory.
@@ -23,6 +25,20 @@ function run_files.read_json(path)
   file:close()
   local value, _, problem = dkjson.decode(text or '', 1, nil)
   if problem then return nil, ('%s: %s'):format(path, problem) end
+  return value
+end
+
+---A JSON file of a run directory; nil when it is not there or is torn. Raises (exit 4) when its format is newer than this runner's.
+---@param folder string
+---@param name string
+---@return table?
+function run_files.document(folder, name)
+  local value = run_files.read_json(folder .. '/' .. name)
+  if type(value) ~= 'table' then return nil end
+  if type(value.format) == 'number' and value.format > FORMAT then
+    fail.data("'%s/%s': format %d is newer than %d, the newest this runner knows; read it with a newer runner", folder, name,
+      value.format, FORMAT)
+  end
   return value
 end
 
@@ -59,7 +75,7 @@ local function is_dead(status)
   return beat ~= nil and host.unix_time() - beat > HEARTBEAT_LIMIT_S
 end
 
----State of one run directory. Unknown numbers are nil.
+---State of one run directory; `started` is the first attempt's. Unknown numbers are nil.
 ---@param path string
 ---@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?, code: integer? }
 function run_files.state(path)
@@ -67,9 +83,32 @@ function run_files.state(path)
   local status = run_files.read_json(path .. '/status.json') or {}
   local state = ended and ended.state or status.state or 'QUEUED'
   if not ended and state == 'RUNNING' and is_dead(status) then state = 'dead' end
-  local source = ended or status
+  local source, manifest = ended or status, run_files.read_json(path .. '/manifest.json') or {}
   return { path = path, state = state, step = source.step, steps = source.steps, loss = status.loss,
-    started = source.started, code = ended and ended.code }
+    started = manifest.created or source.started, code = ended and ended.code }
+end
+
+---A run in one line, for the head of every answer about it: which, in what state, since when (guards.md G32).
+---@param run { experiment: string, id: string, path: string }
+---@return string
+function run_files.title(run)
+  local state = run_files.state(run.path)
+  return ('%s/%s  %s  started %s'):format(run.experiment, run.id, state.state, run_files.time_text(state.started))
+end
+
+---"2026-11-21 10:15:00 UTC" for a time as files have it; "NA" for none.
+---@param time string?
+---@return string
+function run_files.time_text(time)
+  local date, clock = tostring(time):match('^(%d+-%d+-%d+)T(%d+:%d+:%d+)')
+  return date and ('%s %s UTC'):format(date, clock) or 'NA'
+end
+
+---Whether a name is a run id: <YYYYMMDD-HHMMSS>-<6 hex>.
+---@param name string
+---@return boolean
+function run_files.is_id(name)
+  return name:match('^%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%-%x%x%x%x%x%x$') ~= nil
 end
 
 ---All run directories below the root (or of one experiment), oldest first within an experiment.
@@ -79,7 +118,7 @@ function run_files.list(experiment)
   local found, root = {}, run_files.root()
   for _, name in ipairs(experiment and { experiment } or host.listdir(root) or {}) do
     for _, id in ipairs(host.listdir(root .. '/' .. name) or {}) do
-      if id:match('^%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%-%x%x%x%x%x%x$') then
+      if run_files.is_id(id) then
         found[#found + 1] = { experiment = name, id = id, path = ('%s/%s/%s'):format(root, name, id) }
       end
     end

@@ -72,6 +72,8 @@ function run_options.add(parser)
   parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes):description 'Cap on native memory, such as 4GiB.'
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'
+  parser:option '--stop-after':argname 'N':convert(run_options.to_count)
+    :description 'Save and leave after N updates in all, as on request of a scheduler; the schedule does not change.'
   parser:flag '-q --quiet':description 'No progress lines.'
   parser:flag '-v --verbose':description 'More progress lines.'
 end
@@ -95,7 +97,7 @@ function run_options.flags(args)
   console.quiet = args.quiet or false
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run, dry_run = args.dry_run or false,
     quiet = args.quiet or false, verbose = args.verbose or false, mem_limit = args.mem_limit, threads = args.threads,
-    started = host.now(), short = {} }
+    stop_after = args.stop_after, started = host.now(), short = {} }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end

@@ -1,4 +1,5 @@
--- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards` and `watchdog`,
+-- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards`,
+-- `checkpoint` and `watchdog`,
 -- with defaults. data.text and train.fit check against them, and experiment.config fills in what a script leaves out, so
 -- that every option can be set on the command line.
 local specs = {}
@@ -41,6 +42,7 @@ specs.train = {
   max_time = 'number|string?',                 -- seconds, or 90s, 5m, 2h, HH:MM:SS from the start of the command; ends with exit 7
   accept_eta = { 'boolean', false },           -- train up to max_time even if the plan needs longer (guard G13)
   accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
+  resume = { 'string', 'never', one_of = { 'never', 'auto' } }, -- auto: go on with an unfinished run of this config
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 
@@ -72,8 +74,15 @@ specs.watchdog = {
   grace_s = { 'number', 30 },                  -- from asking the process to end to ending it
 }
 
+specs.checkpoint = {
+  off = { 'boolean', false },
+  every = { 'table', { steps = 0, seconds = 600, epochs = 1 } }, -- 0: not by that; saves at epochs' ends cost 1 % of the time at most
+  keep_last = { 'int', 2 },                    -- beside these the best one stays
+  keep_every = { 'int', 0 },                   -- and every one whose step this divides; 0: none
+}
+
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.
-specs.training = { 'eval', 'guards', 'watchdog' }
+specs.training = { 'eval', 'guards', 'checkpoint', 'watchdog' }
 specs.when_present = { 'data', 'optim', 'train', 'tscore' }
 
 return specs

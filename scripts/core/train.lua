@@ -11,13 +11,18 @@ local native = require 'lanthorn'
 local nearest = require 'nearest'
 local options = require 'options'
 local optim = require 'optim'
+local random_state = require 'random_state'
+local resume = require 'resume'
 local specs = require 'specs'
 local torch = require 'torch'
 
 local train = {}
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
-  options = { 'table', {} }, eval = 'table?', guards = 'table?', watchdog = 'table?', callbacks = { 'list', {} } }
+  options = { 'table', {} }, eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
+  callbacks = { 'list', {} } }
+
+local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
 
 local OPTIMIZERS = { adam = 'Adam', adamw = 'AdamW', sgd = 'SGD', rmsprop = 'RMSprop' }
 local SLOTS = { Adam = 2, AdamW = 2, SGD = 1, RMSprop = 1 }
@@ -106,6 +111,8 @@ local function read(given)
   o.options = options.check('train.fit options', o.options, specs.train)
   o.eval = options.check('train.fit eval', o.eval or values.eval or {}, specs.eval)
   o.guards = options.check('train.fit guards', o.guards or values.guards or {}, specs.guards)
+  o.checkpoint = options.check('train.fit checkpoint', o.checkpoint or values.checkpoint or {}, specs.checkpoint)
+  o.checkpoint.every = options.check('train.fit checkpoint.every', o.checkpoint.every, CHECKPOINT_EVERY)
   o.watchdog = options.check('train.fit watchdog', o.watchdog or values.watchdog or {}, specs.watchdog)
   if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text, data.tensors or data.custom') end
   local fast = experiment.current().flags.fast_dev_run
@@ -133,7 +140,7 @@ local function build_trainer(o, device)
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
       eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate, precision = o.options.precision,
       emulate = o.options.emulate, max_time_s = fit_watch.max_time(o.options), accept_eta = o.options.accept_eta,
-      started_s = current.script and current.flags.started or host.now() },
+      stop_after = current.flags.stop_after or 0, started_s = current.script and current.flags.started or host.now() },
   }
   return trainer, kind
 end
@@ -235,19 +242,58 @@ local function measure(o, trainer, run)
   return trainer:measure {}
 end
 
+-- What checkpoints keep of the Lua side.
+local function extra_state(o, ctx)
+  local kept = {}
+  for i, callback in ipairs(o.callback_list) do
+    kept[i] = { name = callback.name or ('callback ' .. i), saved = callback.save and callback.save(ctx) or nil }
+  end
+  return { callbacks = #kept > 0 and kept or nil, lua_random = random_state.get() }
+end
+
+-- Puts a training where its run's newest checkpoint left it.
+local function restore(o, trainer, run, ctx)
+  local plan = resume.plan()
+  local restored = trainer:restore(run:path(), plan.from)
+  run:log { kind = 'event', event = 'resume', step = restored.step, checkpoint = restored.checkpoint, attempt_n = run:attempt(),
+    passed_over = #restored.passed_over > 0 and restored.passed_over or nil,
+    set_aside = #restored.set_aside > 0 and restored.set_aside or nil }
+  run:status { step = restored.step, last_checkpoint = restored.checkpoint }
+  for _, why in ipairs(restored.passed_over) do console.warn('warning: passed over ' .. why) end
+  console.note(('%-10s%s of %s, attempt %d%s'):format('resumed', restored.checkpoint, run:path(), run:attempt(),
+    restored.note ~= '' and '; ' .. restored.note or ''))
+  local extra = restored.extra or {}
+  if extra.lua_random then random_state.set(extra.lua_random) end
+  for i, kept in ipairs(extra.callbacks or {}) do
+    local callback = o.callback_list[i]
+    local name = callback and (callback.name or ('callback ' .. i))
+    if name ~= kept.name then
+      fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the same order", i,
+        tostring(name), kept.name)
+    end
+    if kept.saved and callback.restore then callback.restore(ctx, kept.saved) end
+  end
+end
+
 -- Everything between the claim of the run directory and its end.
-local function run_fit(o, trainer, plan, run)
+local function run_fit(o, trainer, plan, run, from)
   local flags = experiment.current().flags
   trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
     quiet = flags.quiet or false, columns = host.columns() })
   trainer:phase 'build'
-  local measured = measure(o, trainer, run)
+  local measured = from and trainer:measure {} or measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
   local ctx = make_context(o, trainer, run)
   attach_callbacks(o, trainer, ctx)
   call_all(o, 'on_start', ctx)
+  if from then restore(o, trainer, run, ctx) end
+  if not o.checkpoint.off then
+    local every = o.checkpoint.every
+    trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
+      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, ctx) end)
+  end
   local fit = trainer:run()
   trainer:clear_progress()
   trainer:phase 'save'
@@ -258,7 +304,16 @@ local function run_fit(o, trainer, plan, run)
   return fit
 end
 
----Trains a model and leaves a run directory.
+-- A training of this launch that is over: its end is loaded.
+local function finished(trainer, path)
+  local fit = trainer:finished(path)
+  trainer:close()
+  fit.run = path
+  console.note(('%-10s%s: %d updates, loaded'):format('finished', path, fit.steps))
+  return fit
+end
+
+---Trains a model and leaves a run directory. Under `runner resume` and with train.resume='auto' it goes on with an unfinished one.
 ---@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given)
@@ -271,11 +326,13 @@ function train.fit(given)
   experiment.check_reads()
   console.note(fit_report.heading(plan))
   fit_report.print(fit_report.sizes(plan))
-  local run = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data), first_batch_sha256 = o.data.train:hash(0),
+  local run, from = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data),
+    first_batch_sha256 = o.data.train:hash(0), auto = o.options.resume == 'auto',
     values = experiment.current().configured and experiment.current().values
-      or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards } }
+      or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards, checkpoint = o.checkpoint } }
+  if not run then return finished(trainer, from) end
   local watch = fit_watch.start(trainer, run, o.watchdog)
-  local ok, fit = pcall(run_fit, o, trainer, plan, run)
+  local ok, fit = pcall(run_fit, o, trainer, plan, run, from)
   fit_watch.stop(watch, trainer, ok and fit)
   if not ok then
     fit_run.close(run, { error = fit })

@@ -19,10 +19,36 @@ function callbacks.resolve(given) end
 ---@return table
 function callbacks.sample_text(options) end
 
+---writes every metrics line of the run into a TensorBoard event file as well, natively, while training goes on. View it with `tensorboard --logdir results`. Options: `{}`
+---@param options table
+---@return table
+function callbacks.tensorboard(options) end
+
 ---at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3 } }`
 ---@param options table
 ---@return table
 function callbacks.tscore(options) end
+
+---@class checkpoints
+checkpoints = {}
+
+---Points 'latest' or 'best' at a checkpoint.
+---@param run_folder string
+---@param link string
+---@param name string
+function checkpoints.link(run_folder, link, name) end
+
+---All checkpoints of a run, verified: {checkpoints= {name=, step=, bytes=, problem=, created=}, latest=, best=, leftovers=, void=}.
+---@param run_folder string
+---@return table
+function checkpoints.list(run_folder) end
+
+---Removes leftovers, checkpoints set aside or damaged, and those that the rule does not keep; gives their names.
+---@param run_folder string
+---@param keep_last integer
+---@param keep_every integer
+---@return string[]
+function checkpoints.prune(run_folder, keep_last, keep_every) end
 
 ---@class console
 console = {}
@@ -259,7 +285,7 @@ function lanthorn.data.sha256(path) end
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
 
----Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= (large blocks asked of the system, since none that was kept fitted), resident_bytes=}.
+---Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= (large blocks asked of the system, since none that was kept fitted), keeps_blocks=, resident_bytes=}.
 ---@return table
 function lanthorn.diagnostics.allocations() end
 
@@ -303,6 +329,13 @@ function lanthorn.diagnostics.missing_precision(name) end
 ---@return table
 function lanthorn.diagnostics.op_costs(calls) end
 
+---@class EventFile
+EventFile = {}
+
+---Adds the numbers of a metrics line as scalars.
+---@param line table
+function EventFile:write(line) end
+
 ---@class Run
 Run = {}
 
@@ -314,6 +347,10 @@ function Run:add_source(name, contents) end
 ---Appends to stdout.log.
 ---@param text string
 function Run:append_log(text) end
+
+---The number of this attempt to work on the run, from 1.
+---@return integer
+function Run:attempt() end
 
 ---Writes exit.json and ends the heartbeat.
 ---@param fields table
@@ -345,8 +382,17 @@ function Run:write_config(values, origin) end
 ---@param fields table
 function Run:write_manifest(fields) end
 
+---Writes the numbers of each further metrics line into a TensorBoard event file of the run directory; gives its path.
+---@return string
+function Run:write_tensorboard() end
+
 ---@class lanthorn.run
 lanthorn.run = {}
+
+---What is wrong with the files of a run, checkpoints apart.
+---@param run_folder string
+---@return string[]
+function lanthorn.run.check(run_folder) end
 
 ---Takes a new run directory; its format is described in engine/run/README.md.
 ---@param results_root string
@@ -354,8 +400,30 @@ lanthorn.run = {}
 ---@return Run
 function lanthorn.run.claim(results_root, experiment) end
 
+---Makes a TensorBoard event file that begins at this time in unix seconds.
+---@param path string
+---@param wall_time number
+---@return EventFile
+function lanthorn.run.event_file(path, wall_time) end
+
+---The source hash of files given as name -> text.
+---@param sources table
+---@return string
+function lanthorn.run.hash_sources(sources) end
+
+---The live process that works on a run, and its host; nothing when there is none.
+---@param run_folder string
+---@return integer|nil
+---@return string|nil
+function lanthorn.run.owner(run_folder) end
+
 ---From here on SIGQUIT prints the stacks of all threads and of Lua into the open run, or to stderr.
 function lanthorn.run.print_stacks() end
+
+---Takes the next attempt of a run that has ended or died.
+---@param run_folder string
+---@return Run
+function lanthorn.run.reopen(run_folder) end
 
 ---@class Trainer
 Trainer = {}
@@ -369,6 +437,11 @@ function Trainer:close() end
 ---Mean loss over the val batches in eval mode.
 ---@return table
 function Trainer:evaluate() end
+
+---Loads the end of a finished run; gives what its run() gave.
+---@param run_folder string
+---@return table
+function Trainer:finished(run_folder) end
 
 ---Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.
 ---@param initial? table|nil default None
@@ -397,9 +470,21 @@ function Trainer:planned_steps() end
 ---@return table[]
 function Trainer:probe_tscore(batches) end
 
+---Goes on from the newest checkpoint that verifies, or the named one: {checkpoint=, step=, passed_over=, set_aside=, note=, extra=}.
+---@param run_folder string
+---@param name? string|nil default None
+---@return table
+function Trainer:restore(run_folder, name) end
+
 ---Trains; gives epochs, best, tscore, seconds and how it ended.
 ---@return table
 function Trainer:run() end
+
+---Saves checkpoints of the run from now on, with what extra() returns.
+---@param run Run
+---@param every_and_keep table
+---@param extra function
+function Trainer:save_to(run, every_and_keep, extra) end
 
 ---Reports on stderr and into the run directory.
 ---@param run Run|nil
@@ -806,6 +891,22 @@ function testing.test(name, body) end
 ---@return string path
 function testing.write_file(text, suffix) end
 
+---@class testing.event_file
+testing.event_file = {}
+
+---@param bytes string
+---@return integer crc 0 to 2^32 - 1
+function testing.event_file.crc32c(bytes) end
+
+---@param bytes string
+---@return integer
+function testing.event_file.masked_crc32c(bytes) end
+
+---All events of a file. Raises for a wrong checksum or a record that is cut short.
+---@param path string
+---@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?, session_log: integer? }[]
+function testing.event_file.read(path) end
+
 ---@class testing.runs
 testing.runs = {}
 
@@ -1029,7 +1130,7 @@ train = {}
 ---@return function?
 function train.default_loss(model) end
 
----Trains a model and leaves a run directory.
+---Trains a model and leaves a run directory. Under `runner resume` and with train.resume='auto' it goes on with an unfinished one.
 ---@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given) end

@@ -62,11 +62,23 @@ t.test('a signal that comes when the loop is over counts as one at its end', fun
   t.is_false(ran.output:find('the end', 1, true))
 end)
 
-t.test('SIGUSR1 is recorded and training goes on', function()
-  local ran = signalled('kill -USR1 $pid; trained 10', '', 'train.epochs=5')
+t.test('SIGUSR1 saves at the next boundary and training goes on', function()
+  local ran = signalled('kill -USR1 $pid; trained 10', '', 'train.epochs=5', 'checkpoint.every.seconds=0', 'checkpoint.every.epochs=0')
   t.equal({ ran.code, ran.exit.state, ran.exit.step }, { 0, 'FINISHED', 100 })
-  t.equal({ #ran.lines.signal, ran.lines.signal[1].name }, { 1, 'SIGUSR1' })
+  t.equal({ #ran.lines.signal, ran.lines.signal[1].name, #ran.lines.checkpoint }, { 1, 'SIGUSR1', 2 })
+  local late = ran.lines.checkpoint[1].step - ran.lines.signal[1].step
+  t.is_true(late == 0 or late == 1, 'saved ' .. late .. ' updates later')
   t.contains(ran.output, 'the end')
+end)
+
+t.test('a run that was preempted goes on with resume', function()
+  local ran = signalled('kill -TERM $pid', 'SLURM_JOB_ID=7', 'train.epochs=5')
+  t.equal({ ran.code, ran.lines.checkpoint[#ran.lines.checkpoint].step }, { 75, ran.exit.step })
+  local output, code = t.shell(('%s resume %s'):format(runs.RUNNER, ran.folder))
+  t.equal(code, 0)
+  t.contains(output, 'the end')
+  local exit = runs.json(ran.folder .. '/exit.json')
+  t.equal({ exit.state, exit.step, exit.attempt }, { 'FINISHED', 100, 2 })
 end)
 
 t.test('SIGQUIT leaves the stacks of all threads and of Lua in the run, which goes on', function()

@@ -216,3 +216,21 @@ return resume]])
   t.equal(runs.read(ran.folder .. '/resumed'), 'STALLED')
   t.equal(ran.lines.guard[1].action, 'resume')
 end)
+
+t.test('and the real one goes on from the newest checkpoint', function()
+  local mark = runs.root .. '/hung'
+  local ran = run({ HOOK = ([[if record.step == 3 and not host.stat '%s' then
+    io.open('%s', 'w'):close()
+    while true do host.sleep(60) end
+  end]]):format(mark, mark) }, 'watchdog.on_stall=resume', 'checkpoint.every.steps=1')
+  t.is_true(ran.code == 7 or ran.code == 137)
+  for _ = 1, 1200 do
+    if host.stat(ran.folder .. '/exit.1.json') and host.stat(ran.folder .. '/exit.json') then break end
+    host.sleep(0.05)
+  end
+  local first, second = runs.json(ran.folder .. '/exit.1.json'), runs.json(ran.folder .. '/exit.json')
+  t.equal({ first.state, second.state, second.step, second.attempt }, { 'STALLED', 'FINISHED', 40, 2 })
+  local lines = runs.metrics(ran.folder .. '/metrics.jsonl')
+  t.equal({ #lines.guard, lines.resume[1].step }, { 1, 2 })
+  t.is_true(none_left())
+end)

@@ -47,6 +47,7 @@ TEST_F(MetricsReaderTest, LinesAboveTheStepOfAResumeAreVoid) {
 {"kind":"train","step":11}
 {"kind":"eval","step":12}
 {"kind":"event","event":"guard","step":12}
+{"kind":"event","event":"epoch","step":12}
 {"kind":"event","event":"resume","step":10}
 {"kind":"train","step":11,"again":true}
 )");

@@ -124,5 +124,46 @@ TEST_F(MetricsWriterTest, AnUnwritablePlaceIsAMachineError) {
   EXPECT_EQ(ExitCodeOf(MetricsWriter::Open("/dev/null/x").status()), ExitCode::kMachine);
 }
 
+// Keeps the lines it is given; refuses them when told to.
+struct KeptLines final : MetricsSink {
+  absl::Status Write(const json& line) override {
+    if (full) return MachineError("the sink is full");
+    lines.push_back(line);
+    return absl::OkStatus();
+  }
+  std::vector<json> lines;
+  bool full = false;
+};
+
+TEST_F(MetricsWriterTest, ASinkGetsTheLinesAppendedAfterItWithTimeAndNaN) {
+  const auto writer = Open();
+  const auto sink = std::make_shared<KeptLines>();
+  ASSERT_TRUE(writer->Append({{"step", 1}}).ok());
+  ASSERT_TRUE(writer->AddSink(sink).ok());
+  ASSERT_TRUE(writer->Append({{"step", 2}, {"loss", kNan}}).ok());
+  ASSERT_EQ(sink->lines.size(), 1u);
+  EXPECT_TRUE(std::isnan(sink->lines[0]["loss"].get<double>()));
+  EXPECT_EQ(sink->lines[0]["t"], Lines()[1]["t"]);
+  EXPECT_FALSE(sink->lines[0].contains("nonfinite"));
+}
+
+TEST_F(MetricsWriterTest, ASinkThatComesAfterAResumeGetsItFirst) {
+  const auto writer = Open();
+  const auto sink = std::make_shared<KeptLines>();
+  ASSERT_TRUE(writer->Append({{"kind", "event"}, {"event", "resume"}, {"step", 5}}).ok());
+  ASSERT_TRUE(writer->AddSink(sink).ok());
+  ASSERT_EQ(sink->lines.size(), 1u);
+  EXPECT_EQ(sink->lines[0]["step"], 5);
+}
+
+TEST_F(MetricsWriterTest, AnErrorOfASinkIsReturnedAndTheLineStays) {
+  const auto writer = Open();
+  const auto sink = std::make_shared<KeptLines>();
+  ASSERT_TRUE(writer->AddSink(sink).ok());
+  sink->full = true;
+  EXPECT_FALSE(writer->Append({{"step", 1}}).ok());
+  EXPECT_EQ(Lines().size(), 1u);
+}
+
 }  // namespace
 }  // namespace lanthorn

@@ -1,0 +1,140 @@
+#include "engine/train/fit_state.h"
+
+#include <type_traits>
+
+namespace lanthorn::train {
+namespace {
+
+using nlohmann::json;
+
+// One list of fields serves both directions: it is visited with a writer or with a reader.
+struct Writer {
+  json& to;
+  template <typename T>
+  void operator()(const char* name, const T& value);
+};
+
+struct Reader {
+  const json& from;
+  template <typename T>
+  void operator()(const char* name, T& value);
+};
+
+template <typename Visitor, typename T>
+void Fields(Visitor visit, T& value) {
+  using Plain = std::remove_const_t<T>;
+  if constexpr (std::is_same_v<Plain, tscore::Statistics>) {
+    visit("counted", value.counted);
+    visit("skipped", value.skipped);
+    visit("sum", value.sum);
+    visit("sum_sq_dev", value.sum_sq_dev);
+    visit("mean", value.mean);
+  } else if constexpr (std::is_same_v<Plain, tscore::NoiseStatistics>) {
+    visit("trace", value.trace);
+    visit("signal", value.signal);
+  } else if constexpr (std::is_same_v<Plain, EpochSums>) {
+    visit("loss", value.loss);
+    visit("seconds", value.seconds);
+    visit("batches", value.batches);
+    visit("tokens", value.tokens);
+    visit("tscore", value.tscore);
+    visit("noise", value.noise);
+  } else if constexpr (std::is_same_v<Plain, EpochRecord>) {
+    visit("epoch", value.epoch);
+    visit("epochs", value.epochs);
+    visit("step", value.step);
+    visit("train_loss", value.train_loss);
+    visit("val_loss", value.val_loss);
+    visit("tscore", value.tscore);
+    visit("noise", value.noise);
+    visit("seconds", value.seconds);
+    visit("eval_seconds", value.eval_seconds);
+    visit("tokens_per_s", value.tokens_per_s);
+    visit("best", value.best);
+  } else {
+    static_assert(std::is_same_v<Plain, FitState>);
+    visit("steps", value.steps);
+    visit("tokens", value.tokens);
+    visit("epoch", value.epoch);
+    visit("batch", value.batch);
+    visit("seconds", value.seconds);
+    visit("eval_seconds", value.eval_seconds);
+    visit("sums", value.sums);
+    visit("tscore", value.tscore);
+    visit("noise", value.noise);
+    visit("epochs", value.epochs);
+    visit("best", value.best);
+  }
+}
+
+template <typename T>
+json Written(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return value;
+  } else {
+    json object = json::object();
+    Fields(Writer{object}, value);
+    return object;
+  }
+}
+
+template <typename T>
+json Written(const std::optional<T>& value) {
+  return value ? Written(*value) : json();
+}
+
+template <typename T>
+json Written(const std::vector<T>& values) {
+  json list = json::array();
+  for (const T& value : values) list.push_back(Written(value));
+  return list;
+}
+
+template <typename T>
+void Writer::operator()(const char* name, const T& value) {
+  to[name] = Written(value);
+}
+
+template <typename T>
+void Read(const json& from, T& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    from.get_to(value);
+  } else {
+    Fields(Reader{from}, value);
+  }
+}
+
+template <typename T>
+void Read(const json& from, std::optional<T>& value) {
+  value.reset();
+  if (!from.is_null()) Read(from, value.emplace());
+}
+
+template <typename T>
+void Read(const json& from, std::vector<T>& values) {
+  values.clear();
+  for (const json& one : from) Read(one, values.emplace_back());
+}
+
+template <typename T>
+void Reader::operator()(const char* name, T& value) {
+  Read(from.at(name), value);
+}
+
+}  // namespace
+
+json ToJson(const FitState& state) { return Written(state); }
+
+absl::StatusOr<FitState> FitStateFromJson(const json& from) {
+  FitState state;
+  try {
+    Read(from, state);
+  } catch (const json::exception& error) {
+    return WeightsError(absl::StrCat("the state of the training cannot be read: ", error.what()));
+  }
+  if (state.steps < 0 || state.epoch < 1 || state.batch < 0)
+    return WeightsError("the state of the training is impossible: a count is negative");
+  return state;
+}
+
+}  // namespace lanthorn::train

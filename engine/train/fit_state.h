@@ -1,0 +1,39 @@
+// Where a training stands: all that the loop has counted and averaged so far, as a value that a checkpoint holds.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/train/records.h"
+
+namespace lanthorn::train {
+
+// Sums over the updates of the epoch that is under way.
+struct EpochSums {
+  double loss = 0, seconds = 0;
+  int64_t batches = 0, tokens = 0;
+  tscore::Statistics tscore;
+  tscore::NoiseStatistics noise;
+};
+
+struct FitState {
+  int64_t steps = 0, tokens = 0;
+  // The batch that comes next: the epoch (1-based) and its 0-based number in it, which is the number of batches when
+  // only the end of the epoch is left to do.
+  int64_t epoch = 1, batch = 0;
+  double seconds = 0;       // of training in earlier attempts
+  double eval_seconds = 0;  // of the last eval
+  EpochSums sums;
+  tscore::Statistics tscore;
+  tscore::NoiseStatistics noise;
+  std::vector<EpochRecord> epochs;
+  std::optional<EpochRecord> best;
+};
+
+// Numbers come back bit for bit. WeightsError names the field that is missing or of another type.
+nlohmann::json ToJson(const FitState& state);
+absl::StatusOr<FitState> FitStateFromJson(const nlohmann::json& json);
+
+}  // namespace lanthorn::train

@@ -1,0 +1,30 @@
+-- runner show RUN: all that a run directory tells.
+local console = require 'console'
+local dkjson = require 'dkjson'
+local run_files = require 'run_files'
+local run_select = require 'run_select'
+local run_summary = require 'run_summary'
+local run_view = require 'run_view'
+
+local show = { summary = 'Show one run: how it ended, its config, numbers and files.' }
+
+function show.configure(parser)
+  parser:argument 'run':args '?':description
+    "A run directory, a run id or its beginning, an experiment (its newest run), or 'latest' (the default)."
+  parser:flag '--all':description 'Every value of the config, also those left at their defaults.'
+  parser:flag '--json':description 'One JSON object.'
+end
+
+function show.run(args)
+  local run = run_select.one(args.run or 'latest')
+  local full = run_summary.full(run)
+  if args.json then
+    console.write(dkjson.encode(full) .. '\n')
+    return 0
+  end
+  console.write(run_files.title(run) .. '\n')
+  for _, line in ipairs(run_view.full(full, args.all)) do console.write(line .. '\n') end
+  return 0
+end
+
+return show
