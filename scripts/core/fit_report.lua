@@ -32,7 +32,8 @@ end
 local function data_lines(data)
   local train = data.train
   if data.kind ~= 'text' then
-    return { row('data', ('%s batches of %d rows'):format(count(train:count()), train:rows())) }
+    return { row('data', ('%s%s batches of %d rows'):format(data.kind == 'custom' and 'unmanaged data: ' or '', count(train:count()),
+      train:rows())) }
   end
   local o = data.options
   local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
