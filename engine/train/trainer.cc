@@ -402,7 +402,9 @@ absl::StatusOr<FitResult> Trainer::Run() {
   first_step_ = result_.steps;
   if (first_step_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
   model_->Train(true);
-  while (result_.epoch <= options_.epochs && !control.stop && result_.steps < planned)
+  // All updates may be done and only the end of the last epoch be left.
+  const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
+  while (result_.epoch <= options_.epochs && !control.stop && more())
     LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
   alive_.reset();
   if (result_.code == 0 && control.stop) {
