@@ -910,6 +910,10 @@ function testing.event_file.read(path) end
 ---@class testing.runs
 testing.runs = {}
 
+---Runs a command of the runner on the runs of this file.
+---@return string output, integer code
+function testing.runs.command(...) end
+
 ---The value of a JSON file.
 ---@param path string
 function testing.runs.json(path) end
