@@ -404,7 +404,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   model_->Train(true);
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
-  while (result_.epoch <= options_.epochs && !control.stop && more())
+  while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
     LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
   alive_.reset();
   if (result_.code == 0 && control.stop) {
