@@ -53,6 +53,14 @@ struct EpochRecord {
   bool best = false;        // the lowest val loss so far
 };
 
+// A guard that found something and lets the training go on (guards.md): message "Gnn name: ...", and the numbers that
+// it compared.
+struct Warning {
+  std::string message;
+  int64_t step = 0;
+  std::optional<double> value = {}, limit = {};
+};
+
 // What an observer may ask of the loop.
 struct Control {
   bool stop = false;
@@ -66,6 +74,7 @@ class Observer {
   virtual absl::Status OnEval(const EvalRecord& record, int64_t step) { return absl::OkStatus(); }
   virtual absl::Status OnEpoch(const EpochRecord& record, Control* control) { return absl::OkStatus(); }
   virtual void OnPhase(const std::string& phase) {}
+  virtual absl::Status OnWarning(const Warning& warning) { return absl::OkStatus(); }
 };
 
 }  // namespace lanthorn::train

@@ -57,9 +57,7 @@ specs.eval = {
   val_cap = { 'int', 0 },                      -- batches; 0: the whole split
 }
 
-specs.guards = {
-  init_loss = { 'string', 'error', one_of = { 'error', 'warn', 'off' } },
-}
+specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off
 
 specs.checkpoint = {
   off = { 'boolean', false },

@@ -43,7 +43,7 @@ function checkpoints.link(run_folder, link, name) end
 ---@return table
 function checkpoints.list(run_folder) end
 
----Removes leftovers, checkpoints set aside, and those that the rule does not keep; gives their names.
+---Removes leftovers, checkpoints set aside or damaged, and those that the rule does not keep; gives their names.
 ---@param run_folder string
 ---@param keep_last integer
 ---@param keep_every integer
@@ -376,6 +376,11 @@ function Run:write_tensorboard() end
 ---@class lanthorn.run
 lanthorn.run = {}
 
+---What is wrong with the files of a run, checkpoints apart.
+---@param run_folder string
+---@return string[]
+function lanthorn.run.check(run_folder) end
+
 ---Takes a new run directory; its format is described in engine/run/README.md.
 ---@param results_root string
 ---@param experiment string
@@ -436,6 +441,10 @@ function Trainer:on_epoch(f) end
 ---@param f function
 function Trainer:on_step(every, f) end
 
+---Calls f({message=, step=, value=, limit=}) when a guard warns: "Gnn name: ...".
+---@param f function
+function Trainer:on_warning(f) end
+
 ---Updates that run() will make.
 ---@return integer
 function Trainer:planned_steps() end
@@ -469,6 +478,10 @@ function Trainer:save_to(run, every_and_keep, extra) end
 ---@param columns? integer default 80 (by name, in a last table)
 ---@param interval_s? number default 30. (by name, in a last table)
 function Trainer:show_progress(run, terminal, unicode, quiet, columns, interval_s) end
+
+---Tells and records a guard's warning, "Gnn name: ...".
+---@param message string
+function Trainer:warn(message) end
 
 ---@class lanthorn.train
 lanthorn.train = {}
