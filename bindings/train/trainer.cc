@@ -87,6 +87,36 @@ class LuaObserver final : public train::Observer {
   int64_t every_steps_;
 };
 
+// Calls a Lua function with each warning of a guard, as a table.
+class LuaWarnings final : public train::Observer {
+ public:
+  LuaWarnings(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+
+  absl::Status OnWarning(const train::Warning& warning) override {
+    lua_State* L = owner_->L;
+    if (owner_->progress != nullptr) owner_->progress->Clear();
+    const int top = lua_gettop(L);
+    function_.Push(L);
+    lua_createtable(L, 0, 4);
+    lua_pushlstring(L, warning.message.data(), warning.message.size());
+    lua_setfield(L, -2, "message");
+    lua_pushnumber(L, static_cast<double>(warning.step));
+    lua_setfield(L, -2, "step");
+    for (const auto& [name, number] : {std::pair{"value", warning.value}, {"limit", warning.limit}}) {
+      if (!number) continue;
+      lua_pushnumber(L, *number);
+      lua_setfield(L, -2, name);
+    }
+    const absl::Status status = CallLua(L, 1, 0);
+    lua_settop(L, top);
+    return status;
+  }
+
+ private:
+  LuaTrainer* owner_;
+  Ref function_;
+};
+
 // The field `name` of the table at 1, read as an object. [-0, +0, e]
 template <typename T>
 std::shared_ptr<T> Field(lua_State* L, const char* name, bool required) {
@@ -255,6 +285,20 @@ int OnEpoch(lua_State* L) {
   return 0;
 }
 
+int OnWarning(lua_State* L) {
+  const auto self = Self(L, "on_warning");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  self->trainer->AddObserver(std::make_shared<LuaWarnings>(self.get(), Ref(L)));
+  return 0;
+}
+
+// A guard that is written in Lua speaks through here too: one way into the run's record.
+int Warn(lua_State* L) {
+  Check(Self(L, "warn")->trainer->Warn(luaL_checkstring(L, 2)));
+  return 0;
+}
+
 int ShowProgress(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
@@ -309,6 +353,9 @@ const std::vector<FunctionRow> kMethods = {
      "Calls f(record) after every so many updates; 'stop', reason ends the training.", &Thunk<&OnStep>},
     {"Trainer:on_epoch", "(function f) -> ()", "Calls f(record) at each epoch's end; 'stop', reason ends the training.",
      &Thunk<&OnEpoch>},
+    {"Trainer:on_warning", "(function f) -> ()",
+     "Calls f({message=, step=, value=, limit=}) when a guard warns: \"Gnn name: ...\".", &Thunk<&OnWarning>},
+    {"Trainer:warn", "(str message) -> ()", "Tells and records a guard's warning, \"Gnn name: ...\".", &Thunk<&Warn>},
     {"Trainer:show_progress",
      "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) "
      "-> ()",

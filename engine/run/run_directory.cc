@@ -225,7 +225,10 @@ void RunDirectory::AppendLog(const std::string& text) {
   if (log_error_.ok()) log_error_ = std::move(status);
 }
 
-absl::Status RunDirectory::LogMetrics(json object) { return metrics_->Append(std::move(object)); }
+absl::Status RunDirectory::LogMetrics(json object) {
+  if (object.is_object() && !object.contains("step")) object["step"] = status_->Get("step");
+  return metrics_->Append(std::move(object));
+}
 
 absl::Status RunDirectory::AddMetricsSink(std::shared_ptr<MetricsSink> sink) {
   return metrics_->AddSink(std::move(sink));

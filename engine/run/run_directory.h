@@ -77,7 +77,7 @@ class RunDirectory {
   // Appends to stdout.log without ANSI escapes. The first failure is returned by Finish: printing must not end a run.
   void AppendLog(const std::string& text);
 
-  // One line of metrics.jsonl; see MetricsWriter::Append.
+  // One line of metrics.jsonl; see MetricsWriter::Append. A line without a step gets that of the status.
   absl::Status LogMetrics(nlohmann::json object);
 
   // Also gives the lines to the sink from now on; see MetricsWriter::AddSink.

@@ -53,6 +53,14 @@ struct EpochRecord {
   bool best = false;        // the lowest val loss so far
 };
 
+// A guard that found something and lets the training go on (guards.md): message "Gnn name: ...", and the numbers that
+// it compared.
+struct Warning {
+  std::string message;
+  int64_t step = 0;
+  std::optional<double> value = {}, limit = {};
+};
+
 // What an observer may ask of the loop.
 struct Control {
   bool stop = false;
@@ -70,6 +78,7 @@ class Observer {
   virtual void OnPart(int64_t done, int64_t of) {}
   // A signal that came since the last boundary (signals.h).
   virtual void OnSignal(int signal, int64_t step) {}
+  virtual absl::Status OnWarning(const Warning& warning) { return absl::OkStatus(); }
 };
 
 }  // namespace lanthorn::train

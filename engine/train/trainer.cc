@@ -87,6 +87,12 @@ void Trainer::Announce(const std::string& phase) {
   for (const auto& observer : observers_) observer->OnPhase(phase);
 }
 
+absl::Status Trainer::Warn(const std::string& message, std::optional<double> value, std::optional<double> limit) {
+  const Warning warning = {message, result_.steps, value, limit};
+  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnWarning(warning));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t index) const {
   data::Batch batch = batches.Get(index);
   if (!options_.device.is_cpu()) return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device)};

@@ -100,6 +100,8 @@ class Trainer {
 
   void AddObserver(std::shared_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }
   void RemoveObservers() { observers_.clear(); }
+  // Tells the observers of a guard that warns: the run's record of it is theirs.
+  absl::Status Warn(const std::string& message, std::optional<double> value = {}, std::optional<double> limit = {});
 
   // Checks that loss, parameters and optimiser are on the device, runs the first batch without changing anything
   // (parameters, gradients, random state), compares the loss with `initial`, and times a step.

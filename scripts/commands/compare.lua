@@ -1,5 +1,6 @@
 -- runner compare RUN... | EXPERIMENT: runs of several seeds as arms, with what may be claimed of their differences.
 local compare_arms = require 'compare_arms'
+local compare_badges = require 'compare_badges'
 local compare_record = require 'compare_record'
 local compare_results = require 'compare_results'
 local compare_view = require 'compare_view'
@@ -51,6 +52,7 @@ local function compute(args)
   local records = read_records(args.runs)
   local by = #args.by > 0 and args.by or nil
   local arms, _, marks = compare_arms.group(records, by, args.allow_mixed)
+  for _, badge in ipairs(compare_badges.marks(records)) do marks[#marks + 1] = badge end
   for _, arm in ipairs(arms) do compare_arms.fill(arm, name, mode, args.partial) end
   if count_values(arms) == 0 then refuse(records, arms, name) end
   local baseline = compare_arms.baseline(arms, args.baseline)

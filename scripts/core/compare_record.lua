@@ -7,6 +7,7 @@ local fail = require 'fail'
 local pretty = require 'pretty'
 local run_files = require 'run_files'
 local run_metrics = require 'run_metrics'
+local run_summary = require 'run_summary'
 
 local compare_record = {}
 compare_record.__index = compare_record
@@ -58,6 +59,22 @@ function compare_record:value(path)
   local value = self.values[path]
   if type(value) == 'table' then return dkjson.encode(value) end
   return type(value) == 'number' and pretty.number(value) or tostring(value)
+end
+
+---The guards that fired in the run or were switched off.
+---@return { id: string, level: string?, no_claim: boolean? }[]
+function compare_record:guards()
+  self.guard_list = self.guard_list or run_summary.guards(self.run)
+  return self.guard_list
+end
+
+---The guard that says that the run's quality means nothing (G06); nil when none does.
+---@return string? id
+function compare_record:no_claim()
+  for _, guard in ipairs(self:guards()) do
+    if guard.no_claim then return guard.id end
+  end
+  return nil
 end
 
 -- Lines of a kind; none for a run that logged nothing.
@@ -179,7 +196,7 @@ local QUIET = { start = true, resume = true, epoch = true, checkpoint = true, sa
 function compare_record:triggers()
   local counts, parts = {}, {}
   for line in self:lines('event') do
-    if line.event and not QUIET[line.event] then counts[line.event] = (counts[line.event] or 0) + 1 end
+    if line.event and not QUIET[line.event] and line.level ~= 'off' then counts[line.event] = (counts[line.event] or 0) + 1 end
   end
   for _, name in ipairs(pretty.sorted_keys(counts)) do parts[#parts + 1] = ('%s %d'):format(name, counts[name]) end
   return #parts > 0 and table.concat(parts, ', ') or 'none'

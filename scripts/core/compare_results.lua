@@ -65,6 +65,7 @@ end
 -- What may be said of a difference, in words.
 local function verdict(d, comparisons, budget)
   if d.n == 0 then return 'no common seed: no claim' end
+  if d.no_claim then return ('no claim: %s says that there is nothing to learn'):format(d.no_claim) end
   if d.n < statistics.LEAST_SEEDS then return ('n = %d: no claim'):format(d.n) end
   if d.same then return 'equal to 12 digits in every common seed: no claim' end
   if not d.half then return 'the differences do not vary: no interval, no claim' end
@@ -77,13 +78,14 @@ local function verdict(d, comparisons, budget)
 end
 
 local function difference_of(arm, baseline)
-  local values, same = {}, true
+  local values, same, no_claim = {}, true, nil
   for i, pair in ipairs(compare_arms.pairs(arm, baseline)) do
+    no_claim = no_claim or pair.a.record:no_claim() or pair.b.record:no_claim()
     values[i] = pair.a.value - pair.b.value
     same = same and statistics.same(pair.a.value, pair.b.value)
   end
   local d = statistics.paired(values)
-  d.arm, d.values, d.same = arm, values, same and #values > 0
+  d.arm, d.values, d.same, d.no_claim = arm, values, same and #values > 0, no_claim
   return d
 end
 
@@ -99,7 +101,9 @@ function compare_results.differences(arms, baseline, identical, budget)
     if arm ~= baseline and not is_identical(identical, arm, baseline) then
       local d = difference_of(arm, baseline)
       found[#found + 1] = d
-      if d.p and d.n >= statistics.LEAST_SEEDS and not d.same then p_values[#p_values + 1], tested[#tested + 1] = d.p, d end
+      if d.p and d.n >= statistics.LEAST_SEEDS and not d.same and not d.no_claim then
+        p_values[#p_values + 1], tested[#tested + 1] = d.p, d
+      end
     end
   end
   for i, p in ipairs(statistics.holm(p_values)) do tested[i].p_holm = p end

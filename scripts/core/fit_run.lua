@@ -3,6 +3,7 @@ local chunks = require 'chunks'
 local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local fit_guards = require 'fit_guards'
 local finish = require 'finish'
 local host = require 'host'
 local native = require 'lanthorn'
@@ -80,33 +81,8 @@ function fit_run.open(about)
   if from and fits < plan.fit then return nil, from end
   local run = from and reopen(about, from) or claim(about)
   run:status { state = 'RUNNING', phase = 'build' }
+  fit_guards.attach(run)
   return run, from
-end
-
--- Guards that fired speak as "G05 init_loss: ...".
-local function guard_of(message, level)
-  local id, name = message:match('(G%d%d) ([%l_]+):')
-  return id and { id = id, level = level, name = name, message = message }
-end
-
--- Guards that only warned, by run: exit.json lists them too.
-local warnings = setmetatable({}, { __mode = 'k' })
-
----Records a guard that fired before the first update and let the run go on.
----@param run table
----@param message string such as "G05 init_loss: ..."
-function fit_run.warned(run, message)
-  local guard = guard_of(message, 'warn')
-  warnings[run] = warnings[run] or {}
-  table.insert(warnings[run], guard)
-  run:log { kind = 'event', event = 'guard', step = 0, id = guard.id, level = guard.level, name = guard.name, message = message }
-end
-
-local function guards_of(run, message)
-  local guards = {}
-  for i, guard in ipairs(warnings[run] or {}) do guards[i] = guard end
-  guards[#guards + 1] = guard_of(message, 'error')
-  return guards
 end
 
 ---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
@@ -119,7 +95,7 @@ function fit_run.close(run, outcome)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = guards_of(run, message ~= '' and message or outcome.reason or ''), summary = outcome.summary or {} }
+      guards = fit_guards.finish(run, message ~= '' and message or outcome.reason or ''), summary = outcome.summary or {} }
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.

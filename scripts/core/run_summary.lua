@@ -8,14 +8,14 @@ local run_summary = {}
 
 local VALIDATION = 'val'
 
--- Guards that fired: those that exit.json files list, then those of a run that has none yet. Each once.
+-- Guards that fired or were off: those that exit.json files list, then those of a run that has none yet. Each once.
 local function guards_of(exits, lines)
   local guards, seen = {}, {}
   local function add(guard)
     local key = ('%s %s'):format(tostring(guard.id), tostring(guard.message))
     if not seen[key] then
       guards[#guards + 1] = { id = guard.id, name = guard.name, level = guard.level, value = guard.value, limit = guard.limit,
-        message = guard.message }
+        message = guard.message, no_claim = guard.no_claim }
     end
     seen[key] = true
   end
@@ -66,6 +66,14 @@ local function known(f, ...)
   return nil
 end
 
+---The guards that fired in a run, or were switched off in it. Raises (exit 4) when a file is damaged.
+---@param run { path: string }
+---@return { id: string, name: string?, level: string?, message: string?, no_claim: boolean? }[]
+function run_summary.guards(run)
+  local exits = exits_of(run)
+  return guards_of(exits, #exits > 0 and host.stat(run.path .. '/exit.json') and function() end or lines_of(run, { event = true }))
+end
+
 ---What a list of runs shows of each.
 ---@param run { path: string, id: string, experiment: string }
 ---@return { run_id: string, experiment: string, path: string, state: string, step: integer?, steps: integer?, best_val: number?,
@@ -78,7 +86,7 @@ function run_summary.brief(run)
   row.attempt = status.attempt
   local seconds = run_files.seconds(row.started)
   row.age_s = seconds and math.max(0, host.unix_time() - seconds)
-  row.guards = known(function() return guards_of(exits_of(run), exit and function() end or lines_of(run, { event = true })) end) or {}
+  row.guards = known(run_summary.guards, run) or {}
   row.best_val, row.best_step = known(function() return best_of(exit, lines_of(run, { eval = true })) end)
   return row
 end
@@ -193,12 +201,12 @@ function run_summary.full(run)
   return made
 end
 
----Names of the guards that fired, each once: "G05 G23"; "" for none.
+---Names of the guards that fired, each once: "G05 G23", "G05=off" for one that was switched off; "" for none.
 ---@param guards table[]
 ---@return string
 function run_summary.guard_ids(guards)
   local ids = {}
-  for _, guard in ipairs(guards) do ids[tostring(guard.id)] = true end
+  for _, guard in ipairs(guards) do ids[tostring(guard.id) .. (guard.level == 'off' and '=off' or '')] = true end
   return table.concat(pretty.sorted_keys(ids), ' ')
 end
 

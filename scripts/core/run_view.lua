@@ -1,6 +1,7 @@
 -- Run directories as text: the lines of `runner ls` and `runner show`. Unknown numbers are NA, never 0.
 local config_values = require 'config_values'
 local fit_report = require 'fit_report'
+local guards = require 'guards'
 local pretty = require 'pretty'
 local run_files = require 'run_files'
 local run_summary = require 'run_summary'
@@ -51,10 +52,10 @@ end
 ---@param width integer
 ---@return string
 function run_view.line(row, width)
-  local guards = run_summary.guard_ids(row.guards)
+  local badges = run_summary.guard_ids(row.guards)
   return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id, row.state,
     run_view.progress(row), number(row.best_val), row.age_s and run_view.age(row.age_s) .. ' ago' or 'NA',
-    run_files.time_text(row.started), guards ~= '' and '  ' .. guards or ''))
+    run_files.time_text(row.started), badges ~= '' and '  ' .. badges or ''))
 end
 
 -- Collects lines under labels.
@@ -193,6 +194,11 @@ local function listed(rows, form)
   return lines
 end
 
+local function guard_line(guard)
+  local known, row = pcall(guards.find, guard.id)
+  return ('%s: %s'):format(guard.level or 'NA', guard.message or known and ('%s %s'):format(row.id, row.name) or guard.id or 'NA')
+end
+
 ---All about a run, for people.
 ---@param run table of run_summary.full
 ---@param all boolean? every value of the config, defaults too
@@ -205,8 +211,7 @@ function run_view.full(run, all)
   add('ended', run.ended and ('%s after %s'):format(run_files.time_text(run.ended), run.wall_s and fit_report.duration(run.wall_s) or 'NA'))
   add('why', why(run))
   add('progress', progress(run))
-  add_list('guards', #run.guards == 0 and { 'none fired' }
-    or listed(run.guards, function(guard) return ('%s: %s'):format(guard.level or 'NA', guard.message or guard.id or 'NA') end))
+  add_list('guards', #run.guards == 0 and { 'none fired' } or listed(run.guards, guard_line))
   local metrics = metric_lines(run)
   add_list('metrics', #metrics > 0 and metrics or { 'NA' })
   add_list('epochs', epoch_lines(run))

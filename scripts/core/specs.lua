@@ -59,9 +59,7 @@ specs.eval = {
   val_cap = { 'int', 0 },                      -- batches; 0: the whole split
 }
 
-specs.guards = {
-  init_loss = { 'string', 'error', one_of = { 'error', 'warn', 'off' } },
-}
+specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off
 
 -- The process that ends a run that hangs (guard G11). Off under --fast-dev-run and at the prompt.
 specs.watchdog = {

@@ -3,9 +3,11 @@ local callbacks = require 'callbacks'
 local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local fit_guards = require 'fit_guards'
 local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
 local fit_watch = require 'fit_watch'
+local guards = require 'guards'
 local host = require 'host'
 local native = require 'lanthorn'
 local nearest = require 'nearest'
@@ -235,10 +237,9 @@ local function measure(o, trainer, run)
   if o.guards.init_loss ~= 'warn' then return trainer:measure(wanted) end
   local ok, result = pcall(trainer.measure, trainer, wanted)
   if ok then return result end
-  local message = tostring(result):match('G05 .*')
-  if not message then error(result, 0) end
-  console.warn('warning: ' .. message)
-  fit_run.warned(run, message)
+  local guard = guards.speaker(tostring(result))
+  if not guard or guard.id ~= 'G05' then error(result, 0) end
+  fit_guards.warned(run, tostring(result))
   return trainer:measure {}
 end
 
@@ -292,6 +293,7 @@ local function run_fit(o, trainer, plan, run, from)
   check_overlap(o, plan, total_s)
   local ctx = make_context(o, trainer, run)
   attach_callbacks(o, trainer, ctx)
+  trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
   call_all(o, 'on_start', ctx)
   if from then restore(o, trainer, run, ctx) end
   if not o.checkpoint.off then
@@ -327,6 +329,7 @@ function train.fit(given)
   o.model:to(device)
   local trainer, kind = build_trainer(o, device)
   local plan = make_plan(o, trainer, kind, device)
+  fit_guards.begin(o.guards)
   experiment.stop_if_dry_run(fit_report.sizes(plan))
   experiment.check_reads()
   console.note(fit_report.heading(plan))

@@ -457,6 +457,10 @@ function Trainer:on_epoch(f) end
 ---@param f function
 function Trainer:on_step(every, f) end
 
+---Calls f({message=, step=, value=, limit=}) when a guard warns: "Gnn name: ...".
+---@param f function
+function Trainer:on_warning(f) end
+
 ---Tells observers what goes on: load, build, train, eval, save or report.
 ---@param name string
 function Trainer:phase(name) end
@@ -501,6 +505,10 @@ function Trainer:stop_requested() end
 
 ---Shows life to the watchdog, in a callback that takes long.
 function Trainer:tick() end
+
+---Tells and records a guard's warning, "Gnn name: ...".
+---@param message string
+function Trainer:warn(message) end
 
 ---From here to close() signals ask the training to save or stop, stacks of SIGQUIT go to the run, and .progress tells what goes on; gives the reason where that file cannot be made.
 ---@param run Run

@@ -1,0 +1,114 @@
+-- The guards of the runner: what it never lets happen, each with its id, what it does when it fires, and how it is accepted.
+--   guards.rows     all of them, by id
+--   guards.spec()   the section `guards` of a config: guards.<name>=error|warn|off where a guard has such a key
+-- A guard that fires says "G05 init_loss: what was found, what was expected, a likely cause; to accept: ...".
+local fail = require 'fail'
+local nearest = require 'nearest'
+
+local guards = {}
+
+local LEVELS = { 'error', 'warn', 'off' }
+
+-- `level`: what it does unless told otherwise. `code`: the exit code when it stops a run. `key`: it has guards.<name>; `accept`: another
+-- way to accept what it finds. `check`: the file that checks; absent for a guard that is not built yet.
+guards.rows = {
+  { id = 'G01', name = 'device', level = 'error', code = 9, check = 'engine/train/alive_check.cc' },
+  { id = 'G02', name = 'device_speed', level = 'error', code = 9, key = true },
+  { id = 'G03', name = 'memory_truth', level = 'error', code = 1 },
+  { id = 'G04', name = 'memory_floor', level = 'error', code = 9, key = true },
+  { id = 'G05', name = 'init_loss', level = 'error', code = 6, key = true, accept = 'train.expect_loss=x',
+    check = 'engine/train/measure.cc' },
+  { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true' },
+  { id = 'G07', name = 'perplexity', level = 'error', code = 0, check = 'scripts/core/statistics.lua' },
+  { id = 'G08', name = 'seed', level = 'error', code = 8 },
+  { id = 'G09', name = 'partial', level = 'error', code = 7 },
+  { id = 'G10', name = 'silence', level = 'error', code = 0 },
+  { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true' },
+  { id = 'G12', name = 'one_path', level = 'error', code = 4 },
+  { id = 'G13', name = 'budget', level = 'error', code = 7, accept = 'data.allow_overlap=true', check = 'scripts/core/train.lua' },
+  { id = 'G14', name = 'warm_up', level = 'error', code = 0 },
+  { id = 'G15', name = 'step_anatomy', level = 'error', code = 0 },
+  { id = 'G16', name = 'slow_step', level = 'warn', code = 0, key = true },
+  { id = 'G17', name = 'tokens', level = 'error', code = 0 },
+  { id = 'G18', name = 'noop_phase', level = 'error', code = 6, accept = 'phase.may_idle=true' },
+  { id = 'G19', name = 'speed_claim', level = 'error', code = 0, check = 'scripts/core/compare_results.lua' },
+  { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key', check = 'scripts/core/experiment.lua' },
+  { id = 'G21', name = 'batch_shape', level = 'error', code = 4 },
+  { id = 'G22', name = 'empty', level = 'error', code = 4, accept = 'eval.off=true', check = 'engine/data/text.cc' },
+  { id = 'G23', name = 'nonfinite', level = 'error', code = 6, check = 'engine/train/trainer.cc' },
+  { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true' },
+  { id = 'G25', name = 'strict_load', level = 'error', code = 5, check = 'engine/train/trainer_state.cc' },
+  { id = 'G26', name = 'resume', level = 'error', code = 5, check = 'scripts/commands/verify_resume.lua' },
+  { id = 'G27', name = 'provenance', level = 'error', code = 1 },
+  { id = 'G28', name = 'schema', level = 'error', code = 4 },
+  { id = 'G29', name = 'units', level = 'error', code = 3 },
+  { id = 'G30', name = 'dead_parameter', level = 'error', code = 6, check = 'engine/train/alive_check.cc' },
+  { id = 'G31', name = 'memory_growth', level = 'error', code = 7, key = true },
+  { id = 'G32', name = 'stale', level = 'error', code = 4, check = 'scripts/core/run_select.lua' },
+  { id = 'G33', name = 'one_metric', level = 'error', code = 3 },
+  { id = 'G34', name = 'reachable', level = 'error', code = 3, key = true },
+  { id = 'G35', name = 'identical_arms', level = 'warn', code = 1, check = 'scripts/core/compare_results.lua' },
+  { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true },
+  { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true },
+  { id = 'G38', name = 'overhead', level = 'warn', code = 7, accept = 'budget_pct=N of the callback' },
+  { id = 'G39', name = 'claim', level = 'error', code = 0, check = 'scripts/core/compare_results.lua' },
+  { id = 'G40', name = 'plasticity', level = 'error', code = 1 },
+  { id = 'G41', name = 'encoding', level = 'error', code = 0 },
+  { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed', check = 'scripts/core/compare_results.lua' },
+  { id = 'G43', name = 'protected', level = 'error', code = 6, key = true },
+  { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term' },
+  { id = 'G45', name = 'leak', level = 'error', code = 6, accept = 'model.causal=false' },
+  { id = 'G46', name = 'degenerate', level = 'error', code = 0 },
+}
+
+local by_name, names = {}, {}
+for _, row in ipairs(guards.rows) do
+  by_name[row.id], by_name[row.name] = row, row
+  names[#names + 1] = row.name
+end
+
+---The row of a guard. Raises (exit 3) for a name that there is not.
+---@param name string an id or a name
+---@return { id: string, name: string, level: string, code: integer, key: boolean?, accept: string?, check: string? }
+function guards.find(name)
+  return by_name[name] or fail.config("there is no guard '%s'%s", tostring(name), nearest.hint(tostring(name), names))
+end
+
+---The options of the config's section `guards`, for specs.lua.
+---@return table spec
+function guards.spec()
+  local spec = {}
+  for _, row in ipairs(guards.rows) do
+    if row.key then spec[row.name] = { 'string', row.level, one_of = LEVELS } end
+  end
+  return spec
+end
+
+---The guard that speaks in a message such as "train.lua:3: G05 init_loss: first loss ...", and what it says. nil when none does.
+---@param message string
+---@return table? row, string? said beginning with the id
+function guards.speaker(message)
+  for id, name in message:gmatch '(G%d%d) ([%l_]+):' do
+    local row = by_name[id]
+    if row and row.name == name then return row, message:match(('%s %s:.*'):format(id, name)) end
+  end
+  return nil
+end
+
+---A guard's message.
+---@param id string
+---@param text string what follows "Gnn name: "; further arguments are for string.format
+---@return string
+function guards.say(id, text, ...)
+  local row = guards.find(id)
+  return ('%s %s: %s'):format(row.id, row.name, select('#', ...) > 0 and text:format(...) or text)
+end
+
+---Ends the run with the guard's exit code.
+---@param id string
+---@param text string see say
+function guards.stop(id, text, ...)
+  return fail.raise(guards.find(id).code, '%s', guards.say(id, text, ...))
+end
+
+return guards
