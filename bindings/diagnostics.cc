@@ -7,9 +7,11 @@
 #include "bindings/ops/function_call.h"
 #include "engine/base/blas.h"
 #include "engine/base/memory.h"
+#include "engine/device/device.h"
 #include "engine/device/libraries.h"
 #include "engine/device/op_cost.h"
 #include "engine/device/probe.h"
+#include "engine/device/speed.h"
 #include "engine/kernels/precision.h"
 #include "engine/run/machine.h"
 
@@ -50,6 +52,12 @@ int Gemm(lua_State* L) {
       L, Value(device::GemmRate(library == "onednn" ? device::GemmLibrary::kOneDnn : device::GemmLibrary::kLibTorch,
                                 dtype == "float32" ? device::GemmType::kFloat : device::GemmType::kBFloat16,
                                 device::kProbeShape, static_cast<int>(a[2].toInt()), a[3].toDouble())));
+  return 1;
+}
+
+int TrainingGemm(lua_State* L) {
+  const c10::Device device = Value(device::Resolve(luaL_checkstring(L, 1)));
+  lua_pushnumber(L, Value(device::TrainingGemmRate(device, luaL_checknumber(L, 2))));
   return 1;
 }
 
@@ -163,6 +171,9 @@ const std::vector<FunctionRow> kRows = {
      "FLOP per second of (6400, 256) x (256, 768) products: library 'onednn' (dnnl_sgemm, float32) or 'libtorch' "
      "(at::mm; dtype 'float32' or 'bfloat16').",
      &Thunk<&Gemm>, "require('lanthorn').diagnostics.gemm('onednn', 'float32', 1, 0.01)"},
+    {"training_gemm", "(str device, float enough) -> float",
+     "FLOP per second of float32 products as training uses the device; measured for longer where it is below `enough`.",
+     &Thunk<&TrainingGemm>, "require('lanthorn').diagnostics.training_gemm('cpu', 0)"},
     {"bandwidth", "(int threads, float seconds=0.2) -> table",
      "Bytes per second through memory, in arrays larger than the last cache: {copy=, triad=, buffer_bytes=, "
      "cache_bytes=}.",

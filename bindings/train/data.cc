@@ -5,6 +5,8 @@
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/trainer.h"
 #include "engine/base/files.h"
+#include "engine/data/batch_shape.h"
+#include "engine/data/leak.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -121,6 +123,42 @@ int Hash(lua_State* L) {
   return 1;
 }
 
+// {name = count, ...} on the stack. [-0, +1, m]
+void PushCounts(lua_State* L, std::initializer_list<std::pair<const char*, int64_t>> counts) {
+  lua_createtable(L, 0, static_cast<int>(counts.size()) + 1);
+  for (const auto& [name, count] : counts) {
+    lua_pushnumber(L, static_cast<double>(count));
+    lua_setfield(L, -2, name);
+  }
+}
+
+int Inspect(lua_State* L) {
+  const auto batches = SelfBatches(L, "inspect");
+  const data::Batch batch = batches->Get(0);
+  const data::BatchShape shape = data::ShapeOf(batch, batches->rows());
+  Check(data::CheckBatchShape(shape));
+  PushCounts(L, {{"items", shape.items},
+                 {"longest", shape.longest},
+                 {"width", shape.width},
+                 {"targets", shape.targets},
+                 {"masked", shape.masked},
+                 {"padding", shape.padding}});
+  lua_pushstring(L, data::HashBatch(batch).c_str());
+  lua_setfield(L, -2, "sha256");
+  return 1;
+}
+
+int LeakOf(lua_State* L) {
+  const auto text = SelfText(L, "leak");
+  const int64_t train = text->train->length();
+  const data::Leak leak =
+      data::SharedBlocks(text->ids.narrow(0, 0, train), text->ids.narrow(0, train, text->ids.numel() - train));
+  PushCounts(L, {{"block", leak.block}, {"blocks", leak.blocks}, {"shared", leak.shared}});
+  lua_pushnumber(L, leak.searched);
+  lua_setfield(L, -2, "searched");
+  return 1;
+}
+
 int FromTensors(lua_State* L) {
   const at::Tensor x = CheckTensor(L, 1, "data.tensors: x"), y = CheckTensor(L, 2, "data.tensors: y");
   PushObject<data::Batches>(L, Value(data::TensorBatches::Make(x, y, luaL_optinteger(L, 3, 0))));
@@ -145,12 +183,19 @@ const std::vector<FunctionRow> kFunctions = {
 const std::vector<FunctionRow> kTextMethods = {
     {"Text:encode", "(str text) -> Tensor", "Character ids, int64 (L).", &Thunk<&Encode>},
     {"Text:decode", "(Tensor ids) -> str", "Text of ids.", &Thunk<&Decode>},
+    {"Text:leak", "() -> table",
+     "How many blocks of 64 characters of val occur in train: {block=, blocks=, shared=, searched=}.", &Thunk<&LeakOf>},
 };
 const std::vector<FunctionRow> kBatchMethods = {
     {"Batches:count", "() -> int", "Batches per epoch.", &Thunk<&Count>},
     {"Batches:rows", "() -> int", "Samples per batch.", &Thunk<&Rows>},
     {"Batches:targets", "() -> int", "Targets per batch.", &Thunk<&Targets>},
     {"Batches:get", "(int index) -> Tensor, Tensor", "Inputs and targets of batch `index`, from 0.", &Thunk<&Get>},
+    {"Batches:inspect", "() -> table",
+     "What the first batch holds: {items=, longest=, width=, targets=, masked=, padding=, sha256=}; an error when it "
+     "has "
+     "fewer items than rows().",
+     &Thunk<&Inspect>},
     {"Batches:hash", "(int index=0) -> str", "sha256 over inputs and targets of a batch.", &Thunk<&Hash>},
 };
 

@@ -13,6 +13,7 @@
 #include "engine/device/device.h"
 #include "engine/train/precision_check.h"
 #include "engine/train/run_log.h"
+#include "engine/train/weights_hash.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -262,6 +263,11 @@ int ProbeTScore(lua_State* L) {
   return 1;
 }
 
+int WeightsSha256(lua_State* L) {
+  lua_pushstring(L, train::WeightsHash(Self(L, "weights_sha256")->trainer->model().Parameters()).c_str());
+  return 1;
+}
+
 int PlannedSteps(lua_State* L) {
   lua_pushnumber(L, static_cast<double>(Self(L, "planned_steps")->trainer->planned_steps()));
   return 1;
@@ -315,7 +321,12 @@ int ShowProgress(lua_State* L) {
   options.write = &WriteError;
   if (run != nullptr) {
     options.log = [run](const std::string& text) { run->AppendLog(text); };
-    self->trainer->AddObserver(std::make_shared<train::RunLog>(run, self->trainer->options().tscore_samples));
+    train::MemoryProbe memory;
+    memory.lua = [owner = self.get()] {
+      return int64_t{lua_gc(owner->L, LUA_GCCOUNT, 0)} * 1024 + lua_gc(owner->L, LUA_GCCOUNTB, 0);
+    };
+    self->trainer->AddObserver(
+        std::make_shared<train::RunLog>(run, self->trainer->options().tscore_samples, std::move(memory)));
   }
   self->progress = std::make_shared<train::Progress>(std::move(options));
   self->trainer->AddObserver(self->progress);
@@ -348,6 +359,7 @@ const std::vector<FunctionRow> kMethods = {
     {"Trainer:evaluate", "() -> table", "Mean loss over the val batches in eval mode.", &Thunk<&Evaluate>},
     {"Trainer:probe_tscore", "(int batches) -> table[]", "T-Scores of the first train batches in eval mode.",
      &Thunk<&ProbeTScore>},
+    {"Trainer:weights_sha256", "() -> str", "One hash of the values of all parameters.", &Thunk<&WeightsSha256>},
     {"Trainer:planned_steps", "() -> int", "Updates that run() will make.", &Thunk<&PlannedSteps>},
     {"Trainer:on_step", "(int every, function f) -> ()",
      "Calls f(record) after every so many updates; 'stop', reason ends the training.", &Thunk<&OnStep>},

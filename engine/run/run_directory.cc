@@ -214,7 +214,10 @@ absl::Status RunDirectory::WriteManifest(const json& fields) {
   }
   json versions = LibraryVersions();
   if (const auto more = fields.find("versions"); more != fields.end()) versions.update(*more);
+  json machine = manifest["machine"];
+  if (const auto more = fields.find("machine"); more != fields.end()) machine.update(*more);
   manifest.update(fields);
+  manifest["machine"] = std::move(machine);
   manifest["versions"] = std::move(versions);
   return WriteFileAtomic(path_ + "/manifest.json", JsonText(manifest, 1) + "\n");
 }

@@ -70,8 +70,9 @@ class RunDirectory {
   std::string SourceHash() const { return SourceHashOf(sources_); }
 
   // Writes manifest.json: `fields` over what this class knows (format, run_id, experiment, created, config_hash,
-  // source_hash, git, machine, versions) and null or empty for what neither knows. `versions` is merged by key. Also
-  // stores the git diff of changed sources. Call it after WriteConfig and AddSource, before the first step.
+  // source_hash, git, machine, versions) and null or empty for what neither knows. `machine` and `versions` are merged
+  // by key. Also stores the git diff of changed sources. Call it after WriteConfig and AddSource, before the first
+  // step.
   absl::Status WriteManifest(const nlohmann::json& fields);
 
   // Appends to stdout.log without ANSI escapes. The first failure is returned by Finish: printing must not end a run.

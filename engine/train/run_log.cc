@@ -5,6 +5,8 @@
 namespace lanthorn::train {
 namespace {
 
+constexpr int64_t kMemoryEvery = 100;  // updates between two train lines with memory
+
 nlohmann::json Number(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
@@ -44,6 +46,7 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"phase_ms", phases}};
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
   if (record.score) AddScore(*record.score, sample_squares_, &line);
+  if (record.step % kMemoryEvery == 0) AddMemory(memory_, &line);
   LANTHORN_RETURN_IF_ERROR(run_->LogMetrics(line));
   nlohmann::json status = {{"step", record.step}, {"steps", record.steps}, {"epoch", epoch}, {"loss", record.loss}};
   if (record.remaining) status["eta_s"] = {record.remaining->low, record.remaining->mid, record.remaining->high};
@@ -72,6 +75,7 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
                          {"eval_s", record.eval_seconds},
                          {"tokens_per_s", record.tokens_per_s},
                          {"best", record.best}};
+  AddMemory(memory_, &line);
   if (record.tscore.counted + record.tscore.skipped > 0) {
     line["tscore_mean"] = Number(record.tscore.Mean());
     line["tscore_std"] = Number(record.tscore.StdDev());

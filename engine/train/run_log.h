@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "engine/run/run_directory.h"
+#include "engine/train/memory_fields.h"
 #include "engine/train/records.h"
 
 namespace lanthorn::train {
@@ -11,8 +12,8 @@ namespace lanthorn::train {
 class RunLog final : public Observer {
  public:
   // `sample_squares`: T-Score's squared norm of each sample goes into the lines.
-  explicit RunLog(std::shared_ptr<RunDirectory> run, bool sample_squares = false)
-      : run_(std::move(run)), sample_squares_(sample_squares) {}
+  explicit RunLog(std::shared_ptr<RunDirectory> run, bool sample_squares = false, MemoryProbe memory = {})
+      : run_(std::move(run)), sample_squares_(sample_squares), memory_(std::move(memory)) {}
 
   absl::Status OnStep(const StepRecord& record, Control* control) override;
   absl::Status OnEval(const EvalRecord& record, int64_t step) override;
@@ -23,6 +24,7 @@ class RunLog final : public Observer {
  private:
   std::shared_ptr<RunDirectory> run_;
   bool sample_squares_;
+  MemoryProbe memory_;
 };
 
 }  // namespace lanthorn::train

@@ -2,6 +2,7 @@
 -- head of 65, Adam; the loss is read at each step.
 local bench = require 'bench'
 local data = require 'data'
+local fit_report = require 'fit_report'
 local models = require 'models'
 local native = require 'lanthorn'
 local optim = require 'optim'
@@ -28,11 +29,16 @@ end
 
 local batches -- the same for every case, so that they differ in nothing else
 
-local function random_batches()
+local function make_batches()
   torch.manual_seed(42)
   local rows = bench_char_rnn.BATCH * 8
   local draw = function() return torch.randint(bench_char_rnn.VOCAB, { rows, bench_char_rnn.SEQ }) end
   return data.tensors { x = draw(), y = draw(), batch = bench_char_rnn.BATCH }.train
+end
+
+local function random_batches()
+  batches = batches or make_batches()
+  return batches
 end
 
 ---A function of the number of steps that trains a new model and gives each step's time in ms, without the warm-up.
@@ -41,12 +47,12 @@ end
 ---@return fun(steps: integer): number[]
 function bench_char_rnn.steps(cell, given)
   return function(steps)
-    batches = batches or random_batches()
-    local times, epochs = {}, math.ceil((steps + bench.WARMUP) / batches:count())
+    local train = random_batches()
+    local times, epochs = {}, math.ceil((steps + bench.WARMUP) / train:count())
     local model = models.char_rnn { vocab = bench_char_rnn.VOCAB, cell = cell }
     local options = { max_steps = steps + bench.WARMUP, epochs = epochs, eval = false }
     for key, value in pairs(given or {}) do options[key] = value end
-    local trainer = native.train.new { model = model, train = batches, optimizer = optim.Adam(model, { lr = 2e-3 }), options = options }
+    local trainer = native.train.new { model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }), options = options }
     trainer:on_step(1, function(record)
       if record.step > bench.WARMUP then times[#times + 1] = record.step_ms end
     end)
@@ -99,6 +105,8 @@ end
 function bench_char_rnn.measure(context, cell)
   local cases, notes = bench_char_rnn.cases(cell, native.diagnostics.missing_precision,
     native.diagnostics.libraries().bf16)
+  local train = random_batches()
+  notes[#notes + 1] = fit_report.batches(train:count(), train:inspect())
   local rows, by_precision = bench.interleave(context, cases), {}
   for i = 1, #rows, 2 do
     local plain, tscore = rows[i], rows[i + 1]

@@ -47,15 +47,22 @@ function data.text(given)
     split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = values.train and values.train.seed or 0,
     val_required = not eval_off, quiet = console.quiet,
   }
-  return setmetatable({ native = native, options = o, layout = layout, kind = 'text' }, Text)
+  return setmetatable({ native = native, options = o, layout = layout, kind = 'text', floor_nats = o.floor_nats, learnable = o.learnable },
+    Text)
 end
 
----Batches over rows of two tensors; batch = 0 takes all rows at once.
----@param given { x: Tensor, y: Tensor, batch: integer? }
+local TENSORS = { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, val_x = 'Tensor?', val_y = 'Tensor?', vocab_size = 'int?',
+  floor_nats = 'number?', learnable = 'boolean?' }
+
+---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss
+---is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets.
+---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
+---learnable: boolean? }
 function data.tensors(given)
-  local o = options.check('data.tensors', given, { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, val_x = 'Tensor?', val_y = 'Tensor?' })
+  local o = options.check('data.tensors', given, TENSORS)
   local from = require('lanthorn').data.from_tensors
-  return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil }
+  return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil,
+    vocab_size = o.vocab_size, floor_nats = o.floor_nats, learnable = o.learnable }
 end
 
 local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }

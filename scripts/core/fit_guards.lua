@@ -8,13 +8,17 @@ local fit_guards = {}
 local waiting = {}                                       -- entries made before the run directory
 local entries = setmetatable({}, { __mode = 'k' })       -- run -> its entries
 
+local function keep(run, entry)
+  entries[run] = entries[run] or {}
+  table.insert(entries[run], entry)
+end
+
 local function record(run, entry)
   if not run then
     waiting[#waiting + 1] = entry
     return
   end
-  entries[run] = entries[run] or {}
-  table.insert(entries[run], entry)
+  keep(run, entry)
   local line = { kind = 'event', event = 'guard' }
   for key, value in pairs(entry) do line[key] = value end
   run:log(line)
@@ -77,7 +81,8 @@ end
 ---@return table[]
 function fit_guards.finish(run, message)
   local row, said = guards.speaker(message)
-  if row then record(run, make(row, 'error', said)) end
+  -- Of a stall the watchdog has written the event, with its evidence.
+  if row then (row.id == 'G11' and keep or record)(run, make(row, 'error', said)) end
   return entries[run] or {}
 end
 

@@ -29,20 +29,58 @@ local function row(label, text)
   return ('%-10s%s'):format(label, text)
 end
 
-local function data_lines(data)
+---What identifies the batches of a training, the same in a run, a dry run and a bench.
+---@param batches integer an epoch
+---@param first_batch { sha256: string } of Batches:inspect
+---@return string
+function fit_report.batches(batches, first_batch)
+  return ('%s batches an epoch, first batch %s'):format(count(batches), first_batch.sha256:sub(1, 19))
+end
+
+---Batches that an eval takes; 0 when there is none.
+---@param data table
+---@param eval { off: boolean, val_cap: integer }
+---@return integer
+function fit_report.eval_batches(data, eval)
+  local all = not eval.off and data.val and data.val:count() or 0
+  return eval.val_cap > 0 and math.min(eval.val_cap, all) or all
+end
+
+-- Padding and masked targets of the first batch; nil when it has none.
+local function masking(first)
+  if first.masked == 0 then return nil end
+  local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
+  local padding = first.padding > 0 and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
+  return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
+end
+
+local function val_text(plan)
+  local all = plan.data.val and plan.data.val:count() or 0
+  if plan.eval_batches == all then return count(all) end
+  return ('%s of %s'):format(count(plan.eval_batches), count(all))
+end
+
+local function data_lines(plan)
+  local data = plan.data
   local train = data.train
-  if data.kind ~= 'text' then
-    return { row('data', ('%s%s batches of %d rows'):format(data.kind == 'custom' and 'unmanaged data: ' or '', count(train:count()),
-      train:rows())) }
+  local batches = fit_report.batches(train:count(), plan.first_batch)
+  local lines = {}
+  if data.kind == 'text' then
+    local o = data.options
+    local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
+      or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
+    lines[1] = row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
+      o.shuffle and ', shuffled' or ''))
+    lines[2] = row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, val_text(plan)))
+    lines[3] = row('', batches)
+  else
+    lines[1] = row('data', ('%s batches of %d rows'):format(count(train:count()), train:rows()))
+    lines[2] = row('', batches)
+    if data.kind == 'custom' then lines[3] = row('', 'unmanaged data: what its batches are made of is not recorded') end
   end
-  local o = data.options
-  local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
-    or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
-  return {
-    row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
-      o.shuffle and ', shuffled' or '')),
-    row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, count(data.val:count()))),
-  }
+  local masked = masking(plan.first_batch)
+  if masked then lines[#lines + 1] = row('', masked) end
+  return lines
 end
 
 local function model_lines(model)
@@ -88,10 +126,11 @@ local function plan_line(plan)
 end
 
 ---Lines about data, model and the number of updates; nothing in them was measured.
----@param plan { data: table, model: Module, steps: integer, epochs: integer, accumulate: integer, precision: string, emulate: boolean }
+---@param plan { data: table, first_batch: table, eval_batches: integer, model: Module, steps: integer, epochs: integer,
+---accumulate: integer, precision: string, emulate: boolean }
 ---@return string[]
 function fit_report.sizes(plan)
-  local lines = data_lines(plan.data)
+  local lines = data_lines(plan)
   for _, line in ipairs(model_lines(plan.model)) do lines[#lines + 1] = line end
   lines[#lines + 1] = plan_line(plan)
   return lines

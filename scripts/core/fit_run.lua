@@ -49,8 +49,10 @@ local function claim(about)
   launch = launch or run:id()
   run:write_manifest {
     name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
-    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, world_size = 1,
-    device = about.device, env = env, versions = { luajit = jit.version }, cwd = host.cwd(), launch = launch, fit = fits,
+    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, batches = about.batches,
+    unmanaged_data = about.unmanaged_data, learnable = about.learnable, initial_weights_sha256 = about.initial_weights_sha256,
+    machine = { gemm_gflops = about.gemm_gflops }, world_size = 1, device = about.device, env = env,
+    versions = { luajit = jit.version }, cwd = host.cwd(), launch = launch, fit = fits,
   }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
@@ -66,7 +68,8 @@ local function reopen(about, path)
 end
 
 ---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
----@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, values: table, auto: boolean }
+---@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer, unmanaged_data: boolean?,
+---learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean }
 ---@return table? run nil when the training is finished
 ---@return string? from the folder of the run to go on with, or of the finished one
 function fit_run.open(about)

@@ -15,6 +15,9 @@ specs.data = {
   chars = { 'int', 0 },                        -- first so many characters; 0: all
   shuffle = { 'boolean', false },
   allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
+  allow_leak = { 'boolean', false },           -- val text that is in train too (guard G24)
+  floor_nats = 'number?',                      -- the lowest loss that is possible, where it is known
+  learnable = 'boolean?',                      -- false: nothing to learn, such as random targets; true accepts guard G06
 }
 
 specs.optim = {

@@ -3,6 +3,7 @@ local callbacks = require 'callbacks'
 local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local fit_checks = require 'fit_checks'
 local fit_guards = require 'fit_guards'
 local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
@@ -175,7 +176,7 @@ local function make_plan(o, trainer, kind, device)
     epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
     precision = o.options.precision, emulate = o.options.emulate,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
-    eval_batches = not o.eval.off and o.data.val and o.data.val:count() or 0 }
+    eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = o.data.train:inspect() }
 end
 
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
@@ -306,6 +307,7 @@ local function run_fit(o, trainer, plan, run, from)
   trainer:phase 'save'
   o.model:save(run:path() .. '/model.safetensors')
   fit_report.print(fit_report.summary(fit, plan))
+  if fit.code == 0 then fit_checks.outcome(o, fit, run) end
   trainer:phase 'report'
   if fit.code == 0 then call_all(o, 'on_end', ctx, fit) end
   return fit
@@ -334,8 +336,12 @@ function train.fit(given)
   experiment.check_reads()
   console.note(fit_report.heading(plan))
   fit_report.print(fit_report.sizes(plan))
+  fit_checks.leak(o.data, plan.eval_batches > 0)
+  local learnable = fit_checks.learnable(o.data)
   local run, from = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data),
-    first_batch_sha256 = o.data.train:hash(0), auto = o.options.resume == 'auto',
+    first_batch_sha256 = plan.first_batch.sha256, batches = o.data.train:count(), unmanaged_data = o.data.kind == 'custom' or nil,
+    learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
+    gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
     values = experiment.current().configured and experiment.current().values
       or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards, checkpoint = o.checkpoint } }
   if not run then return finished(trainer, from) end

@@ -90,8 +90,8 @@ data = {}
 ---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table? }
 function data.custom(given) end
 
----Batches over rows of two tensors; batch = 0 takes all rows at once.
----@param given { x: Tensor, y: Tensor, batch: integer? }
+---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. learnable: boolean? }
+---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
 function data.tensors(given) end
 
 ---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
@@ -218,6 +218,10 @@ function Batches:get(index) end
 ---@return string
 function Batches:hash(index) end
 
+---What the first batch holds: {items=, longest=, width=, targets=, masked=, padding=, sha256=}; an error when it has fewer items than rows().
+---@return table
+function Batches:inspect() end
+
 ---Samples per batch.
 ---@return integer
 function Batches:rows() end
@@ -238,6 +242,10 @@ function Text:decode(ids) end
 ---@param text string
 ---@return Tensor
 function Text:encode(text) end
+
+---How many blocks of 64 characters of val occur in train: {block=, blocks=, shared=, searched=}.
+---@return table
+function Text:leak() end
 
 ---@class lanthorn
 lanthorn = {}
@@ -328,6 +336,12 @@ function lanthorn.diagnostics.missing_precision(name) end
 ---@param calls integer
 ---@return table
 function lanthorn.diagnostics.op_costs(calls) end
+
+---FLOP per second of float32 products as training uses the device; measured for longer where it is below `enough`.
+---@param device string
+---@param enough number
+---@return number
+function lanthorn.diagnostics.training_gemm(device, enough) end
 
 ---@class EventFile
 EventFile = {}
@@ -514,6 +528,10 @@ function Trainer:warn(message) end
 ---@param run Run
 ---@return string|nil
 function Trainer:watch(run) end
+
+---One hash of the values of all parameters.
+---@return string
+function Trainer:weights_sha256() end
 
 ---@class lanthorn.train
 lanthorn.train = {}

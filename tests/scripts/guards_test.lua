@@ -7,7 +7,7 @@ local t = require 'testing'
 
 local json, root, write = runs.json, runs.root, runs.write
 
--- A text without a repetition of 64 characters: 45 train and 5 val batches an epoch.
+-- A text without a repetition of 64 characters: 50 train and 5 val batches an epoch. Nothing in it can be learnt but its letters.
 local drawn, letters = 7, {}
 for i = 1, 1800 do
   drawn = (drawn * 16807) % 2147483647
@@ -75,12 +75,12 @@ t.test('a guard that is off is an event, an entry of exit.json and a badge', fun
   local ran = run('fit()', 'guards.init_loss=off', 'guards.no_learning=off')
   t.equal(ran.code, 0)
   t.equal(guard_of(ran, 'G05').level, 'off')
-  t.equal({ #ran.lines.guard, ran.lines.guard[1].id, ran.lines.guard[1].step }, { 2, 'G05', 0 })
+  t.equal({ ran.lines.guard[1].id, ran.lines.guard[1].step, ran.lines.guard[2].id }, { 'G05', 0, 'G37' })
   t.contains(ran.lines.guard[1].message, 'G05 init_loss: switched off by guards.init_loss=off')
   local shown = t.shell(('%s show %s'):format(runs.RUNNER, ran.folder))
   t.contains(shown, 'off: G05 init_loss: switched off')
   local listed = t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(root, runs.RUNNER, ran.name))
-  t.contains(listed, 'G05=off G37=off')
+  t.matches(listed, 'G05=off.*G37=off')
   t.contains(t.shell(('%s compare %s'):format(runs.RUNNER, ran.folder)), 'marked: guard G05 init_loss: off in 1 of 1 runs')
 end)
 
@@ -98,4 +98,135 @@ t.test('a guard that stops is an event too', function()
   t.equal(ran.code, 6)
   t.equal({ ran.lines.guard[1].level, guard_of(ran, 'G05').level }, { 'error', 'error' })
   t.matches(guard_of(ran, 'G05').message, '^G05 init_loss: first loss')
+end)
+
+t.test('guard G02 warns of a slow CPU with the rate, once a process, and is off where it is off', function()
+  local body = [[
+local asked = 0
+require('fit_checks').measure_gemm = function(_, enough) asked = asked + 1 return enough / 10 end
+fit() fit()
+print('ASKED ' .. asked)]]
+  local ran = run(body)
+  t.equal(ran.code, 0)
+  t.matches(ran.output, 'warning: G02 device_speed: float32 products run at %S+ GFLOP/s on %d+ threads? of the CPU, expected at least')
+  t.contains(ran.output, 'ASKED 1')
+  t.contains(run(body, 'guards.device_speed=off').output, 'ASKED 0')
+  t.contains(run(body, '--fast-dev-run').output, 'ASKED 0')
+  ran = run(body, '--max-steps=2')
+  local machine = json(ran.folder .. '/manifest.json').machine
+  t.near(machine.gemm_gflops, 0.5 * machine.threads, 1e-9)
+end)
+
+t.test('guard G02 stops for a GPU below 1 TFLOP/s and passes a fast one', function()
+  local checks = require 'fit_checks'
+  local measure = checks.measure_gemm
+  checks.measure_gemm = function() return 4e11 end
+  local err = t.error_matches(function() checks.check_speed('cuda:0', 'error') end,
+    'G02 device_speed: .*400 GFLOP/s on cuda:0.*least 1e%+03')
+  checks.measure_gemm = function() return 5e12 end
+  t.equal({ fail.code_of(err), checks.check_speed('cuda:0', 'error') }, { 9, 5e12 })
+  checks.measure_gemm = measure
+  t.is_true(checks.measure_gemm('cpu', 0) > 1e6)
+end)
+
+t.test('guard G06: random targets are told, marked, and nothing is claimed about them', function()
+  local body = [[
+local x = torch.randint(16, { 64, 5 })
+local set = data.tensors { x = x, y = torch.randint(16, { 64, 5 }), batch = 8, vocab_size = 16, %s }
+net = models.char_rnn { vocab = 16, embed = 8, hidden = 16, layers = 1 }
+fit { data = set }]]
+  local ran = run(body:format 'learnable = false', 'eval.off=true')
+  t.equal(ran.code, 0)
+  t.contains(ran.output, 'warning: G06 learnable: the data is declared not learnable')
+  t.equal({ guard_of(ran, 'G06').level, ran.lines.guard[1].no_claim, json(ran.folder .. '/manifest.json').learnable },
+    { 'warn', true, false })
+  t.contains(run(body:format 'floor_nats = math.log(16)', 'eval.off=true').output,
+    'the floor of the data, 2.773 nats, is that of guessing (ln 16)')
+  t.is_false(run(body:format 'floor_nats = 1', 'eval.off=true').output:find 'declared')
+  ran = run(body:format 'learnable = false', 'eval.off=true', 'data.learnable=true')
+  t.is_false(ran.output:find 'warning: G06 learnable: the data')
+  t.equal(guard_of(ran, 'G06').level, 'off')
+end)
+
+t.test('guard G06: comparisons of runs without anything to learn conclude nothing', function()
+  local words = {}
+  for seed = 1, 3 do
+    for _, loss in ipairs { 1, 2 } do
+      local folder = ('%s/results/noise/20260101-00000%d-a1b2c%d'):format(root, seed, loss)
+      t.shell('mkdir -p ' .. folder)
+      local function put(name, text) write(folder:sub(#root + 2) .. '/' .. name, text) end
+      put('manifest.json', '{"format":1,"seed":' .. seed .. '}')
+      put('config.json', ('{"format":1,"values":{"optim":{"lr":0.%d},"train":{"seed":%d}}}'):format(loss, seed))
+      put('metrics.jsonl', '')
+      put('exit.json', ('{"format":1,"state":"FINISHED","step":9,"summary":{"val_loss":{"best":%g}},"guards":[{"id":"G06","level":"warn",'
+        .. '"no_claim":true}]}'):format(loss + seed / 100 * loss))
+      words[#words + 1] = folder
+    end
+  end
+  local output = t.shell(('%s compare %s'):format(runs.RUNNER, table.concat(words, ' ')))
+  t.contains(output, 'no claim: G06 says that there is nothing to learn')
+  t.contains(output, 'marked: guard G06 learnable: warn in 6 of 6 runs')
+end)
+
+t.test('guard G06: a loss that ends above ln V is worse than guessing', function()
+  local ran = run('fit()', 'optim.lr=100', 'optim.name=sgd', 'guards.init_loss=off')
+  t.contains(ran.output, 'warning: G06 learnable: worse than guessing: the val loss ended at')
+  t.equal({ ran.lines.guard[2].step, ran.lines.guard[2].no_claim }, { 50, nil })
+  t.is_false(run('fit()', 'train.expect_loss=2.3', 'optim.lr=100', 'optim.name=sgd').output:find 'worse than guessing')
+end)
+
+t.test('guard G12: a dry run, a run and a bench name the same batches by one code', function()
+  local dry = run('fit()', '--dry-run')
+  local ran = run 'fit()'
+  local line = dry.output:match '%d+ batches an epoch, first batch sha256:%x+'
+  t.contains(ran.output, line)
+  local manifest = json(ran.folder .. '/manifest.json')
+  t.equal(line, ('%d batches an epoch, first batch %s'):format(manifest.batches, manifest.first_batch_sha256:sub(1, 19)))
+  local bench = t.runner('bench', 'gru', '--rounds', '1', '--steps', '1', '-q')
+  t.matches(bench, '8 batches an epoch, first batch sha256:%x+')
+end)
+
+t.test('guard G21: padding and masked targets of the first batch are told, and a batch without targets stops', function()
+  local body = [[
+local y = torch.randint(16, { 8, 5 })
+%s
+net = models.char_rnn { vocab = 16, embed = 8, hidden = 16, layers = 1 }
+fit { data = data.tensors { x = torch.randint(16, { 8, 5 }), y = y, batch = 4, vocab_size = 16 } }]]
+  t.is_false(run(body:format '', '--fast-dev-run', 'eval.off=true').output:find 'masked')
+  local ran = run(body:format 'y[{ {}, { 4, 5 } }] = -100; y[{ 0, 1 }] = -100', '--fast-dev-run', 'eval.off=true')
+  t.equal(ran.code, 0)
+  t.contains(ran.output, 'first batch: 4 items, longest 4 of 5, padding 20.0 %, 25.0 % of the targets masked')
+  ran = run(body:format 'y:fill_(-100)', 'eval.off=true')
+  t.equal({ ran.code, ran.folder }, { 4, nil })
+  t.contains(ran.output, 'G21 batch_shape: all 20 targets of the first batch are masked')
+end)
+
+t.test('guard G24: a val that stands in train stops, a trace of it is told, and it can be accepted', function()
+  local text = runs.read(TEXT)
+  local function with(characters, ...)
+    return run(('text = data.text { file = %q, batch = 4, seq = 8, stride = 8, allow_leak = cfg.data.allow_leak } fit()'):format(
+      write('leak.txt', characters)), ...)
+  end
+  local copied = text .. text:sub(1, 200) -- the last tenth is a part of the beginning
+  local ran = with(copied)
+  t.equal({ ran.code, ran.folder }, { 4, nil })
+  t.matches(ran.output, 'G24 validation: %d of 3 blocks of 64 characters of val also occur in train %(%d+ %%%), at most 1 %%')
+  ran = with(copied, 'data.allow_leak=true')
+  t.equal({ ran.code, guard_of(ran, 'G24').level }, { 0, 'off' })
+  t.equal(with(copied, 'eval.off=true').code, 0)
+end)
+
+t.test('guard G24: tiny Shakespeare has nothing of val in train, and the search takes no time', function()
+  if not require('host').stat((os.getenv 'RUNNER_DATA_DIR' or '../shared/data') .. '/tinyshakespeare.txt') then t.skip 'no corpus' end
+  local text = require('data').text { corpus = 'tinyshakespeare' }
+  local begin = os.clock()
+  local leak = text.native:leak()
+  t.is_true(os.clock() - begin < 0.3, 'CPU seconds of 1 MB')
+  t.equal({ leak.shared, leak.searched }, { 0, 1 })
+  t.is_true(leak.blocks > 1700)
+end)
+
+t.test('an eval that is capped says how much of the split it takes', function()
+  t.contains(run('fit()', 'eval.val_cap=2').output, 'val 2 of 5 batches')
+  t.contains(run('fit()').output, 'val 5 batches')
 end)

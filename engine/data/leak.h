@@ -1,0 +1,26 @@
+// How much of the validation text stands in the training text too (guards.md G24).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace lanthorn::data {
+
+struct Leak {
+  int64_t block = 0;   // tokens in a block
+  int64_t blocks = 0;  // blocks of val that were looked for
+  int64_t shared = 0;  // of them, those that occur somewhere in train
+  double searched =
+      1;  // share of the blocks of val times share of train that were looked at: 1 but for very long texts
+};
+
+inline constexpr int64_t kLeakBlock = 64;
+// Tokens of train and blocks of val that are looked at, at most: well under a second. Of longer texts evenly spread
+// pieces.
+inline constexpr int64_t kLeakTokens = int64_t{50} << 20, kLeakBlocks = int64_t{1} << 18;
+
+// Cuts `val` (int64 ids) into blocks that follow each other and looks for each at every position of `train`. Exact: a
+// block counts when all its tokens agree. A val shorter than a block has no blocks.
+Leak SharedBlocks(const at::Tensor& train, const at::Tensor& val, int64_t block = kLeakBlock,
+                  int64_t most_tokens = kLeakTokens, int64_t most_blocks = kLeakBlocks);
+
+}  // namespace lanthorn::data

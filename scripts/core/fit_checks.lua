@@ -1,0 +1,118 @@
+-- What train.fit checks before the first update: that val is not in train (G24), that there is something to learn (G06), that the
+-- device computes at a plausible speed (G02). Together a fraction of a second.
+local console = require 'console'
+local experiment = require 'experiment'
+local fit_guards = require 'fit_guards'
+local guards = require 'guards'
+local native = require 'lanthorn'
+local torch = require 'torch'
+
+local fit_checks = {}
+
+local LEAST_CPU, LEAST_DEVICE = 5e9, 1e12 -- FLOP per second: of a CPU thread, of any other device
+local LEAK_LIMIT = 0.01                   -- share of val's blocks
+local FLOOR_MARGIN = 0.01                 -- nats
+
+---FLOP per second of a device; a field, so that a test can put another in its place.
+---@param device string
+---@param enough number measured for longer where the rate is below
+---@return number
+function fit_checks.measure_gemm(device, enough)
+  return native.diagnostics.training_gemm(device, enough)
+end
+
+---Stops for a CUDA device that is far too slow, warns for a CPU.
+---@param device string
+---@param level string of guards.device_speed
+---@return number flops per second
+function fit_checks.check_speed(device, level)
+  local threads = torch.get_num_threads()
+  local is_cpu = device == 'cpu'
+  local least = is_cpu and LEAST_CPU * threads or LEAST_DEVICE
+  local rate = fit_checks.measure_gemm(device, least)
+  if rate < least then
+    local where = is_cpu and ('%d thread%s of the CPU'):format(threads, threads == 1 and '' or 's') or device
+    fit_guards.fired('G02', is_cpu and level == 'error' and 'warn' or level, ('float32 products run at %.3g GFLOP/s on %s, expected at '
+      .. 'least %.3g; is the machine busy or throttled, or are there more threads than cores? `runner doctor` tells; to accept: '
+      .. 'guards.device_speed=off'):format(rate / 1e9, where, least / 1e9), { value = rate / 1e9, limit = least / 1e9 })
+  end
+  return rate
+end
+
+local rates = {} -- by device: a process measures each once
+
+---The speed of the device, once a process and not under --fast-dev-run.
+---@param device string
+---@param level string
+---@return number? gflops
+function fit_checks.speed(device, level)
+  if level == 'off' or experiment.current().flags.fast_dev_run then return nil end
+  rates[device] = rates[device] or fit_checks.check_speed(device, level)
+  return rates[device] / 1e9
+end
+
+---Stops when more than 1 % of the blocks of val occur in train; a smaller share is told.
+---@param data table
+---@param evaluates boolean whether val is used
+function fit_checks.leak(data, evaluates)
+  if data.kind ~= 'text' or not evaluates then return end
+  if data.options.allow_leak then return fit_guards.switched_off('G24', 'data.allow_leak=true') end
+  local leak = data.native:leak()
+  if leak.shared == 0 then return end
+  local share = leak.shared / leak.blocks
+  local found = ('%d of %d blocks of %d characters of val also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks, leak.block,
+    100 * share, leak.searched < 1 and ('; %.0f %% of the pairs were looked at'):format(100 * leak.searched) or '')
+  if share > LEAK_LIMIT then
+    guards.stop('G24', '%s, at most %g %% is accepted: a loss over known text says nothing; does the corpus repeat itself? to accept: '
+      .. 'data.allow_leak=true', found, 100 * LEAK_LIMIT)
+  end
+  console.note(('%-10s%s'):format('', found))
+end
+
+-- Why there is nothing to learn in the data; nil when there is.
+local function nothing_to_learn(data, ln_v)
+  if data.learnable == false then return 'the data is declared not learnable' end
+  if data.floor_nats and ln_v and data.floor_nats >= ln_v - FLOOR_MARGIN then
+    return ('the floor of the data, %.4g nats, is that of guessing (ln %d)'):format(data.floor_nats, data.vocab_size)
+  end
+  return nil
+end
+
+local function ln_vocabulary(data)
+  return data.vocab_size and math.log(data.vocab_size)
+end
+
+---Warns about data without anything to learn: what comes of it is no claim about quality.
+---@param data table
+---@return boolean learnable
+function fit_checks.learnable(data)
+  local section = experiment.current().values.data
+  local accepted = data.learnable == true or type(section) == 'table' and section.learnable == true
+  if accepted then
+    fit_guards.switched_off('G06', 'data.learnable=true')
+    return true
+  end
+  local reason = nothing_to_learn(data, ln_vocabulary(data))
+  if reason then
+    fit_guards.fired('G06', 'warn', reason .. ': no loss of this run is a claim about quality; to accept: data.learnable=true',
+      { no_claim = true })
+  end
+  return reason == nil
+end
+
+---Warns when the training ended above what guessing evenly gives.
+---@param o table of train.fit
+---@param fit table
+---@param run table
+function fit_checks.outcome(o, fit, run)
+  local last, ln_v = fit.epochs[#fit.epochs], ln_vocabulary(o.data)
+  if not last or not ln_v or o.options.expect_loss or experiment.current().flags.fast_dev_run then return end
+  local split = last.val_loss and 'val' or 'train'
+  local loss = last.val_loss or last.train_loss
+  if not loss or loss ~= loss or loss <= ln_v then return end
+  fit_guards.fired('G06', 'warn', ('worse than guessing: the %s loss ended at %.4g nats, guessing evenly gives %.4g (ln %d); is the '
+    .. 'learning rate too high, or the training too short?'):format(split, loss, ln_v, o.data.vocab_size),
+    { value = loss, limit = ln_v, step = fit.steps, run = run })
+end
+
+return fit_checks

@@ -1,0 +1,18 @@
+#include "engine/device/speed.h"
+
+#include <gtest/gtest.h>
+
+namespace lanthorn::device {
+namespace {
+
+TEST(DeviceSpeedG02, TheRateOfTheCpuIsPositiveWhetherEnoughOrNot) {
+  for (const double enough : {0.0, 1e18}) {
+    const auto rate = TrainingGemmRate(c10::Device(c10::kCPU), enough);
+    ASSERT_TRUE(rate.ok()) << rate.status();
+    EXPECT_GT(*rate, 1e6);
+    EXPECT_LT(*rate, 1e15);
+  }
+}
+
+}  // namespace
+}  // namespace lanthorn::device
