@@ -4,6 +4,7 @@
 #include "bindings/diagnostics.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/ref.h"
+#include "bindings/lua/running.h"
 #include "bindings/torch.h"
 #include "bindings/train/data.h"
 #include "bindings/train/run.h"
@@ -39,6 +40,7 @@ namespace {
 int Open(lua_State* L) {
   Api().clear();
   AnchorState(L);
+  AddLuaStackToDumps(L);
   lua_newtable(L);
   OpenTorch(L);
   lua_setfield(L, -2, "torch");

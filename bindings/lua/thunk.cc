@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/cord.h"
+#include "bindings/lua/running.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
 
@@ -77,6 +78,7 @@ std::string UserPosition(lua_State* L) {
 }
 
 int CallGuarded(lua_State* L, Function function) {
+  const RunningScope running(L);
   int code = 1;
   bool positioned = false;  // the message already names a place in the user's code
   {

@@ -6,12 +6,13 @@
 
 namespace lanthorn::runner {
 
-void RegisterProcess(lua_State* L);    // host.cc: environment, clock, terminal, library files
-void RegisterFiles(lua_State* L);      // host_files.cc: paths and folders
-void RegisterInterrupt(lua_State* L);  // interrupt.cc: SIGINT as a flag or a Lua error
-void RegisterStudentT(lua_State* L);   // student_t.cc: quantiles of Student's t
-void RegisterLineEdit(lua_State* L);   // line_edit.cc: line editing and history
-void EndLineEdit();                    // restores the terminal; call once before the process ends
+void RegisterProcess(lua_State* L);     // host.cc: environment, clock, terminal, library files
+void RegisterFiles(lua_State* L);       // host_files.cc: paths and folders
+void RegisterCompanions(lua_State* L);  // host_process.cc: other processes
+void RegisterInterrupt(lua_State* L);   // interrupt.cc: SIGINT as a flag or a Lua error
+void RegisterStudentT(lua_State* L);    // student_t.cc: quantiles of Student's t
+void RegisterLineEdit(lua_State* L);    // line_edit.cc: line editing and history
+void EndLineEdit();                     // restores the terminal; call once before the process ends
 
 // What this process may use of the machine's CPUs.
 struct CpuBudget {

@@ -66,17 +66,22 @@ int Traceback(lua_State* L) {
   return 1;
 }
 
-// [-0, +0, e] package.loaded.host = the host module.
-void InstallHost(lua_State* L) {
+// [-0, +0, e] package.loaded.host = the host module; `scripts` is the folder of --scripts.
+void InstallHost(lua_State* L, const std::string& scripts) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_newtable(L);
   RegisterProcess(L);
   RegisterFiles(L);
+  RegisterCompanions(L);
   RegisterInterrupt(L);
   RegisterStudentT(L);
   RegisterLineEdit(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");
+  if (!scripts.empty()) {
+    lua_pushstring(L, scripts.c_str());
+    lua_setfield(L, -2, "scripts");
+  }
   lua_setfield(L, -2, "host");
   lua_pop(L, 1);
 }
@@ -90,7 +95,7 @@ struct Boot {
 int RunBoot(lua_State* L) {
   auto* boot = static_cast<Boot*>(lua_touserdata(L, 1));
   luaL_openlibs(L);
-  InstallHost(L);
+  InstallHost(L, boot->line->scripts);
   const auto text = ReadLibraryFile("core/boot.lua");
   if (!text) return luaL_error(L, "the binary holds no core/boot.lua");
   if (luaL_loadbufferx(L, text->data(), text->size(), "=[lanthorn]/core/boot.lua", "t") != 0) return lua_error(L);

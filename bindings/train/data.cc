@@ -3,6 +3,7 @@
 #include "bindings/lua/function.h"
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
+#include "bindings/train/trainer.h"
 #include "engine/base/files.h"
 #include "engine/data/batch_shape.h"
 #include "engine/data/leak.h"
@@ -24,7 +25,7 @@ int OpenText(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
       "layout='rows', "
-      "int chars=0, bool shuffle=False, int seed=0, bool val_required=True)");
+      "int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False)");
   const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "data.");
   data::TextOptions options;
   options.batch = a[3].toInt();
@@ -36,6 +37,7 @@ int OpenText(lua_State* L) {
   options.shuffle = a[9].toBool();
   options.seed = a[10].toInt();
   options.val_required = a[11].toBool();
+  const train::Progress progress({.quiet = a[12].toBool(), .write = &WriteError});
   PushObject(L, Value(data::Text::Open(a[0].toStringRef(), a[1].toStringRef(), a[2].toStringRef(), options)));
   return 1;
 }
@@ -171,8 +173,9 @@ int Sha256(lua_State* L) {
 const std::vector<FunctionRow> kFunctions = {
     {"open_text",
      "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
-     "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True) -> Text",
-     "A character text split into batches; data.text finds the corpus and calls this.", &Thunk<&OpenText>},
+     "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False) -> Text",
+     "A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on.",
+     &Thunk<&OpenText>},
     {"from_tensors", "(Tensor x, Tensor y, int batch=0) -> Batches",
      "Batches of rows of two tensors; batch 0 takes all rows at once.", &Thunk<&FromTensors>},
     {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
@@ -201,6 +204,7 @@ const std::vector<FunctionRow> kBatchMethods = {
 void OpenData(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "data", kFunctions);
+  RegisterLuaBatches(L);
   DefineType<data::Text>(L);
   RegisterRows(L, "data", kTextMethods);
   luaL_getmetatable(L, TypeName<data::Text>::kName);

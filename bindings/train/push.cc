@@ -83,6 +83,7 @@ void PushFit(lua_State* L, const train::FitResult& result) {
   Text(L, "state", result.state);
   Text(L, "reason", result.reason);
   Number(L, "signal", result.signal);
+  Number(L, "code", result.code);
   Number(L, "steps", static_cast<double>(result.steps));
   Number(L, "tokens", static_cast<double>(result.tokens));
   Number(L, "seconds", result.seconds);

@@ -6,6 +6,8 @@
 #include "engine/base/files.h"
 #include "engine/run/attempt.h"
 #include "engine/run/run_check.h"
+#include "engine/run/stack_dump.h"
+#include "engine/train/signals.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -120,9 +122,18 @@ int Finish(lua_State* L) {
   return 0;
 }
 
+int PrintStacks(lua_State*) {
+  SetStackDumpNotice(&train::NoteSignal);
+  InstallStackDump();
+  return 0;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"claim", "(str results_root, str experiment) -> Run",
      "Takes a new run directory; its format is described in engine/run/README.md.", &Thunk<&Claim>},
+    {"print_stacks", "() -> ()",
+     "From here on SIGQUIT prints the stacks of all threads and of Lua into the open run, or to stderr.",
+     &Thunk<&PrintStacks>},
     {"reopen", "(str run_folder) -> Run", "Takes the next attempt of a run that has ended or died.", &Thunk<&Reopen>},
     {"owner", "(str run_folder) -> (int?, str?)",
      "The live process that works on a run, and its host; nothing when there is none.", &Thunk<&OwnerPid>},

@@ -150,7 +150,7 @@ int New(lua_State* L) {
       "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
       "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, int "
-      "stop_after=0)");
+      "stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -188,6 +188,7 @@ int New(lua_State* L) {
   options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
   options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
   options.stop_after = a[15].toInt();
+  options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -229,6 +230,9 @@ int Measure(lua_State* L) {
 
 int Run(lua_State* L) {
   const auto self = Self(L, "run");
+  // Behind the others, so that the update it stops at is recorded.
+  if (const train::TimeLimit& limit = self->trainer->options().limit; limit.seconds > 0)
+    self->trainer->AddObserver(std::make_shared<train::BudgetGuard>(limit));
   PushFit(L, Value(self->trainer->Run()));
   return 1;
 }
@@ -340,6 +344,8 @@ int Close(lua_State* L) {
   const auto self = Self(L, "close");
   self->trainer->RemoveObservers();
   self->progress.reset();
+  self->life.reset();
+  self->signals.reset();
   return 0;
 }
 
@@ -366,7 +372,7 @@ const std::vector<FunctionRow> kMethods = {
      "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) "
      "-> ()",
      "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
-    {"Trainer:close", "() -> ()", "Ends reporting and drops all callbacks.", &Thunk<&Close>},
+    {"Trainer:close", "() -> ()", "Ends reporting, drops all callbacks and gives signals back.", &Thunk<&Close>},
     {"Trainer:clear_progress", "() -> ()", "Takes the bar off the screen before something else is printed.",
      &Thunk<&ClearProgress>},
 };
@@ -387,6 +393,7 @@ void OpenTrain(lua_State* L) {
   OpenGenerate(L);
   DefineType<LuaTrainer>(L);
   RegisterRows(L, "train", kMethods);
+  RegisterWatch(L);
   AddCheckpointMethods(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");

@@ -6,6 +6,8 @@
 #include "bindings/lua/ref.h"
 #include "bindings/lua/userdata.h"
 #include "engine/train/progress.h"
+#include "engine/train/run_progress.h"
+#include "engine/train/signals.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::lua {
@@ -17,6 +19,8 @@ struct LuaTrainer {
   Ref extra;  // function () -> table that goes into checkpoints
   std::shared_ptr<train::Trainer> trainer;
   std::shared_ptr<train::Progress> progress;
+  std::unique_ptr<train::SignalScope> signals;
+  std::shared_ptr<train::RunProgress> life;
 };
 LANTHORN_LUA_TYPE(LuaTrainer, "train.Trainer");
 
@@ -29,6 +33,11 @@ void PushStep(lua_State* L, const train::StepRecord& record);
 
 // Adds train.generate's row function to the table on the top of the stack. [-0, +0, m]
 void OpenGenerate(lua_State* L);
+// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
+void WriteError(const std::string& text);
+
+// Adds the Trainer's methods about signals and progress to the table of methods on the top of the stack. [-0, +0, m]
+void RegisterWatch(lua_State* L);
 // Adds the trainer's methods for checkpoints to the table on the top of the stack. [-0, +0, m]
 void AddCheckpointMethods(lua_State* L);
 // Adds `checkpoints` to the module table on the top of the stack. [-0, +0, m]

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <set>
 #include <system_error>
@@ -70,6 +71,22 @@ bool IsInside(const std::string& name) {
   return std::all_of(path.begin(), path.end(), [](const auto& part) { return part != ".." && part != "."; });
 }
 
+// Hex digits for a run of this second: random, and above those of the run that this process claimed before in the same
+// second, so that the newest of a script's runs is the newest by id.
+std::string DrawAbove(const std::string& stamp) {
+  static std::mutex mutex;
+  static std::string last_stamp;
+  static uint32_t last = 0;
+  constexpr uint32_t kMost = 0xffffff, kStep = 0xffff;
+  const std::lock_guard lock(mutex);
+  const uint32_t drawn = static_cast<uint32_t>(std::stoul(DrawHex(), nullptr, 16));
+  last = stamp == last_stamp ? std::min(kMost, last + 1 + drawn % kStep) : drawn % (kMost - kStep);
+  last_stamp = stamp;
+  char text[8];
+  std::snprintf(text, sizeof text, "%06x", last);
+  return text;
+}
+
 absl::Status Unwritable(const std::string& root, const absl::Status& cause) {
   return MachineError(absl::StrCat("results folder '", root, "' cannot take a run: ", MessageOf(cause),
                                    "; set RUNNER_RESULTS_DIR to a folder you can write to"));
@@ -101,8 +118,8 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Claim(const std::str
   LANTHORN_RETURN_IF_ERROR(CheckExperimentName(experiment));
   const std::string folder = results_root + "/" + experiment;
   if (absl::Status status = EnsureDirectory(folder); !status.ok()) return Unwritable(results_root, status);
-  const std::string created = UtcNow();
-  const auto id = ClaimRunId(folder, StampOf(created));
+  const std::string created = UtcNow(), stamp = StampOf(created);
+  const auto id = ClaimRunId(folder, stamp, [&stamp] { return DrawAbove(stamp); });
   if (!id.ok()) return Unwritable(results_root, id.status());
 
   std::unique_ptr<RunDirectory> run(new RunDirectory(folder + "/" + *id, *id, experiment, created, options));

@@ -39,31 +39,55 @@ std::string FormatCount(int64_t count) {
 }
 
 Progress::Progress(ProgressOptions options)
-    : options_(std::move(options)), phase_since_(Now()), last_line_(Now()), watcher_([this] { Watch(); }) {}
+    : options_(std::move(options)),
+      phase_since_(options_.now()),
+      last_step_(phase_since_),
+      last_line_(phase_since_),
+      watcher_([this] { Watch(); }) {}
 
 Progress::~Progress() {
-  ending_ = true;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ending_ = true;
+  }
+  ended_.notify_all();
   watcher_.join();
   Clear();
 }
 
-// A phase that reports nothing (a slow eval, a long first step) still says every interval that it lives.
 void Progress::Watch() {
-  while (!ending_) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (Now() - last_line_ >= options_.interval_s && (!options_.terminal || Now() - last_draw_ >= options_.interval_s))
-      Emit(PlainLine());
-  }
+  constexpr auto kPeriod = std::chrono::milliseconds(200);
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!ended_.wait_for(lock, kPeriod, [this] { return ending_; })) PollLocked();
+}
+
+void Progress::Poll() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  PollLocked();
+}
+
+// A phase that reports nothing (loading, a slow eval, a long step) still says every interval that it lives.
+void Progress::PollLocked() {
+  const double now = options_.now();
+  if (now - last_line_ < options_.interval_s || (options_.terminal && now - last_draw_ < options_.interval_s)) return;
+  const bool trains = phase_ == "train" && last_.step > 0 && now - last_step_ < options_.interval_s;
+  Emit(trains ? PlainLine() : StillLine(now));
 }
 
 std::string Progress::PlainLine() const {
-  if (last_.step == 0) return absl::StrFormat("%s  %s", phase_, FormatSeconds(Now() - phase_since_));
   std::string line =
       absl::StrFormat("step %d/%d  epoch %d  loss %.4f", last_.step, last_.steps, last_.epoch, last_.loss);
   if (last_.score) line += Optional(last_.score->t, "T", 4);
-  line += absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s))) + Eta(last_.remaining);
-  if (phase_ != "train") line += "  (" + phase_ + " " + FormatSeconds(Now() - phase_since_) + ")";
+  return line + absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s))) +
+         Eta(last_.remaining);
+}
+
+std::string Progress::StillLine(double now) const {
+  const bool trains = phase_ == "train";
+  std::string line = "still in " + phase_ + ": " + FormatSeconds(now - (trains ? last_step_ : phase_since_));
+  if (parts_ > 0) line += absl::StrFormat(", %d of %d batches", parts_done_, parts_);
+  if (trains && last_.step == 0) line += " in the first update";
+  if (trains && last_.step > 0) line += absl::StrFormat(" since update %d of %d", last_.step, last_.steps);
   return line;
 }
 
@@ -92,7 +116,7 @@ void Progress::Emit(const std::string& text) {
   ClearLocked();
   if (!options_.quiet && options_.write) options_.write(text + "\n");
   if (options_.log) options_.log(text + "\n");
-  last_line_ = Now();
+  last_line_ = options_.now();
 }
 
 void Progress::ClearLocked() {
@@ -113,7 +137,7 @@ void Progress::Line(const std::string& text) {
 absl::Status Progress::OnStep(const StepRecord& record, Control*) {
   const std::lock_guard<std::mutex> lock(mutex_);
   last_ = record;
-  const double now = Now();
+  const double now = last_step_ = options_.now();
   if (!options_.terminal) {
     if (now - last_line_ >= options_.interval_s) Emit(PlainLine());
     return absl::OkStatus();
@@ -141,14 +165,21 @@ absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
   const std::lock_guard<std::mutex> lock(mutex_);
   // Epochs of milliseconds would scroll everything else away; all of them are in metrics.jsonl.
   const bool many = record.epochs > kManyEpochs && record.epoch > 1 && record.epoch < record.epochs;
-  if (!many || Now() - last_line_ >= kManyEpochsInterval) Emit(line);
+  if (!many || options_.now() - last_line_ >= kManyEpochsInterval) Emit(line);
   return absl::OkStatus();
 }
 
 void Progress::OnPhase(const std::string& phase) {
   const std::lock_guard<std::mutex> lock(mutex_);
   phase_ = phase;
-  phase_since_ = Now();
+  phase_since_ = last_step_ = options_.now();
+  parts_done_ = parts_ = 0;
+}
+
+void Progress::OnPart(int64_t done, int64_t of) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  parts_done_ = done;
+  parts_ = of;
 }
 
 }  // namespace lanthorn::train

@@ -2,7 +2,7 @@
 // G10).
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -23,8 +23,9 @@ struct ProgressOptions {
   bool quiet = false;      // no lines at all but what `log` gets
   double interval_s = 30;  // longest silence
   int columns = 80;
-  std::function<void(const std::string&)> write;  // to stderr
-  std::function<void(const std::string&)> log;    // plain lines, for stdout.log
+  std::function<void(const std::string&)> write = {};  // to stderr
+  std::function<void(const std::string&)> log = {};    // plain lines, for stdout.log
+  std::function<double()> now = &Now;
 };
 
 class Progress final : public Observer {
@@ -36,7 +37,10 @@ class Progress final : public Observer {
   absl::Status OnEval(const EvalRecord& record, int64_t step) override;
   absl::Status OnEpoch(const EpochRecord& record, Control* control) override;
   void OnPhase(const std::string& phase) override;
+  void OnPart(int64_t done, int64_t of) override;
 
+  // Says a line if there was none for the interval; a thread of its own calls this all the time.
+  void Poll();
   // Takes the bar off the screen, so that others can print; the next step draws it again.
   void Clear();
   // Prints a whole line.
@@ -44,19 +48,23 @@ class Progress final : public Observer {
 
  private:
   std::string PlainLine() const;
+  // "still in eval: 40s, 12 of 340 batches"
+  std::string StillLine(double now) const;
   std::string Bar() const;
   void Emit(const std::string& text);
   void ClearLocked();
   void Watch();
+  void PollLocked();
 
   ProgressOptions options_;
   std::mutex mutex_;
   StepRecord last_;
   std::string phase_ = "load";
-  double phase_since_;
+  int64_t parts_done_ = 0, parts_ = 0;
+  double phase_since_, last_step_;
   double last_line_, last_draw_ = 0;
-  bool drawn_ = false;
-  std::atomic<bool> ending_{false};
+  bool drawn_ = false, ending_ = false;
+  std::condition_variable ended_;
   std::thread watcher_;
 };
 

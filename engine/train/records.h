@@ -74,6 +74,10 @@ class Observer {
   virtual absl::Status OnEval(const EvalRecord& record, int64_t step) { return absl::OkStatus(); }
   virtual absl::Status OnEpoch(const EpochRecord& record, Control* control) { return absl::OkStatus(); }
   virtual void OnPhase(const std::string& phase) {}
+  // `done` of `of` parts of the phase are through, such as batches of an eval.
+  virtual void OnPart(int64_t done, int64_t of) {}
+  // A signal that came since the last boundary (signals.h).
+  virtual void OnSignal(int signal, int64_t step) {}
   virtual absl::Status OnWarning(const Warning& warning) { return absl::OkStatus(); }
 };
 

@@ -1,5 +1,7 @@
 #include "engine/train/run_log.h"
 
+#include "engine/train/signals.h"
+
 namespace lanthorn::train {
 namespace {
 
@@ -88,6 +90,11 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
 void RunLog::OnPhase(const std::string& phase) {
   // A status that cannot be written shows at the next metrics line, which returns its error.
   (void)run_->UpdateStatus({{"phase", phase}});
+}
+
+void RunLog::OnSignal(int signal, int64_t step) {
+  (void)run_->LogMetrics(
+      {{"kind", "event"}, {"event", "signal"}, {"step", step}, {"signal", signal}, {"name", SignalName(signal)}});
 }
 
 }  // namespace lanthorn::train

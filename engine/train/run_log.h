@@ -19,6 +19,7 @@ class RunLog final : public Observer {
   absl::Status OnEval(const EvalRecord& record, int64_t step) override;
   absl::Status OnEpoch(const EpochRecord& record, Control* control) override;
   void OnPhase(const std::string& phase) override;
+  void OnSignal(int signal, int64_t step) override;
 
  private:
   std::shared_ptr<RunDirectory> run_;

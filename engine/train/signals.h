@@ -1,19 +1,55 @@
-// Signals during training: a flag that the loop reads at step boundaries (conventions.md, section 8).
+// Signals during a run: flags that the loop reads at step boundaries (conventions.md, section 8).
 #pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace lanthorn::train {
 
-// While one lives, SIGINT, SIGTERM and SIGHUP (unless ignored) set the flag; a second SIGINT leaves at once with 130.
-// The handlers of before come back at its end.
+// Exit codes of a run that is to be started again, and of one that hangs (conventions.md, section 9).
+inline constexpr int kPreempted = 75, kStalled = 7;
+
+// The value that the watchdog sends with its SIGTERM (sigqueue), so that the process knows who asks.
+inline constexpr int kWatchdogMark = 0x47313121;
+
+// While one lives, signals act as follows; scopes may be nested, the outermost installs and restores the handlers.
+//   SIGINT                    asks to stop (130); the second leaves at once with 130
+//   SIGTERM, SIGHUP           ask to stop: preempted (75) under a scheduler (SLURM_JOB_ID is set), else interrupted
+//   (143,
+//                             129); the second of the same kind leaves at once with the same code. A SIGHUP that was
+//                             ignored before (nohup) stays ignored
+//   SIGTERM of the watchdog   asks to stop: stalled (7); the second leaves at once with 7
+//   SIGUSR1                   asks for a save
+//   SIGUSR2                   asks to save and stop: preempted (75)
+//   SIGPIPE                   is ignored
+// SIGCONT needs nothing: a running process ignores it by default.
 class SignalScope {
  public:
   SignalScope();
   ~SignalScope();
   SignalScope(const SignalScope&) = delete;
   SignalScope& operator=(const SignalScope&) = delete;
-
-  // The signal received since the scope began, or 0.
-  static int Received();
 };
+
+// What the first stop signal of the scope asks for.
+struct StopSignal {
+  int signal = 0;
+  std::string state;  // INTERRUPTED, PREEMPTED or STALLED
+  int code = 0;       // exit code
+};
+// Nothing when no stop was asked for; the answer stays the same until the outermost scope ends.
+std::optional<StopSignal> StopRequested();
+
+// True once after each time a save was asked for (SIGUSR1); a stop is no request for a save of its own.
+bool TakeSaveRequest();
+
+// Signals that arrived since the last call, in no order, each once; SIGQUIT of engine/run/stack_dump included.
+std::vector<int> TakeSignals();
+// Notes a signal for TakeSignals; safe in a handler.
+void NoteSignal(int signal);
+
+// "SIGTERM"; "signal 99" for one without a name here.
+std::string SignalName(int signal);
 
 }  // namespace lanthorn::train

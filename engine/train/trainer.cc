@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <csignal>
 
 #include "absl/strings/str_format.h"
 #include "engine/kernels/linear_cross_entropy.h"
@@ -281,20 +280,23 @@ absl::Status Trainer::TrainStep(Control* control) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<EvalRecord> Trainer::Evaluate() {
+absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) {
   const EvalScope eval(*model_);
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
   const double begin = Now();
   EvalRecord record;
   record.of = val_ != nullptr ? val_->count() : 0;
-  record.batches = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
+  const int64_t wanted = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
   double sum = 0;
-  for (int64_t i = 0; i < record.batches; ++i) {
+  for (int64_t i = 0; i < wanted; ++i) {
+    if (stop != nullptr && stop()) break;
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*val_, i));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
     sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
     record.targets += loss.targets;
+    record.batches = i + 1;
+    for (const auto& observer : observers_) observer->OnPart(record.batches, wanted);
   }
   if (record.targets > 0) record.loss = sum / static_cast<double>(record.targets);
   record.seconds = Now() - begin;
@@ -311,6 +313,7 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
     LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                               ForwardBackward({batch}, /*with_score=*/true, /*verify=*/false, &unused));
     scores.push_back(*pass.score);
+    for (const auto& observer : observers_) observer->OnPart(i + 1, batches);
   }
   model_->ZeroGrad();
   return scores;
@@ -329,7 +332,8 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   record.noise = sums.noise;
   if (options_.eval) {
     Announce("eval");
-    LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate());
+    LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
+    if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
     if (eval.loss && !std::isfinite(*eval.loss)) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }
@@ -353,9 +357,10 @@ absl::Status Trainer::FinishEpoch(Control* control) {
 
 // A save within an epoch, where one is due.
 absl::Status Trainer::SaveWithin(Control* control) {
-  if (checkpointer_ == nullptr || control->stop || !checkpointer_->IsDue(result_.steps)) return absl::OkStatus();
+  if (checkpointer_ == nullptr || control->stop) return absl::OkStatus();
   // The ends of epochs are saved behind their eval.
   if (result_.batch >= train_->count() || result_.steps >= planned_steps()) return absl::OkStatus();
+  if (!TakeSaveRequest() && !checkpointer_->IsDue(result_.steps)) return absl::OkStatus();
   Announce("save");
   LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
   timer_.Interrupted();
@@ -367,24 +372,18 @@ absl::Status Trainer::RunEpoch(Control* control) {
   Announce("train");
   train_->SetEpoch(result_.epoch - 1);
   const int64_t planned = planned_steps();
-  const auto look_for_signals = [&] {
-    int signal = SignalScope::Received();
-    if (signal == 0 && options_.stop_after > 0 && result_.steps >= options_.stop_after) signal = SIGUSR2;
-    if (signal == 0) return;
-    control->stop = true;
-    result_.signal = signal;
-  };
   while (result_.batch < train_->count() && !control->stop && result_.steps < planned) {
     LANTHORN_RETURN_IF_ERROR(TrainStep(control));
-    look_for_signals();
+    if (Interrupted()) control->stop = true;
     LANTHORN_RETURN_IF_ERROR(SaveWithin(control));
   }
-  if (result_.signal != 0) return absl::OkStatus();
+  if (result_.code != 0) return absl::OkStatus();
   const bool whole = result_.batch >= train_->count();
   if (!whole && checkpointer_ != nullptr) {
     LANTHORN_ASSIGN_OR_RETURN(stop_point_, Snapshot());
   }
   LANTHORN_RETURN_IF_ERROR(FinishEpoch(control));
+  if (result_.code != 0) return absl::OkStatus();  // a resumed training begins with the eval that was cut
   if (whole) {
     ++result_.epoch;
     result_.batch = 0;
@@ -393,9 +392,10 @@ absl::Status Trainer::RunEpoch(Control* control) {
       Announce("save");
       const EpochRecord& record = result_.epochs.back();
       LANTHORN_RETURN_IF_ERROR(checkpointer_->AtEpochEnd(record.epoch, record.step, record.best));
+      if (TakeSaveRequest()) LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
     }
   }
-  look_for_signals();
+  if (result_.steps < planned && Interrupted()) control->stop = true;
   return absl::OkStatus();
 }
 
@@ -404,19 +404,19 @@ absl::StatusOr<FitResult> Trainer::Run() {
   const double begin = Now(), before = result_.seconds;
   const int64_t planned = planned_steps();
   Control control;
+  control.stop = Interrupted();  // by now the time limit may be over
   first_step_ = result_.steps;
   if (first_step_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
   model_->Train(true);
-  while (result_.epoch <= options_.epochs && !control.stop && result_.steps < planned)
+  // All updates may be done and only the end of the last epoch be left.
+  const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
+  while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
     LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
   alive_.reset();
-  if (result_.signal != 0) {
-    result_.state = "INTERRUPTED";
-    result_.reason = "signal " + std::to_string(result_.signal);
-  } else if (control.stop) {
+  if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
     result_.reason = control.reason;
-  } else if (result_.steps < options_.epochs * epoch_steps()) {
+  } else if (result_.code == 0 && result_.steps < options_.epochs * epoch_steps()) {
     result_.state = "LIMIT";
     result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
   }

@@ -16,6 +16,7 @@
 #include "engine/train/checkpointer.h"
 #include "engine/train/fit_state.h"
 #include "engine/train/records.h"
+#include "engine/train/time_limit.h"
 #include "engine/tscore/groups.h"
 
 namespace lanthorn::train {
@@ -55,6 +56,7 @@ struct FitOptions {
   bool eval = true;
   int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};
+  TimeLimit limit = {};
 };
 
 // Values that a fresh model's first loss is compared with (guards.md G05); `guard` off skips the check.
@@ -72,9 +74,11 @@ struct Measurement {
 
 // What a training came to; `seconds` are those of all attempts.
 struct FitResult : FitState {
-  std::string state = "FINISHED";  // or INTERRUPTED, STOPPED by a callback, LIMIT by max_steps
+  // Or STOPPED by a callback, LIMIT by max_steps; INTERRUPTED, PREEMPTED or STALLED by a signal, TIMEOUT by its limit.
+  std::string state = "FINISHED";
   std::string reason;
   int signal = 0;
+  int code = 0;  // exit code where a signal, the time limit or stop_after ended the training
   std::optional<double> step_median_s, step_p10_s, step_p90_s;
 };
 
@@ -119,8 +123,11 @@ class Trainer {
   // observers end it with their status.
   absl::StatusOr<FitResult> Run();
 
-  // Mean loss over the val batches in eval mode, without gradient.
-  absl::StatusOr<EvalRecord> Evaluate();
+  // Mean loss over the val batches in eval mode, without gradient; `stop` is asked before each batch.
+  absl::StatusOr<EvalRecord> Evaluate(const std::function<bool()>& stop = nullptr);
+
+  // Tells the observers what goes on from here: load, build, train, eval, save or report.
+  void Announce(const std::string& phase);
 
   // T-Score of each of the first `batches` train batches in eval mode; gradients are cleared, nothing else changes.
   absl::StatusOr<std::vector<tscore::Score>> ProbeTScore(int64_t batches);
@@ -153,7 +160,8 @@ class Trainer {
   absl::Status Load(const CheckpointContent& content);
   absl::StatusOr<nlohmann::json> Probe();
   absl::Status CheckNonfinite(double loss, double grad_norm) const;
-  void Announce(const std::string& phase);
+  // Whether a signal or the time limit ends the training; `result_` then says which. Tells observers about signals.
+  bool Interrupted();
 
   std::shared_ptr<nn::Module> model_;
   LossFn loss_;

@@ -23,7 +23,8 @@ function help.run(args)
   end
   console.write(USAGE)
   for _, name in ipairs(cli.commands()) do
-    console.write(('  %-14s %s\n'):format(name, cli.command(name).summary))
+    local command = cli.command(name)
+    if not command.hidden then console.write(('  %-14s %s\n'):format(name, command.summary)) end
   end
   console.write('\nOptions of a script: runner run --help\n')
   return 0

@@ -48,7 +48,7 @@ function command.run(args)
   local again = cli.parse(name, runner, words)
   for _, text in ipairs(args.overrides) do again.overrides[#again.overrides + 1] = text end
   again.threads, again.pin = args.threads or again.threads, args.pin or again.pin
-  again.quiet, again.stop_after = args.quiet or again.quiet, args.stop_after
+  again.quiet, again.stop_after = args.quiet, args.stop_after
   again.interactive = nil
   return runner.run(again, { argv = manifest.argv, rest = rest })
 end

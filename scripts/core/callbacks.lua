@@ -7,7 +7,8 @@
 --   on_end      function(ctx, fit)      after the last update
 --   save        function(ctx)           what a checkpoint keeps of it: a table of plain values
 --   restore     function(ctx, saved)    after on_start of a resumed training
--- ctx has model, data, trainer, run, print(text), log(fields), generate(options).
+-- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
+-- it now and then, or the watchdog takes its silence for a stall.
 -- Files of scripts/callbacks return a function from options to a callback.
 local fail = require 'fail'
 local host = require 'host'

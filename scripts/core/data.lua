@@ -45,7 +45,7 @@ function data.text(given)
   local native = require('lanthorn').data.open_text {
     name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq, stride = stride_of(o),
     split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = values.train and values.train.seed or 0,
-    val_required = not eval_off,
+    val_required = not eval_off, quiet = console.quiet,
   }
   return setmetatable({ native = native, options = o, layout = layout, kind = 'text', floor_nats = o.floor_nats, learnable = o.learnable },
     Text)
@@ -63,6 +63,23 @@ function data.tensors(given)
   local from = require('lanthorn').data.from_tensors
   return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil,
     vocab_size = o.vocab_size, floor_nats = o.floor_nats, learnable = o.learnable }
+end
+
+local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
+local CUSTOM = { count = 'int', rows = 'int', targets = 'int?', get = 'function', val = 'table?' }
+
+local function custom_batches(o)
+  return require('lanthorn').data.from_function(o.get, { count = o.count, rows = o.rows, targets = o.targets or o.rows })
+end
+
+---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how
+---many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded
+---with the run.
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table? }
+function data.custom(given)
+  local o = options.check('data.custom', given, CUSTOM)
+  local val = o.val and options.check('data.custom val', o.val, BATCHES)
+  return { kind = 'custom', train = custom_batches(o), val = val and custom_batches(val) or nil }
 end
 
 return setmetatable(data, { __index = function(_, name) nearest.missing('data', data, name) end })

@@ -89,7 +89,7 @@ local function from_spec(row)
     return row[1] == 'number' and experiment.number(row[2]) or row[2]
   end
   local name = row:gsub('%?$', '')
-  return experiment.optional(name)
+  return experiment.optional(name:find('|', 1, true) and 'any' or name)
 end
 
 -- The defaults of a script with the library's options where it left them out; second: the paths filled in.
@@ -115,6 +115,8 @@ local function with_specs(defaults)
       elseif merged[key] == nil then
         merged[key] = from_spec(row)
         filled[#filled + 1] = section .. '.' .. key
+      elseif type(row) == 'string' and row:find('|', 1, true) then
+        merged[key] = experiment.optional('any', merged[key]) -- max_time = 3600 still takes 2h
       elseif whole and type(merged[key]) == 'number' then
         merged[key] = experiment.number(merged[key]) -- split = 1 still takes 0.9
       end

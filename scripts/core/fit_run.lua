@@ -17,8 +17,8 @@ local fit_run = {}
 local fits, launch = 0, nil
 
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
-local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [129] = 'INTERRUPTED', [130] = 'INTERRUPTED',
-  [143] = 'INTERRUPTED' }
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
+  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
 -- The script and its modules as name -> text, under names that are relative and different.
 local function sources()
@@ -83,26 +83,27 @@ function fit_run.open(about)
   if plan then launch = plan.launch end
   if from and fits < plan.fit then return nil, from end
   local run = from and reopen(about, from) or claim(about)
-  run:status { state = 'RUNNING', phase = 'train' }
+  run:status { state = 'RUNNING', phase = 'build' }
   fit_guards.attach(run)
   return run, from
 end
 
 ---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
 ---@param run table
----@param outcome { fit: table?, error: any, state: string?, summary: table? }
+---@param outcome { error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table? } code: of a run that was
+---cut short
 function fit_run.close(run, outcome)
   local message = outcome.error and tostring(outcome.error) or ''
   local function close(code)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = fit_guards.finish(run, message), summary = outcome.summary or {} }
+      guards = fit_guards.finish(run, message ~= '' and message or outcome.reason or '', message == ''), summary = outcome.summary or {} }
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.
-  if outcome.error or outcome.signal or not experiment.current().script then
-    return close(outcome.error and fail.code_of(outcome.error) or outcome.signal and 128 + outcome.signal or 0)
+  if outcome.error or outcome.code or not experiment.current().script then
+    return close(outcome.error and fail.code_of(outcome.error) or outcome.code or 0)
   end
   local function close_once(code)
     if fit_run.close_finished == close_once then

@@ -129,6 +129,7 @@ function native.find()
       package.loaded.lanthorn = nil -- so that whoever catches the error and tries again gets the same one
       blas_check.refuse(module.diagnostics.blas_threading(), function() return module.diagnostics.libraries().blas_files end)
     end
+    module.run.print_stacks()
     return module
   end
 end

@@ -1,5 +1,6 @@
 -- The options shared by commands that execute a script, and what they set up.
 local console = require 'console'
+local duration = require 'duration'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
@@ -7,9 +8,11 @@ local native = require 'native'
 
 local run_options = {}
 
--- Options that are short for a key of the config.
+-- Options that are short for a key of the config, with what checks the text early where there is something.
 local SHORT = { { 'seed', 'N', 'train.seed' }, { 'device', 'NAME', 'train.device' }, { 'max-steps', 'N', 'train.max_steps' },
-  { 'epochs', 'N', 'train.epochs' } }
+  { 'epochs', 'N', 'train.epochs' }, { 'max-time', 'HH:MM:SS', 'train.max_time', duration.text } }
+-- Flags that are short for a key that is true.
+local SHORT_FLAGS = { { 'accept-eta', 'train.accept_eta' } }
 
 ---Converts the text of an option that counts something.
 ---@param text string
@@ -57,7 +60,11 @@ function run_options.add(parser)
   parser:option '--name':argname 'TEXT':description 'A name for the run.'
   parser:option '--tag':argname 'TEXT':count '*':target 'tags':description 'A tag for the run; may be repeated.'
   for _, short in ipairs(SHORT) do
-    parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
+    local option = parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
+    if short[4] then option:convert(short[4]) end
+  end
+  for _, short in ipairs(SHORT_FLAGS) do
+    parser:flag('--' .. short[1]):description('Short for ' .. short[2] .. '=true.')
   end
   run_options.add_threads(parser)
   parser:option '--fast-dev-run':argname '[=N]'
@@ -90,11 +97,12 @@ function run_options.flags(args)
   console.quiet = args.quiet or false
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run, dry_run = args.dry_run or false,
     quiet = args.quiet or false, verbose = args.verbose or false, mem_limit = args.mem_limit, threads = args.threads,
-    stop_after = args.stop_after, short = {} }
-  for _, short in ipairs(SHORT) do
-    local value = args[short[1]:gsub('-', '_')]
-    if value then flags.short[#flags.short + 1] = { option = '--' .. short[1], path = short[3], value = value } end
+    stop_after = args.stop_after, started = host.now(), short = {} }
+  local function add(option, path, value)
+    if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end
+  for _, short in ipairs(SHORT) do add(short[1], short[3], args[short[1]:gsub('-', '_')]) end
+  for _, short in ipairs(SHORT_FLAGS) do add(short[1], short[2], args[short[1]:gsub('-', '_')]) end
   return flags
 end
 

@@ -1,5 +1,5 @@
--- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards` and
--- `checkpoint`,
+-- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards`,
+-- `checkpoint` and `watchdog`,
 -- with defaults. data.text and train.fit check against them, and experiment.config fills in what a script leaves out, so
 -- that every option can be set on the command line.
 local specs = {}
@@ -42,6 +42,8 @@ specs.train = {
   precision = { 'string', 'fp32', one_of = { 'fp32', 'fp32_split', 'bf16' } },
   emulate = { 'boolean', false },              -- the rounding of a lower precision on any CPU, without its speed
   max_steps = { 'int', 0 },                    -- 0: all
+  max_time = 'number|string?',                 -- seconds, or 90s, 5m, 2h, HH:MM:SS from the start of the command; ends with exit 7
+  accept_eta = { 'boolean', false },           -- train up to max_time even if the plan needs longer (guard G13)
   accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
   resume = { 'string', 'never', one_of = { 'never', 'auto' } }, -- auto: go on with an unfinished run of this config
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
@@ -62,6 +64,17 @@ specs.eval = {
 
 specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off
 
+-- The process that ends a run that hangs (guard G11). Off under --fast-dev-run and at the prompt.
+specs.watchdog = {
+  off = { 'boolean', false },
+  min_s = { 'number', 120 },                   -- shortest wait for progress, however fast the steps are
+  first_s = { 'number', 900 },                 -- for loading, building, the first step and the first save
+  stall_s = 'number?',                         -- one limit for everything, in place of what was learnt from the steps
+  on_stall = { 'string', 'stop', one_of = { 'stop', 'resume' } }, -- resume: go on from the newest checkpoint
+  retries = { 'int', 1 },                      -- resumes in all
+  grace_s = { 'number', 30 },                  -- from asking the process to end to ending it
+}
+
 specs.checkpoint = {
   off = { 'boolean', false },
   every = { 'table', { steps = 0, seconds = 600, epochs = 1 } }, -- 0: not by that; saves at epochs' ends cost 1 % of the time at most
@@ -70,7 +83,7 @@ specs.checkpoint = {
 }
 
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.
-specs.training = { 'eval', 'guards', 'checkpoint' }
+specs.training = { 'eval', 'guards', 'checkpoint', 'watchdog' }
 specs.when_present = { 'data', 'optim', 'train', 'tscore' }
 
 return specs

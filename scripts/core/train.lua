@@ -7,6 +7,7 @@ local fit_checks = require 'fit_checks'
 local fit_guards = require 'fit_guards'
 local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
+local fit_watch = require 'fit_watch'
 local guards = require 'guards'
 local host = require 'host'
 local native = require 'lanthorn'
@@ -21,7 +22,8 @@ local torch = require 'torch'
 local train = {}
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
-  options = { 'table', {} }, eval = 'table?', guards = 'table?', checkpoint = 'table?', callbacks = { 'list', {} } }
+  options = { 'table', {} }, eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
+  callbacks = { 'list', {} } }
 
 local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
 
@@ -114,7 +116,8 @@ local function read(given)
   o.guards = options.check('train.fit guards', o.guards or values.guards or {}, specs.guards)
   o.checkpoint = options.check('train.fit checkpoint', o.checkpoint or values.checkpoint or {}, specs.checkpoint)
   o.checkpoint.every = options.check('train.fit checkpoint.every', o.checkpoint.every, CHECKPOINT_EVERY)
-  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text or data.tensors') end
+  o.watchdog = options.check('train.fit watchdog', o.watchdog or values.watchdog or {}, specs.watchdog)
+  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text, data.tensors or data.custom') end
   local fast = experiment.current().flags.fast_dev_run
   if fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, fast, fast
@@ -125,6 +128,7 @@ local function read(given)
 end
 
 local function build_trainer(o, device)
+  local current = experiment.current()
   local optimizer, kind = build_optimizer(o.model, o.optim)
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
   local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
@@ -138,7 +142,8 @@ local function build_trainer(o, device)
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
       eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate, precision = o.options.precision,
-      emulate = o.options.emulate, stop_after = experiment.current().flags.stop_after or 0 },
+      emulate = o.options.emulate, max_time_s = fit_watch.max_time(o.options), accept_eta = o.options.accept_eta,
+      stop_after = current.flags.stop_after or 0, started_s = current.script and current.flags.started or host.now() },
   }
   return trainer, kind
 end
@@ -196,6 +201,7 @@ local function make_context(o, trainer, run)
       console.note(text)
     end,
     log = function(fields) run:log(fields) end,
+    tick = function() trainer:tick() end,
     generate = function(g)
       return train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature, top_k = g.top_k,
         top_p = g.top_p, seed = g.seed })
@@ -250,6 +256,11 @@ end
 -- Puts a training where its run's newest checkpoint left it.
 local function restore(o, trainer, run, ctx)
   local plan = resume.plan()
+  if not plan.from and #native.checkpoints.list(run:path()).checkpoints == 0 then
+    run:log { kind = 'event', event = 'resume', step = 0, attempt_n = run:attempt() }
+    console.note(('%-10s%s has no checkpoint yet: from the beginning, attempt %d'):format('resumed', run:path(), run:attempt()))
+    return
+  end
   local restored = trainer:restore(run:path(), plan.from)
   run:log { kind = 'event', event = 'resume', step = restored.step, checkpoint = restored.checkpoint, attempt_n = run:attempt(),
     passed_over = #restored.passed_over > 0 and restored.passed_over or nil,
@@ -273,14 +284,15 @@ end
 
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run, from)
+  local flags = experiment.current().flags
+  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
+    quiet = flags.quiet or false, columns = host.columns() })
+  trainer:phase 'build'
   local measured = from and trainer:measure {} or measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
   local ctx = make_context(o, trainer, run)
-  local flags = experiment.current().flags
-  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
-    quiet = flags.quiet or false, columns = host.columns() })
   attach_callbacks(o, trainer, ctx)
   trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
   call_all(o, 'on_start', ctx)
@@ -292,12 +304,12 @@ local function run_fit(o, trainer, plan, run, from)
   end
   local fit = trainer:run()
   trainer:clear_progress()
-  run:status { phase = 'save' }
+  trainer:phase 'save'
   o.model:save(run:path() .. '/model.safetensors')
   fit_report.print(fit_report.summary(fit, plan))
-  if fit.signal == 0 then fit_checks.outcome(o, fit, run) end
-  run:status { phase = 'report' }
-  if fit.signal == 0 then call_all(o, 'on_end', ctx, fit) end
+  if fit.code == 0 then fit_checks.outcome(o, fit, run) end
+  trainer:phase 'report'
+  if fit.code == 0 then call_all(o, 'on_end', ctx, fit) end
   return fit
 end
 
@@ -333,21 +345,19 @@ function train.fit(given)
     values = experiment.current().configured and experiment.current().values
       or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards, checkpoint = o.checkpoint } }
   if not run then return finished(trainer, from) end
+  local watch = fit_watch.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run, from)
-  trainer:close()
+  fit_watch.stop(watch, trainer, ok and fit)
   if not ok then
     fit_run.close(run, { error = fit })
     error(fit, 0)
   end
   fit.run = run:path()
   console.note(('%-10s%s'):format('results', fit.run))
-  local interrupted = fit.signal ~= 0
-  fit_run.close(run, { state = interrupted and 'INTERRUPTED' or nil, reason = fit.reason, signal = interrupted and fit.signal or nil,
-    summary = summary_of(fit) })
-  if interrupted then
-    fail.raise(fit.signal == 12 and 75 or 128 + fit.signal, 'interrupted by signal %d after %d updates; the model so far is in %s',
-      fit.signal, fit.steps, fit.run)
-  end
+  local cut = fit.code ~= 0
+  fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason, signal = fit.signal ~= 0 and fit.signal or nil,
+    code = cut and fit.code or nil, summary = summary_of(fit) })
+  if cut then fit_watch.leave(fit) end
   return fit
 end
 

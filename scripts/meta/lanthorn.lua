@@ -86,6 +86,10 @@ function console.write(text) end
 ---@class data
 data = {}
 
+---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run.
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table? }
+function data.custom(given) end
+
 ---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. learnable: boolean? }
 ---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
 function data.tensors(given) end
@@ -249,6 +253,14 @@ lanthorn = {}
 ---@class lanthorn.data
 lanthorn.data = {}
 
+---Batches by a Lua function of index (from 0) and epoch (from 1) to x and y; data.custom calls this.
+---@param get function
+---@param count integer
+---@param rows integer
+---@param targets integer
+---@return Batches
+function lanthorn.data.from_function(get, count, rows, targets) end
+
 ---Batches of rows of two tensors; batch 0 takes all rows at once.
 ---@param x Tensor
 ---@param y Tensor
@@ -256,7 +268,7 @@ lanthorn.data = {}
 ---@return Batches
 function lanthorn.data.from_tensors(x, y, batch) end
 
----A character text split into batches; data.text finds the corpus and calls this.
+---A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on.
 ---@param name string (by name, in a last table)
 ---@param path string (by name, in a last table)
 ---@param sha256? string default '' (by name, in a last table)
@@ -269,8 +281,9 @@ function lanthorn.data.from_tensors(x, y, batch) end
 ---@param shuffle? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
 ---@param val_required? boolean default True (by name, in a last table)
+---@param quiet? boolean default False (by name, in a last table)
 ---@return Text
-function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, layout, chars, shuffle, seed, val_required) end
+function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, layout, chars, shuffle, seed, val_required, quiet) end
 
 ---The checksum of a file.
 ---@param path string
@@ -418,6 +431,9 @@ function lanthorn.run.hash_sources(sources) end
 ---@return string|nil
 function lanthorn.run.owner(run_folder) end
 
+---From here on SIGQUIT prints the stacks of all threads and of Lua into the open run, or to stderr.
+function lanthorn.run.print_stacks() end
+
 ---Takes the next attempt of a run that has ended or died.
 ---@param run_folder string
 ---@return Run
@@ -429,7 +445,7 @@ Trainer = {}
 ---Takes the bar off the screen before something else is printed.
 function Trainer:clear_progress() end
 
----Ends reporting and drops all callbacks.
+---Ends reporting, drops all callbacks and gives signals back.
 function Trainer:close() end
 
 ---Mean loss over the val batches in eval mode.
@@ -458,6 +474,10 @@ function Trainer:on_step(every, f) end
 ---Calls f({message=, step=, value=, limit=}) when a guard warns: "Gnn name: ...".
 ---@param f function
 function Trainer:on_warning(f) end
+
+---Tells observers what goes on: load, build, train, eval, save or report.
+---@param name string
+function Trainer:phase(name) end
 
 ---Updates that run() will make.
 ---@return integer
@@ -493,9 +513,21 @@ function Trainer:save_to(run, every_and_keep, extra) end
 ---@param interval_s? number default 30. (by name, in a last table)
 function Trainer:show_progress(run, terminal, unicode, quiet, columns, interval_s) end
 
+---What a signal since watch() asks for: {state=, code=, signal=, name=}; nothing without one.
+---@return table|nil
+function Trainer:stop_requested() end
+
+---Shows life to the watchdog, in a callback that takes long.
+function Trainer:tick() end
+
 ---Tells and records a guard's warning, "Gnn name: ...".
 ---@param message string
 function Trainer:warn(message) end
+
+---From here to close() signals ask the training to save or stop, stacks of SIGQUIT go to the run, and .progress tells what goes on; gives the reason where that file cannot be made.
+---@param run Run
+---@return string|nil
+function Trainer:watch(run) end
 
 ---One hash of the values of all parameters.
 ---@return string
@@ -903,6 +935,10 @@ function testing.event_file.read(path) end
 
 ---@class testing.runs
 testing.runs = {}
+
+---Runs a command of the runner on the runs of this file.
+---@return string output, integer code
+function testing.runs.command(...) end
 
 ---The value of a JSON file.
 ---@param path string

@@ -66,6 +66,14 @@ function runs.metrics(path)
   return lines
 end
 
+---Runs a command of the runner on the runs of this file.
+---@return string output, integer code
+function runs.command(...)
+  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(runs.root, runs.RUNNER) }
+  for _, word in ipairs { ... } do command[#command + 1] = testing.quote(word) end
+  return testing.shell(table.concat(command, ' '))
+end
+
 local number = 0
 
 ---Runs a script with these words after it.
@@ -75,10 +83,8 @@ local number = 0
 function runs.run(script, ...)
   number = number + 1
   local name = 'run' .. number
-  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(runs.root, runs.RUNNER), runs.write(name .. '.lua', script) }
-  for _, word in ipairs { ... } do command[#command + 1] = testing.quote(word) end
   local ran = { name = name, lines = {} }
-  ran.output, ran.code = testing.shell(table.concat(command, ' '))
+  ran.output, ran.code = runs.command(runs.write(name .. '.lua', script), ...)
   local folder = ('%s/results/%s/latest'):format(runs.root, name)
   if not host.stat(folder) then return ran end
   ran.folder = folder

@@ -1,8 +1,10 @@
 #include "engine/run/run_directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -94,6 +96,45 @@ TEST_F(RunDirectoryTest, TheConfigHashIsThatOfTheValuesWithoutSpaces) {
   EXPECT_EQ(Read(*run, "config.json"), (json{{"format", 1},
                                              {"values", {{"train", {{"seed", 1}, {"lr", 0.002}}}, {"a", "b c"}}},
                                              {"origin", {{"train.seed", "cli"}}}}));
+}
+
+TEST_F(RunDirectoryTest, RunsOfOneProcessHaveGrowingIds) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(Claim()->id());
+  EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+}
+
+TEST_F(RunDirectoryTest, AHundredProcessesAtOnceClaimAHundredFolders) {
+  int gate[2];
+  ASSERT_EQ(pipe(gate), 0);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 100; ++i) {
+    children.push_back(fork());
+    if (children.back() != 0) continue;
+    close(gate[1]);
+    char byte;
+    (void)!read(gate[0], &byte, 1);  // until the parent lets all go
+    _exit(RunDirectory::Claim(root_, "exp", options_).ok() ? 0 : 1);
+  }
+  close(gate[0]);
+  close(gate[1]);
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  std::set<std::string> runs;
+  std::string newest;
+  for (const auto& entry : fs::directory_iterator(root_ + "/exp")) {
+    const std::string name = entry.path().filename();
+    if (!IsRunId(name)) continue;
+    EXPECT_TRUE(fs::exists(entry.path() / ".attempt-1/owner.json"));
+    runs.insert(name);
+    newest = std::max(newest, name);
+  }
+  EXPECT_EQ(runs.size(), 100u);
+  EXPECT_EQ(fs::read_symlink(root_ + "/exp/latest").string(), newest);
 }
 
 TEST_F(RunDirectoryTest, AConfigValueThatIsNotFiniteIsRefused) {

@@ -28,6 +28,8 @@ struct Notes final : Observer {
   std::vector<EvalRecord> evals;
   std::vector<EpochRecord> epochs;
   std::vector<std::string> phases;
+  std::vector<std::pair<int, int64_t>> signals;
+  std::function<void(int64_t)> on_part;
   std::function<absl::Status(const StepRecord&, Control*)> on_step;
 
   absl::Status OnStep(const StepRecord& record, Control* control) override {
@@ -43,6 +45,10 @@ struct Notes final : Observer {
     return absl::OkStatus();
   }
   void OnPhase(const std::string& phase) override { phases.push_back(phase); }
+  void OnPart(int64_t done, int64_t) override {
+    if (on_part) on_part(done);
+  }
+  void OnSignal(int signal, int64_t step) override { signals.emplace_back(signal, step); }
   std::vector<double> Losses() const {
     std::vector<double> losses;
     for (const StepRecord& step : steps) losses.push_back(step.loss);

@@ -1,0 +1,35 @@
+// Which Lua thread the native code that runs now was called from. Only that one may be used by native code that calls
+// Lua on its own account, such as batches made by a Lua function: any other may be waiting for a coroutine.
+#pragma once
+
+#include <atomic>
+
+#include "bindings/lua/lua.h"
+
+namespace lanthorn::lua {
+
+namespace internal {
+inline std::atomic<lua_State*> running{nullptr};  // also read by a signal handler
+}
+
+// nullptr while no native function runs.
+inline lua_State* RunningState() { return internal::running.load(std::memory_order_relaxed); }
+
+class RunningScope {
+ public:
+  explicit RunningScope(lua_State* L) : before_(RunningState()) {
+    internal::running.store(L, std::memory_order_relaxed);
+  }
+  ~RunningScope() { internal::running.store(before_, std::memory_order_relaxed); }
+  RunningScope(const RunningScope&) = delete;
+  RunningScope& operator=(const RunningScope&) = delete;
+
+ private:
+  lua_State* before_;
+};
+
+// Lets dumps of SIGQUIT (engine/run/stack_dump.h) show the Lua stack: of the running thread, else of the one that
+// opened the module. [-0, +0, -]
+void AddLuaStackToDumps(lua_State* L);
+
+}  // namespace lanthorn::lua

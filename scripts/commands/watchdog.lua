@@ -1,0 +1,38 @@
+-- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that process.
+local fail = require 'fail'
+local host = require 'host'
+local progress_file = require 'progress_file'
+local stall = require 'stall'
+local stall_end = require 'stall_end'
+
+local watchdog = { summary = 'Look after a run (started by train.fit).', hidden = true }
+
+function watchdog.configure(parser)
+  parser:option '--pid':convert(tonumber):description 'The process of the run.'
+  parser:option '--run':description 'Its run directory.'
+  for _, name in ipairs { 'min-s', 'first-s', 'stall-s', 'grace-s', 'retries' } do parser:option('--' .. name):convert(tonumber) end
+  parser:option '--on-stall'
+end
+
+function watchdog.run(args)
+  if not args.pid or not args.run or not args.min_s or not args.first_s then
+    fail.usage('watchdog: train.fit starts it; there is nothing to do by hand')
+  end
+  local config = { min_s = args.min_s, first_s = args.first_s, stall_s = args.stall_s, grace_s = args.grace_s, retries = args.retries,
+    on_stall = args.on_stall }
+  local judge, period = stall.judge(config), stall.period(config)
+  while not host.line_ended(period) do
+    local progress = progress_file.read(args.run .. '/.progress')
+    -- The file of another process: the run goes on elsewhere. A folder that is gone needs nobody.
+    if progress and progress.pid ~= args.pid or not progress and not host.stat(args.run) then return 0 end
+    local verdict = progress and judge:look(host.now(), progress)
+    if verdict and stall_end.is_debugged(args.pid) then
+      judge:reset()
+    elseif verdict then
+      return stall_end.run(args, config, progress, verdict)
+    end
+  end
+  return 0
+end
+
+return watchdog
