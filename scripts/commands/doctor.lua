@@ -1,5 +1,5 @@
 -- runner doctor: what this machine offers and what is wrong with it, each problem with the command that mends it.
--- Exit 9 when runs would be wrong or painfully slow; warnings alone are exit 0.
+-- About a script: --seeds and --gradcheck. Exit 9 when runs would be wrong or painfully slow; warnings alone are exit 0.
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
@@ -15,6 +15,10 @@ function doctor.configure(parser)
   parser:flag '--json':description 'One JSON object per line: each check, then a summary.'
   parser:flag '--quick':description 'Leave the rates of GEMM and memory out.'
   parser:option '--device':argname 'NAME':description 'A device that must be there, such as cuda:0.'
+  parser:option '--seeds':argname 'SCRIPT':description 'Whether the seed of a script decides everything: three short starts.'
+  parser:option '--gradcheck':argname 'SCRIPT'
+    :description 'Whether the gradients of a script\'s model agree with finite differences, in float64.'
+  parser:argument 'overrides':args '*':description 'Changes of that script\'s config: a.b=c.'
   run_options.add_threads(parser)
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
 end
@@ -89,7 +93,22 @@ local function show(name, finding, width)
   for _, fix in ipairs(finding.fix or {}) do console.write(('%s> %s\n'):format((' '):rep(INDENT), fix)) end
 end
 
+-- Checks of a script stand alone: they tell nothing about the machine.
+local function about_script(args)
+  local script = args.seeds or args.gradcheck
+  if args.seeds and args.gradcheck then fail.usage('--seeds and --gradcheck exclude each other') end
+  if not host.stat(script) then fail.usage("script '%s' does not exist", script) end
+  local doctor_script = require 'doctor_script'
+  run_options.set_threads(args)
+  if args.gradcheck then return doctor_script.gradcheck(script, args.overrides) end
+  local finding = doctor_script.seeds(script, args.overrides)
+  show('seeds', finding, math.max(60, math.min(100, host.columns())))
+  return finding.code or 0
+end
+
 function doctor.run(args)
+  if args.seeds or args.gradcheck then return about_script(args) end
+  if #args.overrides > 0 then fail.usage("'%s' is for a script: --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1]) end
   local context = new_context(args)
   local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }
   local width = math.max(60, math.min(100, host.columns()))

@@ -4,6 +4,7 @@ local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
+local own_runner = require 'own_runner'
 local run_equality = require 'run_equality'
 local run_metrics = require 'run_metrics'
 local run_options = require 'run_options'
@@ -22,22 +23,8 @@ function command.configure(parser)
   parser:flag '--keep':description 'Keep the run directories that were made.'
 end
 
-local function quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
--- Runs this runner; gives output and exit code.
-local function spawn(root, words)
-  local command_line = { ('RUNNER_RESULTS_DIR=%s'):format(quote(root)), quote(host.folder .. '/runner') }
-  for _, word in ipairs(words) do command_line[#command_line + 1] = quote(word) end
-  local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(table.concat(command_line, ' ')))
-  local output, code = pipe:read('*a'):match '^(.*)<exit (%d+)>\n$'
-  pipe:close()
-  return output, tonumber(code)
-end
-
 local function train(root, words)
-  local output, code = spawn(root, words)
+  local output, code = own_runner.run(root, words)
   if code ~= 0 and code ~= SAVED then
     io.stderr:write(output)
     fail.raise(code, 'verify-resume: the training ended with exit code %d (its output is above)', code)
@@ -125,7 +112,7 @@ function command.run(args)
   if args.keep then
     console.note('runs are in ' .. root)
   else
-    os.execute('rm -rf ' .. quote(root))
+    os.execute('rm -rf ' .. own_runner.quote(root))
   end
   return 0
 end

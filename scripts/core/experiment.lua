@@ -242,6 +242,11 @@ function experiment.stop_if_dry_run(lines)
   error(DRY_RUN_DONE, 0)
 end
 
+---Leaves the script: what was asked for in place of training is done.
+function experiment.leave()
+  error(DRY_RUN_DONE, 0)
+end
+
 ---Whether a caught value is the end of a dry run.
 ---@param err any
 ---@return boolean

@@ -8,7 +8,7 @@ local fit_guards = {}
 local waiting = {}                                       -- entries made before the run directory
 local entries = setmetatable({}, { __mode = 'k' })       -- run -> its entries
 
-local function keep(run, entry)
+local function remember(run, entry)
   entries[run] = entries[run] or {}
   table.insert(entries[run], entry)
 end
@@ -18,7 +18,7 @@ local function record(run, entry)
     waiting[#waiting + 1] = entry
     return
   end
-  keep(run, entry)
+  remember(run, entry)
   local line = { kind = 'event', event = 'guard' }
   for key, value in pairs(entry) do line[key] = value end
   run:log(line)
@@ -78,11 +78,11 @@ end
 ---What exit.json lists of a run, with the guard that ended it if one did.
 ---@param run table
 ---@param message string why the run ended
+---@param told boolean whether the guard wrote its event itself, as the watchdog does
 ---@return table[]
-function fit_guards.finish(run, message)
+function fit_guards.finish(run, message, told)
   local row, said = guards.speaker(message)
-  -- Of a stall the watchdog has written the event, with its evidence.
-  if row then (row.id == 'G11' and keep or record)(run, make(row, 'error', said)) end
+  if row then (told and remember or record)(run, make(row, 'error', said)) end
   return entries[run] or {}
 end
 

@@ -74,9 +74,9 @@ local function data_lines(plan)
     lines[2] = row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, val_text(plan)))
     lines[3] = row('', batches)
   else
-    lines[1] = row('data', ('%s batches of %d rows'):format(count(train:count()), train:rows()))
+    lines[1] = row('data', ('%s%s batches of %d rows'):format(data.kind == 'custom' and 'unmanaged data: ' or '', count(train:count()),
+      train:rows()))
     lines[2] = row('', batches)
-    if data.kind == 'custom' then lines[3] = row('', 'unmanaged data: what its batches are made of is not recorded') end
   end
   local masked = masking(plan.first_batch)
   if masked then lines[#lines + 1] = row('', masked) end

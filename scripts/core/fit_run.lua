@@ -98,7 +98,7 @@ function fit_run.close(run, outcome)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = fit_guards.finish(run, message ~= '' and message or outcome.reason or ''), summary = outcome.summary or {} }
+      guards = fit_guards.finish(run, message ~= '' and message or outcome.reason or '', message == ''), summary = outcome.summary or {} }
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.

@@ -20,7 +20,7 @@ guards.rows = {
     check = 'engine/train/measure.cc' },
   { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true', check = 'scripts/core/fit_checks.lua' },
   { id = 'G07', name = 'perplexity', level = 'error', code = 0, check = 'scripts/core/statistics.lua' },
-  { id = 'G08', name = 'seed', level = 'error', code = 8 },
+  { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/core/doctor_script.lua' },
   { id = 'G09', name = 'partial', level = 'error', code = 7 },
   { id = 'G10', name = 'silence', level = 'error', code = 0 },
   { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true' },

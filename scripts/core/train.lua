@@ -327,6 +327,10 @@ end
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given)
   local o = read(given)
+  if experiment.current().flags.gradcheck then
+    require('gradcheck').run(o)
+    experiment.leave()
+  end
   local device = resolve_device(o.options.device)
   o.model:to(device)
   local trainer, kind = build_trainer(o, device)

@@ -123,6 +123,9 @@ function experiment.int(default) end
 ---@return boolean
 function experiment.is_dry_run_end(err) end
 
+---Leaves the script: what was asked for in place of training is done.
+function experiment.leave() end
+
 ---A default that takes any finite number, even when it is whole itself.
 ---@param default number
 function experiment.number(default) end
