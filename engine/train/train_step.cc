@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/random_state.h"
+#include "engine/train/step_guards.h"
 #include "engine/train/trainer.h"
 #include "engine/tscore/loop.h"
 #include "engine/tscore/recorder.h"
@@ -71,6 +72,8 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
       const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);
       if (assumed == 0) assumed = std::max(1.0, targets) * static_cast<double>(batches.size());
       if (!single) loss.mean = loss.mean * (targets / assumed);
+      LANTHORN_ASSIGN_OR_RETURN(const TermValues terms, ReadTerms(loss.terms));
+      AddTerms(terms, single ? 1 : targets, &pass.terms);
       if (single || targets > 0)
         summed += single ? value : value * targets;  // 0 targets: the mean is NaN, and no value
     }
@@ -84,6 +87,9 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
     }
     pass.targets += loss.targets;
   }  // the graph ends with its batch
+  if (!single) {
+    for (auto& [name, value] : pass.terms) value /= static_cast<double>(pass.targets);
+  }
   pass.value = single ? summed : summed / static_cast<double>(pass.targets);
   if (const double factor = assumed / static_cast<double>(pass.targets); !single && factor != 1) {
     const at::NoGradGuard no_grad;
@@ -122,24 +128,6 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>&
   return tscore::LoopScore(parameters_, static_cast<int64_t>(samples.size()), loss, options_.tscore_groups);
 }
 
-absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
-  const int64_t step = result_.steps + 1;
-  if (!std::isfinite(loss)) {
-    return NumericsError(
-        absl::StrFormat("G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1",
-                        std::isnan(loss) ? std::abs(loss) : loss, step));  // a NaN's sign says nothing
-  }
-  if (std::isfinite(grad_norm)) return absl::OkStatus();
-  for (const auto& parameter : parameters_) {
-    if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
-      return NumericsError(absl::StrFormat("G23 nonfinite: the gradient of '%s' is not finite at update %d (loss %g)",
-                                           parameter.name, step, loss));
-    }
-  }
-  return NumericsError(
-      absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
-}
-
 absl::Status Trainer::TrainStep(Control* control) {
   const double begin = Now();
   const int64_t epoch = result_.epoch, index = result_.batch;
@@ -155,41 +143,45 @@ absl::Status Trainer::TrainStep(Control* control) {
   const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
   LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                             ForwardBackward(batches, with_score, /*verify=*/first_score, &record.phases));
+  record.step = result_.steps + 1;
+  record.steps = planned_steps();
+  record.epoch = epoch;
+  record.loss = pass.value;
+  record.terms = pass.terms;
   double scale = 1;
   {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
     record.grad_norm =
         pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
-    LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
+    LANTHORN_ASSIGN_OR_RETURN(record.skipped, CheckDivergence(pass, record.grad_norm, batches));
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0)
       scale = optim::ClipScale(options_.clip_norm,
                                options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
-  {
+  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->BeforeUpdate(record, &record.skipped));
+  optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
+  if (!record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
-    optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
     optimizer_->Step(scale);
   }
   ++result_.steps;
-  record.step = result_.steps;
-  record.steps = planned_steps();
-  if (alive_ != nullptr) {
-    const int64_t own_steps = record.step - first_step_;
+  if (record.skipped) ++result_.skipped;
+  record.skipped_total = result_.skipped;
+  if (alive_ != nullptr && !record.skipped) {
+    const int64_t own_steps = optimizer_->steps() - first_update_;
     LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(own_steps, record.step == record.steps));
     if (own_steps == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
     if (alive_->done()) alive_.reset();
   }
   record.seconds = Now() - begin;
   timer_.Add(record.seconds);
-  record.epoch = epoch;
   record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();
-  record.loss = pass.value;
   record.lr = optimizer_->lr();
-  record.tokens = pass.targets;
-  record.tokens_total = result_.tokens += pass.targets;
+  record.tokens = record.skipped ? 0 : pass.targets;
+  record.tokens_total = result_.tokens += record.tokens;
   record.score = pass.score;
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
@@ -197,16 +189,19 @@ absl::Status Trainer::TrainStep(Control* control) {
   record.remaining =
       timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * result_.eval_seconds);
   EpochSums& sums = result_.sums;
-  sums.loss += pass.value * static_cast<double>(record.micro_batches);
+  if (std::isfinite(pass.value)) {
+    sums.loss += pass.value * static_cast<double>(record.micro_batches);
+    sums.batches += record.micro_batches;
+  }
   sums.seconds += record.seconds;
-  sums.tokens += pass.targets;
-  sums.batches += record.micro_batches;
-  if (pass.score) {
+  sums.tokens += record.tokens;
+  if (pass.score && !record.skipped) {
     sums.tscore.Add(pass.score->t);
     result_.tscore.Add(pass.score->t);
     sums.noise.Add(pass.score->noise);
     result_.noise.Add(pass.score->noise);
   }
+  LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
   for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "engine/train/alive_check.h"
 #include "engine/train/eval_scope.h"
 #include "engine/train/signals.h"
+#include "engine/train/step_guards.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::train {
@@ -62,7 +63,10 @@ void Trainer::Announce(const std::string& phase) {
 }
 
 absl::Status Trainer::Warn(const std::string& message, std::optional<double> value, std::optional<double> limit) {
-  const Warning warning = {message, result_.steps, value, limit};
+  return Warn(Warning{message, result_.steps, value, limit});
+}
+
+absl::Status Trainer::Warn(const Warning& warning) {
   for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnWarning(warning));
   return absl::OkStatus();
 }
@@ -208,13 +212,12 @@ absl::StatusOr<FitResult> Trainer::Run() {
   const int64_t planned = planned_steps();
   Control control;
   control.stop = Interrupted();  // by now the time limit may be over
-  first_step_ = result_.steps;
-  if (first_step_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
+  LANTHORN_RETURN_IF_ERROR(BeginGuards());
   model_->Train(true);
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
   while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
-    LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
+    if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
   alive_.reset();
   if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
