@@ -67,6 +67,12 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   Number(L, "loss", record.loss);
   Number(L, "lr", record.lr);
   Number(L, "grad_norm", record.grad_norm);
+  Number(L, "updates_skipped", static_cast<double>(record.skipped_total));
+  if (!record.terms.empty()) {
+    lua_createtable(L, 0, static_cast<int>(record.terms.size()));
+    for (const auto& [name, value] : record.terms) Number(L, name.c_str(), value);
+    lua_setfield(L, -2, "term");
+  }
   Number(L, "tokens_backprop", static_cast<double>(record.tokens_total));
   Number(L, "step_ms", record.seconds * 1e3);
   lua_createtable(L, 0, static_cast<int>(train::kPhaseNames.size()));

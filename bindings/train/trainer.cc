@@ -32,7 +32,7 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
   self->loss.Push(L);
   PushTensor(L, batch.x);
   PushTensor(L, batch.y);
-  const absl::Status status = CallLua(L, 2, 2);
+  absl::Status status = CallLua(L, 2, 3);
   train::Loss loss;
   std::string given;
   if (status.ok()) {
@@ -40,6 +40,7 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
     given = Describe(L, top + 1);
     loss.targets =
         lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
+    if (lua_istable(L, top + 3)) status = ReadLossTerms(L, top + 3, &loss.terms);
   }
   scope.End(0);
   lua_settop(L, top);
@@ -189,6 +190,8 @@ int New(lua_State* L) {
   options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
   options.stop_after = a[15].toInt();
   options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
+  lua_settop(L, 1);
+  options.guards = ReadGuards(L);
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -394,6 +397,7 @@ void OpenTrain(lua_State* L) {
   DefineType<LuaTrainer>(L);
   RegisterRows(L, "train", kMethods);
   RegisterWatch(L);
+  AddGuardMethods(L);
   AddCheckpointMethods(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");

@@ -15,7 +15,7 @@ namespace lanthorn::lua {
 // A trainer with what its Lua side needs. `L` is the thread of the running call; only that one touches Lua.
 struct LuaTrainer {
   lua_State* L = nullptr;
-  Ref loss;   // function (x, y) -> loss [, targets]
+  Ref loss;   // function (x, y) -> loss [, targets [, terms]]
   Ref extra;  // function () -> table that goes into checkpoints
   std::shared_ptr<train::Trainer> trainer;
   std::shared_ptr<train::Progress> progress;
@@ -30,6 +30,13 @@ void WriteError(const std::string& text);
 void PushEpoch(lua_State* L, const train::EpochRecord& record);
 void PushFit(lua_State* L, const train::FitResult& result);
 void PushStep(lua_State* L, const train::StepRecord& record);
+
+// The terms of a loss: {name = Tensor, number, or {value =, monitor =}}, by name. A number is a monitor.
+absl::Status ReadLossTerms(lua_State* L, int index, std::vector<train::LossTerm>* terms);
+// The field `guards` of the parts of a trainer, at 1. [-0, +0, e]
+train::GuardOptions ReadGuards(lua_State* L);
+// Adds the trainer's methods about guards to the table of methods on the top of the stack. [-0, +0, m]
+void AddGuardMethods(lua_State* L);
 
 // Adds train.generate's row function to the table on the top of the stack. [-0, +0, m]
 void OpenGenerate(lua_State* L);

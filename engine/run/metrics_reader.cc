@@ -49,7 +49,7 @@ absl::StatusOr<Metrics> ParseMetrics(const std::string& path, const std::string&
     } else if (!line.is_object()) {
       return DataError(absl::StrCat("'", path, "': line ", number, " is not a JSON object"));
     } else {
-      if (HasText(line, "event", "resume")) DropVoidLines(metrics.lines, line);
+      if (HasText(line, "event", "resume") || HasText(line, "event", "rollback")) DropVoidLines(metrics.lines, line);
       metrics.lines.push_back(std::move(line));
     }
   }

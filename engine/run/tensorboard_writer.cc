@@ -101,7 +101,7 @@ absl::Status TensorBoardWriter::Write(const json& line) {
   Event event;
   event.set_wall_time(time->get<double>());
   event.set_step(step->get<int64_t>());
-  if (TextOf(line, "event") == "resume") {
+  if (const std::string name = TextOf(line, "event"); name == "resume" || name == "rollback") {
     event.set_step(event.step() + 1);
     event.mutable_session_log()->set_status(SessionLog::START);
     return Append(event.SerializeAsString());

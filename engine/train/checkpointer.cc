@@ -75,14 +75,23 @@ absl::Status Checkpointer::AtEpochEnd(int64_t epoch, int64_t step, bool best) {
 
 absl::Status Checkpointer::AtEnd(int64_t step, bool best) {
   if (best_ && best_->step == step) best_.reset();
-  if (best_) {
-    const CheckpointContent held = *std::move(best_);
-    best_.reset();
-    LANTHORN_RETURN_IF_ERROR(Write(held, /*best=*/true));
-  }
+  LANTHORN_RETURN_IF_ERROR(WriteHeld());
   if (step == last_step_) return best ? store_.Link("best", CheckpointName(step)) : absl::OkStatus();
   LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, TakeSnapshot());
   return Write(content, best);
+}
+
+absl::Status Checkpointer::WriteHeld() {
+  if (!best_) return absl::OkStatus();
+  const CheckpointContent held = *std::move(best_);
+  best_.reset();
+  return Write(held, /*best=*/true);
+}
+
+absl::Status Checkpointer::SaveAnew(int64_t step) {
+  LANTHORN_RETURN_IF_ERROR(store_.SetAside(step).status());
+  last_step_ = -1;
+  return Save(step);
 }
 
 std::optional<std::string> Checkpointer::RoomProblem(int64_t bytes) {
@@ -138,11 +147,7 @@ absl::StatusOr<Checkpointer::Outcome> Checkpointer::TryWrite(const CheckpointCon
 
 absl::Status Checkpointer::Write(const CheckpointContent& content, bool best) {
   // The one that waits in memory is older, and goes first.
-  if (best_ && best_->step < content.step) {
-    const CheckpointContent held = *std::move(best_);
-    best_.reset();
-    LANTHORN_RETURN_IF_ERROR(Write(held, /*best=*/true));
-  }
+  if (best_ && best_->step < content.step) LANTHORN_RETURN_IF_ERROR(WriteHeld());
   LANTHORN_ASSIGN_OR_RETURN(const Outcome outcome, TryWrite(content, best));
   if (outcome == Outcome::kSaved) last_step_ = content.step;
   last_save_ = clock_();

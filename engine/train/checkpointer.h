@@ -41,6 +41,11 @@ class Checkpointer {
   // epoch ended here.
   absl::Status AtEnd(int64_t step, bool best);
 
+  // Writes what was kept in memory, so that it is the newest checkpoint if it is newer than those on the disk.
+  absl::Status WriteHeld();
+  // After the training went back to update `step`: later checkpoints are set aside, and this one is written anew.
+  absl::Status SaveAnew(int64_t step);
+
   const CheckpointStore& store() const { return store_; }
   // Seconds spent on saving so far.
   double seconds() const { return seconds_; }

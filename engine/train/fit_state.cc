@@ -12,12 +12,21 @@ struct Writer {
   json& to;
   template <typename T>
   void operator()(const char* name, const T& value);
+  template <typename T>
+  void Later(const char* name, const T& value) {
+    (*this)(name, value);
+  }
 };
 
 struct Reader {
   const json& from;
   template <typename T>
   void operator()(const char* name, T& value);
+  // A field that the first checkpoints do not have: what is missing keeps its default.
+  template <typename T>
+  void Later(const char* name, T& value) {
+    if (from.contains(name)) (*this)(name, value);
+  }
 };
 
 template <typename Visitor, typename T>
@@ -64,6 +73,10 @@ void Fields(Visitor visit, T& value) {
     visit("noise", value.noise);
     visit("epochs", value.epochs);
     visit("best", value.best);
+    visit.Later("skipped", value.skipped);
+    visit.Later("first_loss", value.first_loss);
+    visit.Later("rollbacks", value.rollbacks);
+    visit.Later("lr_factor", value.lr_factor);
   }
 }
 

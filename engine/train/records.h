@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/train/loss.h"
 #include "engine/train/step_timer.h"
 #include "engine/tscore/score.h"
 
@@ -26,7 +28,10 @@ struct StepRecord {
   int64_t micro_batches = 1;  // batches in this update
   int64_t batches = 0;        // per epoch
   double loss = 0, lr = 0, grad_norm = 0;
-  int64_t tokens = 0;  // targets that got gradient in this update
+  TermValues terms = {};      // of the loss
+  bool skipped = false;       // nothing was changed: a callback or guards.nonfinite=skip:N asked for it
+  int64_t skipped_total = 0;  // updates skipped so far
+  int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
   int64_t tokens_total = 0;
   double seconds = 0;  // this update
   PhaseSeconds phases{};
@@ -61,6 +66,15 @@ struct Warning {
   std::optional<double> value = {}, limit = {};
 };
 
+// A diverged training went on from a checkpoint (guards.md G23).
+struct Rollback {
+  int64_t step = 0, from_step = 0;  // the checkpoint's update, and the one that diverged
+  double lr_factor = 1;             // of all rollbacks together, on every base learning rate
+  int64_t attempt = 0, of = 0;      // the how manieth of how many
+  std::string reason;               // what diverged
+  nlohmann::json extra;             // as the function given to SaveTo gave it
+};
+
 // What an observer may ask of the loop.
 struct Control {
   bool stop = false;
@@ -70,6 +84,8 @@ struct Control {
 class Observer {
  public:
   virtual ~Observer() = default;
+  // The gradients of update `record.step` are there, nothing is changed yet; `skip` leaves it out.
+  virtual absl::Status BeforeUpdate(const StepRecord& record, bool* skip) { return absl::OkStatus(); }
   virtual absl::Status OnStep(const StepRecord& record, Control* control) { return absl::OkStatus(); }
   virtual absl::Status OnEval(const EvalRecord& record, int64_t step) { return absl::OkStatus(); }
   virtual absl::Status OnEpoch(const EpochRecord& record, Control* control) { return absl::OkStatus(); }
@@ -79,6 +95,7 @@ class Observer {
   // A signal that came since the last boundary (signals.h).
   virtual void OnSignal(int signal, int64_t step) {}
   virtual absl::Status OnWarning(const Warning& warning) { return absl::OkStatus(); }
+  virtual absl::Status OnRollback(const Rollback& rollback) { return absl::OkStatus(); }
 };
 
 }  // namespace lanthorn::train

@@ -41,10 +41,11 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"lr", record.lr},
                          {"grad_norm", record.grad_norm},
                          {"tokens_backprop", record.tokens_total},
-                         {"updates_skipped", 0},
+                         {"updates_skipped", record.skipped_total},
                          {"step_ms", record.seconds * 1e3},
                          {"phase_ms", phases}};
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
+  for (const auto& [name, value] : record.terms) line["term"][name] = value;
   if (record.score) AddScore(*record.score, sample_squares_, &line);
   if (record.step % kMemoryEvery == 0) AddMemory(memory_, &line);
   LANTHORN_RETURN_IF_ERROR(run_->LogMetrics(line));
@@ -85,6 +86,17 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
     line["noise_signal"] = Number(record.noise.signal.Mean());
   }
   return run_->LogMetrics(line);
+}
+
+absl::Status RunLog::OnRollback(const Rollback& rollback) {
+  return run_->LogMetrics({{"kind", "event"},
+                           {"event", "rollback"},
+                           {"step", rollback.step},
+                           {"from_step", rollback.from_step},
+                           {"lr_factor", rollback.lr_factor},
+                           {"try_n", rollback.attempt},
+                           {"of", rollback.of},
+                           {"message", rollback.reason}});
 }
 
 void RunLog::OnPhase(const std::string& phase) {

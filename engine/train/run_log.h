@@ -18,6 +18,7 @@ class RunLog final : public Observer {
   absl::Status OnStep(const StepRecord& record, Control* control) override;
   absl::Status OnEval(const EvalRecord& record, int64_t step) override;
   absl::Status OnEpoch(const EpochRecord& record, Control* control) override;
+  absl::Status OnRollback(const Rollback& rollback) override;
   void OnPhase(const std::string& phase) override;
   void OnSignal(int signal, int64_t step) override;
 

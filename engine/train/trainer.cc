@@ -1,4 +1,4 @@
-// The loop: data, forward, backward (with T-Score), clip, update; then eval at each epoch's end.
+// The loop: updates, then eval at each epoch's end, and saves where they are due.
 #include "engine/train/trainer.h"
 
 #include <ATen/Functions.h>
@@ -10,25 +10,12 @@
 #include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/eval_scope.h"
-#include "engine/train/random_state.h"
 #include "engine/train/signals.h"
-#include "engine/tscore/loop.h"
+#include "engine/train/step_guards.h"
 #include "engine/tscore/recorder.h"
-#include "engine/tscore/tally.h"
 
 namespace lanthorn::train {
 namespace {
-
-// Adds the time of its life to a phase.
-class PhaseClock {
- public:
-  PhaseClock(PhaseSeconds* phases, Phase phase) : seconds_(&(*phases)[static_cast<size_t>(phase)]), begin_(Now()) {}
-  ~PhaseClock() { *seconds_ += Now() - begin_; }
-
- private:
-  double* seconds_;
-  double begin_;
-};
 
 // The loss in a precision; its backward keeps it.
 LossFn InPrecision(const kernels::Precision& precision, LossFn loss) {
@@ -37,18 +24,6 @@ LossFn InPrecision(const kernels::Precision& precision, LossFn loss) {
     return loss(batch);
   };
 }
-
-// The forward is over at the end of its life, by an exception too.
-class CloseRecorder {
- public:
-  explicit CloseRecorder(tscore::Recorder::Ptr recorder) : recorder_(std::move(recorder)) {}
-  ~CloseRecorder() {
-    if (recorder_ != nullptr) recorder_->Close();
-  }
-
- private:
-  tscore::Recorder::Ptr recorder_;
-};
 
 }  // namespace
 
@@ -88,7 +63,10 @@ void Trainer::Announce(const std::string& phase) {
 }
 
 absl::Status Trainer::Warn(const std::string& message, std::optional<double> value, std::optional<double> limit) {
-  const Warning warning = {message, result_.steps, value, limit};
+  return Warn(Warning{message, result_.steps, value, limit});
+}
+
+absl::Status Trainer::Warn(const Warning& warning) {
   for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnWarning(warning));
   return absl::OkStatus();
 }
@@ -107,177 +85,6 @@ absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index) con
     batches.push_back(std::move(batch));
   }
   return batches;
-}
-
-absl::StatusOr<Loss> Trainer::CheckedLoss(const data::Batch& batch) {
-  LANTHORN_ASSIGN_OR_RETURN(Loss loss, loss_(batch));
-  if (!loss.mean.defined() || loss.mean.numel() != 1)
-    return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
-  if (!loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
-  if (loss.mean.device() != options_.device) {
-    return MachineError("G01 device: the loss is on " + loss.mean.device().str() + ", training is on " +
-                        options_.device.str());
-  }
-  return loss;
-}
-
-absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::Batch>& batches, bool with_score,
-                                                       bool verify, PhaseSeconds* phases) {
-  Pass pass;
-  tscore::Tally tally(options_.tscore_groups);
-  const bool record = with_score && !options_.tscore_loop, single = batches.size() == 1;
-  // Batch j counts with the share of its targets. How many there are in all is known at the end only: the gradients are
-  // made for batches as large as the first, and put right where that was wrong.
-  double assumed = 0, summed = 0;
-  for (const data::Batch& batch : batches) {
-    tscore::Recorder::Ptr recorder;
-    Loss loss;
-    {
-      const PhaseClock clock(phases, Phase::kForward);
-      if (record) recorder = tally.Open(parameters_, batch.x.size(0));
-      const CloseRecorder close(recorder);
-      LANTHORN_ASSIGN_OR_RETURN(loss, CheckedLoss(batch));
-      const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);
-      if (assumed == 0) assumed = std::max(1.0, targets) * static_cast<double>(batches.size());
-      if (!single) loss.mean = loss.mean * (targets / assumed);
-      if (single || targets > 0)
-        summed += single ? value : value * targets;  // 0 targets: the mean is NaN, and no value
-    }
-    {
-      const PhaseClock clock(phases, Phase::kBackward);
-      loss.mean.backward();
-    }
-    if (record) {
-      const PhaseClock clock(phases, Phase::kTScore);
-      LANTHORN_RETURN_IF_ERROR(tally.Add(recorder.get(), parameters_, verify));
-    }
-    pass.targets += loss.targets;
-  }  // the graph ends with its batch
-  pass.value = single ? summed : summed / static_cast<double>(pass.targets);
-  if (const double factor = assumed / static_cast<double>(pass.targets); !single && factor != 1) {
-    const at::NoGradGuard no_grad;
-    for (const auto& parameter : parameters_) {
-      if (parameter.tensor.grad().defined()) parameter.tensor.mutable_grad().mul_(factor);
-    }
-    tally.Scale(factor);
-  }
-  if (!with_score) return pass;
-  const PhaseClock clock(phases, Phase::kTScore);
-  auto score = record ? tally.Finish(parameters_) : LoopScore(batches);
-  if (!score.ok()) return score.status();
-  pass.score = *std::move(score);
-  if (options_.tscore_v11) {
-    // The published eps is absolute, and meant for gradients of the samples' own losses: N times their shares of the
-    // mean.
-    const double scale = options_.tscore_loop ? 1 : static_cast<double>(pass.score->n * pass.score->n);
-    pass.score->t = tscore::ComputeV11(scale * pass.score->s, scale * pass.score->q, pass.score->n);
-    pass.score->status = "v1.1";
-  }
-  return pass;
-}
-
-// N forward and backward passes of one sample each; the training gradients and random state are put back.
-absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>& batches) {
-  const RandomState random;
-  std::vector<std::pair<const data::Batch*, int64_t>> samples;
-  for (const data::Batch& batch : batches) {
-    for (int64_t row = 0; row < batch.x.size(0); ++row) samples.emplace_back(&batch, row);
-  }
-  const auto loss = [&](int64_t i) -> absl::StatusOr<at::Tensor> {
-    const auto& [batch, row] = samples[static_cast<size_t>(i)];
-    LANTHORN_ASSIGN_OR_RETURN(const Loss one, loss_({batch->x.narrow(0, row, 1), batch->y.narrow(0, row, 1)}));
-    return one.mean;
-  };
-  return tscore::LoopScore(parameters_, static_cast<int64_t>(samples.size()), loss, options_.tscore_groups);
-}
-
-absl::Status Trainer::CheckNonfinite(double loss, double grad_norm) const {
-  const int64_t step = result_.steps + 1;
-  if (!std::isfinite(loss)) {
-    return NumericsError(
-        absl::StrFormat("G23 nonfinite: the loss is %g at update %d; try a smaller learning rate or optim.clip_norm=1",
-                        std::isnan(loss) ? std::abs(loss) : loss, step));  // a NaN's sign says nothing
-  }
-  if (std::isfinite(grad_norm)) return absl::OkStatus();
-  for (const auto& parameter : parameters_) {
-    if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
-      return NumericsError(absl::StrFormat("G23 nonfinite: the gradient of '%s' is not finite at update %d (loss %g)",
-                                           parameter.name, step, loss));
-    }
-  }
-  return NumericsError(
-      absl::StrFormat("G23 nonfinite: the gradient norm overflows at update %d (loss %g)", step, loss));
-}
-
-absl::Status Trainer::TrainStep(Control* control) {
-  const double begin = Now();
-  const int64_t epoch = result_.epoch, index = result_.batch;
-  StepRecord record;
-  std::vector<data::Batch> batches;
-  {
-    const PhaseClock clock(&record.phases, Phase::kData);
-    LANTHORN_ASSIGN_OR_RETURN(batches, FetchUpdate(index));
-  }
-  record.micro_batches = static_cast<int64_t>(batches.size());
-  model_->ZeroGrad();
-  const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
-  const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
-  LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
-                            ForwardBackward(batches, with_score, /*verify=*/first_score, &record.phases));
-  double scale = 1;
-  {
-    const PhaseClock clock(&record.phases, Phase::kClip);
-    // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
-    record.grad_norm =
-        pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
-    LANTHORN_RETURN_IF_ERROR(CheckNonfinite(pass.value, record.grad_norm));
-    if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
-    if (options_.clip_norm > 0)
-      scale = optim::ClipScale(options_.clip_norm,
-                               options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
-  }
-  {
-    const PhaseClock clock(&record.phases, Phase::kOptimizer);
-    optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
-    optimizer_->Step(scale);
-  }
-  ++result_.steps;
-  record.step = result_.steps;
-  record.steps = planned_steps();
-  if (alive_ != nullptr) {
-    const int64_t own_steps = record.step - first_step_;
-    LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(own_steps, record.step == record.steps));
-    if (own_steps == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
-    if (alive_->done()) alive_.reset();
-  }
-  record.seconds = Now() - begin;
-  timer_.Add(record.seconds);
-  record.epoch = epoch;
-  record.batch = result_.batch = index + record.micro_batches;
-  record.batches = train_->count();
-  record.loss = pass.value;
-  record.lr = optimizer_->lr();
-  record.tokens = pass.targets;
-  record.tokens_total = result_.tokens += pass.targets;
-  record.score = pass.score;
-  const double typical = timer_.Median().value_or(record.seconds);
-  record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
-  const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
-  record.remaining =
-      timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * result_.eval_seconds);
-  EpochSums& sums = result_.sums;
-  sums.loss += pass.value * static_cast<double>(record.micro_batches);
-  sums.seconds += record.seconds;
-  sums.tokens += pass.targets;
-  sums.batches += record.micro_batches;
-  if (pass.score) {
-    sums.tscore.Add(pass.score->t);
-    result_.tscore.Add(pass.score->t);
-    sums.noise.Add(pass.score->noise);
-    result_.noise.Add(pass.score->noise);
-  }
-  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
-  return absl::OkStatus();
 }
 
 absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) {
@@ -405,13 +212,12 @@ absl::StatusOr<FitResult> Trainer::Run() {
   const int64_t planned = planned_steps();
   Control control;
   control.stop = Interrupted();  // by now the time limit may be over
-  first_step_ = result_.steps;
-  if (first_step_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
+  LANTHORN_RETURN_IF_ERROR(BeginGuards());
   model_->Train(true);
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
   while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
-    LANTHORN_RETURN_IF_ERROR(RunEpoch(&control));
+    if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
   alive_.reset();
   if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";

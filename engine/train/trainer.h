@@ -15,18 +15,13 @@
 #include "engine/run/checkpoint_store.h"
 #include "engine/train/checkpointer.h"
 #include "engine/train/fit_state.h"
+#include "engine/train/guard_options.h"
+#include "engine/train/loss.h"
 #include "engine/train/records.h"
 #include "engine/train/time_limit.h"
 #include "engine/tscore/groups.h"
 
 namespace lanthorn::train {
-
-// The mean loss of a batch (a scalar with a graph) and over how many targets it is the mean.
-struct Loss {
-  at::Tensor mean;
-  int64_t targets = 0;
-};
-using LossFn = std::function<absl::StatusOr<Loss>(const data::Batch&)>;
 
 // Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B); targets of -100 do not count. A model
 // that ends with a linear layer is split before it, and layer and loss run as one (kernels/linear_cross_entropy.h).
@@ -57,6 +52,7 @@ struct FitOptions {
   int64_t val_cap = 0;  // at most so many val batches; 0: all
   optim::Schedule schedule = {};
   TimeLimit limit = {};
+  GuardOptions guards = {};
 };
 
 // Values that a fresh model's first loss is compared with (guards.md G05); `guard` off skips the check.
@@ -103,6 +99,8 @@ class Trainer {
   // Tells the observers of a guard that warns: the run's record of it is theirs.
   absl::Status Warn(const std::string& message, std::optional<double> value = {}, std::optional<double> limit = {});
 
+  absl::Status Warn(const Warning& warning);
+
   // Checks that loss, parameters and optimiser are on the device, runs the first batch without changing anything
   // (parameters, gradients, random state), compares the loss with `initial`, and times a step.
   absl::StatusOr<Measurement> Measure(const InitialLoss& initial);
@@ -110,6 +108,8 @@ class Trainer {
   // Saves to the run's checkpoints from now on. `extra` gives what else is to be kept, at each save.
   void SaveTo(std::shared_ptr<RunDirectory> run, CheckpointOptions options,
               std::function<absl::StatusOr<nlohmann::json>()> extra);
+  // Where the update that is not finite is kept; empty: nowhere.
+  void DumpTo(std::string folder) { dumps_ = std::move(folder); }
   // The training as it is: what a checkpoint of it holds.
   absl::StatusOr<CheckpointContent> Snapshot();
   // Goes on from the newest checkpoint that verifies, or from the one of this name; newer ones are set aside. Nothing
@@ -142,6 +142,7 @@ class Trainer {
   struct Pass {
     double value = 0;
     int64_t targets = 0;
+    TermValues terms;
     std::optional<tscore::Score> score;
   };
   // The gradients of the mean loss over all targets of these batches, from gradients that are undefined before.
@@ -159,7 +160,12 @@ class Trainer {
   absl::StatusOr<CheckpointContent> LoadChecked(const CheckpointStore& store, Restored* restored);
   absl::Status Load(const CheckpointContent& content);
   absl::StatusOr<nlohmann::json> Probe();
-  absl::Status CheckNonfinite(double loss, double grad_norm) const;
+  // Before the first update of this process: what the guards compare with, and a checkpoint to roll back to.
+  absl::Status BeginGuards();
+  // Whether this update is to be skipped for what is not finite in it; the status of G23 when it ends the training.
+  absl::StatusOr<bool> CheckDivergence(const Pass& pass, double grad_norm, const std::vector<data::Batch>& batches);
+  // Goes on from the newest checkpoint after `status`, or gives the status that ends the training.
+  absl::Status RollBack(const absl::Status& status);
   // Whether a signal or the time limit ends the training; `result_` then says which. Tells observers about signals.
   bool Interrupted();
 
@@ -173,7 +179,10 @@ class Trainer {
   StepTimer timer_;
   FitResult result_;
   std::unique_ptr<class AliveCheck> alive_;
-  int64_t first_step_ = 0;  // updates before this process
+  std::unique_ptr<class StepGuards> guards_;
+  int64_t nonfinite_in_a_row_ = 0;
+  std::string dumps_;
+  int64_t first_update_ = 0;  // the optimiser's updates before this process
   std::unique_ptr<Checkpointer> checkpointer_;
   std::function<absl::StatusOr<nlohmann::json>()> extra_;
   std::string config_hash_;

@@ -2,6 +2,7 @@
 --   name        for messages
 --   every       call on_step after every so many updates
 --   on_start    function(ctx)           before the first update
+--   before_update  function(ctx, record)  the gradients of an update are there; 'skip' leaves it out
 --   on_step     function(ctx, record)   'stop', reason ends the training
 --   on_epoch    function(ctx, record)   'stop', reason ends the training
 --   on_end      function(ctx, fit)      after the last update
@@ -16,8 +17,8 @@ local nearest = require 'nearest'
 
 local callbacks = {}
 
-local TYPES = { name = 'string', every = 'number', on_start = 'function', on_step = 'function', on_epoch = 'function', on_end = 'function',
-  save = 'function', restore = 'function' }
+local TYPES = { name = 'string', every = 'number', on_start = 'function', before_update = 'function', on_step = 'function',
+  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function' }
 
 local function by_name(name)
   local names = {}

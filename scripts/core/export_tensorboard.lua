@@ -50,7 +50,7 @@ function export_tensorboard.write(run, out, force)
   output_files.remove(path .. '.tmp')
   local writer = require('lanthorn').run.event_file(path .. '.tmp', begun)
   for line in run_metrics.lines(run.path) do
-    if line.event ~= 'resume' then writer:write(line) end -- void lines are hidden already
+    if line.event ~= 'resume' and line.event ~= 'rollback' then writer:write(line) end -- void lines are hidden already
   end
   output_files.rename(path .. '.tmp', path)
   return { { path = path, rows = rows } }

@@ -35,7 +35,7 @@ guards.rows = {
   { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key', check = 'scripts/core/experiment.lua' },
   { id = 'G21', name = 'batch_shape', level = 'error', code = 4, check = 'engine/data/batch_shape.cc' },
   { id = 'G22', name = 'empty', level = 'error', code = 4, accept = 'eval.off=true', check = 'engine/data/text.cc' },
-  { id = 'G23', name = 'nonfinite', level = 'error', code = 6, check = 'engine/train/trainer.cc' },
+  { id = 'G23', name = 'nonfinite', level = 'error', code = 6, accept = 'guards.nonfinite=skip:N', check = 'engine/train/divergence.cc' },
   { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true', check = 'engine/data/leak.cc' },
   { id = 'G25', name = 'strict_load', level = 'error', code = 5, check = 'engine/train/trainer_state.cc' },
   { id = 'G26', name = 'resume', level = 'error', code = 5, check = 'scripts/commands/verify_resume.lua' },
@@ -48,15 +48,15 @@ guards.rows = {
   { id = 'G33', name = 'one_metric', level = 'error', code = 3 },
   { id = 'G34', name = 'reachable', level = 'error', code = 3, key = true },
   { id = 'G35', name = 'identical_arms', level = 'warn', code = 1, check = 'scripts/core/compare_results.lua' },
-  { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true },
-  { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true },
+  { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true, check = 'engine/train/skipped_updates.cc' },
+  { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true, check = 'engine/train/learning_check.cc' },
   { id = 'G38', name = 'overhead', level = 'warn', code = 7, accept = 'budget_pct=N of the callback' },
   { id = 'G39', name = 'claim', level = 'error', code = 0, check = 'scripts/core/compare_results.lua' },
   { id = 'G40', name = 'plasticity', level = 'error', code = 1 },
   { id = 'G41', name = 'encoding', level = 'error', code = 0 },
   { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed', check = 'scripts/core/compare_results.lua' },
-  { id = 'G43', name = 'protected', level = 'error', code = 6, key = true },
-  { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term' },
+  { id = 'G43', name = 'protected', level = 'error', code = 6, key = true, check = 'engine/train/protected_check.cc' },
+  { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term', check = 'engine/train/loss.cc' },
   { id = 'G45', name = 'leak', level = 'error', code = 6, accept = 'model.causal=false' },
   { id = 'G46', name = 'degenerate', level = 'error', code = 0 },
 }
@@ -81,6 +81,9 @@ function guards.spec()
   for _, row in ipairs(guards.rows) do
     if row.key then spec[row.name] = { 'string', row.level, one_of = LEVELS } end
   end
+  spec.nonfinite = { 'string', 'error' }                -- or skip:N
+  spec.loss_spike = { 'table', { ratio = 3 } }          -- a loss above so many times the first one stops (G23); 0: never
+  spec.grad_norm = { 'table', { ratio = 20 } }          -- a norm above so many times its median warns (G23); 0: never
   return spec
 end
 

@@ -1,5 +1,5 @@
 -- Reads metrics.jsonl, line by line and without the native module: a file of any length takes little memory. What is void stays
--- hidden: a torn last line, and points of curves above the step of a later resume (engine/run/README.md).
+-- hidden: a torn last line, and points of curves above the step of a later resume or rollback (engine/run/README.md).
 --   for line in run_metrics.lines(run.path) do ... line.kind, line.step, line.loss ... end
 local dkjson = require 'dkjson'
 local fail = require 'fail'
@@ -42,14 +42,15 @@ local function open(path)
   return file
 end
 
--- Resumes by the number of their line, in order, and the size of the file: what a running process appends later is not of this reading.
+-- Resumes and rollbacks by the number of their line, in order, and the size of the file: what a running process appends later is not
+-- of this reading.
 local function survey(path)
   local file, resumes, number, bytes = open(path), {}, 0, 0
   for text in file:lines() do
     number, bytes = number + 1, bytes + #text + 1
-    if text:find('"resume"', 1, true) then
+    if text:find('"resume"', 1, true) or text:find('"rollback"', 1, true) then
       local line = decode(text)
-      if line and line.event == 'resume' and type(line.step) == 'number' then
+      if line and (line.event == 'resume' or line.event == 'rollback') and type(line.step) == 'number' then
         resumes[#resumes + 1] = { number = number, step = line.step }
       end
     end

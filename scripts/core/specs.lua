@@ -46,6 +46,11 @@ specs.train = {
   accept_eta = { 'boolean', false },           -- train up to max_time even if the plan needs longer (guard G13)
   accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
   resume = { 'string', 'never', one_of = { 'never', 'auto' } }, -- auto: go on with an unfinished run of this config
+  -- When the loss is not finite or runs away (guard G23): stop, or go on from the newest checkpoint with every base learning rate
+  -- times rollback_factor, at most rollback_tries times in the life of the run.
+  on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' } },
+  rollback_factor = { 'number', 0.5 },
+  rollback_tries = { 'int', 3 },
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 
@@ -62,7 +67,7 @@ specs.eval = {
   val_cap = { 'int', 0 },                      -- batches; 0: the whole split
 }
 
-specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off
+specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off, and limits
 
 -- The process that ends a run that hangs (guard G11). Off under --fast-dev-run and at the prompt.
 specs.watchdog = {

@@ -10,6 +10,7 @@ local fit_run = require 'fit_run'
 local fit_watch = require 'fit_watch'
 local guards = require 'guards'
 local host = require 'host'
+local loop_guards = require 'loop_guards'
 local native = require 'lanthorn'
 local nearest = require 'nearest'
 local options = require 'options'
@@ -141,6 +142,7 @@ local function build_trainer(o, device)
     loss = o.loss and function(x, y) return o.loss(o.model, x, y) end or train.default_loss(o.model),
     schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = steps, every = o.optim.decay_every, gamma = o.optim.gamma,
       min_factor = o.optim.min_factor },
+    guards = loop_guards.native(o),
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
@@ -214,6 +216,7 @@ end
 
 local function attach_callbacks(o, trainer, ctx)
   for _, callback in ipairs(o.callback_list) do
+    if callback.before_update then trainer:before_update(function(record) return callback.before_update(ctx, record) end) end
     if callback.on_step then trainer:on_step(callback.every or 1, function(record) return callback.on_step(ctx, record) end) end
     if callback.on_epoch then trainer:on_epoch(function(record) return callback.on_epoch(ctx, record) end) end
   end
@@ -256,6 +259,20 @@ local function extra_state(o, ctx)
   return { callbacks = #kept > 0 and kept or nil, lua_random = random_state.get() }
 end
 
+-- Gives callbacks and Lua's random numbers back what a checkpoint keeps of them.
+local function restore_extra(o, ctx, extra)
+  if extra.lua_random then random_state.set(extra.lua_random) end
+  for i, kept in ipairs(extra.callbacks or {}) do
+    local callback = o.callback_list[i]
+    local name = callback and (callback.name or ('callback ' .. i))
+    if name ~= kept.name then
+      fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the same order", i,
+        tostring(name), kept.name)
+    end
+    if kept.saved and callback.restore then callback.restore(ctx, kept.saved) end
+  end
+end
+
 -- Puts a training where its run's newest checkpoint left it.
 local function restore(o, trainer, run, ctx)
   local plan = resume.plan()
@@ -272,17 +289,7 @@ local function restore(o, trainer, run, ctx)
   for _, why in ipairs(restored.passed_over) do console.warn('warning: passed over ' .. why) end
   console.note(('%-10s%s of %s, attempt %d%s'):format('resumed', restored.checkpoint, run:path(), run:attempt(),
     restored.note ~= '' and '; ' .. restored.note or ''))
-  local extra = restored.extra or {}
-  if extra.lua_random then random_state.set(extra.lua_random) end
-  for i, kept in ipairs(extra.callbacks or {}) do
-    local callback = o.callback_list[i]
-    local name = callback and (callback.name or ('callback ' .. i))
-    if name ~= kept.name then
-      fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the same order", i,
-        tostring(name), kept.name)
-    end
-    if kept.saved and callback.restore then callback.restore(ctx, kept.saved) end
-  end
+  restore_extra(o, ctx, restored.extra or {})
 end
 
 -- Everything between the claim of the run directory and its end.
@@ -298,6 +305,8 @@ local function run_fit(o, trainer, plan, run, from)
   local ctx = make_context(o, trainer, run)
   attach_callbacks(o, trainer, ctx)
   trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
+  trainer:on_rollback(function(rollback) restore_extra(o, ctx, rollback.extra or {}) end)
+  trainer:dump_to(run)
   call_all(o, 'on_start', ctx)
   if from then restore(o, trainer, run, ctx) end
   if not o.checkpoint.off then
@@ -359,6 +368,7 @@ function train.fit(given)
   local trainer, kind = build_trainer(o, device)
   local plan = make_plan(o, trainer, kind, device)
   fit_guards.begin(o.guards)
+  loop_guards.record(o)
   experiment.stop_if_dry_run(fit_report.sizes(plan))
   experiment.check_reads()
   console.note(fit_report.heading(plan))

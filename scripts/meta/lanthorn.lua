@@ -445,11 +445,19 @@ function lanthorn.run.reopen(run_folder) end
 ---@class Trainer
 Trainer = {}
 
+---Calls f(record) when the gradients of an update are there; 'skip' leaves the update out.
+---@param f function
+function Trainer:before_update(f) end
+
 ---Takes the bar off the screen before something else is printed.
 function Trainer:clear_progress() end
 
 ---Ends reporting, drops all callbacks and gives signals back.
 function Trainer:close() end
+
+---Keeps an update that is not finite in the run's dumps/.
+---@param run Run
+function Trainer:dump_to(run) end
 
 ---Mean loss over the val batches in eval mode.
 ---@return table
@@ -468,6 +476,10 @@ function Trainer:measure(initial) end
 ---Calls f(record) at each epoch's end; 'stop', reason ends the training.
 ---@param f function
 function Trainer:on_epoch(f) end
+
+---Calls f({step=, from_step=, lr_factor=, extra=}) when a diverged training went back to a checkpoint.
+---@param f function
+function Trainer:on_rollback(f) end
 
 ---Calls f(record) after every so many updates; 'stop', reason ends the training.
 ---@param every integer

@@ -41,6 +41,17 @@ TEST_F(MetricsReaderTest, DamageBeforeTheLastLineIsADataErrorWithItsLine) {
   EXPECT_FALSE(Read("[1]\n{}\n").ok());
 }
 
+TEST_F(MetricsReaderTest, ARollbackVoidsLinesAsAResumeDoes) {
+  const auto metrics = Read(R"({"kind":"train","step":5}
+{"kind":"train","step":6}
+{"kind":"event","event":"rollback","step":5,"from_step":7}
+{"kind":"train","step":6,"again":true}
+)");
+  ASSERT_TRUE(metrics.ok());
+  ASSERT_EQ(metrics->lines.size(), 3u);
+  EXPECT_EQ(metrics->lines[2]["again"], true);
+}
+
 TEST_F(MetricsReaderTest, LinesAboveTheStepOfAResumeAreVoid) {
   const auto metrics = Read(R"({"kind":"train","step":10}
 {"kind":"event","event":"checkpoint","step":10}

@@ -1,0 +1,165 @@
+// Guards of the loop in Lua: their options, the terms of a loss, and the events that callbacks take part in.
+#include <algorithm>
+
+#include "bindings/lua/function.h"
+#include "bindings/lua/json.h"
+#include "bindings/ops/function_call.h"
+#include "bindings/tensor/tensor.h"
+#include "bindings/train/run.h"
+#include "bindings/train/trainer.h"
+
+namespace lanthorn::lua {
+namespace {
+
+std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) {
+  auto self = CheckObject<LuaTrainer>(L, 1, method);
+  self->L = L;
+  return self;
+}
+
+train::GuardLevel LevelOf(const std::string& name) {
+  if (name == "off") return train::GuardLevel::kOff;
+  return name == "warn" ? train::GuardLevel::kWarn : train::GuardLevel::kError;
+}
+
+// Asks a Lua function before an update; 'skip' leaves it out.
+class LuaBeforeUpdate final : public train::Observer {
+ public:
+  LuaBeforeUpdate(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+
+  absl::Status BeforeUpdate(const train::StepRecord& record, bool* skip) override {
+    lua_State* L = owner_->L;
+    const int top = lua_gettop(L);
+    ScopeGuard scope(L);
+    function_.Push(L);
+    PushStep(L, record);
+    const absl::Status status = CallLua(L, 1, 1);
+    if (status.ok() && lua_type(L, top + 1) == LUA_TSTRING && std::string(lua_tostring(L, top + 1)) == "skip")
+      *skip = true;
+    scope.End(0);
+    lua_settop(L, top);
+    return status;
+  }
+
+ private:
+  LuaTrainer* owner_;
+  Ref function_;
+};
+
+// Gives Lua back what its side had when the checkpoint was made.
+class LuaRollback final : public train::Observer {
+ public:
+  LuaRollback(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+
+  absl::Status OnRollback(const train::Rollback& rollback) override {
+    lua_State* L = owner_->L;
+    if (owner_->progress != nullptr) owner_->progress->Clear();
+    const int top = lua_gettop(L);
+    function_.Push(L);
+    PushJson(L, {{"step", rollback.step},
+                 {"from_step", rollback.from_step},
+                 {"lr_factor", rollback.lr_factor},
+                 {"extra", rollback.extra}});
+    const absl::Status status = CallLua(L, 1, 0);
+    lua_settop(L, top);
+    return status;
+  }
+
+ private:
+  LuaTrainer* owner_;
+  Ref function_;
+};
+
+template <typename T>
+int AddFunction(lua_State* L, const char* method) {
+  const auto self = Self(L, method);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  self->trainer->AddObserver(std::make_shared<T>(self.get(), Ref(L)));
+  return 0;
+}
+
+int BeforeUpdate(lua_State* L) { return AddFunction<LuaBeforeUpdate>(L, "before_update"); }
+int OnRollback(lua_State* L) { return AddFunction<LuaRollback>(L, "on_rollback"); }
+
+int DumpTo(lua_State* L) {
+  Self(L, "dump_to")->trainer->DumpTo(CheckObject<RunDirectory>(L, 2, "dump_to")->path() + "/dumps");
+  return 0;
+}
+
+const std::vector<FunctionRow> kMethods = {
+    {"Trainer:before_update", "(function f) -> ()",
+     "Calls f(record) when the gradients of an update are there; 'skip' leaves the update out.", &Thunk<&BeforeUpdate>},
+    {"Trainer:on_rollback", "(function f) -> ()",
+     "Calls f({step=, from_step=, lr_factor=, extra=}) when a diverged training went back to a checkpoint.",
+     &Thunk<&OnRollback>},
+    {"Trainer:dump_to", "(Run run) -> ()", "Keeps an update that is not finite in the run's dumps/.", &Thunk<&DumpTo>},
+};
+
+}  // namespace
+
+absl::Status ReadLossTerms(lua_State* L, int index, std::vector<train::LossTerm>* terms) {
+  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) return Error(ExitCode::kScript, "train: a loss term needs a name");
+    train::LossTerm term{lua_tostring(L, -2), {}, false};
+    const int value = lua_gettop(L);
+    int holder = value;
+    if (lua_istable(L, value)) {
+      lua_getfield(L, value, "monitor");
+      term.monitor = lua_toboolean(L, -1) != 0;
+      lua_getfield(L, value, "value");
+      holder = lua_gettop(L);
+    }
+    if (lua_type(L, holder) == LUA_TNUMBER) {
+      term.value = at::scalar_tensor(lua_tonumber(L, holder), c10::kDouble);
+      term.monitor = true;
+    } else if (TensorBox* box = ToTensorBox(L, holder)) {
+      term.value = box->tensor;
+    } else {
+      return Error(ExitCode::kScript,
+                   absl::StrCat("train: the loss term '", term.name,
+                                "' must be a Tensor, a number or { value =, monitor = }, got ", Describe(L, holder)));
+    }
+    lua_settop(L, value);
+    terms->push_back(std::move(term));
+  }
+  std::sort(terms->begin(), terms->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return absl::OkStatus();
+}
+
+train::GuardOptions ReadGuards(lua_State* L) {
+  static const NamedSignature signature = ParseSignature(
+      "guards(int nonfinite_skip=0, float spike_ratio=3., float grad_norm_ratio=20., bool rollback=False, float "
+      "rollback_factor=0.5, int rollback_tries=3, str skipped_updates='error', str no_learning='error', float "
+      "uniform_loss=0., str protected='error')");
+  train::GuardOptions guards;
+  lua_getfield(L, 1, "guards");
+  if (!lua_isnil(L, -1)) {
+    lua_insert(L, 2);
+    lua_settop(L, 2);
+    const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
+    guards.nonfinite_skip = a[0].toInt();
+    guards.spike_ratio = a[1].toDouble();
+    guards.grad_norm_ratio = a[2].toDouble();
+    guards.rollback = a[3].toBool();
+    guards.rollback_factor = a[4].toDouble();
+    guards.rollback_tries = a[5].toInt();
+    guards.skipped_updates = LevelOf(a[6].toStringRef());
+    guards.no_learning = LevelOf(a[7].toStringRef());
+    if (a[8].toDouble() > 0) guards.uniform_loss = a[8].toDouble();
+    guards.protect = LevelOf(a[9].toStringRef());
+  }
+  lua_settop(L, 1);
+  if (!(guards.spike_ratio >= 0) || !(guards.grad_norm_ratio >= 0))
+    Check(ConfigError("guards: loss_spike.ratio and grad_norm.ratio must not be negative; 0 switches off"));
+  if (!(guards.rollback_factor > 0 && guards.rollback_factor <= 1))
+    Check(
+        ConfigError(absl::StrCat("train.rollback_factor must be above 0 and at most 1, got ", guards.rollback_factor)));
+  if (guards.rollback_tries < 0)
+    Check(ConfigError(absl::StrCat("train.rollback_tries must not be negative, got ", guards.rollback_tries)));
+  return guards;
+}
+
+void AddGuardMethods(lua_State* L) { RegisterRows(L, "train", kMethods); }
+
+}  // namespace lanthorn::lua

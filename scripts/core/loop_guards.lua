@@ -1,0 +1,40 @@
+-- What the native loop is told about its guards: the sections `guards` and `train` of a config, checked and as options of the trainer.
+local fail = require 'fail'
+local fit_guards = require 'fit_guards'
+local options = require 'options'
+
+local loop_guards = {}
+
+local RATIO = { ratio = { 'number', 0 } }
+
+-- The updates in a row that guards.nonfinite lets be skipped.
+local function skipped(text)
+  if text == 'error' then return 0 end
+  local count = tonumber(text:match '^skip:(%d+)$')
+  if not count or count < 1 then fail.config("guards.nonfinite is '%s'; known: error, skip:N (up to N updates in a row)", text) end
+  return count
+end
+
+---Options of the trainer. Guards that are off are recorded.
+---@param o table the parts of a train.fit
+---@return table
+function loop_guards.native(o)
+  local spike = options.check('train.fit guards.loss_spike', o.guards.loss_spike, RATIO).ratio
+  local norm = options.check('train.fit guards.grad_norm', o.guards.grad_norm, RATIO).ratio
+  local rollback = o.options.on_divergence == 'rollback'
+  if rollback and o.checkpoint.off then
+    fail.config("train.on_divergence='rollback' goes back to a checkpoint, and checkpoint.off=true makes none")
+  end
+  return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm, rollback = rollback,
+    rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
+    skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
+    uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
+end
+
+---Records what is switched off by a number; levels that are off are recorded by fit_guards.begin.
+---@param o table the parts of a train.fit
+function loop_guards.record(o)
+  if o.guards.loss_spike.ratio == 0 then fit_guards.switched_off('G23', 'guards.loss_spike.ratio=0') end
+end
+
+return loop_guards
