@@ -131,7 +131,8 @@ train::GuardOptions ReadGuards(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "guards(int nonfinite_skip=0, float spike_ratio=3., float grad_norm_ratio=20., bool rollback=False, float "
       "rollback_factor=0.5, int rollback_tries=3, str skipped_updates='error', str no_learning='error', float "
-      "uniform_loss=0., str protected='error')");
+      "uniform_loss=0., str protected='error', str memory_floor='error', str memory_growth='error', str "
+      "slow_step='warn')");
   train::GuardOptions guards;
   lua_getfield(L, 1, "guards");
   if (!lua_isnil(L, -1)) {
@@ -148,6 +149,9 @@ train::GuardOptions ReadGuards(lua_State* L) {
     guards.no_learning = LevelOf(a[7].toStringRef());
     if (a[8].toDouble() > 0) guards.uniform_loss = a[8].toDouble();
     guards.protect = LevelOf(a[9].toStringRef());
+    guards.memory_floor = LevelOf(a[10].toStringRef());
+    guards.memory_growth = LevelOf(a[11].toStringRef());
+    guards.slow_step = LevelOf(a[12].toStringRef());
   }
   lua_settop(L, 1);
   if (!(guards.spike_ratio >= 0) || !(guards.grad_norm_ratio >= 0))

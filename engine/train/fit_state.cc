@@ -73,6 +73,7 @@ void Fields(Visitor visit, T& value) {
     visit("noise", value.noise);
     visit("epochs", value.epochs);
     visit("best", value.best);
+    visit.Later("tokens_forward", value.tokens_forward);
     visit.Later("skipped", value.skipped);
     visit.Later("first_loss", value.first_loss);
     visit.Later("rollbacks", value.rollbacks);

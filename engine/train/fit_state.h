@@ -23,6 +23,7 @@ struct FitState {
   // The batch that comes next: the epoch (1-based) and its 0-based number in it, which is the number of batches when
   // only the end of the epoch is left to do.
   int64_t epoch = 1, batch = 0;
+  int64_t tokens_forward = 0;        // targets of all forwards of updates
   int64_t skipped = 0;               // updates that were skipped
   std::optional<double> first_loss;  // of the first update
   int64_t rollbacks = 0;             // so far, and what they have multiplied every base learning rate by

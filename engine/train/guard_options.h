@@ -28,6 +28,11 @@ struct GuardOptions {
   GuardLevel no_learning = GuardLevel::kError;      // G37
   std::optional<double> uniform_loss = {};          // ln V, what guessing costs; without it G37 does not look
   GuardLevel protect = GuardLevel::kError;          // G43
+  GuardLevel memory_floor = GuardLevel::kError;     // G04
+  GuardLevel memory_growth = GuardLevel::kError;    // G31
+  GuardLevel slow_step = GuardLevel::kWarn;         // G16
+  // Bytes of tensors on the device at their peak; absent: the counting allocator's, where it is in place.
+  std::function<int64_t()> peak_bytes = {};
 };
 
 }  // namespace lanthorn::train

@@ -2,6 +2,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/train/progress.h"
 #include "engine/train/signals.h"
+#include "engine/train/step_guards.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {
@@ -23,6 +24,10 @@ bool Trainer::Interrupted() {
     result_.state = "PREEMPTED";
     result_.code = kPreempted;
     result_.reason = "stop_after: " + done;
+  } else if (guards_ != nullptr && !guards_->limit().empty()) {
+    result_.state = "FAILED";
+    result_.code = static_cast<int>(ExitCode::kLimit);
+    result_.reason = guards_->limit() + "; stopped after " + done;
   } else if (const double now = Now(); options_.limit.Over(now)) {
     result_.state = "TIMEOUT";
     result_.code = static_cast<int>(ExitCode::kLimit);

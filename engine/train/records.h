@@ -33,7 +33,9 @@ struct StepRecord {
   int64_t skipped_total = 0;  // updates skipped so far
   int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
   int64_t tokens_total = 0;
-  double seconds = 0;  // this update
+  int64_t tokens_forward_total = 0;  // targets that went through the forward, masked and skipped ones included
+  double seconds = 0;                // this update
+  bool counted = false;              // in the medians: no warm-up, no eval or save before it
   PhaseSeconds phases{};
   std::optional<tscore::Score> score;
   std::optional<Interval> remaining;

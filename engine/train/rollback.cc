@@ -19,7 +19,7 @@ bool IsDivergence(const absl::Status& status) {
 absl::Status Trainer::BeginGuards() {
   first_update_ = optimizer_->steps();
   if (first_update_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_);
-  guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, result_.steps, planned_steps(),
+  guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, *optimizer_, result_.steps, planned_steps(),
                                          [this](const Warning& warning) { return Warn(warning); });
   if (options_.guards.rollback && checkpointer_ != nullptr && checkpointer_->store().List().empty())
     return checkpointer_->Save(result_.steps);

@@ -41,8 +41,12 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"lr", record.lr},
                          {"grad_norm", record.grad_norm},
                          {"tokens_backprop", record.tokens_total},
+                         {"tokens_forward", record.tokens_forward_total},
                          {"updates_skipped", record.skipped_total},
                          {"step_ms", record.seconds * 1e3},
+                         {"micro_ms", (record.phases[static_cast<size_t>(Phase::kForward)] +
+                                       record.phases[static_cast<size_t>(Phase::kBackward)]) *
+                                          1e3 / static_cast<double>(record.micro_batches)},
                          {"phase_ms", phases}};
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
   for (const auto& [name, value] : record.terms) line["term"][name] = value;

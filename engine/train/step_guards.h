@@ -10,8 +10,10 @@
 #include "engine/train/divergence.h"
 #include "engine/train/guard_options.h"
 #include "engine/train/learning_check.h"
+#include "engine/train/memory_growth.h"
 #include "engine/train/protected_check.h"
 #include "engine/train/skipped_updates.h"
+#include "engine/train/slow_steps.h"
 
 namespace lanthorn::train {
 
@@ -20,22 +22,33 @@ class StepGuards {
   using WarnFn = std::function<absl::Status(const Warning&)>;
 
   // `step`: updates made so far, `planned`: those of the whole training.
-  StepGuards(const GuardOptions& options, const std::vector<nn::NamedParameter>& parameters, int64_t step,
-             int64_t planned, WarnFn warn);
+  StepGuards(const GuardOptions& options, const std::vector<nn::NamedParameter>& parameters,
+             const optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn);
 
   // After each update, before the observers hear of it. The status of the first guard that stops.
   absl::Status AfterUpdate(const StepRecord& record);
+  // At the end of a training.
+  absl::Status Finish(int64_t step);
+  // Why the training is to be saved and left (exit code 7): it would run out of memory. Empty: it goes on.
+  const std::string& limit() const { return limit_; }
 
  private:
-  absl::Status Raise(GuardLevel level, const Warning& warning) const;
+  absl::Status Raise(GuardLevel level, const Warning& warning, ExitCode code = ExitCode::kNumerics) const;
+  absl::Status CheckMemory(const StepRecord& record);
 
   const GuardOptions options_;
+  const std::vector<nn::NamedParameter>& parameters_;
+  const optim::Optimizer& optimizer_;
   const int64_t first_step_;
   WarnFn warn_;
   GradientNormWatch norms_;
   SkippedUpdates skipped_;
   std::optional<LearningCheck> learning_;
   std::optional<ProtectedCheck> protected_;
+  bool floor_checked_ = false;
+  MemoryGrowth growth_;
+  SlowSteps slow_;
+  std::string limit_;
 };
 
 }  // namespace lanthorn::train

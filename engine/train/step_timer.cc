@@ -4,7 +4,7 @@ namespace lanthorn::train {
 
 void StepTimer::Add(double seconds) {
   ++seen_;
-  const bool counts = seen_ > kWarmUp && !skip_next_;
+  const bool counts = last_counted_ = seen_ > kWarmUp && !skip_next_;
   skip_next_ = false;
   if (!counts) return;
   counted_.push_back(seconds);

@@ -26,6 +26,8 @@ class StepTimer {
   // An eval or a save went by: the next step does not count.
   void Interrupted() { skip_next_ = true; }
 
+  // Whether the last step counts.
+  bool last_counted() const { return last_counted_; }
   int64_t counted() const { return static_cast<int64_t>(counted_.size()); }
   std::optional<double> Median() const { return median_.Value(); }
   // Sorts all steps: for the end of a run.
@@ -37,7 +39,7 @@ class StepTimer {
  private:
   static constexpr int64_t kWarmUp = 5, kBlock = 20;
   int64_t seen_ = 0;
-  bool skip_next_ = false;
+  bool skip_next_ = false, last_counted_ = false;
   double block_sum_ = 0;
   int64_t block_size_ = 0;
   std::vector<double> counted_;

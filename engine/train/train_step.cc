@@ -177,11 +177,14 @@ absl::Status Trainer::TrainStep(Control* control) {
   }
   record.seconds = Now() - begin;
   timer_.Add(record.seconds);
+  record.counted = timer_.last_counted();
   record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();
   record.lr = optimizer_->lr();
   record.tokens = record.skipped ? 0 : pass.targets;
   record.tokens_total = result_.tokens += record.tokens;
+  for (const data::Batch& batch : batches) result_.tokens_forward += batch.y.numel();
+  record.tokens_forward_total = result_.tokens_forward;
   record.score = pass.score;
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;

@@ -219,6 +219,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
     if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
   alive_.reset();
+  LANTHORN_RETURN_IF_ERROR(guards_->Finish(result_.steps));
   if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
     result_.reason = control.reason;

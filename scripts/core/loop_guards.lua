@@ -28,6 +28,7 @@ function loop_guards.native(o)
   return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm, rollback = rollback,
     rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
+    memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
     uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
 end
 

@@ -137,5 +137,71 @@ TEST(ProtectedCheck, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G43 protected", "'head.bias'", "update 5"});
 }
 
+TEST(MemoryFloorGuard, StopsWhenTheCounterSeesHalfOfWhatMustBeThere) {
+  Tiny probe;
+  ASSERT_TRUE(probe.Start().Run().ok());
+  const int64_t floor = 4 * 4 * probe.model->ParameterCount();  // float32 weights, gradients and two slots of Adam
+  EXPECT_GE(MemoryFloor(probe.model->Parameters(), *probe.optimizer), floor);
+  for (const double share : {0.5, 1.5}) {
+    FitOptions options;
+    options.guards.peak_bytes = [=] { return static_cast<int64_t>(share * static_cast<double>(floor)); };
+    Tiny tiny({.options = options});
+    const absl::Status status = tiny.Start().Run().status();
+    EXPECT_EQ(status.ok(), share > 1) << status;
+    if (share < 1) ExpectStatus(status, ExitCode::kMachine, {"G04 memory_floor: peak", "not running where you think"});
+  }
+}
+
+// Samples at every tenth update of tensors that grow by so many bytes an update, with a sawtooth of garbage on top.
+std::vector<MemoryGrowth::Finding> Grow(double slope, int64_t limit) {
+  MemoryGrowth growth;
+  std::vector<MemoryGrowth::Finding> found;
+  for (int64_t step = 10; step <= 1000; step += 10) {
+    const int64_t bytes = static_cast<int64_t>(slope * static_cast<double>(step)) + step % 50 * 10'000'000;
+    if (auto one = growth.Add(step, 1000 - step, {{{"tensors", bytes, limit}, {"the process", 1, 2}}}))
+      found.push_back(*one);
+  }
+  return found;
+}
+
+TEST(MemoryGrowth, WarnsOfMoreThanAMegabyteAnUpdateAndIsFatalPastTheLimit) {
+  EXPECT_TRUE(Grow(0, 1).empty());
+  EXPECT_TRUE(Grow(0.9e6, 1).empty());
+  const auto warned = Grow(2e6, int64_t{1} << 40);
+  ASSERT_EQ(warned.size(), 3u) << "at 250, 500 and 1000";
+  EXPECT_EQ(warned[0].warning.step, 250);
+  EXPECT_FALSE(warned[0].fatal);
+  EXPECT_NE(warned[0].warning.message.find("memory of tensors grows by 2.0 MB an update"), std::string::npos);
+  EXPECT_TRUE(Grow(2e6, 1'000'000'000)[0].fatal);
+}
+
+TEST(SlowSteps, NameThePhaseThatGrewAndWarnRarely) {
+  SlowSteps slow;
+  PhaseSeconds phases{};
+  const auto add = [&](int64_t step, double data, double forward) {
+    phases[static_cast<size_t>(Phase::kData)] = data;
+    phases[static_cast<size_t>(Phase::kForward)] = forward;
+    return slow.Add(step, data + forward + 0.1, phases);
+  };
+  for (int64_t step = 1; step <= 30; ++step) EXPECT_FALSE(add(step, 0.1, 1));
+  const auto found = add(31, 4, 1.1);
+  ASSERT_TRUE(found);
+  EXPECT_NE(found->message.find("phase 'data' grew most, by 3.90 s"), std::string::npos) << found->message;
+  EXPECT_FALSE(add(32, 4, 1));
+  EXPECT_TRUE(add(62, 4, 1));
+  EXPECT_FALSE(slow.Trend(62));
+}
+
+TEST(SlowSteps, ATrainingThatBecomesSlowerIsToldAtItsEnd) {
+  for (const double rise : {0.1, 1.0}) {
+    SlowSteps slow;
+    for (int64_t step = 1; step <= 200; ++step) (void)slow.Add(step, 1 + rise * static_cast<double>(step) / 200, {});
+    EXPECT_EQ(slow.Trend(200).has_value(), rise > 0.5);
+  }
+  SlowSteps cheap;
+  for (int64_t step = 1; step <= 200; ++step) EXPECT_FALSE(cheap.Add(step, step < 100 ? 0.001 : 0.01, {}));
+  EXPECT_FALSE(cheap.Trend(200)) << "two seconds in all";
+}
+
 }  // namespace
 }  // namespace lanthorn::train
