@@ -77,10 +77,10 @@ std::string DrawAbove(const std::string& stamp) {
   static std::mutex mutex;
   static std::string last_stamp;
   static uint32_t last = 0;
-  constexpr uint32_t kMost = 0xffffff, kStep = 0xffff;
+  constexpr uint32_t kMost = 0xffffff, kStep = 0xfff;
   const std::lock_guard lock(mutex);
   const uint32_t drawn = static_cast<uint32_t>(std::stoul(DrawHex(), nullptr, 16));
-  last = stamp == last_stamp ? std::min(kMost, last + 1 + drawn % kStep) : drawn % (kMost - kStep);
+  last = stamp == last_stamp ? std::min(kMost, last + 1 + drawn % kStep) : drawn % (kMost / 2);
   last_stamp = stamp;
   char text[8];
   std::snprintf(text, sizeof text, "%06x", last);
