@@ -7,7 +7,7 @@ local t = require 'testing'
 local CHAR_GRU = [[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
 local cfg = experiment.config { train = { epochs = 1, max_steps = 40, seed = 3 }, optim = { lr = 0.01 }, tscore = { every = 1 },
-  data = { file = '%s/text.txt', batch = 8, seq = 20, stride = 20 } }
+  data = { file = '%s/text.txt', batch = 8, seq = 20, stride = 20, allow_leak = true } }
 local text = data.text(cfg.data)
 local net = models.char_rnn { vocab = text.vocab_size, cell = 'gru', embed = 12, hidden = 24 }
 local fit = train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
