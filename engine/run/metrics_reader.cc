@@ -31,6 +31,10 @@ void DropVoidLines(std::vector<json>& lines, const json& resume) {
 
 absl::StatusOr<Metrics> ReadMetrics(const std::string& path) {
   LANTHORN_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseMetrics(path, text);
+}
+
+absl::StatusOr<Metrics> ParseMetrics(const std::string& path, const std::string& text) {
   Metrics metrics;
   size_t begin = 0;
   for (int number = 1; begin < text.size(); ++number) {

@@ -18,5 +18,7 @@ struct Metrics {
 // out; events stay, but for those that are points of a curve, "epoch" and "tscore_probe". DataError when the file is
 // missing or a line before the last is no JSON object.
 absl::StatusOr<Metrics> ReadMetrics(const std::string& path);
+// The same of a file's text; `path` is for messages.
+absl::StatusOr<Metrics> ParseMetrics(const std::string& path, const std::string& text);
 
 }  // namespace lanthorn

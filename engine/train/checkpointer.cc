@@ -44,9 +44,17 @@ bool Checkpointer::IsDue(int64_t step) const {
   return options_.every_s > 0 && clock_() - last_save_ >= options_.every_s;
 }
 
+absl::StatusOr<CheckpointContent> Checkpointer::TakeSnapshot() {
+  const double begin = clock_();
+  absl::StatusOr<CheckpointContent> content = snapshot_();
+  snapshot_seconds_ = clock_() - begin;
+  seconds_ += snapshot_seconds_;
+  return content;
+}
+
 absl::Status Checkpointer::Save(int64_t step) {
   if (step == last_step_) return absl::OkStatus();
-  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, snapshot_());
+  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, TakeSnapshot());
   return Write(content, /*best=*/false);
 }
 
@@ -54,12 +62,12 @@ absl::Status Checkpointer::AtEpochEnd(int64_t epoch, int64_t step, bool best) {
   const bool regular = options_.every_epochs > 0 && epoch % options_.every_epochs == 0;
   const bool affordable = seconds_ <= options_.most_share * (clock_() - begin_);
   if (IsDue(step) || (regular && affordable)) {
-    LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, snapshot_());
+    LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, TakeSnapshot());
     if (best) best_.reset();
     return Write(content, best);
   }
   if (best) {
-    LANTHORN_ASSIGN_OR_RETURN(CheckpointContent content, snapshot_());
+    LANTHORN_ASSIGN_OR_RETURN(CheckpointContent content, TakeSnapshot());
     best_ = Copied(std::move(content));
   }
   return absl::OkStatus();
@@ -73,7 +81,7 @@ absl::Status Checkpointer::AtEnd(int64_t step, bool best) {
     LANTHORN_RETURN_IF_ERROR(Write(held, /*best=*/true));
   }
   if (step == last_step_) return best ? store_.Link("best", CheckpointName(step)) : absl::OkStatus();
-  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, snapshot_());
+  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, TakeSnapshot());
   return Write(content, best);
 }
 
@@ -122,6 +130,7 @@ absl::StatusOr<Checkpointer::Outcome> Checkpointer::TryWrite(const CheckpointCon
                                              {"name", name},
                                              {"best", best},
                                              {"size_mb", static_cast<double>(written->bytes) / 1e6},
+                                             {"snapshot_ms", snapshot_seconds_ * 1e3},
                                              {"save_ms", (clock_() - begin) * 1e3}}));
   LANTHORN_RETURN_IF_ERROR(run_->UpdateStatus({{"last_checkpoint", name}}));
   return Outcome::kSaved;

@@ -47,6 +47,7 @@ class Checkpointer {
 
  private:
   enum class Outcome { kSaved, kFailed };
+  absl::StatusOr<CheckpointContent> TakeSnapshot();
   absl::Status Write(const CheckpointContent& content, bool best);
   absl::StatusOr<Outcome> TryWrite(const CheckpointContent& content, bool best);
   // Makes room for a checkpoint of this size; a reason when there is none.
@@ -58,7 +59,7 @@ class Checkpointer {
   ClockFn clock_;
   CheckpointStore store_;
   const double begin_;
-  double last_save_, seconds_ = 0;
+  double last_save_, seconds_ = 0, snapshot_seconds_ = 0;
   int64_t last_step_ = -1, failures_ = 0;
   std::optional<CheckpointContent> best_;  // kept in memory
 };

@@ -41,7 +41,7 @@ local function claim(about)
   local current = experiment.current()
   local run = native.run.claim(run_files.root(), current.name)
   console.attach(function(text) run:append_log(text) end)
-  run:write_config(about.values, current.origin)
+  run:write_config(about.values, about.origin)
   for name, text in pairs(sources()) do run:add_source(name, text) end
   local env = {}
   for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end

@@ -46,6 +46,9 @@ local function check_links(path, listed, newest, report, repair)
     if wrong and repair and right then
       native.checkpoints.link(path, link, right)
       report.done[#report.done + 1] = ("repaired: '%s' points at %s"):format(link, right)
+    elseif wrong and repair and target ~= '' then
+      os.remove(('%s/checkpoints/%s'):format(path, link))
+      report.done[#report.done + 1] = ("repaired: removed the link '%s', whose checkpoint is lost"):format(link)
     elseif wrong then
       report.problems[#report.problems + 1] = ("the link '%s' %s"):format(link, target == '' and 'is missing'
         or ("points at '%s', which %s"):format(target, checkpoint and 'does not verify' or 'is not there'))

@@ -104,7 +104,10 @@ local function read(given)
   end
   o.optim = options.check('train.fit optim', o.optim, specs.optim)
   o.tscore = options.check('train.fit tscore', o.tscore, specs.tscore)
+  local seed = o.options.seed
   o.options = options.check('train.fit options', o.options, specs.train)
+  -- Without a seed of its own a training has that of the config, which drew the weights.
+  if current.configured and not seed and type(values.train) == 'table' then o.options.seed = values.train.seed or o.options.seed end
   o.eval = options.check('train.fit eval', o.eval or values.eval or {}, specs.eval)
   o.guards = options.check('train.fit guards', o.guards or values.guards or {}, specs.guards)
   o.checkpoint = options.check('train.fit checkpoint', o.checkpoint or values.checkpoint or {}, specs.checkpoint)
@@ -307,6 +310,26 @@ local function finished(trainer, path)
   return fit
 end
 
+-- The config with the options that this training really has: a script may give others than its config holds.
+local function effective_config(o)
+  local current = experiment.current()
+  local values, origin = {}, {}
+  for key, value in pairs(current.values) do values[key] = value end
+  for path, source in pairs(current.origin) do origin[path] = source end
+  for section, used in pairs { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards,
+    checkpoint = o.checkpoint, watchdog = o.watchdog } do
+    local known, merged = type(values[section]) == 'table' and values[section] or {}, {}
+    for key, value in pairs(known) do merged[key] = value end
+    for key, value in pairs(used) do
+      local path = section .. '.' .. key
+      if type(value) ~= 'table' and known[key] ~= value then origin[path] = known[key] == nil and 'default' or 'script' end
+      merged[key] = value
+    end
+    values[section] = merged
+  end
+  return values, origin
+end
+
 ---Trains a model and leaves a run directory. Under `runner resume` and with train.resume='auto' it goes on with an unfinished one.
 ---@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
@@ -328,12 +351,12 @@ function train.fit(given)
   fit_checks.reachable(o.callback_list, o.data.train:rows() * o.options.accumulate, o.guards.reachable)
   fit_checks.leak(o.data, plan.eval_batches > 0)
   local learnable = fit_checks.learnable(o.data)
+  local values, origin = effective_config(o)
   local run, from = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data),
     first_batch_sha256 = plan.first_batch.sha256, batches = o.data.train:count(), unmanaged_data = o.data.kind == 'custom' or nil,
     learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
     gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
-    values = experiment.current().configured and experiment.current().values
-      or { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards, checkpoint = o.checkpoint } }
+    values = values, origin = origin }
   if not run then return finished(trainer, from) end
   local watch = fit_watch.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run, from)

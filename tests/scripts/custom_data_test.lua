@@ -64,7 +64,7 @@ print(f.state, f.steps, f.best.val_loss ~= nil, seen[2], seen[3])
 t.test('a training takes them, tells that they are unmanaged, and says the epoch', function()
   local ran = runs.run((SCRIPT:gsub('BODY', '')))
   t.equal({ ran.code, #ran.lines.train, #ran.lines.eval }, { 0, 60, 3 })
-  t.contains(ran.output, 'unmanaged data: 20 batches of 8 rows')
+  t.contains(ran.output, 'unmanaged data')
   t.contains(ran.output, 'FINISHED\t60\ttrue\t20\t20\n')
 end)
 

