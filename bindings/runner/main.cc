@@ -1,6 +1,7 @@
 // The runner: a LuaJIT state, the module `host`, and the embedded library's core/boot.lua, which does the rest. Nothing
 // here is linked to LibTorch; the native module is opened at the first `require` of something native.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
 #include <signal.h>
@@ -109,7 +110,16 @@ int RunBoot(lua_State* L) {
   return 0;
 }
 
+// A stream that is closed (2>&-) leaves its number to the next file that is opened, and what is said on stderr would
+// end up in metrics.jsonl.
+void FillClosedStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  }
+}
+
 int Main(int argc, char** argv) {
+  FillClosedStreams();
   setlocale(LC_CTYPE, "");   // libedit reads wide characters; numbers stay in the C locale
   signal(SIGPIPE, SIG_IGN);  // a closed console never ends a run
   CommandLine line = ReadCommandLine(argc, argv);

@@ -11,9 +11,12 @@ return function(given)
     name = 'early_stop',
     save = function() return { best = best < math.huge and best or nil, since = since } end,
     restore = function(_, saved) best, since = saved.best or math.huge, saved.since end,
+    on_start = function(ctx)
+      if o.metric == 'val_loss' and not ctx.evaluates then fail.config 'callback early_stop: there is no val_loss; is eval off?' end
+    end,
     on_epoch = function(ctx, record)
       local value = record[o.metric]
-      if value == nil then fail.config("callback early_stop: there is no %s; is eval off?", o.metric) end
+      if value == nil or value ~= value then return nil end -- not measured: neither better nor worse
       if value < best - o.min_delta then
         best, since = value, 0
         return nil

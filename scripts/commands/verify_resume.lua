@@ -1,5 +1,5 @@
 -- runner verify-resume SCRIPT [a.b=c ...] : trains 2k updates in one process, and k, then k more in a new process, and
--- compares every byte of parameters, optimiser, state and metrics.
+-- compares every byte of parameters, optimiser, state and metrics (guard G26).
 local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'

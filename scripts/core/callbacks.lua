@@ -6,6 +6,8 @@
 --   on_step     function(ctx, record)   'stop', reason ends the training
 --   on_epoch    function(ctx, record)   'stop', reason ends the training
 --   on_end      function(ctx, fit)      after the last update
+--   metric      function(score)         what it acts on, of a T-Score; with
+--   threshold   a number                that the metric must be able to reach (guard G34)
 --   save        function(ctx)           what a checkpoint keeps of it: a table of plain values
 --   restore     function(ctx, saved)    after on_start of a resumed training
 -- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
@@ -18,7 +20,7 @@ local nearest = require 'nearest'
 local callbacks = {}
 
 local TYPES = { name = 'string', every = 'number', on_start = 'function', before_update = 'function', on_step = 'function',
-  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function' }
+  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function', metric = 'function', threshold = 'number' }
 
 local function by_name(name)
   local names = {}
@@ -53,6 +55,9 @@ function callbacks.resolve(given)
     if given[key] ~= nil and type(given[key]) ~= types then
       fail.config("callback '%s': %s must be a %s, got a %s", tostring(given.name or '?'), key, types, type(given[key]))
     end
+  end
+  if given.threshold and not given.metric then
+    fail.config("callback '%s': a threshold needs a metric, a function of a T-Score", tostring(given.name or '?'))
   end
   return given
 end

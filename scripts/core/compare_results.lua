@@ -1,5 +1,5 @@
--- What a comparison of arms concludes (guards.md, Statistics): paired differences with their intervals, Holm's correction, arms that are
--- identical (G35), budgets, and time to a loss that every run reached (G19, G42).
+-- What a comparison of arms concludes (guards.md, Statistics; G39): paired differences with their intervals, Holm's correction, arms
+-- that are identical (G35), budgets, and time to a loss that every run reached (G19, G42).
 local compare_arms = require 'compare_arms'
 local pretty = require 'pretty'
 local statistics = require 'statistics'

@@ -1,5 +1,6 @@
 -- What a script prints. stdout carries data; stderr carries words for people. Everything printed also goes to a sink, the
 -- stdout.log of the run directory, once there is one; until then it is kept.
+local encoding = require 'encoding'
 local host = require 'host'
 
 local console = { sink = nil, quiet = false }
@@ -7,17 +8,23 @@ local console = { sink = nil, quiet = false }
 local KEPT_LIMIT = 2 ^ 20 -- a script that prints for hours without a run directory must not fill the memory
 local kept, kept_bytes = {}, 0
 
+-- Whether a write works or not is nobody's concern: the run goes on (guard G41).
+local function put(file, text)
+  pcall(file.write, file, text)
+end
+
 local function record(text)
+  text = encoding.escape(text, true)
   if console.sink then return console.sink(text) end
   if kept_bytes + #text > KEPT_LIMIT then return nil end
   kept[#kept + 1], kept_bytes = text, kept_bytes + #text
   return nil
 end
 
----Writes text to stdout and to the sink. A console that fails never stops a run.
+---Writes text to stdout and to the sink: as it is, but for odd bytes on a terminal. A console that fails never stops a run.
 ---@param text string
 function console.write(text)
-  io.stdout:write(text)
+  put(io.stdout, host.isatty(1) and encoding.escape(text, encoding.is_unicode()) or text)
   record(text)
 end
 
@@ -35,11 +42,11 @@ function console.note(text)
   console.warn(text)
 end
 
----Writes one line for people to stderr, always.
+---Writes one line for people to stderr, always; odd bytes as \xNN.
 ---@param text string
 function console.warn(text)
-  io.stdout:flush() -- both may be one terminal or file
-  io.stderr:write(text, '\n')
+  pcall(io.stdout.flush, io.stdout) -- both may be one terminal or file
+  put(io.stderr, encoding.escape(text, encoding.is_unicode()) .. '\n')
   record(text .. '\n')
 end
 

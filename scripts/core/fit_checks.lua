@@ -1,5 +1,6 @@
 -- What train.fit checks before the first update: that val is not in train (G24), that there is something to learn (G06), that the
--- device computes at a plausible speed (G02). Together a fraction of a second.
+-- device computes at a plausible speed (G02), that callbacks can reach their thresholds (G34). Together a fraction of a second.
+local callback_probe = require 'callback_probe'
 local console = require 'console'
 local experiment = require 'experiment'
 local fit_guards = require 'fit_guards'
@@ -67,6 +68,17 @@ function fit_checks.leak(data, evaluates)
       .. 'data.allow_leak=true', found, 100 * LEAK_LIMIT)
   end
   console.note(('%-10s%s'):format('', found))
+end
+
+---Refuses callbacks whose metric of T-Score cannot come to their threshold.
+---@param list table[] callbacks
+---@param samples integer in an update
+---@param level string of guards.reachable
+function fit_checks.reachable(list, samples, level)
+  for _, callback in ipairs(list) do
+    local problem = callback_probe.problem(callback, samples)
+    if problem then fit_guards.fired('G34', level, problem .. '; to accept: guards.reachable=off') end
+  end
 end
 
 -- Why there is nothing to learn in the data; nil when there is.

@@ -29,7 +29,7 @@ local function row(label, text)
   return ('%-10s%s'):format(label, text)
 end
 
----What identifies the batches of a training, the same in a run, a dry run and a bench.
+---What identifies the batches of a training, the same in a run, a dry run and a bench (guard G12).
 ---@param batches integer an epoch
 ---@param first_batch { sha256: string } of Batches:inspect
 ---@return string

@@ -3,6 +3,7 @@
 --   for line in run_metrics.lines(run.path) do ... line.kind, line.step, line.loss ... end
 local dkjson = require 'dkjson'
 local fail = require 'fail'
+local metrics_schema = require 'metrics_schema'
 local run_files = require 'run_files'
 
 local run_metrics = {}
@@ -22,13 +23,14 @@ local function restore(value, path, nonfinite)
   end
 end
 
--- The object of a line, or nil.
-local function decode(text)
+-- The object of a line, or nil. `check(line)` sees it while null is still told from absent.
+local function decode(text, check)
   if not text:find('^%s*{') then return nil end
   local line, stop = dkjson.decode(text, 1, NULL, nil)
   if type(line) ~= 'table' or text:find('%S', stop) then return nil end
   local nonfinite = type(line.nonfinite) == 'table' and line.nonfinite or {}
   line.nonfinite = nil
+  if check then check(line) end
   restore(line, '', nonfinite)
   return line
 end
@@ -67,7 +69,8 @@ local function is_void(line, limit)
 end
 
 ---The lines of a run's metrics.jsonl, in order, without void ones. Numbers that are not finite come as they were, null as nil. Raises
----(exit 4) when the file is missing, when a line before the last is no JSON object, or when the run is of a newer format.
+---(exit 4) when the file is missing, when a line before the last is no JSON object or lacks a column that all of its kind have (G28), or
+---when the run is of a newer format.
 ---@param folder string a run directory
 ---@param kinds? table<string, boolean> only lines of these kinds: { train = true }; others are not even decoded
 ---@return fun(): table? lines
@@ -81,6 +84,7 @@ function run_metrics.lines(folder, kinds)
     local kind = text:match '"kind":"(%w+)"'
     return kind == nil or kinds[kind]
   end
+  local function check(line) metrics_schema.check_columns(line, path, number) end
   return function()
     while number < count do
       local text = file:read '*l'
@@ -88,7 +92,7 @@ function run_metrics.lines(folder, kinds)
       if resumes[next_resume] and resumes[next_resume].number < number then next_resume = next_resume + 1 end
       local last = number == count
       if last or wanted(text) then
-        local line = decode(text)
+        local line = decode(text, check)
         if not line and not (last and not whole) then fail.data("'%s': line %d is not a JSON object", path, number) end
         if line and (not kinds or kinds[line.kind]) and not is_void(line, resumes[next_resume]) then
           if last then file:close() end

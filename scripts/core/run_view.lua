@@ -222,7 +222,7 @@ function run_view.full(run, all)
   add('versions', version_line(run.versions))
   add('source', run.source_hash and ('%s%s'):format(run.source_hash:sub(1, 19), type(run.git) == 'table'
     and ('  git %s%s'):format(tostring(run.git.commit):sub(1, 12), run.git.dirty and ', with changes' or '') or ''))
-  add('memory', run.peak_rss_mb and ('%.0f MB at most'):format(run.peak_rss_mb) or nil)
+  add('memory', run.ended and (run.peak_rss_mb and ('%.0f MB at most'):format(run.peak_rss_mb) or 'NA') or nil)
   add_list('attempts', #run.attempts > 1 and listed(run.attempts, function(a)
     return ('%d  %s  from %s  to step %s%s'):format(a.attempt, a.state or 'NA', run_files.time_text(a.started), number(a.step, '%d'),
       a.reason and a.reason ~= '' and '  ' .. a.reason or '')

@@ -1,9 +1,11 @@
 -- train.fit: trains a model, with everything a run needs around the native loop: checks, plan, run directory, callbacks.
 local callbacks = require 'callbacks'
 local console = require 'console'
+local encoding = require 'encoding'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local fit_checks = require 'fit_checks'
+local fit_context = require 'fit_context'
 local fit_guards = require 'fit_guards'
 local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
@@ -90,15 +92,6 @@ local function initial_loss(o, data)
   if o.guards.init_loss == 'off' then return {} end
   if o.options.expect_loss then return { expected = o.options.expect_loss } end
   return data.vocab_size and { expected = math.log(data.vocab_size) } or {}
-end
-
-local function is_unicode()
-  local locale = ''
-  for _, name in ipairs { 'LANG', 'LC_CTYPE', 'LC_ALL' } do
-    local value = host.getenv(name)
-    if value and value ~= '' then locale = value end
-  end
-  return locale:lower():find('utf%-?8') ~= nil
 end
 
 -- Reads the parts of a fit, with the sections of the config where the call leaves them out.
@@ -198,33 +191,25 @@ local function data_record(data)
   return { { name = data.name, bytes = data.bytes, sha256 = 'sha256:' .. data.sha256 } }
 end
 
-local function make_context(o, trainer, run)
-  return {
-    model = o.model, data = o.data, trainer = trainer, run = run,
-    print = function(text)
-      trainer:clear_progress()
-      console.note(text)
-    end,
-    log = function(fields) run:log(fields) end,
-    tick = function() trainer:tick() end,
-    generate = function(g)
-      return train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature, top_k = g.top_k,
-        top_p = g.top_p, seed = g.seed })
-    end,
-  }
+-- The context of each callback, by its place.
+local function make_contexts(o, trainer, run, plan)
+  local shared, contexts = fit_context.new(o, trainer, run, plan.eval_batches > 0), {}
+  for i, callback in ipairs(o.callback_list) do contexts[i] = fit_context.of(shared, callback, i) end
+  return contexts
 end
 
-local function attach_callbacks(o, trainer, ctx)
-  for _, callback in ipairs(o.callback_list) do
+local function attach_callbacks(o, trainer, contexts)
+  for i, callback in ipairs(o.callback_list) do
+    local ctx = contexts[i]
     if callback.before_update then trainer:before_update(function(record) return callback.before_update(ctx, record) end) end
     if callback.on_step then trainer:on_step(callback.every or 1, function(record) return callback.on_step(ctx, record) end) end
     if callback.on_epoch then trainer:on_epoch(function(record) return callback.on_epoch(ctx, record) end) end
   end
 end
 
-local function call_all(o, name, ...)
-  for _, callback in ipairs(o.callback_list) do
-    if callback[name] then callback[name](...) end
+local function call_all(o, name, contexts, ...)
+  for i, callback in ipairs(o.callback_list) do
+    if callback[name] then callback[name](contexts[i], ...) end
   end
 end
 
@@ -251,16 +236,16 @@ local function measure(o, trainer, run)
 end
 
 -- What checkpoints keep of the Lua side.
-local function extra_state(o, ctx)
+local function extra_state(o, contexts)
   local kept = {}
   for i, callback in ipairs(o.callback_list) do
-    kept[i] = { name = callback.name or ('callback ' .. i), saved = callback.save and callback.save(ctx) or nil }
+    kept[i] = { name = callback.name or ('callback ' .. i), saved = callback.save and callback.save(contexts[i]) or nil }
   end
   return { callbacks = #kept > 0 and kept or nil, lua_random = random_state.get() }
 end
 
 -- Gives callbacks and Lua's random numbers back what a checkpoint keeps of them.
-local function restore_extra(o, ctx, extra)
+local function restore_extra(o, contexts, extra)
   if extra.lua_random then random_state.set(extra.lua_random) end
   for i, kept in ipairs(extra.callbacks or {}) do
     local callback = o.callback_list[i]
@@ -269,12 +254,12 @@ local function restore_extra(o, ctx, extra)
       fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the same order", i,
         tostring(name), kept.name)
     end
-    if kept.saved and callback.restore then callback.restore(ctx, kept.saved) end
+    if kept.saved and callback.restore then callback.restore(contexts[i], kept.saved) end
   end
 end
 
 -- Puts a training where its run's newest checkpoint left it.
-local function restore(o, trainer, run, ctx)
+local function restore(o, trainer, run, contexts)
   local plan = resume.plan()
   if not plan.from and #native.checkpoints.list(run:path()).checkpoints == 0 then
     run:log { kind = 'event', event = 'resume', step = 0, attempt_n = run:attempt() }
@@ -289,30 +274,30 @@ local function restore(o, trainer, run, ctx)
   for _, why in ipairs(restored.passed_over) do console.warn('warning: passed over ' .. why) end
   console.note(('%-10s%s of %s, attempt %d%s'):format('resumed', restored.checkpoint, run:path(), run:attempt(),
     restored.note ~= '' and '; ' .. restored.note or ''))
-  restore_extra(o, ctx, restored.extra or {})
+  restore_extra(o, contexts, restored.extra or {})
 end
 
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run, from)
   local flags = experiment.current().flags
-  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = is_unicode(),
+  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = encoding.is_unicode(),
     quiet = flags.quiet or false, columns = host.columns() })
   trainer:phase 'build'
   local measured = from and trainer:measure {} or measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
-  local ctx = make_context(o, trainer, run)
-  attach_callbacks(o, trainer, ctx)
+  local contexts = make_contexts(o, trainer, run, plan)
+  attach_callbacks(o, trainer, contexts)
   trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
-  trainer:on_rollback(function(rollback) restore_extra(o, ctx, rollback.extra or {}) end)
+  trainer:on_rollback(function(rollback) restore_extra(o, contexts, rollback.extra or {}) end)
   trainer:dump_to(run)
-  call_all(o, 'on_start', ctx)
-  if from then restore(o, trainer, run, ctx) end
+  call_all(o, 'on_start', contexts)
+  if from then restore(o, trainer, run, contexts) end
   if not o.checkpoint.off then
     local every = o.checkpoint.every
     trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
-      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, ctx) end)
+      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, contexts) end)
   end
   local fit = trainer:run()
   trainer:clear_progress()
@@ -321,7 +306,7 @@ local function run_fit(o, trainer, plan, run, from)
   fit_report.print(fit_report.summary(fit, plan))
   if fit.code == 0 then fit_checks.outcome(o, fit, run) end
   trainer:phase 'report'
-  if fit.code == 0 then call_all(o, 'on_end', ctx, fit) end
+  if fit.code == 0 then call_all(o, 'on_end', contexts, fit) end
   return fit
 end
 
@@ -373,6 +358,7 @@ function train.fit(given)
   experiment.check_reads()
   console.note(fit_report.heading(plan))
   fit_report.print(fit_report.sizes(plan))
+  fit_checks.reachable(o.callback_list, o.data.train:rows() * o.options.accumulate, o.guards.reachable)
   fit_checks.leak(o.data, plan.eval_batches > 0)
   local learnable = fit_checks.learnable(o.data)
   local values, origin = effective_config(o)

@@ -75,11 +75,11 @@ function console.note(text) end
 ---The runner's print.
 function console.print(...) end
 
----Writes one line for people to stderr, always.
+---Writes one line for people to stderr, always; odd bytes as \xNN.
 ---@param text string
 function console.warn(text) end
 
----Writes text to stdout and to the sink. A console that fails never stops a run.
+---Writes text to stdout and to the sink: as it is, but for odd bytes on a terminal. A console that fails never stops a run.
 ---@param text string
 function console.write(text) end
 

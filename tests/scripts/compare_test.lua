@@ -67,7 +67,7 @@ t.test('three seeds of one configuration are a mean with its interval and their 
   t.is_false(output:find 'no claim')
 end)
 
-t.test('one seed is a number without interval, of which nothing is claimed', function()
+t.test('guard G39: one seed is a number without interval, of which nothing is claimed', function()
   make('one', { seed = 1, val = { 1.5 } })
   t.contains(compare 'one', 'one   1.5000 +- NA (1)            1: 1.5000  n = 1: no claim\n')
 end)
@@ -148,7 +148,7 @@ t.test('what is significant alone may not be after the correction', function()
     "optim.lr=0.2  0.1267 +- 0.0940 (3)        not significant after Holm's correction for 5 comparisons  p 0.14\n")
 end)
 
-t.test('failed and partial seeds are listed and enter no mean unless asked', function()
+t.test('guard G09: failed and partial seeds are listed and enter no mean unless asked', function()
   for seed, loss in ipairs { 1.4, 1.5, 1.6 } do make('failed', { seed = seed, val = { loss } }) end
   local partial = make('failed', { seed = 4, val = { 1.9 }, state = 'TIMEOUT', step = 41 })
   make('failed', { seed = 5, state = 'DIVERGED', step = 7 })
@@ -182,7 +182,7 @@ local function series(n, change)
   return losses
 end
 
-t.test('arms that are equal to 12 digits are identical, which is no result', function()
+t.test('guard G35: arms that are equal to 12 digits are identical, which is no result', function()
   for seed = 1, 3 do
     make('same', { seed = seed, lr = 0.1, val = { 1 + seed }, train = series(12, 0) })
     make('same', { seed = seed, lr = 0.2, val = { 1 + seed }, train = series(12, 1e-15) })
@@ -208,7 +208,7 @@ t.test('nine equal updates, or one that differs, are not identical', function()
   t.equal(code, 0)
 end)
 
-t.test('times are to the loss that every run reached, and divided where runs may be', function()
+t.test('guard G19: times are to the loss that every run reached, and divided where runs may be', function()
   -- Every run of `five` reaches 1.5 at its second eval: after 20 s with lr=0.1, after 10 s with lr=0.2, whose losses are lower.
   local output = compare 'five'
   t.contains(output, 'time to val_loss 1.5000, the lowest that every run reached\n')
@@ -225,7 +225,7 @@ t.test('a ratio of times whose interval holds 1 is noise', function()
   t.contains(compare 'ratio', 'x 0.9667 +- 0.3795 (3), effect smaller than noise\n')
 end)
 
-t.test('times of different machines or sources are not divided, unless asked, and then marked', function()
+t.test('guard G42: times of different machines or sources are not divided, unless asked, and then marked', function()
   for seed = 1, 3 do
     make('where', { seed = seed, lr = 0.1, val = { 1 } })
     make('where', { seed = seed, lr = 0.2, val = { 1 }, cpu = 'Other CPU', load = 3, pace = 5 })

@@ -91,7 +91,7 @@ t.test('texts that cannot be used are data errors', function()
   refused(4, 'val: 0 characters .* or eval.off=true', ALPHABET, { split = 1 })
 end)
 
-t.test('an empty val split needs eval.off', function()
+t.test('guard G22: an empty val split needs eval.off', function()
   experiment.setup { script = '/tmp/data_probe.lua', overrides = { 'eval.off=true' } }
   experiment.config { train = { seed = 1 } }
   local text = own(ALPHABET, { split = 1 })

@@ -80,7 +80,7 @@ kill -KILL $pid; wait $pid]]):format(runs.root, runs.RUNNER, script, moment, fol
   end
 end)
 
-t.test('a damaged checkpoint is passed over by name', function()
+t.test('guard G25: a damaged checkpoint is passed over by name', function()
   local ran = interrupted(30, 'checkpoint.every.steps=10')
   local newest = assert(io.open(ran.folder .. '/checkpoints/step-00000030/optim.safetensors', 'r+b'))
   newest:seek('set', 900)
@@ -231,7 +231,7 @@ t.test("train.resume=auto goes on with the newest unfinished run of the same con
   t.equal({ code, count() }, { 75, 3 })
 end)
 
-t.test('verify-resume proves it for GRU and LSTM with dropout, within an epoch and past one, on one thread and two', function()
+t.test('guard G26: verify-resume proves it for GRU and LSTM with dropout, within an epoch and past one, on one thread and two', function()
   local script = runs.write('proof.lua', SCRIPT)
   for cell, threads in pairs { gru = 1, lstm = 2 } do
     local output, code = t.runner('verify-resume', script, 'model.cell=' .. cell, '--threads', tostring(threads), '--at', '5,27')
@@ -244,7 +244,7 @@ t.test('verify-resume proves it for GRU and LSTM with dropout, within an epoch a
   t.equal(code, 0, output)
 end)
 
-t.test('verify-resume finds what a checkpoint does not keep', function()
+t.test('guard G26: verify-resume finds what a checkpoint does not keep', function()
   local script = runs.write('forgetful.lua', HEAD .. [[
 local calls = 0
 fit.callbacks = { { every = 1, on_step = function(ctx, r)

@@ -35,14 +35,14 @@ end)
 
 t.test('lines above the step of a resume are void', function()
   local lines = read [[
-{"kind":"train","step":10}
+{"kind":"train","loss":1,"step":10}
 {"kind":"event","event":"checkpoint","step":10}
-{"kind":"train","step":11}
-{"kind":"eval","step":12}
+{"kind":"train","loss":1,"step":11}
+{"kind":"eval","loss":1,"split":"val","step":12}
 {"kind":"event","event":"guard","step":12}
-{"kind":"event","event":"epoch","step":12}
+{"kind":"event","event":"epoch","epoch":1,"step":12}
 {"kind":"event","event":"resume","step":10}
-{"kind":"train","step":11,"again":true}
+{"kind":"train","loss":1,"step":11,"again":true}
 ]]
   t.equal(#lines, 5)
   t.equal(lines[1].step, 10)
@@ -53,27 +53,27 @@ end)
 t.test('a second resume from further back voids lines of both attempts before it', function()
   local steps = {}
   for _, line in ipairs(read [[
-{"kind":"train","step":1}
-{"kind":"train","step":2}
-{"kind":"train","step":3}
+{"kind":"train","loss":1,"step":1}
+{"kind":"train","loss":1,"step":2}
+{"kind":"train","loss":1,"step":3}
 {"kind":"event","event":"resume","step":2}
-{"kind":"train","step":3}
+{"kind":"train","loss":1,"step":3}
 {"kind":"event","event":"resume","step":1}
-{"kind":"train","step":2}
+{"kind":"train","loss":1,"step":2}
 ]]) do steps[#steps + 1] = line.kind == 'train' and line.step or line.event end
   t.equal(steps, { 1, 'resume', 'resume', 2 })
 end)
 
 t.test('lines of the wanted kinds come alone, and void ones of them do not', function()
   local text = [[
-{"kind":"train","step":1}
-{"kind":"eval","step":2}
-{"kind":"eval","step":1}
+{"kind":"train","loss":1,"step":1}
+{"kind":"eval","loss":1,"split":"val","step":2}
+{"kind":"eval","loss":1,"split":"val","step":1}
 {"kind":"event","event":"resume","step":1}
-{"kind":"train","step":2}
+{"kind":"train","loss":1,"step":2}
 ]]
-  t.equal(read(text, { eval = true }), { { kind = 'eval', step = 1 } })
-  t.equal(read(text, { train = true }), { { kind = 'train', step = 1 }, { kind = 'train', step = 2 } })
+  t.equal(read(text, { eval = true }), { { kind = 'eval', loss = 1, split = 'val', step = 1 } })
+  t.equal(read(text, { train = true }), { { kind = 'train', loss = 1, step = 1 }, { kind = 'train', loss = 1, step = 2 } })
 end)
 
 t.test('numbers that JSON cannot hold come back, and null is absent', function()

@@ -23,7 +23,7 @@ local function chosen(word)
   return run.experiment .. '/' .. run.id
 end
 
-t.test('latest is the newest by id, whatever the times of files say', function()
+t.test('guard G32: latest is the newest by id, whatever the times of files say', function()
   t.equal(chosen 'latest', 'shakespeare/' .. NEW)
   t.shell(('touch -d 2030-01-01 %s/xor/%s %s/xor/%s/status.json'):format(root, OLD, root, OLD))
   t.equal(chosen 'latest', 'shakespeare/' .. NEW)

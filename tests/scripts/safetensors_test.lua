@@ -50,7 +50,7 @@ t.test('a model is saved and loaded by name', function()
   t.is_true(torch.equal((a(x)), (b(x))))
 end)
 
-t.test('a model that does not fit lists every name', function()
+t.test('guard G25: a model that does not fit lists every name', function()
   local path = temporary()
   nn.Sequential { { 'a', nn.Linear { 2, 3 } }, { 'b', nn.Linear { 3, 1 } } }:save(path)
   local err = t.error_matches(function() nn.Sequential { { 'a', nn.Linear { 2, 2 } }, { 'c', nn.Linear { 2, 1 } } }:load(path) end,

@@ -134,3 +134,9 @@ t.test('mistakes are told with what to do', function()
   t.equal(code, 4)
   t.is_true(host.stat(results .. '/broken') ~= nil)
 end)
+
+t.test('guard G03: memory that is unknown is NA', function()
+  make('unknown', ID, { ['manifest.json'] = '{"format":1}', ['status.json'] = '{"format":1,"state":"FINISHED"}', ['metrics.jsonl'] = '',
+    ['exit.json'] = '{"format":1,"state":"FINISHED","code":0,"ended":"2026-01-02T10:16:05.000Z","peak_rss_mb":null,"guards":[]}' })
+  t.matches((show 'unknown/latest'), 'memory +NA\n')
+end)

@@ -105,7 +105,7 @@ kill -QUIT $pid; wait $pid; cat %s/norun.txt]]):format(runs.RUNNER, script, runs
   t.contains(output, '1\n2\n')
 end)
 
-t.test('a time limit ends the run as TIMEOUT with 7 and says how far it came', function()
+t.test('guard G09: a time limit ends the run as TIMEOUT with 7 and says how far it came', function()
   local ran = runs.run(SCRIPT, '--max-time', '2s', '--accept-eta')
   t.equal(ran.code, 7)
   local exit = runs.json(ran.folder .. '/exit.json')

@@ -72,7 +72,7 @@ t.test("Wilson's interval stays inside 0 and 1 and holds the share", function()
   t.near(high, 0.277533, 1e-5) -- z^2 / (n + z^2)
 end)
 
-t.test('a perplexity above e^50 is not written out', function()
+t.test('guard G07: a perplexity above e^50 is not written out', function()
   t.equal({ statistics.perplexity(450) }, { '>e50' })
   t.equal(statistics.perplexity(1.87), '6.49')
   t.near(select(2, statistics.perplexity(1.87)), 6.4883, 1e-4)

@@ -78,7 +78,7 @@ local function expect_stall(ran, step)
   return exit, stacks
 end
 
-t.test('a callback that never ends, compiled, is stopped with its stacks', function()
+t.test('guard G11: a callback that never ends, compiled, is stopped with its stacks', function()
   local ran = run { HOOK = 'if record.step == 3 then local n = 0 while true do n = n + 1 end end' }
   local exit, stacks = expect_stall(ran, 3)
   t.matches(stacks, '\nLua\n  %S*run%d+%.lua:12: in a function of lines 11%-13\n')

@@ -88,7 +88,7 @@ TEST_F(Alive, FrozenParametersAreNotAsked) {
   EXPECT_TRUE(check.done());
 }
 
-TEST_F(Alive, DevicesAreCompared) {
+TEST_F(Alive, DevicesAreComparedG01) {
   SetGradient(0, 1);
   EXPECT_TRUE(CheckDevices(parameters_, c10::Device(c10::kCPU)).ok());
   const absl::Status status = CheckDevices(parameters_, c10::Device(c10::kCUDA, 0));

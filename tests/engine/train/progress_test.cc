@@ -35,7 +35,7 @@ struct Screen {
   }
 };
 
-TEST(Progress, ALoaderOfFiveMinutesIsNeverSilentForLong) {
+TEST(Progress, ALoaderOfFiveMinutesIsNeverSilentForLongG10) {
   Screen screen;
   screen.Pass(300);
   ASSERT_EQ(screen.lines.size(), 10u);

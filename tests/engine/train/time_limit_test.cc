@@ -33,7 +33,7 @@ Verdict Judge(const TimeLimit& limit, int64_t steps, double step_s) {
   return {absl::OkStatus(), steps};
 }
 
-TEST(BudgetGuard, StopsAPlanThatIsTooLongAfterTwentyCountedSteps) {
+TEST(BudgetGuard, StopsAPlanThatIsTooLongAfterTwentyCountedStepsG13) {
   const Verdict verdict = Judge({.seconds = 8 * kHour, .started = 100}, 3000, 100);
   EXPECT_EQ(verdict.step, 25);  // the first five are warm-up
   ExpectStatus(verdict.status, ExitCode::kLimit,

@@ -168,7 +168,7 @@ TEST(Trainer, EvalIsInEvalModeWithoutGradientAndRepeats) {
   EXPECT_TRUE(at::equal(random, RandomNow()));
 }
 
-TEST(Trainer, AnEmptyValHasNoLossAndIsNeverBest) {
+TEST(Trainer, AnEmptyValHasNoLossAndIsNeverBestG22) {
   Tiny tiny({.options = {.epochs = 1}, .val_length = 5});
   ASSERT_EQ(tiny.val->count(), 0);
   const auto result = tiny.Start().Run();

@@ -72,7 +72,7 @@ TEST(Score, QTimesTOverNMinusOneIsTheTraceOfTheCovariance) {
   EXPECT_NEAR(*score.t, by_means, 1e-12);
 }
 
-TEST(Score, ZeroGradientsHaveNoValue) {
+TEST(Score, ZeroGradientsHaveNoValueG46) {
   const Score bare = Of(at::zeros({4, 10}));
   EXPECT_FALSE(bare.t || bare.t_corrected);
   EXPECT_EQ(bare.status, "vanishing");
@@ -89,7 +89,7 @@ TEST(Score, GradientsVanishRelativeToTheParameters) {
   EXPECT_EQ(Compute(1e-21, 1.01e-20, 4).status, "ok");
 }
 
-TEST(Score, OneOrNoSampleHasNoValue) {
+TEST(Score, OneOrNoSampleHasNoValueG46) {
   for (int64_t n : {0, 1}) {
     const Score score = Compute(1, 1, n, 1.0);
     EXPECT_FALSE(score.t || score.t_corrected);
