@@ -1,5 +1,7 @@
 #include "engine/device/speed.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
 namespace lanthorn::device {
@@ -12,6 +14,12 @@ TEST(DeviceSpeedG02, TheRateOfTheCpuIsPositiveWhetherEnoughOrNot) {
     EXPECT_GT(*rate, 1e6);
     EXPECT_LT(*rate, 1e15);
   }
+}
+
+TEST(DeviceSpeedG02, DrawsNothingFromTheRandomStreamOfTheTraining) {
+  const at::Tensor before = at::detail::getDefaultCPUGenerator().get_state();
+  ASSERT_TRUE(TrainingGemmRate(c10::Device(c10::kCPU), 1e18).ok());
+  EXPECT_TRUE(at::equal(before, at::detail::getDefaultCPUGenerator().get_state()));
 }
 
 }  // namespace
