@@ -42,7 +42,7 @@ local function loss(model, x, y)
 end
 ]]
 
-t.test('an infinite penalty in one of the terms is named, with its batch, and resume does not take the dump', function()
+t.test('guard G23: an infinite penalty in one of the terms is named, with its batch, and resume does not take the dump', function()
   local ran = run(PENALTY:format '3 + 7' .. 'fit { loss = loss }', 'checkpoint.every.steps=3')
   t.equal(ran.code, 6)
   t.contains(ran.output, "G23 nonfinite: loss term 'penalty' is inf at update 7")
@@ -56,7 +56,7 @@ t.test('an infinite penalty in one of the terms is named, with its batch, and re
   t.equal(runs.metrics(ran.folder .. '/metrics.jsonl').checkpoint[2].step, 6)
 end)
 
-t.test('a training that diverges goes back to its newest checkpoint, with half the learning rate', function()
+t.test('guard G23: a training that diverges goes back to its newest checkpoint, with half the learning rate', function()
   local ran = run(PENALTY:format '3 + 7' .. [[
 local restored
 fit { loss = loss, callbacks = { { name = 'keeper', save = function() return { kept = 1 } end,
@@ -89,7 +89,7 @@ t.test('going back needs checkpoints, and a factor and a number that make sense'
   t.contains(ran.output, "guards.nonfinite is 'skip'; known: error, skip:N")
 end)
 
-t.test('guards.nonfinite=skip:N leaves out bad updates and counts them', function()
+t.test('guard G23: guards.nonfinite=skip:N leaves out bad updates and counts them', function()
   local ran = run(PENALTY:format '3 + 7' .. 'fit { loss = loss }', 'guards.nonfinite=skip:2')
   t.equal(ran.code, 0)
   t.contains(ran.output, 'the update is skipped')
@@ -98,7 +98,7 @@ t.test('guards.nonfinite=skip:N leaves out bad updates and counts them', functio
   t.equal(ran.lines.train[7].tokens_backprop, ran.lines.train[6].tokens_backprop)
 end)
 
-t.test('a loss term without gradient stops before training', function()
+t.test('guard G44: a loss term without gradient stops before training', function()
   local ran = run [[
 fit { loss = function(model, x, y)
   local task = cross_entropy(model, x, y)
@@ -109,7 +109,7 @@ end }]]
   t.contains(ran.output, "G44 idle_term: the loss term 'penalty'")
 end)
 
-t.test('a callback that skips every update is stopped, one that skips every third is not', function()
+t.test('guard G36: a callback that skips every update is stopped, one that skips every third is not', function()
   local SKIP = "fit { callbacks = { { before_update = function(ctx, r) if %s then return 'skip' end end } } }"
   local ran = run(SKIP:format 'true', 'train.epochs=5')
   t.equal(ran.code, 6)
@@ -120,7 +120,7 @@ t.test('a callback that skips every update is stopped, one that skips every thir
   t.equal(ran.lines.train[30].updates_skipped, 10)
 end)
 
-t.test('a training that does not leave the loss of guessing stops, unless told not to look', function()
+t.test('guard G37: a training that does not leave the loss of guessing stops, unless told not to look', function()
   local ran = run('fit()', 'train.epochs=10', 'optim.lr=1e-7')
   t.equal(ran.code, 6)
   t.contains(ran.output, 'G37 no_learning: not learning')
@@ -128,7 +128,7 @@ t.test('a training that does not leave the loss of guessing stops, unless told n
   t.equal(ran.code, 0)
 end)
 
-t.test('a frozen parameter that a callback moves is named', function()
+t.test('guard G43: a frozen parameter that a callback moves is named', function()
   local ran = run [[
 local bias
 for _, p in ipairs(net:named_parameters()) do if p.name:find 'head.*bias' then bias = p.tensor end end

@@ -47,7 +47,7 @@ Setup Rolling(int64_t tries = 3) {
   return {.options = {.eval = false, .guards = {.rollback = true, .rollback_tries = tries}}};
 }
 
-class Divergence : public testing::Test {
+class DivergenceG23 : public testing::Test {
  protected:
   Trainer& Start(Tiny& tiny, bool save = true) {
     Trainer& trainer = tiny.Start();
@@ -63,7 +63,7 @@ class Divergence : public testing::Test {
   std::shared_ptr<GuardNotes> notes_ = std::make_shared<GuardNotes>();
 };
 
-TEST_F(Divergence, NamesTheFirstBadOfThreeTermsAndKeepsTheBatch) {
+TEST_F(DivergenceG23, NamesTheFirstBadOfThreeTermsAndKeepsTheBatch) {
   Tiny tiny;
   auto count = std::make_shared<int64_t>(0);
   tiny.loss = [inner = tiny.loss, count](const data::Batch& batch) -> absl::StatusOr<Loss> {
@@ -92,7 +92,7 @@ TEST_F(Divergence, NamesTheFirstBadOfThreeTermsAndKeepsTheBatch) {
   EXPECT_EQ(CheckpointStore(run_->path(), run_->id()).Newest()->step, 5) << "the last good checkpoint stays the newest";
 }
 
-TEST_F(Divergence, GoesBackToTheNewestCheckpointWithASmallerLearningRate) {
+TEST_F(DivergenceG23, GoesBackToTheNewestCheckpointWithASmallerLearningRate) {
   Tiny tiny(Rolling());
   tiny.loss = Times(tiny.loss, kNaN, At(7));
   const auto result = Start(tiny).Run();
@@ -114,7 +114,7 @@ TEST_F(Divergence, GoesBackToTheNewestCheckpointWithASmallerLearningRate) {
   EXPECT_EQ(result->rollbacks, 1);
 }
 
-TEST_F(Divergence, BeforeTheFirstSaveItGoesBackToTheStart) {
+TEST_F(DivergenceG23, BeforeTheFirstSaveItGoesBackToTheStart) {
   Tiny tiny(Rolling());
   tiny.loss = Times(tiny.loss, kNaN, At(3));
   const auto result = Start(tiny).Run();
@@ -122,7 +122,7 @@ TEST_F(Divergence, BeforeTheFirstSaveItGoesBackToTheStart) {
   EXPECT_EQ(notes_->rollbacks.at(0).step, 0);
 }
 
-TEST_F(Divergence, TheFactorsAccumulateUntilTheTriesAreUsedUp) {
+TEST_F(DivergenceG23, TheFactorsAccumulateUntilTheTriesAreUsedUp) {
   Tiny tiny(Rolling(2));
   tiny.loss = Times(tiny.loss, kNaN, From(7));
   const absl::Status status = Start(tiny).Run().status();
@@ -132,7 +132,7 @@ TEST_F(Divergence, TheFactorsAccumulateUntilTheTriesAreUsedUp) {
   EXPECT_EQ(tiny.optimizer->groups()[0].base_lr, 0.02 * 0.25);
 }
 
-TEST_F(Divergence, ACheckpointKeepsTheFactorAndTheTries) {
+TEST_F(DivergenceG23, ACheckpointKeepsTheFactorAndTheTries) {
   Tiny tiny(Rolling());
   tiny.loss = Times(tiny.loss, kNaN, At(7));
   tiny.notes->on_step = [&](const StepRecord& record, Control* control) {
@@ -150,7 +150,7 @@ TEST_F(Divergence, ACheckpointKeepsTheFactorAndTheTries) {
   EXPECT_EQ(result->lr_factor, 0.5);
 }
 
-TEST_F(Divergence, OtherErrorsAreNoReasonToGoBack) {
+TEST_F(DivergenceG23, OtherErrorsAreNoReasonToGoBack) {
   Tiny tiny(Rolling());
   tiny.notes->on_step = [](const StepRecord& record, Control*) {
     return record.step == 7 ? NumericsError("G30 dead_parameter: x") : absl::OkStatus();
@@ -159,7 +159,7 @@ TEST_F(Divergence, OtherErrorsAreNoReasonToGoBack) {
   EXPECT_TRUE(notes_->rollbacks.empty());
 }
 
-TEST_F(Divergence, ALossAboveThreeTimesTheFirstStops) {
+TEST_F(DivergenceG23, ALossAboveThreeTimesTheFirstStops) {
   Tiny tiny;
   tiny.loss = Times(tiny.loss, 10, From(9));
   ExpectStatus(
@@ -167,7 +167,7 @@ TEST_F(Divergence, ALossAboveThreeTimesTheFirstStops) {
       {"G23 nonfinite: the loss is", "at update 9, above 3 times the first loss", "guards.loss_spike.ratio=0"});
 }
 
-TEST(LossSpike, WaitsForTheEndOfWarmUpAndNeedsAPositiveFirstLoss) {
+TEST(LossSpikeG23, WaitsForTheEndOfWarmUpAndNeedsAPositiveFirstLoss) {
   EXPECT_TRUE(LossSpike(6, 10, 3, 3, 5));
   EXPECT_FALSE(LossSpike(5, 10, 3, 3, 5));
   EXPECT_FALSE(LossSpike(6, 9, 3, 3, 5));
@@ -175,7 +175,7 @@ TEST(LossSpike, WaitsForTheEndOfWarmUpAndNeedsAPositiveFirstLoss) {
   EXPECT_FALSE(LossSpike(6, 10, 3, 0, 5));
 }
 
-TEST(GradientNormWatch, WarnsOfANormFarAboveTheMedianAndRarely) {
+TEST(GradientNormWatchG23, WarnsOfANormFarAboveTheMedianAndRarely) {
   GradientNormWatch watch(20);
   for (int64_t step = 1; step <= 50; ++step) EXPECT_FALSE(watch.Add(step, step == 10 ? 100 : 1)) << step;
   EXPECT_FALSE(watch.Add(51, 19));
@@ -190,7 +190,7 @@ TEST(GradientNormWatch, WarnsOfANormFarAboveTheMedianAndRarely) {
   for (int64_t step = 1; step <= 60; ++step) EXPECT_FALSE(off.Add(step, step == 60 ? 1e9 : 1));
 }
 
-TEST_F(Divergence, SkipsSoManyUpdatesInARowAndCountsThem) {
+TEST_F(DivergenceG23, SkipsSoManyUpdatesInARowAndCountsThem) {
   train::Setup setup{.options = {.guards = {.nonfinite_skip = 2}}};
   Tiny tiny(setup);
   tiny.loss = Times(tiny.loss, kNaN, [](int64_t call) { return call == 3 || call == 7 || call == 8; });
@@ -210,7 +210,7 @@ TEST_F(Divergence, SkipsSoManyUpdatesInARowAndCountsThem) {
                {"at update 5", "2 updates in a row were skipped before it (guards.nonfinite=skip:2)"});
 }
 
-TEST(LossTerms, OneWithoutGradientStopsUnlessItIsAMonitor) {
+TEST(LossTermsG44, OneWithoutGradientStopsUnlessItIsAMonitor) {
   for (const bool monitor : {false, true}) {
     Tiny tiny;
     tiny.loss = [inner = tiny.loss, monitor](const data::Batch& batch) -> absl::StatusOr<Loss> {
@@ -225,7 +225,7 @@ TEST(LossTerms, OneWithoutGradientStopsUnlessItIsAMonitor) {
   }
 }
 
-TEST(LossTerms, AreMeansOverTheTargetsOfAllMicroBatches) {
+TEST(LossTermsG44, AreMeansOverTheTargetsOfAllMicroBatches) {
   Tiny tiny({.options = {.accumulate = 2}});
   tiny.loss = [inner = tiny.loss](const data::Batch& batch) -> absl::StatusOr<Loss> {
     auto loss = inner(batch);

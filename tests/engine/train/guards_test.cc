@@ -20,7 +20,7 @@ void Spoil(Tiny& tiny) {
   tiny.model->Child("head")->Own("weight").mul_(60);
 }
 
-TEST(InitialLossGuard, PassesAFreshModelAndStopsLargeLogits) {
+TEST(InitialLossG05, PassesAFreshModelAndStopsLargeLogits) {
   Tiny fresh;
   const auto measured = fresh.Start().Measure(kLnV);
   ASSERT_TRUE(measured.ok()) << measured.status();
@@ -32,7 +32,7 @@ TEST(InitialLossGuard, PassesAFreshModelAndStopsLargeLogits) {
                {"G05 init_loss", "expected 1.792", "guards.init_loss=off", "train.expect_loss="});
 }
 
-TEST(InitialLossGuard, CanBeOffOrExpectAnotherLoss) {
+TEST(InitialLossG05, CanBeOffOrExpectAnotherLoss) {
   Tiny tiny;
   Spoil(tiny);
   Trainer& trainer = tiny.Start();
@@ -42,7 +42,7 @@ TEST(InitialLossGuard, CanBeOffOrExpectAnotherLoss) {
   EXPECT_TRUE(trainer.Measure({.expected = off->first_loss}).ok());
 }
 
-TEST(InitialLossGuard, ReachesTenPercentOfALargeExpectation) {
+TEST(InitialLossG05, ReachesTenPercentOfALargeExpectation) {
   Tiny tiny;
   tiny.loss = [model = tiny.model](const data::Batch& batch) -> absl::StatusOr<Loss> {
     return Loss{model->Forward(batch.x, nullptr).sum() * 0 + 108.0, 1};
@@ -88,7 +88,7 @@ LossFn Poisoned(Tiny& tiny, int64_t from, double factor) {
   };
 }
 
-TEST(NonfiniteGuard, StopsAtTheUpdateOfANanLossBeforeItIsApplied) {
+TEST(NonfiniteG23, StopsAtTheUpdateOfANanLossBeforeItIsApplied) {
   Tiny tiny;
   tiny.loss = Poisoned(tiny, 4, std::numeric_limits<double>::quiet_NaN());
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G23 nonfinite", "the loss is nan at update 4"});
@@ -96,7 +96,7 @@ TEST(NonfiniteGuard, StopsAtTheUpdateOfANanLossBeforeItIsApplied) {
   for (const at::Tensor& value : tiny.Values()) EXPECT_TRUE(at::isfinite(value).all().item<bool>());
 }
 
-TEST(NonfiniteGuard, NamesTheParameterOfABadGradient) {
+TEST(NonfiniteG23, NamesTheParameterOfABadGradient) {
   Tiny tiny;
   tiny.loss = [inner = tiny.loss, model = tiny.model](const data::Batch& batch) -> absl::StatusOr<Loss> {
     auto loss = inner(batch);
@@ -107,13 +107,13 @@ TEST(NonfiniteGuard, NamesTheParameterOfABadGradient) {
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G23 nonfinite", "'head.bias'", "update 1"});
 }
 
-TEST(NonfiniteGuard, RefusesANanBeforeTraining) {
+TEST(NonfiniteG23, RefusesANanBeforeTraining) {
   Tiny tiny;
   tiny.loss = Poisoned(tiny, 1, std::numeric_limits<double>::quiet_NaN());
   ExpectStatus(tiny.Start().Measure({}).status(), ExitCode::kNumerics, {"G23 nonfinite: the first loss is nan"});
 }
 
-TEST(DeadParameterGuard, NamesADetachedLayer) {
+TEST(DeadParameterG30, NamesADetachedLayer) {
   Tiny tiny;
   tiny.loss = [model = tiny.model](const data::Batch& batch) -> absl::StatusOr<Loss> {
     const at::Tensor hidden =
@@ -126,7 +126,7 @@ TEST(DeadParameterGuard, NamesADetachedLayer) {
   EXPECT_EQ(MessageOf(status).find("rnn."), std::string::npos) << status;
 }
 
-TEST(DeadParameterGuard, FiresOnALearningRateOfZero) {
+TEST(DeadParameterG30, FiresOnALearningRateOfZero) {
   Tiny tiny({.lr = 0});
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics,
                {"G30 dead_parameter", "after 10 updates", "learning rate 0"});

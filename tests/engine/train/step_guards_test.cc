@@ -18,7 +18,7 @@ struct Skipper final : Observer {
   }
 };
 
-TEST(SkippedUpdates, WarnOfElevenInARowAndStopAtHalfOfTheLastHundred) {
+TEST(SkippedUpdatesG36, WarnOfElevenInARowAndStopAtHalfOfTheLastHundred) {
   SkippedUpdates skips;
   for (int64_t step = 1; step < 100; ++step) {
     const auto found = skips.Add(step, true);
@@ -35,7 +35,7 @@ TEST(SkippedUpdates, WarnOfElevenInARowAndStopAtHalfOfTheLastHundred) {
   for (int64_t step = 1; step < 1000; ++step) EXPECT_FALSE(third.Add(step, step % 3 == 0)) << step;
 }
 
-TEST(SkippedUpdates, EndATrainingThatSkipsEveryUpdate) {
+TEST(SkippedUpdatesG36, EndATrainingThatSkipsEveryUpdate) {
   Tiny tiny({.options = {.epochs = 10}});
   tiny.Start().AddObserver(std::make_shared<Skipper>([](int64_t) { return true; }));
   const auto before = tiny.Values();
@@ -44,7 +44,7 @@ TEST(SkippedUpdates, EndATrainingThatSkipsEveryUpdate) {
   EXPECT_EQ(tiny.optimizer->steps(), 0);
 }
 
-TEST(SkippedUpdates, OneInThreeTrains) {
+TEST(SkippedUpdatesG36, OneInThreeTrains) {
   Tiny tiny({.options = {.epochs = 10}});
   tiny.Start().AddObserver(std::make_shared<Skipper>([](int64_t step) { return step % 3 == 0; }));
   const auto result = tiny.trainer->Run();
@@ -53,7 +53,7 @@ TEST(SkippedUpdates, OneInThreeTrains) {
   EXPECT_EQ(tiny.optimizer->steps(), result->steps - result->skipped);
 }
 
-TEST(LearningCheck, AsksOnceAfterTwoHundredUpdatesOrATenthOfThePlan) {
+TEST(LearningCheckG37, AsksOnceAfterTwoHundredUpdatesOrATenthOfThePlan) {
   LearningCheck check(std::log(65), 100);
   for (int64_t step = 1; step < 200; ++step) EXPECT_FALSE(check.Add(step, 4.17));
   const auto found = check.Add(200, 4.168);
@@ -71,14 +71,14 @@ TEST(LearningCheck, AsksOnceAfterTwoHundredUpdatesOrATenthOfThePlan) {
   EXPECT_FALSE(resumed.Add(251, 9));
 }
 
-TEST(LearningCheck, EndsATrainingWhoseLearningRateIsNextToZero) {
+TEST(LearningCheckG37, EndsATrainingWhoseLearningRateIsNextToZero) {
   const train::Setup setup{.lr = 1e-7,
                            .options = {.epochs = 20, .guards = {.uniform_loss = std::log(kVocabulary) - 0.3}}};
   Tiny tiny(setup);
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G37 no_learning", "after 200 updates"});
 }
 
-TEST(ProtectedCheck, NamesTheFirstFrozenParameterThatMoved) {
+TEST(ProtectedCheckG43, NamesTheFirstFrozenParameterThatMoved) {
   std::vector<nn::NamedParameter> parameters;
   for (const char* name : {"free", "first", "second"}) parameters.push_back({name, at::ones({3})});
   parameters[0].tensor.set_requires_grad(true);
@@ -95,7 +95,7 @@ TEST(ProtectedCheck, NamesTheFirstFrozenParameterThatMoved) {
   EXPECT_TRUE(check.AfterUpdate(100, 100));
 }
 
-TEST(ProtectedCheck, FollowsWhatIsFrozenAndThawedMeanwhile) {
+TEST(ProtectedCheckG43, FollowsWhatIsFrozenAndThawedMeanwhile) {
   std::vector<nn::NamedParameter> parameters = {{"a", at::ones({3})}};
   ProtectedCheck check(parameters);
   parameters[0].tensor.set_requires_grad(true);
@@ -111,7 +111,7 @@ TEST(ProtectedCheck, FollowsWhatIsFrozenAndThawedMeanwhile) {
   EXPECT_TRUE(check.AfterUpdate(4, 4));
 }
 
-TEST(ProtectedCheck, AdamWWithDecayAndPrimedMomentumLeavesFrozenParametersAlone) {
+TEST(ProtectedCheckG43, AdamWWithDecayAndPrimedMomentumLeavesFrozenParametersAlone) {
   Tiny tiny({.optimizer = "AdamW", .options = {.max_steps = 30}});
   at::Tensor bias = tiny.model->Child("head")->Own("bias");
   at::Tensor before;
@@ -127,7 +127,7 @@ TEST(ProtectedCheck, AdamWWithDecayAndPrimedMomentumLeavesFrozenParametersAlone)
   EXPECT_TRUE(at::equal(bias, before));
 }
 
-TEST(ProtectedCheck, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
+TEST(ProtectedCheckG43, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
   Tiny tiny;
   at::Tensor bias = tiny.model->Child("head")->Own("bias").set_requires_grad(false);
   tiny.notes->on_step = [&](const StepRecord& record, Control*) {
@@ -137,7 +137,7 @@ TEST(ProtectedCheck, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G43 protected", "'head.bias'", "update 5"});
 }
 
-TEST(MemoryFloorGuard, StopsWhenTheCounterSeesHalfOfWhatMustBeThere) {
+TEST(MemoryFloorG04, StopsWhenTheCounterSeesHalfOfWhatMustBeThere) {
   Tiny probe;
   ASSERT_TRUE(probe.Start().Run().ok());
   const int64_t floor = 4 * 4 * probe.model->ParameterCount();  // float32 weights, gradients and two slots of Adam
@@ -164,7 +164,7 @@ std::vector<MemoryGrowth::Finding> Grow(double slope, int64_t limit) {
   return found;
 }
 
-TEST(MemoryGrowth, WarnsOfMoreThanAMegabyteAnUpdateAndIsFatalPastTheLimit) {
+TEST(MemoryGrowthG31, WarnsOfMoreThanAMegabyteAnUpdateAndIsFatalPastTheLimit) {
   EXPECT_TRUE(Grow(0, 1).empty());
   EXPECT_TRUE(Grow(0.9e6, 1).empty());
   const auto warned = Grow(2e6, int64_t{1} << 40);
@@ -175,7 +175,7 @@ TEST(MemoryGrowth, WarnsOfMoreThanAMegabyteAnUpdateAndIsFatalPastTheLimit) {
   EXPECT_TRUE(Grow(2e6, 1'000'000'000)[0].fatal);
 }
 
-TEST(SlowSteps, NameThePhaseThatGrewAndWarnRarely) {
+TEST(SlowStepsG16, NameThePhaseThatGrewAndWarnRarely) {
   SlowSteps slow;
   PhaseSeconds phases{};
   const auto add = [&](int64_t step, double data, double forward) {
@@ -192,7 +192,7 @@ TEST(SlowSteps, NameThePhaseThatGrewAndWarnRarely) {
   EXPECT_FALSE(slow.Trend(62));
 }
 
-TEST(SlowSteps, ATrainingThatBecomesSlowerIsToldAtItsEnd) {
+TEST(SlowStepsG16, ATrainingThatBecomesSlowerIsToldAtItsEnd) {
   for (const double rise : {0.1, 1.0}) {
     SlowSteps slow;
     for (int64_t step = 1; step <= 200; ++step) (void)slow.Add(step, 1 + rise * static_cast<double>(step) / 200, {});
