@@ -234,6 +234,7 @@ void OpenNn(lua_State* L) {
 void OpenOptim(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "optim", kOptimFunctions);
+  RegisterSelection(L);
   for (size_t i = 0; i < optim::Optimizers().size(); ++i) {
     const optim::OptimizerSpec& spec = optim::Optimizers()[i];
     lua_pushinteger(L, static_cast<lua_Integer>(i));

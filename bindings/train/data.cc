@@ -205,6 +205,7 @@ void OpenData(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "data", kFunctions);
   RegisterLuaBatches(L);
+  RegisterDomains(L);
   DefineType<data::Text>(L);
   RegisterRows(L, "data", kTextMethods);
   luaL_getmetatable(L, TypeName<data::Text>::kName);

@@ -12,6 +12,8 @@ LANTHORN_LUA_TYPE(data::Batches, "data.Batches");
 
 // Adds the function that makes batches from a Lua function to the table on the top of the stack. [-0, +0, m]
 void RegisterLuaBatches(lua_State* L);
+// Adds the function that opens several texts to the table on the top of the stack. [-0, +0, m]
+void RegisterDomains(lua_State* L);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]
 void OpenData(lua_State* L);
 

@@ -241,7 +241,10 @@ int Run(lua_State* L) {
 }
 
 int Evaluate(lua_State* L) {
-  const train::EvalRecord record = Value(Self(L, "evaluate")->trainer->Evaluate());
+  const auto self = Self(L, "evaluate");
+  const train::EvalRecord record =
+      Value(lua_isnoneornil(L, 2) ? self->trainer->Evaluate()
+                                  : self->trainer->EvaluateOn(*CheckObject<data::Batches>(L, 2, "evaluate: batches")));
   lua_createtable(L, 0, 4);
   if (record.loss) {
     lua_pushnumber(L, *record.loss);
@@ -359,7 +362,8 @@ const std::vector<FunctionRow> kMethods = {
     {"Trainer:measure", "(table? initial=None) -> table",
      "Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.", &Thunk<&Measure>},
     {"Trainer:run", "() -> table", "Trains; gives epochs, best, tscore, seconds and how it ended.", &Thunk<&Run>},
-    {"Trainer:evaluate", "() -> table", "Mean loss over the val batches in eval mode.", &Thunk<&Evaluate>},
+    {"Trainer:evaluate", "(Batches? batches=None) -> table",
+     "Mean loss over the val batches, or those given, in eval mode.", &Thunk<&Evaluate>},
     {"Trainer:probe_tscore", "(int batches) -> table[]", "T-Scores of the first train batches in eval mode.",
      &Thunk<&ProbeTScore>},
     {"Trainer:weights_sha256", "() -> str", "One hash of the values of all parameters.", &Thunk<&WeightsSha256>},

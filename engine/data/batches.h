@@ -10,7 +10,8 @@
 namespace lanthorn::data {
 
 struct Batch {
-  at::Tensor x, y;  // inputs and targets, dimension 0 is the sample
+  at::Tensor x, y;     // inputs and targets, dimension 0 is the sample
+  int64_t domain = 0;  // which of several texts it comes from
 };
 
 class Batches {
@@ -22,6 +23,14 @@ class Batches {
   virtual Batch Get(int64_t index) const = 0;
   // Selects the epoch whose order Get follows, where the order differs between epochs.
   virtual void SetEpoch(int64_t epoch) {}
+};
+
+class NoBatches final : public Batches {
+ public:
+  int64_t count() const override { return 0; }
+  int64_t rows() const override { return 0; }
+  int64_t targets() const override { return 0; }
+  Batch Get(int64_t) const override { return {}; }
 };
 
 // sha256 over the raw bytes of x and then y (int64, little-endian).

@@ -13,23 +13,9 @@
 
 #include "engine/base/status.h"
 #include "engine/data/batches.h"
+#include "engine/data/tokenizer.h"
 
 namespace lanthorn::data {
-
-// Characters (Unicode code points) and their ids: 0 .. V-1 in sorted order.
-class CharTokenizer {
- public:
-  // The sorted set of all characters of `text`; broken UTF-8 is a data error with its byte offset.
-  static absl::StatusOr<CharTokenizer> FromText(const std::string& text);
-  // int64 ids (L); a character outside of the vocabulary is a data error that names it.
-  absl::StatusOr<at::Tensor> Encode(const std::string& text) const;
-  std::string Decode(const at::Tensor& ids) const;
-  int64_t vocab_size() const { return static_cast<int64_t>(characters_.size()); }
-  const std::vector<char32_t>& characters() const { return characters_; }
-
- private:
-  std::vector<char32_t> characters_;
-};
 
 enum class Layout { kRows, kStreams, kOverlap };
 

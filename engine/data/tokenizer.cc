@@ -1,8 +1,9 @@
 // UTF-8 text to code points and back, and the vocabulary over them.
+#include "engine/data/tokenizer.h"
+
 #include <ATen/Functions.h>
 
 #include "absl/strings/str_format.h"
-#include "engine/data/text.h"
 
 namespace lanthorn::data {
 namespace {

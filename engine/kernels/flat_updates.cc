@@ -32,6 +32,15 @@ HWY_INLINE V Gradient(D d, const FlatTensor& t, V p, int64_t i) {
   return t.l2 == 0 ? g : hn::MulAdd(hn::Set(d, t.l2), p, g);
 }
 
+// Where p stands after an update that alone would bring it to `next`.
+template <class D, class V>
+HWY_INLINE V Moved(D d, const FlatTensor& t, V p, V next, int64_t i) {
+  if (t.apply == 1 && t.least == 0) return next;
+  if (t.apply == 0) return p;
+  const V moved = t.apply == 1 ? next : hn::MulAdd(hn::Set(d, t.apply), hn::Sub(next, p), p);
+  return hn::IfThenElse(hn::Ge(hn::Abs(hn::LoadU(d, t.gradient + i)), hn::Set(d, t.least)), moved, p);
+}
+
 void AdamChunk(const AdamTensor& t, int64_t begin, int64_t end) {
   ForRange(begin, end, [&t](auto d, int64_t i) HWY_ATTR {
     const auto p = hn::LoadU(d, t.flat.p + i), g = Gradient(d, t.flat, p, i);
@@ -41,7 +50,8 @@ void AdamChunk(const AdamTensor& t, int64_t begin, int64_t end) {
     const auto root = hn::MulAdd(hn::Sqrt(v), hn::Set(d, t.root_scale), hn::Set(d, t.eps));
     hn::StoreU(m, d, t.m + i);
     hn::StoreU(v, d, t.v + i);
-    hn::StoreU(hn::NegMulAdd(hn::Set(d, t.rate), hn::Div(m, root), hn::Mul(hn::Set(d, t.keep), p)), d, t.flat.p + i);
+    const auto next = hn::NegMulAdd(hn::Set(d, t.rate), hn::Div(m, root), hn::Mul(hn::Set(d, t.keep), p));
+    hn::StoreU(Moved(d, t.flat, p, next, i), d, t.flat.p + i);
   });
 }
 
@@ -55,7 +65,7 @@ void SgdChunk(const SgdTensor& t, int64_t begin, int64_t end) {
       hn::StoreU(buffer, d, t.buffer + i);
       step = t.nesterov ? hn::MulAdd(momentum, buffer, g) : buffer;
     }
-    hn::StoreU(hn::NegMulAdd(hn::Set(d, t.lr), step, p), d, t.flat.p + i);
+    hn::StoreU(Moved(d, t.flat, p, hn::NegMulAdd(hn::Set(d, t.lr), step, p), i), d, t.flat.p + i);
   });
 }
 
@@ -76,7 +86,7 @@ void RmsPropChunk(const RmsPropTensor& t, int64_t begin, int64_t end) {
       step = hn::MulAdd(hn::Set(d, t.momentum), hn::LoadU(d, t.buffer + i), step);
       hn::StoreU(step, d, t.buffer + i);
     }
-    hn::StoreU(hn::NegMulAdd(hn::Set(d, t.lr), step, p), d, t.flat.p + i);
+    hn::StoreU(Moved(d, t.flat, p, hn::NegMulAdd(hn::Set(d, t.lr), step, p), i), d, t.flat.p + i);
   });
 }
 

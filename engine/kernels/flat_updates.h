@@ -17,12 +17,14 @@ namespace lanthorn::kernels {
 // Whether all are contiguous float32 tensors on the CPU with as many elements as the first.
 bool IsFlat(std::initializer_list<at::Tensor> tensors);
 
-// The gradient that counts is g = gradient_scale * gradient + l2 * p.
+// The gradient that counts is g = gradient_scale * gradient + l2 * p. The update moves p by `apply` of its way: at 0 p
+// keeps its bits, at 1 it is as if there were no mask. Elements whose gradient is below `least` keep theirs too.
 struct FlatTensor {
   int64_t size;
   float* p;
   const float* gradient;
   float gradient_scale, l2;
+  float apply = 1, least = 0;
 };
 
 // p *= keep;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  p -= rate m / (root_scale sqrt(v) + eps)

@@ -22,23 +22,37 @@ class Adam final : public Optimizer {
     for (const Pending& one : all) {
       const Options& o = one.group->options;
       const double lr = o.at("lr"), beta1 = o.at("beta1"), beta2 = o.at("beta2"), decay = o.at("weight_decay");
-      const double t = CountUpdate(*one.parameter);  // its own count: a parameter may join late
+      const at::Tensor counts = CountUpdate(one);  // its own count: a parameter may join late
       const double keep = decoupled_ ? 1 - lr * decay : 1, l2 = decoupled_ ? 0 : decay;
-      const double rate = lr / (1 - std::pow(beta1, t)), correction2 = std::sqrt(1 - std::pow(beta2, t));
+      const auto rate = [&](double t) { return lr / (1 - std::pow(beta1, t)); };
+      const auto correction2 = [&](double t) { return std::sqrt(1 - std::pow(beta2, t)); };
       at::Tensor p = one.parameter->tensor, g = one.gradient;
       at::Tensor& m = Slot(*one.parameter, "exp_avg");
       at::Tensor& v = Slot(*one.parameter, "exp_avg_sq");
       if (kernels::IsFlat({p, g, m, v})) {
-        flat.push_back({FlatTensor(p, g, scale, l2), m.data_ptr<float>(), v.data_ptr<float>(), F(keep), F(beta1),
-                        F(1 - beta1), F(beta2), F(1 - beta2), F(rate), F(1 / correction2), F(o.at("eps"))});
+        const double* t = counts.data_ptr<double>();
+        for (const Slice& slice : Slices(one.mask, p)) {
+          const double count = t[counts.numel() == 1 ? 0 : slice.index];
+          flat.push_back({FlatTensor(p, g, scale, l2, slice), m.data_ptr<float>() + slice.begin,
+                          v.data_ptr<float>() + slice.begin, F(keep), F(beta1), F(1 - beta1), F(beta2), F(1 - beta2),
+                          F(rate(count)), F(1 / correction2(count)), F(o.at("eps"))});
+        }
         continue;
       }
-      g = Scaled(g, scale);
+      MaskedUpdate masked(one.mask, p, g, {m, v});
+      g = Scaled(g, scale, one.mask);
       if (keep != 1) p.mul_(keep);
       if (l2 != 0) g = g.add(p, l2);
       m.mul_(beta1).add_(g, 1 - beta1);
       v.mul_(beta2).addcmul_(g, g, 1 - beta2);
-      p.addcdiv_(m, v.sqrt().div_(correction2).add_(o.at("eps")), -rate);
+      if (counts.dim() == 0) {
+        const double t = *counts.data_ptr<double>();
+        p.addcdiv_(m, v.sqrt().div_(correction2(t)).add_(o.at("eps")), -rate(t));
+      } else {
+        const at::Tensor rates = lr / (1 - at::pow(beta1, counts)), roots = (1 - at::pow(beta2, counts)).sqrt();
+        p.sub_(PerSlice(rates, p) * m / (v.sqrt().div_(PerSlice(roots, p)).add_(o.at("eps"))));
+      }
+      masked.Finish();
     }
     kernels::AdamUpdate(flat);
   }

@@ -6,9 +6,13 @@
 #include <cmath>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "engine/base/square_sum.h"
 
 namespace lanthorn::optim {
+namespace {
+constexpr absl::string_view kMaskState = "select/";
+}
 
 std::vector<OptimizerSpec>& Optimizers() {
   static std::vector<OptimizerSpec> optimizers;
@@ -38,6 +42,12 @@ void Optimizer::Step(double gradient_scale) {
       if (gradient.defined()) pending.push_back({&group, &parameter, gradient});
     }
   }
+  if (mask_ != nullptr) {
+    std::vector<NamedParameter> parameters;
+    for (const Pending& one : pending) parameters.push_back(*one.parameter);
+    mask_->Prepare(parameters);
+    for (Pending& one : pending) one.mask = mask_->Of(*one.parameter);
+  }
   Update(pending, gradient_scale);
 }
 
@@ -56,10 +66,14 @@ bool Optimizer::HasSlot(const NamedParameter& parameter, const char* slot) const
   return slots != slots_.end() && slots->second.count(slot) > 0;
 }
 
-double Optimizer::CountUpdate(const NamedParameter& parameter) {
-  at::Tensor& count = slots_[parameter.tensor.unsafeGetTensorImpl()]["step"];
-  if (!count.defined()) count = at::zeros({}, c10::kDouble);
-  return *count.data_ptr<double>() += 1;
+at::Tensor Optimizer::CountUpdate(const Pending& one) {
+  const at::Tensor& p = one.parameter->tensor;
+  at::Tensor& count = slots_[p.unsafeGetTensorImpl()]["step"];
+  const bool each = one.mask.lazy && one.mask.factors.defined();
+  if (!count.defined()) {
+    count = each ? at::zeros({one.mask.factors.numel()}, p.options().dtype(c10::kDouble)) : at::zeros({}, c10::kDouble);
+  }
+  return each ? count.add_(one.mask.factors.gt(0)) : count.add_(1);
 }
 
 std::vector<NamedParameter> Optimizer::StateTensors() const {
@@ -71,6 +85,10 @@ std::vector<NamedParameter> Optimizer::StateTensors() const {
       for (const auto& [slot, tensor] : slots->second) found.push_back({slot + "/" + parameter.name, tensor});
     }
   }
+  if (mask_ != nullptr) {
+    for (const NamedParameter& state : mask_->State())
+      found.push_back({std::string(kMaskState) + state.name, state.tensor});
+  }
   return found;
 }
 
@@ -80,21 +98,31 @@ absl::Status Optimizer::LoadState(const std::vector<NamedParameter>& tensors, in
     for (const NamedParameter& parameter : group.parameters) by_name[parameter.name] = &parameter;
   }
   std::map<const void*, std::map<std::string, at::Tensor>> slots;
+  std::vector<NamedParameter> of_mask;
   const at::NoGradGuard no_grad;
   for (const NamedParameter& state : tensors) {
+    if (mask_ != nullptr && absl::StartsWith(state.name, kMaskState)) {
+      of_mask.push_back({state.name.substr(kMaskState.size()), state.tensor});
+      continue;
+    }
     const size_t slash = state.name.find('/');
     const auto found = slash == std::string::npos ? by_name.end() : by_name.find(state.name.substr(slash + 1));
     if (found == by_name.end())
       return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' is of no parameter of this optimiser"));
     const at::Tensor& parameter = found->second->tensor;
     const std::string slot = state.name.substr(0, slash);
-    if (slot == "step" ? state.tensor.numel() != 1 : state.tensor.sizes() != parameter.sizes()) {
+    const bool each = slot == "step" && state.tensor.dim() == 1;
+    const int64_t slices = parameter.dim() > 0 ? parameter.size(0) : 1;
+    if (each ? state.tensor.numel() != slices && state.tensor.numel() != 1
+             : state.tensor.sizes() != (slot == "step" ? at::IntArrayRef() : parameter.sizes())) {
       return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' has ", state.tensor.numel(),
                                        " elements in another shape than its parameter"));
     }
     slots[parameter.unsafeGetTensorImpl()][slot] =
-        slot == "step" ? state.tensor.to(c10::kDouble).clone() : at::empty_like(parameter).copy_(state.tensor);
+        slot == "step" ? state.tensor.to(each ? parameter.device() : c10::kCPU, c10::kDouble, false, /*copy=*/true)
+                       : at::empty_like(parameter).copy_(state.tensor);
   }
+  if (mask_ != nullptr) LANTHORN_RETURN_IF_ERROR(mask_->LoadState(of_mask));
   slots_ = std::move(slots);
   steps_ = steps;
   return absl::OkStatus();

@@ -11,10 +11,9 @@
 #include <vector>
 
 #include "engine/nn/module.h"
+#include "engine/optim/update_mask.h"
 
 namespace lanthorn::optim {
-
-using nn::NamedParameter;
 
 // Options of one group by name ("lr", "beta1", "weight_decay", ...), all numbers.
 using Options = std::map<std::string, double>;
@@ -38,6 +37,13 @@ class Optimizer {
   void Step(double gradient_scale = 1);
   // Multiplies every group's base learning rate: how a schedule acts.
   void SetLrFactor(double factor);
+  // From now on updates move only what the mask lets them; nullptr: everything. The mask's state is part of this
+  // optimiser's.
+  void SetMask(std::shared_ptr<UpdateMask> mask) { mask_ = std::move(mask); }
+  // Which of several texts the next update comes from, for the mask's counts.
+  void SetDomain(int64_t domain) {
+    if (mask_ != nullptr) mask_->SetDomain(domain);
+  }
   double lr() const { return groups_.empty() ? 0 : groups_[0].options.at("lr"); }
 
   const std::string& name() const { return name_; }
@@ -46,7 +52,7 @@ class Optimizer {
 
   // Bytes of state one parameter element takes, for memory estimates.
   virtual int64_t SlotsPerElement() const = 0;
-  // State tensors as "<slot>/<parameter>", such as "exp_avg/rnn.weight_hh_l0".
+  // State tensors as "<slot>/<parameter>", such as "exp_avg/rnn.weight_hh_l0", those of the mask as "select/<name>".
   std::vector<NamedParameter> StateTensors() const;
   // Takes back what StateTensors and steps() gave: values are copied. All state that was there is dropped. WeightsError
   // for a tensor of no parameter, or of another shape than its parameter (a scalar "step" apart).
@@ -58,24 +64,23 @@ class Optimizer {
     const Group* group;
     const NamedParameter* parameter;
     at::Tensor gradient;
+    PartMask mask = {};
   };
   // Updates all parameters from their gradients times `scale`: flat float32 ones in one pass (kernels/flat_updates.h),
   // all others by plain operators.
   virtual void Update(const std::vector<Pending>& all, double scale) = 0;
-  // The gradient as plain operators take it.
-  static at::Tensor Scaled(const at::Tensor& gradient, double scale) {
-    return scale == 1 ? gradient : gradient * scale;
-  }
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
   bool HasSlot(const NamedParameter& parameter, const char* slot) const;
-  // How often this parameter was updated, this update included: its state "step", a float64 scalar on the CPU.
-  double CountUpdate(const NamedParameter& parameter);
+  // How often this parameter was updated, this update included: its state "step", a float64 scalar on the CPU. Under a
+  // lazy mask one number for each slice, beside the parameter; what is not selected does not count.
+  at::Tensor CountUpdate(const Pending& one);
 
  private:
   std::string name_;
   int64_t steps_ = 0;
   std::vector<Group> groups_;
+  std::shared_ptr<UpdateMask> mask_;
   std::map<const void*, std::map<std::string, at::Tensor>> slots_;  // by the parameter's TensorImpl
 };
 

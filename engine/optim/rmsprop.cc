@@ -17,7 +17,9 @@ class RmsProp final : public Optimizer {
  protected:
   void Update(const std::vector<Pending>& all, double scale) override {
     std::vector<kernels::RmsPropTensor> flat;
-    const auto data = [](const at::Tensor& slot) { return slot.defined() ? slot.data_ptr<float>() : nullptr; };
+    const auto data = [](const at::Tensor& slot, const Slice& slice) {
+      return slot.defined() ? slot.data_ptr<float>() + slice.begin : nullptr;
+    };
     for (const Pending& one : all) {
       const Options& o = one.group->options;
       const double lr = o.at("lr"), alpha = o.at("alpha"), eps = o.at("eps"), decay = o.at("weight_decay");
@@ -27,11 +29,14 @@ class RmsProp final : public Optimizer {
       if (o.at("centered") != 0) mean = Slot(*one.parameter, "grad_avg");
       if (momentum != 0) buffer = Slot(*one.parameter, "momentum_buffer");
       if (kernels::IsFlat({p, g, square, mean.defined() ? mean : p, buffer.defined() ? buffer : p})) {
-        flat.push_back({FlatTensor(p, g, scale, decay), data(square), data(mean), data(buffer), F(lr), F(alpha),
-                        F(1 - alpha), F(eps), F(momentum)});
+        for (const Slice& slice : Slices(one.mask, p)) {
+          flat.push_back({FlatTensor(p, g, scale, decay, slice), data(square, slice), data(mean, slice),
+                          data(buffer, slice), F(lr), F(alpha), F(1 - alpha), F(eps), F(momentum)});
+        }
         continue;
       }
-      g = Scaled(g, scale);
+      MaskedUpdate masked(one.mask, p, g, {square, mean, buffer});
+      g = Scaled(g, scale, one.mask);
       if (decay != 0) g = g.add(p, decay);
       square.mul_(alpha).addcmul_(g, g, 1 - alpha);
       at::Tensor denominator = square;
@@ -46,6 +51,7 @@ class RmsProp final : public Optimizer {
       } else {
         p.addcdiv_(g, denominator, -lr);
       }
+      masked.Finish();
     }
     kernels::RmsPropUpdate(flat);
   }

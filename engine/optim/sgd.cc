@@ -27,17 +27,22 @@ class Sgd final : public Optimizer {
         buffer = Slot(*one.parameter, "momentum_buffer");
       }
       if (kernels::IsFlat({p, g, buffer.defined() ? buffer : p})) {
-        flat.push_back({FlatTensor(p, g, scale, decay), buffer.defined() ? buffer.data_ptr<float>() : nullptr, F(lr),
-                        F(momentum), F(take), nesterov});
+        for (const Slice& slice : Slices(one.mask, p)) {
+          flat.push_back({FlatTensor(p, g, scale, decay, slice),
+                          buffer.defined() ? buffer.data_ptr<float>() + slice.begin : nullptr, F(lr), F(momentum),
+                          F(take), nesterov});
+        }
         continue;
       }
-      g = Scaled(g, scale);
+      MaskedUpdate masked(one.mask, p, g, {buffer});
+      g = Scaled(g, scale, one.mask);
       if (decay != 0) g = g.add(p, decay);
       if (buffer.defined()) {
         buffer.mul_(momentum).add_(g, take);
         g = nesterov ? g.add(buffer, momentum) : buffer;
       }
       p.add_(g, -lr);
+      masked.Finish();
     }
     kernels::SgdUpdate(flat);
   }

@@ -164,6 +164,7 @@ absl::Status Trainer::TrainStep(Control* control) {
   optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
   if (!record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
+    optimizer_->SetDomain(batches.front().domain);
     optimizer_->Step(scale);
   }
   ++result_.steps;

@@ -73,7 +73,8 @@ absl::Status Trainer::Warn(const Warning& warning) {
 
 absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t index) const {
   data::Batch batch = batches.Get(index);
-  if (!options_.device.is_cpu()) return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device)};
+  if (!options_.device.is_cpu())
+    return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device), batch.domain};
   return batch;
 }
 
@@ -88,17 +89,21 @@ absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index) con
 }
 
 absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) {
+  return val_ != nullptr ? EvaluateOn(*val_, stop) : EvaluateOn(data::NoBatches(), stop);
+}
+
+absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, const std::function<bool()>& stop) {
   const EvalScope eval(*model_);
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
   const double begin = Now();
   EvalRecord record;
-  record.of = val_ != nullptr ? val_->count() : 0;
+  record.of = batches.count();
   const int64_t wanted = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
   double sum = 0;
   for (int64_t i = 0; i < wanted; ++i) {
     if (stop != nullptr && stop()) break;
-    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*val_, i));
+    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
     sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
     record.targets += loss.targets;

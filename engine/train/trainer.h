@@ -126,6 +126,9 @@ class Trainer {
   // Mean loss over the val batches in eval mode, without gradient; `stop` is asked before each batch.
   absl::StatusOr<EvalRecord> Evaluate(const std::function<bool()>& stop = nullptr);
 
+  // The same over other batches, of which val_cap limits the number too.
+  absl::StatusOr<EvalRecord> EvaluateOn(const data::Batches& batches, const std::function<bool()>& stop = nullptr);
+
   // Tells the observers what goes on from here: load, build, train, eval, save or report.
   void Announce(const std::string& phase);
 

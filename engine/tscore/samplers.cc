@@ -106,6 +106,31 @@ class EmbeddingUseImpl final : public Use {
   at::Tensor ids_, delta_;
 };
 
+class StackedUseImpl final : public Use {
+ public:
+  explicit StackedUseImpl(std::vector<std::unique_ptr<Use>> slices) : slices_(std::move(slices)) {}
+  int64_t samples() const override { return slices_.front()->samples(); }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    for (size_t i = 0; i < slices_.size(); ++i) slices_[i]->AddSampleGradient(sample, tile[static_cast<int64_t>(i)]);
+  }
+  at::Tensor SampleSquares() const override {
+    at::Tensor squares = slices_.front()->SampleSquares();
+    for (size_t i = 1; i < slices_.size(); ++i) squares = squares + slices_[i]->SampleSquares();
+    return squares;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Use>> slices_;
+};
+
+// Reports `make(i)` for each slice of a stack of n.
+template <typename Make>
+std::unique_ptr<Use> StackOf(int64_t n, const Make& make) {
+  std::vector<std::unique_ptr<Use>> slices;
+  for (int64_t i = 0; i < n; ++i) slices.push_back(make(i));
+  return StackedUse(std::move(slices));
+}
+
 bool Watches(const Recorder::Ptr& recorder, const at::Tensor& y) { return recorder != nullptr && y.requires_grad(); }
 bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
 
@@ -116,6 +141,10 @@ std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta,
 }
 std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares) {
   return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
+}
+
+std::unique_ptr<Use> StackedUse(std::vector<std::unique_ptr<Use>> slices) {
+  return std::make_unique<StackedUseImpl>(std::move(slices));
 }
 
 std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
@@ -131,6 +160,37 @@ void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& we
   y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
     if (Trainable(weight)) recorder->Report(weight, layer, LinearUse(input, delta.detach()));
     if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
+  });
+}
+
+void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& given) {
+    const at::Tensor delta = given.detach();
+    const int64_t n = delta.size(0);
+    if (Trainable(weight)) {
+      recorder->Report(weight, layer,
+                       StackOf(n, [&](int64_t i) { return LinearUse(input[input.size(0) == 1 ? 0 : i], delta[i]); }));
+    }
+    if (Trainable(bias)) recorder->Report(bias, layer, StackOf(n, [&](int64_t i) { return BiasUse(delta[i], 1); }));
+  });
+}
+
+void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
+                        const at::Tensor& bias, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  y.register_hook([recorder, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& given) {
+    const at::Tensor delta = given.detach();
+    const int64_t n = delta.size(0);
+    const auto report = [&](const at::Tensor& parameter, const at::Tensor& rows) {
+      if (Trainable(parameter))
+        recorder->Report(parameter, layer, StackOf(n, [&](int64_t i) { return BiasUse(rows[i], 1); }));
+    };
+    if (Trainable(weight)) report(weight, delta * normalized);
+    report(bias, delta);
   });
 }
 

@@ -23,9 +23,18 @@ void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tenso
 void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias,
                  const char* layer);
 
+// The same for parameters stacked along dimension 0, slice i of which is used by slice i of the output:
+// y[i] = x[i] W[i]^T + b[i] with x (n or 1, N, ..., in), and y[i] = normalized[i] * weight[i] + bias[i].
+void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const char* layer);
+void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
+                        const at::Tensor& bias, const char* layer);
+
 // The same reports for layers that run their own backward and may know the squares already (undefined: not known).
 std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares = {});
 std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares = {});
+// A stack of parameters from the uses of its slices.
+std::unique_ptr<Use> StackedUse(std::vector<std::unique_ptr<Use>> slices);
 std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
                                   int64_t padding_idx = -1);
 

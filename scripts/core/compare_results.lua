@@ -1,5 +1,6 @@
 -- What a comparison of arms concludes (guards.md, Statistics; G39): paired differences with their intervals, Holm's correction, arms
 -- that are identical (G35), budgets, and time to a loss that every run reached (G19, G42).
+local claims = require 'claims'
 local compare_arms = require 'compare_arms'
 local pretty = require 'pretty'
 local statistics = require 'statistics'
@@ -7,7 +8,6 @@ local statistics = require 'statistics'
 local compare_results = {}
 
 local COMMON_STEPS = 10 -- fewer equal steps prove nothing
-local LEVEL = 1 - statistics.LEVEL
 
 -- Common evals that are all the same. Cheap, and two arms that differ here need no look at their updates.
 local function evals_agree(a, b)
@@ -62,21 +62,6 @@ local function is_identical(found, a, b)
   return false
 end
 
--- What may be said of a difference, in words.
-local function verdict(d, comparisons, budget)
-  if d.n == 0 then return 'no common seed: no claim' end
-  if d.no_claim then return ('no claim: %s says that there is nothing to learn'):format(d.no_claim) end
-  if d.n < statistics.LEAST_SEEDS then return ('n = %d: no claim'):format(d.n) end
-  if d.same then return 'equal to 12 digits in every common seed: no claim' end
-  if not d.half then return 'the differences do not vary: no interval, no claim' end
-  if math.abs(d.mean) <= d.half then
-    return ('effect smaller than noise; these seeds could have shown %s'):format(compare_results.number(d.half))
-  end
-  if d.p_holm > LEVEL then return ("not significant after Holm's correction for %d comparisons"):format(comparisons) end
-  if budget.unequal then return 'no claim: the budgets differ' end
-  return d.mean < 0 and 'lower' or 'higher'
-end
-
 local function difference_of(arm, baseline)
   local values, same, no_claim = {}, true, nil
   for i, pair in ipairs(compare_arms.pairs(arm, baseline)) do
@@ -107,7 +92,7 @@ function compare_results.differences(arms, baseline, identical, budget)
     end
   end
   for i, p in ipairs(statistics.holm(p_values)) do tested[i].p_holm = p end
-  for _, d in ipairs(found) do d.verdict = verdict(d, #tested, budget) end
+  for _, d in ipairs(found) do d.verdict = claims.verdict(d, #tested, budget) end
   return found
 end
 
@@ -204,15 +189,6 @@ function compare_results.times(arms, baseline, budget, allow_mixed)
       ratio = arm ~= baseline and ratio_to(arm, baseline, target, budget, allow_mixed) or nil }
   end
   return made
-end
-
----A number with four decimals, or four digits when it is very small or large.
----@param value number?
----@return string
-function compare_results.number(value)
-  if not value then return 'NA' end
-  local size = math.abs(value)
-  return (size == 0 or (size >= 1e-3 and size < 1e6)) and ('%.4f'):format(value) or ('%.4g'):format(value)
 end
 
 return compare_results

@@ -1,18 +1,13 @@
 -- A comparison as text for people, or as JSON objects.
+local claims = require 'claims'
 local dkjson = require 'dkjson'
 local fit_report = require 'fit_report'
-local number = require('compare_results').number
 local run_files = require 'run_files'
 local statistics = require 'statistics'
 
 local compare_view = {}
 
--- "1.5000 +- 0.2484 (3)"; without an interval NA stands for its half width.
-local function interval_text(interval, format)
-  format = format or number
-  if not interval.mean then return ('NA (%d)'):format(interval.n) end
-  return ('%s +- %s (%d)'):format(format(interval.mean), interval.half and format(interval.half) or 'NA', interval.n)
-end
+local number, interval_text = claims.number, claims.interval_text
 
 local function widths(arms)
   local width = 4

@@ -16,6 +16,18 @@ corpora.known = {
     substitute = 'sonnets',
     about = 'tiny Shakespeare (public domain), as published with karpathy/char-rnn',
   },
+  python_code = {
+    file = 'python_code.txt',
+    bytes = 1000000,
+    sha256 = '8314185910fc68e65f1f809cc8da6141253f0026096218b4f75942dde7277d3f',
+    about = "sources of Python 3.11's standard library, ASCII (PSF licence)",
+  },
+  kjv = {
+    file = 'kjv.txt',
+    bytes = 1000000,
+    sha256 = 'bcceeb19c6ba56c526b1914897c3ebe0acbcd61ae2d28522a18b0e1c7ad18747',
+    about = 'King James Bible, verse text without references (public domain)',
+  },
 }
 
 local DOWNLOAD_SECONDS = 60
@@ -112,6 +124,11 @@ function corpora.find(name)
   local folder = cache_folder()
   local path = folder .. '/' .. corpus.file
   if is_file(path) then return { name = name, path = path, sha256 = corpus.sha256 } end
+  if not corpus.url then
+    fail.data("corpus '%s' was not found: no %s in RUNNER_DATA_DIR (%s) or %s, and there is no download of it (%s, sha256 %s); put it "
+      .. 'there, or use a text of your own', name, corpus.file, given and given ~= '' and "'" .. given .. "'" or 'not set', folder,
+      corpus.about, corpus.sha256)
+  end
   run('mkdir -p ' .. quote(folder))
   console.note(('data: downloading %s from %s'):format(corpus.about, corpus.url))
   if download(corpus, path) then return { name = name, path = path, sha256 = corpus.sha256 } end

@@ -2,6 +2,7 @@
 local console = require 'console'
 local corpora = require 'corpora'
 local experiment = require 'experiment'
+local fail = require 'fail'
 local nearest = require 'nearest'
 local options = require 'options'
 local specs = require 'specs'
@@ -80,6 +81,63 @@ function data.custom(given)
   local o = options.check('data.custom', given, CUSTOM)
   local val = o.val and options.check('data.custom val', o.val, BATCHES)
   return { kind = 'custom', train = custom_batches(o), val = val and custom_batches(val) or nil }
+end
+
+local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
+
+local function domain_source(given, index)
+  local o = options.check(('data.domains text %d'):format(index), type(given) == 'string' and { file = given } or given, DOMAIN)
+  if (o.file == nil) == (o.corpus == nil) then fail.config('data.domains: text %d needs either a file or a corpus', index) end
+  local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' } or corpora.find(o.corpus)
+  return { name = o.name or source.name, path = source.path, sha256 = source.sha256, bytes = o.bytes }
+end
+
+---@class DomainData
+---@field vocab_size integer
+---@field names string[]
+---@field info table[] of Domains:info
+---@field phases table[] of Domains:phases
+---@field train Batches
+---@field val Batches
+local Domains = {}
+Domains.__index = Domains
+
+-- The val or test batches of a domain, from 1.
+function Domains:val_of(domain) return self.native:val_of(domain) end
+function Domains:test_of(domain) return self.native:test_of(domain) end
+-- Token ids of a text, int64, and back.
+function Domains:encode(text) return self.native:encode(text) end
+function Domains:decode(ids) return self.native:decode(ids) end
+
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words
+---from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`;
+---`batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
+---(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
+---order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, seed: integer? }
+---@return DomainData
+function data.domains(given)
+  local o = options.check('data.domains', given, specs.domains)
+  o.stride = o.stride or math.max(1, math.floor(o.seq / 2))
+  local sources, names = {}, {}
+  for i, domain in ipairs(o.texts) do
+    sources[i] = domain_source(domain, i)
+    names[i] = sources[i].name
+  end
+  local values = experiment.current().values
+  local seed = o.seed or (values.train and values.train.seed) or 0
+  local native = require('lanthorn').data.open_domains {
+    sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
+    batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet,
+  }
+  for _, one in ipairs(native:info()) do
+    if math.max(one.train_unknown, one.val_unknown) > 0.1 then
+      console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities of it are not "
+        .. 'comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
+    end
+  end
+  return setmetatable({ native = native, kind = 'domains', options = o, names = names, info = native:info(), phases = native:phases(),
+    vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
 end
 
 return setmetatable(data, { __index = function(_, name) nearest.missing('data', data, name) end })

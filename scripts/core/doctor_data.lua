@@ -13,6 +13,10 @@ local function check_corpus(finding, name, context)
     finding.mark = 'warn'
     finding.text[#finding.text + 1], finding.fix[#finding.fix + 1] = text, fix
   end
+  if not path and not corpus.url then
+    finding.text[#finding.text + 1] = ('%s: not here, and nothing to download; only experiments on several texts want it'):format(name)
+    return
+  end
   if not path then
     return problem(name .. ': not here; a run would download it', ("curl -fsSL --create-dirs -o '%s' '%s'"):format(wanted, corpus.url))
   end

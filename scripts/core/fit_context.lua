@@ -44,12 +44,14 @@ end
 ---@return table
 function fit_context.new(o, trainer, run, evaluates)
   return {
-    model = o.model, data = o.data, trainer = trainer, run = run, evaluates = evaluates, callbacks = o.callback_list, owners = {},
+    model = o.model, data = o.data, selection = o.selection, trainer = trainer, run = run, evaluates = evaluates,
+    callbacks = o.callback_list, owners = {},
     print = function(text)
       trainer:clear_progress()
       console.note(text)
     end,
     tick = function() trainer:tick() end,
+    evaluate = function(batches) return trainer:evaluate(batches) end,
     generate = function(g)
       return native.train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature,
         top_k = g.top_k, top_p = g.top_p, seed = g.seed })

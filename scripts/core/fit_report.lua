@@ -60,6 +60,21 @@ local function val_text(plan)
   return ('%s of %s'):format(count(plan.eval_batches), count(all))
 end
 
+-- A line for each domain, and one for how they are trained on.
+local function domain_lines(data)
+  local o, lines = data.options, {}
+  local unit = o.words > 0 and 'words' or 'characters'
+  for i, one in ipairs(data.info) do
+    local unknown = o.words > 0 and (', unknown %.1f %% and %.1f %%'):format(100 * one.train_unknown, 100 * one.val_unknown) or ''
+    lines[i] = row(i == 1 and 'data' or '', ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), unit,
+      count(one.val_tokens), unknown))
+  end
+  lines[#lines + 1] = row('', ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(data.vocab_size), o.batch, o.seq,
+    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
+    o.interleaved and 'domains take turns' or #data.phases .. ' phases one after the other'))
+  return lines
+end
+
 local function data_lines(plan)
   local data = plan.data
   local train = data.train
@@ -73,6 +88,9 @@ local function data_lines(plan)
       o.shuffle and ', shuffled' or ''))
     lines[2] = row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, val_text(plan)))
     lines[3] = row('', batches)
+  elseif data.kind == 'domains' then
+    lines = domain_lines(data)
+    lines[#lines + 1] = row('', batches)
   else
     lines[1] = row('data', ('%s%s batches of %d rows'):format(data.kind == 'custom' and 'unmanaged data: ' or '', count(train:count()),
       train:rows()))

@@ -22,13 +22,13 @@ local COLUMNS = {
 
 -- Events that tell what has happened: their numbers are no metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true, stop = true,
-  sample = true, early_stop = true, rollback = true }
+  sample = true, early_stop = true, rollback = true, selection_report = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }
 local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, tscore = true, seed = true, n = true,
   of = true, targets = true, best = true, value = true, limit = true, batch = true, tokens_backprop = true, tokens_forward = true,
   tokens_per_s = true, term = true }
-local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_' }
+local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
 
 -- Which units a name without one may have meant.
 local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '_ms' } }, { { 'mem', 'byte', 'size' }, { '_mb' } },

@@ -20,6 +20,21 @@ specs.data = {
   learnable = 'boolean?',                      -- false: nothing to learn, such as random targets; true accepts guard G06
 }
 
+-- Several texts under one vocabulary, for data.domains.
+specs.domains = {
+  texts = { 'list', {} },                      -- file names, or {file=|corpus=, name=, bytes=}
+  words = { 'int', 0 },                        -- a vocabulary of so many words; 0: characters
+  batch = { 'int', 64 },
+  seq = { 'int', 64 },
+  stride = 'int?',                             -- seq / 2 otherwise
+  train = { 'number', 0.9 }, val = { 'number', 0.05 }, -- shares by position; the rest is the test split
+  order = { 'string', 'random', one_of = { 'random', 'epoch' } }, -- windows drawn at random, or each once an epoch
+  batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once
+  phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
+  interleaved = { 'boolean', false },          -- texts take turns batch by batch
+  seed = 'int?',                               -- of the windows; train.seed otherwise
+}
+
 specs.optim = {
   name = { 'string', 'adam' },
   lr = 'number?', beta1 = 'number?', beta2 = 'number?', eps = 'number?', weight_decay = 'number?', momentum = 'number?',
@@ -62,6 +77,24 @@ specs.tscore = {
   groups = { 'string', 'none', one_of = { 'none', 'module', 'parameter' } }, -- T of each child of the model, or parameter
 }
 
+-- Selective training of a tree of nodes (models.k1_tree); given to train.fit as `select`.
+specs.select = {
+  rule = { 'string', 'path', one_of = { 'path', 'lowest', 'random_path', 'round_robin', 'cooldown', 'ucb', 'topk', 'weight_topk', 'all',
+    'none', 'published' } },
+  scales = { 'list', { 1, 0.15, 0.05 } },      -- shares of the update on a path, from the leaf up; the last repeats
+  k = { 'int', 5 },                            -- topk: nodes
+  percent = { 'number', 10 },                  -- weight_topk: the largest entries of the gradient
+  cooldown = { 'int', 10 },                    -- cooldown: updates that a node is left alone, ...
+  explore = { 'number', 0.1 },                 -- ... and the probability of a random child
+  tau = { 'number', 3 }, tau_end = { 'number', 0.5 }, tau_steps = { 'int', 50000 }, -- ucb: temperature, linear in time
+  norm = { 'string', 'raw', one_of = { 'raw', 'level', 'relative' } }, -- level: times the nodes of the level; relative: to the weights
+  apply = { 'string', 'delta', one_of = { 'delta', 'gradient' } }, -- mask the update, or the gradient before the optimiser
+  moments = { 'string', 'global', one_of = { 'global', 'lazy' } }, -- lazy: those of nodes that are not selected wait
+  shared = { 'number', 1 },                    -- share of parameters outside of the tree
+  seed = 'int?',                               -- of random rules; train.seed otherwise
+  log_every = { 'int', 100 },                  -- updates between two `selection` events in metrics.jsonl
+}
+
 specs.eval = {
   off = { 'boolean', false },
   val_cap = { 'int', 0 },                      -- batches; 0: the whole split
@@ -89,6 +122,6 @@ specs.checkpoint = {
 
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.
 specs.training = { 'eval', 'guards', 'checkpoint', 'watchdog' }
-specs.when_present = { 'data', 'optim', 'train', 'tscore' }
+specs.when_present = { 'data', 'domains', 'optim', 'train', 'tscore', 'select' }
 
 return specs

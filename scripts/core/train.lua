@@ -19,13 +19,14 @@ local options = require 'options'
 local optim = require 'optim'
 local random_state = require 'random_state'
 local resume = require 'resume'
+local selection = require 'selection'
 local specs = require 'specs'
 local torch = require 'torch'
 
 local train = {}
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
-  options = { 'table', {} }, eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
+  options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
   callbacks = { 'list', {} } }
 
 local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
@@ -105,6 +106,7 @@ local function read(given)
   end
   o.optim = options.check('train.fit optim', o.optim, specs.optim)
   o.tscore = options.check('train.fit tscore', o.tscore, specs.tscore)
+  o.select = o.select and options.check('train.fit select', o.select, specs.select)
   local seed = o.options.seed
   o.options = options.check('train.fit options', o.options, specs.train)
   -- Without a seed of its own a training has that of the config, which drew the weights.
@@ -127,6 +129,10 @@ end
 local function build_trainer(o, device)
   local current = experiment.current()
   local optimizer, kind = build_optimizer(o.model, o.optim)
+  if o.select then
+    o.selection = optim.select(optimizer, o.model, selection.native_options(o.select, o.options.seed, o.data))
+    table.insert(o.callback_list, 1, selection.callback(o.select.log_every))
+  end
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
   local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
   if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end -- schedules end with the training
@@ -187,6 +193,11 @@ local function check_overlap(o, plan, total_s)
 end
 
 local function data_record(data)
+  if data.kind == 'domains' then
+    local records = {}
+    for i, one in ipairs(data.info) do records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256 } end
+    return records
+  end
   if data.kind ~= 'text' then return {} end
   return { { name = data.name, bytes = data.bytes, sha256 = 'sha256:' .. data.sha256 } }
 end
@@ -326,7 +337,7 @@ local function effective_config(o)
   for key, value in pairs(current.values) do values[key] = value end
   for path, source in pairs(current.origin) do origin[path] = source end
   for section, used in pairs { optim = o.optim, tscore = o.tscore, train = o.options, eval = o.eval, guards = o.guards,
-    checkpoint = o.checkpoint, watchdog = o.watchdog } do
+    checkpoint = o.checkpoint, watchdog = o.watchdog, select = o.select } do
     local known, merged = type(values[section]) == 'table' and values[section] or {}, {}
     for key, value in pairs(known) do merged[key] = value end
     for key, value in pairs(used) do

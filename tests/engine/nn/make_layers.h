@@ -31,6 +31,11 @@ inline ModulePtr Rnn(const std::string& cell, int64_t input, int64_t hidden, int
   return MakeLayer(cell, {input, hidden, layers, bias, batch_first, dropout});
 }
 
+inline ModulePtr Tree(const std::vector<int64_t>& branching, int64_t width, int64_t heads, int64_t feedforward,
+                      double dropout = 0, const std::string& forward = "level_mean") {
+  return MakeLayer("Tree", {c10::IValue(branching), width, heads, feedforward, dropout, forward});
+}
+
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.
 inline std::shared_ptr<nn::Sequential> CharRnn(const std::string& cell, int64_t vocabulary, int64_t embed,
                                                int64_t hidden, int64_t layers, double dropout = 0) {

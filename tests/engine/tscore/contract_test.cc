@@ -80,6 +80,15 @@ const std::map<std::string, Maker>& Cases() {
        }},
       {"GRU", [](Draw& draw, int64_t samples) { return MakeRecurrent("GRU", draw, samples); }},
       {"LSTM", [](Draw& draw, int64_t samples) { return MakeRecurrent("LSTM", draw, samples); }},
+      {"Tree",
+       [](Draw& draw, int64_t samples) -> Case {
+         std::vector<int64_t> branching;
+         while (branching.size() < 2 && draw.Coin()) branching.push_back(draw.Int(1, 3));
+         const int64_t heads = draw.Int(1, 2), width = heads * draw.Int(1, 4);
+         return {Tree(branching, width, heads, draw.Int(1, 9), 0, draw.Coin() ? "tree" : "level_mean"),
+                 at::randn({samples, draw.Int(1, 5), width}),
+                 {}};
+       }},
   };
   return cases;
 }

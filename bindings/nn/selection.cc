@@ -1,0 +1,117 @@
+// Selective training of a tree of nodes, in Lua.
+#include "engine/optim/selection.h"
+
+#include <ATen/Functions.h>
+
+#include "bindings/lua/function.h"
+#include "bindings/lua/json.h"
+#include "bindings/nn/module.h"
+#include "bindings/nn/optimizer.h"
+#include "bindings/tensor/tensor.h"
+
+namespace lanthorn::lua {
+
+LANTHORN_LUA_TYPE(optim::Selection, "optim.Selection");
+
+namespace {
+
+std::shared_ptr<optim::Selection> Self(lua_State* L, const char* method) {
+  return CheckObject<optim::Selection>(L, 1, method);
+}
+
+// select(optimizer, model, {rule=, ...}); train.fit has checked the options.
+int Select(lua_State* L) {
+  const auto optimizer = CheckObject<optim::Optimizer>(L, 1, "optim.select");
+  const auto model = CheckObject<nn::Module>(L, 2, "optim.select");
+  luaL_checktype(L, 3, LUA_TTABLE);
+  const nlohmann::json given = ReadJson(L, 3);
+  optim::SelectionOptions o;
+  o.rule = given.value("rule", o.rule);
+  o.scales = given.value("scales", o.scales);
+  o.k = given.value("k", o.k);
+  o.percent = given.value("percent", o.percent);
+  o.cooldown = given.value("cooldown", o.cooldown);
+  o.explore = given.value("explore", o.explore);
+  o.tau = given.value("tau", o.tau);
+  o.tau_end = given.value("tau_end", o.tau_end);
+  o.tau_steps = given.value("tau_steps", o.tau_steps);
+  o.norm = given.value("norm", o.norm);
+  o.apply = given.value("apply", o.apply);
+  o.moments = given.value("moments", o.moments);
+  o.shared = given.value("shared", o.shared);
+  o.domains = given.value("domains", o.domains);
+  o.seed = given.value("seed", o.seed);
+  nn::FoundTree found = Value(nn::FindTree(*model));
+  const auto selection = Value(optim::Selection::Make(std::move(found.nodes), std::move(found.parameters), o));
+  optimizer->SetMask(selection);
+  PushObject(L, selection);
+  return 1;
+}
+
+std::vector<double> Numbers(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(c10::kCPU, c10::kDouble).contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+// What the selection has done so far; this reads from the device.
+int Report(lua_State* L) {
+  const auto self = Self(L, "report");
+  const nn::NodeTree& tree = self->tree();
+  const std::vector<double> count = Numbers(self->count()), effective = Numbers(self->effective()),
+                            last = Numbers(self->last()), score_sum = Numbers(self->score_sum()),
+                            distance = Numbers(self->Distance()), factors = Numbers(self->factors()),
+                            score = Numbers(self->score());
+  const double steps = static_cast<double>(self->steps());
+  nlohmann::json nodes = nlohmann::json::array();
+  for (int64_t i = 0; i < tree.nodes(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    nlohmann::json node = {{"node", i},
+                           {"label", tree.Label(i)},
+                           {"level", tree.level(i)},
+                           {"parent", tree.parent(i)},
+                           {"leaf", tree.level(i) + 1 == tree.levels()},
+                           {"parameters", self->ParametersOf(i)},
+                           {"count", count[at]},
+                           {"effective", effective[at]},
+                           {"distance", distance[at]},
+                           {"mean_score", steps > 0 ? score_sum[at] / steps : 0},
+                           {"factor", factors[at]},
+                           {"score", score[at]}};
+    if (last[at] > 0) node["last"] = last[at];
+    nodes.push_back(node);
+  }
+  nlohmann::json histogram = nlohmann::json::array();
+  for (int64_t row = 0; row < self->histogram().size(0); ++row) histogram.push_back(Numbers(self->histogram()[row]));
+  PushJson(L, {{"steps", self->steps()},
+               {"rule", self->options().rule},
+               {"shared", self->options().shared},
+               {"no_signal", Numbers(self->no_signal())[0]},
+               {"nodes", nodes},
+               {"histogram", histogram}});
+  return 1;
+}
+
+const std::vector<FunctionRow> kFunctions = {
+    {"select", "(Optimizer optimizer, Module model, dict options) -> Selection",
+     "From now on the optimiser moves only what a rule selects of the model's tree (nn.Tree). train.fit calls this for "
+     "its section `select`; options and rules are described there.",
+     &Thunk<&Select>},
+};
+const std::vector<FunctionRow> kMethods = {
+    {"Selection:report", "() -> dict",
+     "Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, "
+     "mean_score=, last=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, the "
+     "histogram has a row for each domain and a column for each leaf.",
+     &Thunk<&Report>},
+};
+
+}  // namespace
+
+void RegisterSelection(lua_State* L) {
+  RegisterRows(L, "optim", kFunctions);
+  DefineType<optim::Selection>(L);
+  RegisterRows(L, "optim", kMethods);
+  lua_pop(L, 1);
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,81 @@
+// Several texts under one vocabulary: what continual and specialisation experiments train on, one domain after the
+// other or in turn.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/data/tokenizer.h"
+#include "engine/data/windows.h"
+
+namespace lanthorn::data {
+
+struct DomainSource {
+  std::string name, path, sha256;  // an empty checksum is not compared
+  int64_t bytes = 0;               // use the first so many bytes, up to the next white space; 0: all
+};
+
+struct DomainOptions {
+  int64_t words = 0;  // vocabulary of words; 0: characters
+  int64_t batch = 64, seq = 64, stride = 32;
+  // Shares by position; the rest is the test split. Windows never cross a border.
+  double train = 0.9, val = 0.05;
+  WindowOrder order = WindowOrder::kRandom;
+  int64_t batches = 0;               // of each phase, see WindowOptions
+  std::vector<int64_t> phases = {};  // domains in the order they are trained on; empty: each once
+  bool interleaved = false;          // phases take turns batch by batch
+  uint64_t seed = 0;
+};
+
+struct Domain {
+  std::string name, path, sha256;
+  int64_t bytes = 0, train_tokens = 0, val_tokens = 0, test_tokens = 0;
+  double train_unknown = 0, val_unknown = 0;  // shares of unknown tokens
+  std::shared_ptr<WindowBatches> val, test;   // every window once, in order
+};
+
+// Phases one after the other or taking turns.
+class PhaseBatches final : public Batches {
+ public:
+  PhaseBatches(std::vector<std::shared_ptr<WindowBatches>> phases, bool interleaved);
+  int64_t count() const override { return count_; }
+  int64_t rows() const override { return phases_.front()->rows(); }
+  int64_t targets() const override { return phases_.front()->targets(); }
+  Batch Get(int64_t index) const override;
+  void SetEpoch(int64_t epoch) override;
+  // The number of batches up to the end of each phase; those of interleaved phases end together.
+  std::vector<int64_t> Ends() const;
+
+ private:
+  std::vector<std::shared_ptr<WindowBatches>> phases_;
+  bool interleaved_;
+  int64_t count_ = 0;
+};
+
+// All of several, one after the other.
+class JoinedBatches final : public Batches {
+ public:
+  explicit JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts) : parts_(std::move(parts)) {}
+  int64_t count() const override;
+  int64_t rows() const override { return parts_.front()->rows(); }
+  int64_t targets() const override { return parts_.front()->targets(); }
+  Batch Get(int64_t index) const override;
+
+ private:
+  std::vector<std::shared_ptr<WindowBatches>> parts_;
+};
+
+struct Domains {
+  std::shared_ptr<Tokenizer> tokenizer;  // words: those of the train splits alone; characters: all that occur
+  std::vector<Domain> domains;
+  std::vector<int64_t> phases;
+  std::shared_ptr<PhaseBatches> train;
+  std::shared_ptr<JoinedBatches> val;
+
+  // DataError for a missing, changed or empty file and for a split that is too short, with the numbers.
+  static absl::StatusOr<std::shared_ptr<Domains>> Open(const std::vector<DomainSource>& sources,
+                                                       const DomainOptions& options);
+};
+
+}  // namespace lanthorn::data

@@ -1,0 +1,48 @@
+#include "engine/nn/node_tree.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace lanthorn::nn {
+
+absl::StatusOr<NodeTree> NodeTree::Make(std::vector<int64_t> branching) {
+  NodeTree tree;
+  tree.sizes_ = {1};
+  int64_t nodes = 1;
+  for (size_t i = 0; i < branching.size(); ++i) {
+    if (branching[i] < 1) {
+      return ConfigError(absl::StrCat("tree: branching {", absl::StrJoin(branching, ", "), "}: level ", i + 1, " has ",
+                                      branching[i], " children a node, expected at least 1"));
+    }
+    if (branching[i] > kMostNodes || (nodes += tree.sizes_.back() * branching[i]) > kMostNodes) {
+      return ConfigError(absl::StrCat("tree: branching {", absl::StrJoin(branching, ", "), "} gives more than ",
+                                      kMostNodes, " nodes"));
+    }
+    tree.sizes_.push_back(tree.sizes_.back() * branching[i]);
+  }
+  tree.branching_ = std::move(branching);
+  tree.index_.resize(tree.sizes_.size());
+  tree.Add(-1, 0);
+  return tree;
+}
+
+void NodeTree::Add(int64_t parent, int64_t level) {
+  const int64_t node = nodes();
+  level_.push_back(level);
+  parent_.push_back(parent);
+  end_.push_back(node + 1);
+  index_[static_cast<size_t>(level)].push_back(node);
+  if (level + 1 < levels()) {
+    for (int64_t i = 0; i < branching_[static_cast<size_t>(level)]; ++i) Add(node, level + 1);
+  }
+  end_[static_cast<size_t>(node)] = nodes();
+}
+
+std::string NodeTree::Label(int64_t node) const {
+  if (parent(node) < 0) return "r";
+  int64_t number = 1;
+  for (int64_t sibling = parent(node) + 1; sibling < node; sibling = subtree_end(sibling)) ++number;
+  return absl::StrCat(Label(parent(node)), ".", number);
+}
+
+}  // namespace lanthorn::nn

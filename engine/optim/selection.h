@@ -1,0 +1,105 @@
+// Selective training of a tree of nodes: before each update a rule looks at the norm of every node's gradient and gives
+// each node a share in [0, 1] of its update (K-1). The backward is that of all nodes: selection saves no work there.
+//
+// Everything is computed on the parameters' device by tensor operators; nothing is read back in a step. Random draws
+// are functions of (seed, update), made on the host.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/nn/tree.h"
+#include "engine/optim/update_mask.h"
+
+namespace lanthorn::optim {
+
+using OwnedParameter = nn::NodeParameter;
+
+struct SelectionOptions {
+  std::string rule = "path";                   // a name of SelectionRules()
+  std::vector<double> scales = {1, .15, .05};  // shares on the path, from the leaf up; the last repeats
+  int64_t k = 5;                               // topk: nodes
+  double percent = 10;                         // weight_topk: largest gradient entries, in percent
+  int64_t cooldown = 10;                       // cooldown: updates that a node is left alone
+  double explore = 0.1;                        // cooldown: probability of a random child
+  double tau = 3, tau_end = 0.5;               // ucb: temperature, linear over tau_steps updates
+  int64_t tau_steps = 50000;
+  std::string norm = "raw";        // raw, level (times the nodes of its level), relative (over the norm of its weights)
+  std::string apply = "delta";     // delta: the update is masked; gradient: the gradient is, before the optimiser
+  std::string moments = "global";  // global: all moments advance; lazy: those of selected nodes alone
+  double shared = 1;               // the share of parameters that belong to no node
+  int64_t domains = 1;             // rows of the histogram of leaves
+  uint64_t seed = 0;
+};
+
+// What a rule looks at. All tensors are on one device, by node index unless said.
+struct SelectionView {
+  const nn::NodeTree& tree;
+  const SelectionOptions& options;
+  const std::vector<at::Tensor>& levels;  // int64 indices of each level's nodes
+  at::Tensor score;                       // float64: gradient norms after options.norm
+  at::Tensor tensor_norms;                // float64: sum of the norms of each node's tensors
+  at::Tensor count, last;                 // float64: updates of a node so far; the last update that moved it
+  int64_t step;                           // updates before this one
+};
+// The share of every node, float64.
+using SelectionRule = std::function<at::Tensor(const SelectionView&)>;
+
+struct SelectionRuleSpec {
+  std::string name, doc;
+  bool reads_norms;  // without any gradient it selects nothing
+  SelectionRule rule;
+};
+// By name.
+const std::map<std::string, SelectionRuleSpec>& SelectionRules();
+
+class Selection final : public UpdateMask {
+ public:
+  // ConfigError for options that make no sense together with this tree.
+  static absl::StatusOr<std::shared_ptr<Selection>> Make(nn::NodeTree tree, std::vector<OwnedParameter> owned,
+                                                         SelectionOptions options);
+
+  void Prepare(const std::vector<NamedParameter>& parameters) override;
+  PartMask Of(const NamedParameter& parameter) const override;
+  std::vector<NamedParameter> State() const override;
+
+  // The row of the histogram that counts from now on; c10::Error for one that there is not.
+  void SetDomain(int64_t domain) override;
+
+  const nn::NodeTree& tree() const { return tree_; }
+  const SelectionOptions& options() const { return options_; }
+  const at::Tensor& factors() const { return factors_; }      // of the last update, by node
+  const at::Tensor& score() const { return score_; }          // of the last update, by node
+  const at::Tensor& count() const { return count_; }          // updates with a share above 0
+  const at::Tensor& effective() const { return effective_; }  // sum of the shares
+  const at::Tensor& last() const { return last_; }            // last such update, from 1; below 0: none
+  const at::Tensor& score_sum() const { return score_sum_; }  // over all updates
+  const at::Tensor& histogram() const { return histogram_; }  // (domains, leaves)
+  const at::Tensor& no_signal() const { return no_signal_; }  // updates without any gradient
+  int64_t steps() const;
+  // Norm of what has changed since this object was made, and of the weights, by node.
+  at::Tensor Distance() const;
+  at::Tensor WeightNorm() const;
+  int64_t ParametersOf(int64_t node) const;  // elements
+
+ private:
+  Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, SelectionOptions options);
+  // Squared norms of each owned tensor's slices, added to `total`, and their roots to `norms`.
+  void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const;
+  at::Tensor Zeros(std::vector<int64_t> shape) const;
+  void SelectEntries();
+
+  nn::NodeTree tree_;
+  std::vector<OwnedParameter> owned_;
+  SelectionOptions options_;
+  const SelectionRuleSpec* rule_;
+  std::vector<at::Tensor> levels_, owners_, initial_;
+  std::map<const void*, size_t> place_;  // in owned_, by TensorImpl
+  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, histogram_, no_signal_, steps_, least_;
+  int64_t domain_ = 0;
+};
+
+}  // namespace lanthorn::optim

@@ -1,0 +1,28 @@
+-- optimizer_confound: does masking the gradient, as was published, do the same as masking the update, under SGD and under AdamW?
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+
+local cfg = experiment.config {
+  domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  optim = { clip_norm = 1 },
+  train = { epochs = 10 },
+  eval = { val_cap = 50 },
+  sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.3, adamw = 1e-3 } },
+}
+
+local text = data.domains(cfg.domains)
+local cells = {}
+for _, name in ipairs { 'sgd', 'adamw' } do
+  for _, apply in ipairs { 'delta', 'gradient' } do
+    for _, moments in ipairs { 'global', 'lazy' } do
+      cells[#cells + 1] = { ('%s %s %s'):format(name, apply, moments), function(seed)
+        return (k1.train(cfg, text, { seed = seed, select = { rule = 'path', apply = apply, moments = moments },
+          optim = { name = name, lr = cfg.sweep.lr[name], momentum = name == 'sgd' and 0.9 or nil, weight_decay = 0.01,
+            clip_norm = cfg.optim.clip_norm } }))
+      end }
+    end
+  end
+end
+local result = arms.run { seeds = cfg.sweep.seeds, arms = cells, baseline = 'adamw delta global' }
+arms.print(result, { { 'val_loss', 'val loss' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+print('\n' .. arms.finding(result, 'val_loss', 'val loss'))

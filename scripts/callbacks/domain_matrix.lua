@@ -1,0 +1,37 @@
+-- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after
+-- phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`.
+local fail = require 'fail'
+local options = require 'options'
+
+return function(given)
+  options.check('callback domain_matrix', given, {})
+  local callback = { name = 'domain_matrix', every = 1, matrix = {} }
+  local function evaluate(ctx, phase, step)
+    local line, row = { kind = 'event', event = 'domain_eval', step = step, phase = phase }, {}
+    for d, name in ipairs(ctx.data.names) do
+      row[d] = ctx.evaluate(ctx.data:val_of(d)).loss
+      line[name .. '_loss'] = row[d]
+      ctx.tick()
+    end
+    callback.matrix[phase + 1] = row
+    ctx.log(line)
+    local cells = {}
+    for d, name in ipairs(ctx.data.names) do cells[d] = ('%s %.4f'):format(name, row[d]) end
+    ctx.print(('  val loss %s: %s'):format(phase == 0 and 'at first' or 'after phase ' .. phase, table.concat(cells, '  ')))
+  end
+  function callback.on_start(ctx)
+    if ctx.data.kind ~= 'domains' then fail.config('callback domain_matrix needs data of data.domains') end
+  end
+  function callback.before_update(ctx, record)
+    if #callback.matrix == 0 then evaluate(ctx, 0, record.step - 1) end
+  end
+  function callback.on_step(ctx, record)
+    for phase, one in ipairs(ctx.data.phases) do
+      if record.batch == one.end_batch then evaluate(ctx, phase, record.step) end
+    end
+  end
+  function callback.save() return { matrix = callback.matrix } end
+  function callback.restore(_, saved) callback.matrix = saved.matrix or {} end
+  function callback.on_end(_, fit) fit.domains = callback.matrix end
+  return callback
+end

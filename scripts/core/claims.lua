@@ -1,0 +1,45 @@
+-- What may be said of means and differences over seeds, in words (guards.md, Statistics; G39).
+local statistics = require 'statistics'
+
+local claims = {}
+
+---A number with four digits behind the point, or four in all where it is very small or large.
+---@param value number?
+---@return string
+function claims.number(value)
+  if not value then return 'NA' end
+  local size = math.abs(value)
+  return (size == 0 or (size >= 1e-3 and size < 1e6)) and ('%.4f'):format(value) or ('%.4g'):format(value)
+end
+local number = claims.number
+
+---"1.5000 +- 0.2484 (3)"; without an interval NA stands for its half width.
+---@param interval { n: integer, mean: number?, half: number? }
+---@param format? fun(value: number): string
+---@return string
+function claims.interval_text(interval, format)
+  format = format or number
+  if not interval.mean then return ('NA (%d)'):format(interval.n) end
+  return ('%s +- %s (%d)'):format(format(interval.mean), interval.half and format(interval.half) or 'NA', interval.n)
+end
+
+---What may be said of a paired difference: 'lower' and 'higher' are claims, all else is none.
+---@param d { n: integer, mean: number?, half: number?, p_holm: number?, same: boolean?, no_claim: string? }
+---@param comparisons integer how many p values Holm's correction was over
+---@param budget { unequal: boolean? }
+---@return string
+function claims.verdict(d, comparisons, budget)
+  if d.n == 0 then return 'no common seed: no claim' end
+  if d.no_claim then return ('no claim: %s says that there is nothing to learn'):format(d.no_claim) end
+  if d.n < statistics.LEAST_SEEDS then return ('n = %d: no claim'):format(d.n) end
+  if d.same then return 'equal to 12 digits in every common seed: no claim' end
+  if not d.half then return 'the differences do not vary: no interval, no claim' end
+  if math.abs(d.mean) <= d.half then
+    return ('effect smaller than noise; these seeds could have shown %s'):format(number(d.half))
+  end
+  if d.p_holm > 1 - statistics.LEVEL then return ("not significant after Holm's correction for %d comparisons"):format(comparisons) end
+  if budget.unequal then return 'no claim: the budgets differ' end
+  return d.mean < 0 and 'lower' or 'higher'
+end
+
+return claims

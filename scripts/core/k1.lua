@@ -1,0 +1,94 @@
+-- What the K-1 experiments share: models of equal size as tree and dense, one training of an arm, its numbers.
+local fail = require 'fail'
+local models = require 'models'
+local nearest = require 'nearest'
+local selection_report = require 'selection_report'
+local torch = require 'torch'
+local train = require 'train'
+
+local k1 = {}
+
+---The loss of an untrained model whose head is drawn Xavier uniform after a norm: ln V + d / (V + d). Half the variance of the logits,
+---2 d / (V + d), comes on top of ln V.
+---@param vocab integer
+---@param d_model integer
+---@return number
+function k1.expected_loss(vocab, d_model)
+  return math.log(vocab) + d_model / (vocab + d_model)
+end
+
+local function count_nodes(branching)
+  local nodes, level = 1, 1
+  for _, b in ipairs(branching) do
+    level = level * b
+    nodes = nodes + level
+  end
+  return nodes
+end
+
+local function dense(m, vocab, seq, layers)
+  return models.transformer_lm { vocab = vocab, max_len = seq, d_model = m.d_model, heads = m.heads, ff = m.ff, layers = layers,
+    dropout = m.dropout, init = 'xavier' }
+end
+
+local builders = {
+  tree = function(m, vocab, seq)
+    return models.k1_tree { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads, ff = m.ff,
+      dropout = m.dropout, forward = m.forward }
+  end,
+  -- As many blocks one after the other: the same parameters and work, another depth.
+  dense_deep = function(m, vocab, seq) return dense(m, vocab, seq, count_nodes(m.branching)) end,
+  -- One block a level, as wide as all its nodes: the same depth and work.
+  dense_wide = function(m, vocab, seq)
+    return models.k1_wide { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads, ff = m.ff,
+      dropout = m.dropout }
+  end,
+  -- What was published as the baseline: four blocks, fewer parameters.
+  dense_4 = function(m, vocab, seq) return dense(m, vocab, seq, 4) end,
+}
+
+---A model by name: tree, dense_deep, dense_wide or dense_4.
+---@param name string
+---@param m table the section `model`: branching, d_model, heads, ff, dropout, forward
+---@param vocab integer
+---@param seq integer
+---@return Module
+function k1.build(name, m, vocab, seq)
+  local build = builders[name]
+  if not build then fail.config("k1: there is no model '%s'%s", name, nearest.hint(name, { 'tree', 'dense_deep', 'dense_wide', 'dense_4' })) end
+  return build(m, vocab, seq)
+end
+
+---Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second, and
+---for a tree the shares that were touched and the balance.
+---@param cfg table with sections model, optim, train
+---@param text table of data.domains
+---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function? }
+---@return table numbers, table fit, Module model
+function k1.train(cfg, text, o)
+  local m = {}
+  for key, value in pairs(cfg.model) do m[key] = value end
+  for key, value in pairs(o.model_options or {}) do m[key] = value end
+  torch.manual_seed(o.seed)
+  local name = o.model or 'tree'
+  local model = k1.build(name, m, text.vocab_size, text.options.seq)
+  local options = {}
+  for key, value in pairs(cfg.train) do options[key] = value end
+  options.seed, options.expect_loss = o.seed, options.expect_loss or k1.expected_loss(text.vocab_size, m.d_model)
+  local fit = train.fit { model = model, data = text, optim = o.optim or cfg.optim, options = options, select = o.select,
+    callbacks = o.callbacks or {}, loss = o.loss }
+  local last, seconds = fit.epochs[#fit.epochs], 0
+  for _, epoch in ipairs(fit.epochs) do seconds = seconds + epoch.train_s end
+  local numbers = { val_loss = last and last.val_loss, train_loss = last and last.train_loss, parameters = model:parameter_count(),
+    seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s, updates = fit.steps }
+  if fit.selection then
+    local shares, balance = fit.selection, fit.selection.balance
+    numbers.touched_pct, numbers.effective_pct = 100 * shares.touched, 100 * shares.effective
+    numbers.leaf_gini, numbers.leaf_entropy, numbers.dead = balance.leaf_gini, balance.leaf_entropy, balance.dead
+    numbers.information = selection_report.mutual_information(shares.report.histogram)
+    numbers.effective_updates = fit.steps * shares.effective
+  end
+  return numbers, fit, model
+end
+
+return k1

@@ -1,0 +1,78 @@
+-- Selective training in train.fit: the options of the native selection, and what is logged of it while it trains.
+local selection_report = require 'selection_report'
+
+local selection = {}
+
+---Options for optim.select.
+---@param o table the section `select`
+---@param seed integer of the training
+---@param data table
+---@return table
+function selection.native_options(o, seed, data)
+  local made = { domains = data.info and #data.info or 1, seed = o.seed or seed }
+  for _, name in ipairs { 'rule', 'scales', 'k', 'percent', 'cooldown', 'explore', 'tau', 'tau_end', 'tau_steps', 'norm', 'apply', 'moments',
+    'shared' } do made[name] = o[name] end
+  return made
+end
+
+local function percent(share) return share and 100 * share end
+
+-- Selections of each leaf since the last call, by domain: blocks for the permutation test.
+local function blocks_since(histogram, before)
+  local blocks = {}
+  for d, row in ipairs(histogram) do
+    local counts, any = {}, false
+    for k, c in ipairs(row) do
+      counts[k] = c - (before and before[d][k] or 0)
+      any = any or counts[k] > 0
+    end
+    if any then blocks[#blocks + 1] = { domain = d, counts = counts } end
+  end
+  return blocks
+end
+
+---The callback that logs a `selection` event every so many updates and the whole report at the end, as event `selection_report`.
+---@param every integer
+---@return table
+function selection.callback(every)
+  local blocks, before = {}, nil
+  local callback = { name = 'selection', every = every }
+  local function look(ctx, step)
+    local report = ctx.selection:report()
+    for _, block in ipairs(blocks_since(report.histogram, before)) do blocks[#blocks + 1] = block end
+    before = report.histogram
+    local touched, effective = selection_report.shares(report, ctx.model:parameter_count())
+    local balance = selection_report.balance(report)
+    ctx.log { kind = 'event', event = 'selection', step = step, touched_pct = percent(touched), effective_pct = percent(effective),
+      node_entropy = balance.entropy, node_gini = balance.gini, leaf_entropy = balance.leaf_entropy, leaf_gini = balance.leaf_gini,
+      dead_n = balance.dead, no_signal_n = report.no_signal }
+    return report, balance, touched, effective
+  end
+  function callback.on_step(ctx, record) look(ctx, record.step) end
+  function callback.on_end(ctx, fit)
+    local report, balance, touched, effective = look(ctx, fit.steps)
+    if report.steps == 0 then return end
+    fit.selection = { report = report, balance = balance, touched = touched, effective = effective, blocks = blocks }
+    ctx.log { kind = 'event', event = 'selection_report', step = fit.steps, report = report }
+    ctx.print(('select    %s: touched %.1f %% of all parameters an update, effective %.1f %%; leaf Gini %s; %d of %d nodes never'):format(
+      report.rule, 100 * touched, 100 * effective, balance.leaf_gini and ('%.2f'):format(balance.leaf_gini) or 'NA', balance.dead,
+      #report.nodes))
+  end
+  function callback.save() return { blocks = blocks, before = before } end
+  function callback.restore(_, saved) blocks, before = saved.blocks or {}, saved.before end
+  return callback
+end
+
+---Nodes as lines of text, indented by level: how often each was selected and how far it has moved.
+---@param report table of Selection:report
+---@return string[]
+function selection.node_lines(report)
+  local lines = {}
+  for _, node in ipairs(report.nodes) do
+    lines[#lines + 1] = ('%-14s %8d selected  %8.1f effective  moved %8.4f  mean norm %.3e%s'):format(('  '):rep(node.level) .. node.label,
+      node.count, node.effective, node.distance, node.mean_score, node.count == 0 and '  never' or '')
+  end
+  return lines
+end
+
+return selection
