@@ -55,7 +55,9 @@ local builders = {
 ---@return Module
 function k1.build(name, m, vocab, seq)
   local build = builders[name]
-  if not build then fail.config("k1: there is no model '%s'%s", name, nearest.hint(name, { 'tree', 'dense_deep', 'dense_wide', 'dense_4' })) end
+  if not build then
+    fail.config("k1: there is no model '%s'%s", name, nearest.hint(name, { 'tree', 'dense_deep', 'dense_wide', 'dense_4' }))
+  end
   return build(m, vocab, seq)
 end
 
@@ -63,7 +65,8 @@ end
 ---for a tree the shares that were touched and the balance.
 ---@param cfg table with sections model, optim, train
 ---@param text table of data.domains
----@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function? }
+---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function?,
+---checkpoint: table? }
 ---@return table numbers, table fit, Module model
 function k1.train(cfg, text, o)
   local m = {}
@@ -76,7 +79,7 @@ function k1.train(cfg, text, o)
   for key, value in pairs(cfg.train) do options[key] = value end
   options.seed, options.expect_loss = o.seed, options.expect_loss or k1.expected_loss(text.vocab_size, m.d_model)
   local fit = train.fit { model = model, data = text, optim = o.optim or cfg.optim, options = options, select = o.select,
-    callbacks = o.callbacks or {}, loss = o.loss }
+    callbacks = o.callbacks or {}, loss = o.loss, checkpoint = o.checkpoint }
   local last, seconds = fit.epochs[#fit.epochs], 0
   for _, epoch in ipairs(fit.epochs) do seconds = seconds + epoch.train_s end
   local numbers = { val_loss = last and last.val_loss, train_loss = last and last.train_loss, parameters = model:parameter_count(),
@@ -89,6 +92,33 @@ function k1.train(cfg, text, o)
     numbers.effective_updates = fit.steps * shares.effective
   end
   return numbers, fit, model
+end
+
+---The loss after one step of plain gradient descent of one node's own parameters, which are put back.
+---@param model Module
+---@param node table a node of Selection:report
+---@param report table
+---@param lr number
+---@param loss fun(): number
+---@return number
+function k1.loss_after_step(model, node, report, lr, loss)
+  local place = 0 -- of the node within its level
+  for _, other in ipairs(report.nodes) do
+    if other.level == node.level and other.node < node.node then place = place + 1 end
+  end
+  return torch.no_grad(function()
+    local kept = {}
+    for _, parameter in ipairs(model:named_parameters()) do
+      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and parameter.tensor.grad then
+        local slice = parameter.tensor[place]
+        kept[#kept + 1] = { slice, slice:clone() }
+        slice:sub_(parameter.tensor.grad[place] * lr)
+      end
+    end
+    local value = loss()
+    for _, pair in ipairs(kept) do pair[1]:copy_(pair[2]) end
+    return value
+  end)
 end
 
 return k1

@@ -10,8 +10,9 @@ local selection = {}
 ---@return table
 function selection.native_options(o, seed, data)
   local made = { domains = data.info and #data.info or 1, seed = o.seed or seed }
-  for _, name in ipairs { 'rule', 'scales', 'k', 'percent', 'cooldown', 'explore', 'tau', 'tau_end', 'tau_steps', 'norm', 'apply', 'moments',
-    'shared' } do made[name] = o[name] end
+  for name, value in pairs(o) do
+    if name ~= 'seed' and name ~= 'log_every' then made[name] = value end
+  end
   return made
 end
 

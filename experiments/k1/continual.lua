@@ -1,0 +1,50 @@
+-- continual: what does a model keep of earlier texts? A tree with path updates, dense training, elastic weight consolidation and replay.
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local continual, plasticity = require 'continual', require 'plasticity'
+
+local cfg = experiment.config {
+  domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
+    batches = 300, phases = { 1, 2, 3, 1 } },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
+  train = { epochs = 1 },
+  eval = { val_cap = 30 },
+  compare = { seeds = { 1, 2, 3 }, ewc = experiment.number(300), fisher_batches = 8 },
+}
+
+local text = data.domains(cfg.domains)
+local learnt = #text.names -- the phases that learn a domain for the first time; those after them go back
+local last = {}            -- arm -> matrix of its last seed
+
+local function arm(name, options)
+  return { name, function(seed)
+    local o = options(seed)
+    o.seed, o.callbacks, o.checkpoint = seed, o.callbacks or {}, { off = true }
+    table.insert(o.callbacks, 1, 'domain_matrix')
+    local numbers, fit = k1.train(cfg, o.text or text, o)
+    if not fit.domains or #fit.domains <= #text.phases then return numbers end -- cut short
+    local matrix = { unpack(fit.domains, 2, learnt + 1) }
+    local m = plasticity.measures(matrix, text.names)
+    numbers.final_mean, numbers.forgetting, numbers.new_task = m.final_mean, m.forgetting, m.new_task
+    numbers.first_again = fit.domains[#fit.domains][1]
+    last[name] = plasticity.lines(matrix, text.names)
+    return numbers
+  end }
+end
+
+local result = arms.run { seeds = cfg.compare.seeds, baseline = 'dense', arms = {
+  arm('dense', function() return { model = 'dense_4' } end),
+  arm('tree, all nodes', function() return { select = { rule = 'all' } } end),
+  arm('tree, path', function() return { select = { rule = 'path' } } end),
+  arm('dense, EWC', function()
+    local penalty = continual.ewc { strength = cfg.compare.ewc, batches = cfg.compare.fisher_batches }
+    return { model = 'dense_4', loss = penalty.loss, callbacks = { penalty.callback } }
+  end),
+  arm('dense, replay', function(seed) return { model = 'dense_4', text = continual.replay(text, seed) } end),
+} }
+for _, one in ipairs(result.arms) do
+  if last[one.name] then print(('%s, seed %d: %s\n'):format(one.name, result.seeds[#result.seeds], table.concat(last[one.name], '\n'))) end
+end
+arms.print(result, { { 'final_mean', 'final mean' }, { 'forgetting', 'forgetting' }, { 'new_task', 'new-task loss' },
+  { 'first_again', 'first domain, learnt again' } })
+print('\n' .. arms.finding(result, 'final_mean', 'final mean loss'))

@@ -1,0 +1,91 @@
+-- What helps a model to keep earlier texts while it learns the next (for data.domains with phases): elastic weight consolidation
+-- (Kirkpatrick et al. 2017) and replay of earlier batches.
+local native = require 'lanthorn'
+local options = require 'options'
+local torch = require 'torch'
+
+local continual = {}
+
+local function task_loss(model, x, y)
+  local logits = model(x)
+  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+end
+
+-- Mean squares of the gradients over some batches of the phase that ends with `last`: the diagonal of the empirical Fisher matrix of batches.
+local function fisher(model, train, last, batches)
+  local sums, first = {}, math.max(0, last - batches)
+  model:eval()
+  for b = first, last - 1 do
+    model:zero_grad()
+    local x, y = train:get(b)
+    task_loss(model, x, y):backward()
+    for i, parameter in ipairs(model:named_parameters()) do
+      local grad = parameter.tensor.grad
+      local square = grad and grad * grad / (last - first)
+      sums[i] = sums[i] and square and sums[i] + square or square or sums[i]
+    end
+  end
+  model:zero_grad()
+  model:train()
+  return sums
+end
+
+---Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p - p*)^2, F from `batches`
+---batches of the phase. Its state is not part of checkpoints: train with checkpoint = { off = true }.
+---@param given { strength: number, batches: integer? }
+---@return { loss: function, callback: table } for train.fit
+function continual.ewc(given)
+  local o = options.check('continual.ewc', given, { strength = 'number', batches = { 'int', 8 } })
+  local tasks = {}
+  local function loss(model, x, y)
+    local task, penalty = task_loss(model, x, y), nil
+    for _, anchor in ipairs(tasks) do
+      for i, parameter in ipairs(model:named_parameters()) do
+        if anchor.fisher[i] then
+          local moved = parameter.tensor - anchor.values[i]
+          local term = (anchor.fisher[i] * moved * moved):sum() * (o.strength / 2)
+          penalty = penalty and penalty + term or term
+        end
+      end
+    end
+    if not penalty or not torch.is_grad_enabled() then return task end
+    return task + penalty, nil, { task = task, ewc = penalty }
+  end
+  local callback = { name = 'ewc', every = 1, on_step = function(ctx, record)
+    for phase, one in ipairs(ctx.data.phases) do
+      if record.batch == one.end_batch and phase < #ctx.data.phases then
+        local values = {}
+        for i, parameter in ipairs(ctx.model:named_parameters()) do values[i] = parameter.tensor:detach():clone() end
+        tasks[#tasks + 1] = { values = values, fisher = fisher(ctx.model, ctx.data.train, one.end_batch, o.batches) }
+      end
+    end
+  end }
+  return { loss = loss, callback = callback }
+end
+
+---Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each time.
+---@param text table of data.domains
+---@param seed integer
+---@return table data for train.fit
+function continual.replay(text, seed)
+  local train, starts = text.train, { 0 }
+  for i, phase in ipairs(text.phases) do starts[i + 1] = phase.end_batch end
+  local function get(index, epoch)
+    local x, y = train:get(index)
+    local begin = 0
+    for _, start in ipairs(starts) do
+      if start <= index then begin = start end
+    end
+    if begin == 0 then return x, y end
+    -- A function of seed, epoch and index: Knuth's multiplicative hash, twice.
+    local draw = ((index * 2654435761 + seed * 40503 + epoch * 69069) % 4294967296 * 1597 + 51749) % 4294967296 % begin
+    local half = math.floor(x:size(0) / 2)
+    local old_x, old_y = train:get(draw)
+    return torch.cat { { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) } },
+      torch.cat { { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) } }
+  end
+  local mixed = native.data.from_function(get, { count = train:count(), rows = train:rows(), targets = train:targets() })
+  return setmetatable({ train = mixed }, { __index = text })
+end
+
+return continual
