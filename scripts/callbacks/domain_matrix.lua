@@ -7,7 +7,7 @@ return function(given)
   options.check('callback domain_matrix', given, {})
   local callback = { name = 'domain_matrix', every = 1, matrix = {} }
   local function evaluate(ctx, phase, step)
-    local line, row = { kind = 'event', event = 'domain_eval', step = step, phase = phase }, {}
+    local line, row = { kind = 'event', event = 'domain_eval', step = step, phase_n = phase }, {}
     for d, name in ipairs(ctx.data.names) do
       row[d] = ctx.evaluate(ctx.data:val_of(d)).loss
       line[name .. '_loss'] = row[d]

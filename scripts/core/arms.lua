@@ -29,7 +29,7 @@ function arms.run(given)
     for i, arm in ipairs(o.arms) do
       torch.manual_seed(seed)
       local cell = arm[2](seed)
-      if type(cell) ~= 'table' then fail.script("arms.run: arm '%s' must return a table of numbers, got %s", arm[1], type(cell)) end
+      if type(cell) ~= 'table' then fail.raise(1, "arms.run: arm '%s' must return a table of numbers, got %s", arm[1], type(cell)) end
       result.arms[i].cells[s] = cell
     end
   end

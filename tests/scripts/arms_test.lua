@@ -1,0 +1,53 @@
+local arms = require 'arms'
+local t = require 'testing'
+local torch = require 'torch'
+
+local function result()
+  local noise = { 0.01, -0.02, 0.015, -0.005, 0.002 }
+  return arms.run { seeds = { 1, 2, 3, 4, 5 }, baseline = 'base', arms = {
+    { 'base', function(seed) return { loss = 1 + seed / 10 } end },
+    { 'better', function(seed) return { loss = 0.8 + seed / 10 + noise[seed] } end },
+    { 'same', function(seed) return { loss = 1 + seed / 10 } end },
+    { 'noise', function(seed) return { loss = 1 + seed / 10 + noise[seed] } end },
+    { 'half', function(seed) return { loss = seed > 3 and 2 or nil } end },
+  } }
+end
+
+t.test('arms are compared with the baseline by seed, with what may be said of each', function()
+  local found = {}
+  for _, d in ipairs(arms.differences(result(), 'loss')) do found[d.name] = d end
+  t.equal(found.better.verdict, 'lower')
+  t.near(found.better.mean, -0.1996, 1e-9)
+  t.equal(found.same.verdict, 'equal to 12 digits in every common seed: no claim')
+  t.contains(found.noise.verdict, 'effect smaller than noise')
+  t.equal(found.half.verdict, 'n = 2: no claim')
+end)
+
+t.test('the finding is one sentence', function()
+  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for better; no difference can be "
+    .. 'claimed for same, noise, half.')
+end)
+
+t.test('the table has a row for each arm and an interval for each metric', function()
+  local lines = arms.lines(result(), { { 'loss', 'val loss' }, { 'other', 'other' } })
+  t.equal(#lines, 6)
+  t.matches(lines[1], '^arm%s+val loss%s+other$')
+  t.matches(lines[2], '^base%s+1%.3000 %+%- 0%.1963 %(5%)%s+NA %(0%)$')
+end)
+
+t.test('each cell begins with its seed', function()
+  local drawn = {}
+  arms.run { seeds = { 7, 8 }, arms = { { 'a', function() drawn[#drawn + 1] = torch.randn({ 1 }):item() return {} end },
+    { 'b', function() drawn[#drawn + 1] = torch.randn({ 1 }):item() return {} end } } }
+  t.equal(drawn[1], drawn[2])
+  t.equal(drawn[3], drawn[4])
+  t.is_true(drawn[1] ~= drawn[3])
+end)
+
+t.test('an arm without a table of numbers, and a baseline that there is not, are named', function()
+  t.contains(select(2, pcall(arms.run, { seeds = { 1 }, arms = { { 'a', function() return 3 end } } })), "arm 'a' must return a table")
+  t.contains(select(2, pcall(arms.run, { seeds = {}, arms = {} })), 'at least one seed and one arm')
+  local r = result()
+  r.baseline = 'none'
+  t.contains(select(2, pcall(arms.differences, r, 'loss')), "there is no arm 'none'")
+end)

@@ -1,0 +1,79 @@
+local report = require 'selection_report'
+local t = require 'testing'
+
+t.test('Gini of equal counts is 0, of one that has all (n - 1) / n, of 1 2 3 two ninths', function()
+  t.near(report.gini { 5, 5, 5 }, 0, 1e-12)
+  t.near(report.gini { 0, 0, 0, 8 }, 3 / 4, 1e-12)
+  t.near(report.gini { 3, 1, 2 }, 2 / 9, 1e-12)
+  t.equal(report.gini { 0, 0 }, nil)
+end)
+
+t.test('entropy is 1 for equal counts, 0 for one that has all, and not there for one count', function()
+  t.near(report.entropy { 4, 4, 4 }, 1, 1e-12)
+  t.near(report.entropy { 9, 0 }, 0, 1e-12)
+  t.equal(report.entropy { 3 }, nil)
+  t.equal(report.entropy { 0, 0 }, nil)
+end)
+
+-- Three nodes of 10, 20 and 30 parameters in a model of 100, four updates.
+local function tree(shared)
+  return { steps = 4, shared = shared, nodes = { { level = 0, parameters = 10, count = 4, effective = 0.6 },
+    { level = 1, leaf = true, parameters = 20, count = 3, effective = 3 }, { level = 1, leaf = true, parameters = 30, count = 0, effective = 0 } } }
+end
+
+t.test('shares are over all parameters, shared ones included', function()
+  local touched, effective = report.shares(tree(1), 100)
+  t.near(touched, (10 + 0.75 * 20 + 40) / 100, 1e-12)
+  t.near(effective, (0.15 * 10 + 0.75 * 20 + 40) / 100, 1e-12)
+  touched, effective = report.shares(tree(0), 100)
+  t.near(touched, 0.25, 1e-12)
+  t.near(effective, 0.165, 1e-12)
+end)
+
+t.test('balance leaves the root out, which every path has', function()
+  local balance = report.balance(tree(1))
+  t.equal(balance.dead, 1)
+  t.near(balance.leaf_gini, 1 / 2, 1e-12)
+  t.near(balance.gini, balance.leaf_gini, 1e-12)
+  t.near(balance.levels[1].entropy, 0, 1e-12)
+end)
+
+t.test('information of domain and leaf is ln 2 less its bias where each has its own, and below 0 where there is none', function()
+  t.near(report.mutual_information { { 50, 0 }, { 0, 50 } }, math.log(2) - 1 / 200, 1e-12)
+  t.near(report.mutual_information { { 25, 25 }, { 25, 25 } }, -1 / 200, 1e-12)
+  t.equal(report.mutual_information { { 0, 0 } }, nil)
+end)
+
+-- Blocks of updates: domain 1 then 2, `shares` the share of leaf 1 in each block.
+local function blocks(n, share)
+  local made = {}
+  for i = 1, n do
+    local first = math.floor(100 * share(i) + 0.5)
+    made[i] = { domain = i <= n / 2 and 1 or 2, counts = { first, 100 - first } }
+  end
+  return made
+end
+
+local function seeded()
+  local state = 12345
+  return function()
+    state = (state * 16807) % 2147483647
+    return state / 2147483647
+  end
+end
+
+t.test('a leaf that is selected for one domain alone is a specialist', function()
+  local rows = report.specialists(blocks(20, function(i) return i <= 10 and 1 or 0 end), 2, { random = seeded() })
+  t.equal({ rows[1].domain, rows[2].domain, rows[1].specialist, rows[2].specialist }, { 1, 2, true, true })
+  t.near(rows[1].share, 1, 1e-12)
+  t.is_true(rows[1].p < 0.01)
+end)
+
+t.test('a leaf that is selected alike for both, or rarely, is none', function()
+  local random = seeded()
+  local rows = report.specialists(blocks(20, function() return 0.4 + 0.2 * random() end), 2, { random = random })
+  t.equal({ rows[1].specialist, rows[2].specialist }, { false, false })
+  rows = report.specialists({ { domain = 1, counts = { 10, 0 } }, { domain = 2, counts = { 0, 10 } } }, 2, { random = random })
+  t.equal(rows[1].specialist, false)
+  t.equal(report.specialists({}, 2), {})
+end)

@@ -1,0 +1,120 @@
+-- Selective training and several texts as users run them.
+local host = require 'host'
+local runs = require 'testing.runs'
+local t = require 'testing'
+
+local function write(name, words)
+  local pieces = {}
+  for i = 1, 600 do pieces[i] = ('%s %s %d '):format(words[i * i % 7 % #words + 1], words[i % #words + 1], i % 10) end
+  runs.write(name, table.concat(pieces))
+end
+write('a.txt', { 'cat', 'dog', 'owl' })
+write('b.txt', { 'red', 'green', 'blue' })
+
+local HEAD = ([[
+local experiment, data, nn, train = require 'experiment', require 'data', require 'nn', require 'train'
+local cfg = experiment.config { train = { epochs = 1, seed = 3, expect_loss = 3.6 }, optim = { name = 'adamw', lr = 0.01 },
+  domains = { texts = { '%s/a.txt', '%s/b.txt' }, batch = 4, seq = 12, batches = 12 },
+  select = { rule = 'path', log_every = 5 }, tscore = { every = 1 }, guards = { init_loss = 'off' }, checkpoint = { every = { steps = 4 } } }
+local text = data.domains(cfg.domains)
+local net = nn.Sequential { { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2, 2 }, 8, 2, 12, dropout = 0.1 } },
+  { 'norm', nn.LayerNorm { 8 } }, { 'head', nn.Linear { 8, text.vocab_size } } }
+local fit = { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore, select = cfg.select,
+  callbacks = { 'domain_matrix' } }
+]]):format(runs.root, runs.root)
+local SCRIPT = HEAD .. [[
+local f = train.fit(fit)
+print('ended', f.steps, #f.domains, f.domains[1][1] > f.domains[3][2], f.selection and f.selection.report.steps)]]
+
+local whole = runs.run(SCRIPT)
+
+t.test('a training on two texts one after the other is evaluated on both before, between and after', function()
+  t.equal(whole.code, 0, whole.output)
+  t.contains(whole.output, 'ended\t24\t3\ttrue\t24')
+  local evals = whole.lines.domain_eval
+  t.equal({ #evals, evals[1].step, evals[2].step, evals[3].step }, { 3, 0, 12, 24 })
+  t.is_true(evals[2].a_loss < evals[1].a_loss and evals[3].b_loss < evals[2].b_loss)
+  local manifest = runs.json(whole.folder .. '/manifest.json')
+  t.equal({ manifest.data[1].name, manifest.data[2].name }, { 'a', 'b' })
+end)
+
+t.test('what was selected is logged, and reported at the end', function()
+  local lines = whole.lines.selection
+  t.equal({ lines[1].step, lines[2].step, lines[#lines].step }, { 5, 10, 24 })
+  local report = whole.lines.selection_report[1].report
+  t.equal(#report.nodes, 7)
+  t.equal({ report.nodes[1].label, report.nodes[1].count }, { 'r', 24 })
+  local first, second = 0, 0
+  for i = 1, 4 do first, second = first + report.histogram[1][i], second + report.histogram[2][i] end
+  t.equal({ first, second }, { 12, 12 })
+  t.matches(whole.output, 'select%s+path: touched [%d.]+ %% of all parameters an update, effective [%d.]+ %%')
+end)
+
+t.test('a node that no update selected has not moved at all', function()
+  local ran = runs.run(HEAD:gsub("rule = 'path'", "rule = 'none', shared = 0") .. [[
+local before = {}
+for i, p in ipairs(net:named_parameters()) do before[i] = p.tensor:clone() end
+fit.guards = { init_loss = 'off', no_learning = 'off' }
+pcall(train.fit, fit)
+local torch, moved = require 'torch', 0
+for i, p in ipairs(net:named_parameters()) do moved = moved + (torch.equal(before[i], p.tensor) and 0 or 1) end
+print('moved', moved)]])
+  t.contains(ran.output, 'moved\t0')
+end)
+
+t.test('an interrupted training ends as one that was not, counts included', function()
+  local output, code = t.runner('verify-resume', runs.write('selected.lua', SCRIPT), '--at', '5', '--at', '13')
+  t.equal(code, 0, output)
+end)
+
+t.test('mistakes in a selection are named', function()
+  local function message(from, to, more)
+    local ran = runs.run((HEAD:gsub(from, to)) .. (more or 'train.fit(fit)'))
+    return ran.output, ran.code
+  end
+  local output, code = message("rule = 'path'", "rule = 'pth'")
+  t.equal(code, 3)
+  t.contains(output, "option 'rule' is 'pth'; nearest: path")
+  output, code = message("rule = 'path'", "rule = 'topk', k = 9")
+  t.equal(code, 3)
+  t.contains(output, 'select.k 9 is outside of 1 to 7, the number of nodes')
+  output, code = message('nn.Tree { { 2, 2 }', 'nn.Tree { { 2, 0 }')
+  t.is_true(code ~= 0)
+  t.contains(output, 'branching {2, 0}: level 2 has 0 children a node, expected at least 1')
+  output, code = message('nn.Tree { { 2, 2 }, 8, 2', 'nn.Tree { { 2, 2 }, 8, 3')
+  t.is_true(code ~= 0)
+  t.contains(output, 'nhead must divide d_model, got 3 heads for 8')
+  output, code = message("{ 'tree', nn.Tree { { 2, 2 }, 8, 2, 12, dropout = 0.1 } },", '')
+  t.equal(code, 3)
+  t.contains(output, 'the model has 0 trees of nodes')
+end)
+
+t.test('texts that are missing, too short or not two of a kind are named', function()
+  local function message(from, to)
+    local ran = runs.run((HEAD:gsub(from, to)))
+    return ran.output, ran.code
+  end
+  local output, code = message('/b%.txt', '/none.txt')
+  t.equal(code, 4)
+  t.contains(output, '/none.txt')
+  runs.write('short.txt', 'too short')
+  output, code = message('/b%.txt', '/short.txt')
+  t.equal(code, 4)
+  t.contains(output, "domain 'short'")
+  t.contains(output, 'are too few for a window of 12')
+  output, code = message("'%S+/b%.txt'", '{ name = "x" }')
+  t.equal(code, 3)
+  t.contains(output, 'text 2 needs either a file or a corpus')
+  output, code = message("'%S+/b%.txt'", '{ corpus = "kjb" }')
+  t.equal(code, 4)
+  t.contains(output, "corpus 'kjb' is not known; nearest: kjv")
+end)
+
+t.test('words: the vocabulary is that of the train splits, unknown words are told', function()
+  local ran = runs.run((HEAD:gsub('batch = 4, seq = 12', 'words = 7, batch = 4, seq = 6')) .. [[
+print('vocabulary', text.vocab_size, text:decode(text:encode('CAT zebra')))]])
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'vocabulary\t7\t')
+  t.matches(ran.output, "domain 'a': [%d.]+ %% of the train and [%d.]+ %% of the val words are unknown")
+  t.is_true(host.stat(runs.root .. '/a.txt') ~= nil)
+end)
