@@ -67,6 +67,84 @@ def tscore_backwards():
     return step
 
 
+class Gpt(nn.Module):
+    """A small GPT: pre-norm RMS without gain, squared ReLU, no biases, no final norm."""
+    def __init__(self, vocab, seq, width, heads, layers):
+        super().__init__()
+        self.heads, self.vocab = heads, vocab
+        self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(seq, width)
+        bias = {'bias': False}
+        self.blocks = nn.ModuleList([nn.ModuleList([
+            nn.Linear(width, 3 * width, **bias), nn.Linear(width, width, **bias),
+            nn.Linear(width, 4 * width, **bias), nn.Linear(4 * width, width, **bias)]) for _ in range(layers)])
+        self.head = nn.Linear(width, vocab, bias=False)
+        self.register_buffer('mask', torch.ones(seq, seq).triu(1).bool())
+
+    @staticmethod
+    def rms(x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
+
+    def forward(self, ids):
+        b, t = ids.shape
+        x = self.wte(ids) + self.wpe.weight[:t]
+        for qkv, out, up, down in self.blocks:
+            q, k, v = (z.view(b, t, self.heads, -1).transpose(1, 2) for z in qkv(self.rms(x)).chunk(3, -1))
+            scores = (q @ k.transpose(-2, -1) / q.size(-1) ** 0.5).masked_fill(self.mask[:t, :t], float('-inf'))
+            x = x + out((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, t, -1))
+            x = x + down(F.relu(up(self.rms(x))).square())
+        return self.head(x)
+
+
+class Tree(nn.Module):
+    """The K-1 tree, level by level: each level is the mean of its blocks."""
+    def __init__(self, vocab, seq, width, heads, feedforward, branching, dropout):
+        super().__init__()
+        self.vocab = vocab
+        self.embed, self.positions = nn.Embedding(vocab, width), nn.Parameter(torch.randn(seq, width) * 0.02)
+        sizes = [1]
+        for b in branching:
+            sizes.append(sizes[-1] * b)
+        self.levels = nn.ModuleList([nn.ModuleList([
+            nn.TransformerEncoderLayer(width, heads, feedforward, dropout, 'gelu', batch_first=True)
+            for _ in range(size)]) for size in sizes])
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocab)
+        self.register_buffer('mask', torch.ones(seq, seq).triu(1).bool())
+
+    def forward(self, ids):
+        h = self.embed(ids) + self.positions[:ids.size(1)]
+        for level in self.levels:
+            h = sum(block(h, self.mask) for block in level) / len(level)
+        return self.head(self.norm(h))
+
+
+def language_model_step(model, rows, seq, make, autocast=False):
+    """A training step on random tokens; the loss is read."""
+    x, y = (torch.randint(0, model.vocab, (rows, seq)) for _ in range(2))
+    optimizer = make(model.parameters())
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=autocast):
+            loss = F.cross_entropy(model(x).reshape(-1, model.vocab), y.reshape(-1))
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
+
+
+def gpt08(autocast=False):
+    return language_model_step(Gpt(67, 64, 128, 8, 4), 32, 64, adamw, autocast)
+
+
+def k1(autocast=False):
+    return language_model_step(Tree(10000, 64, 128, 4, 256, [4, 3, 2], 0.0), 64, 64, adamw, autocast)
+
+
 def update(make):
     """The optimiser's update alone, over 8 million parameters in 40 tensors."""
     parameters = [nn.Parameter(torch.randn(500, 400)) for _ in range(40)]
@@ -80,6 +158,10 @@ CASES = {
     'gru_bf16': lambda: char_rnn_step(nn.GRU, autocast=True),
     'lstm': lambda: char_rnn_step(nn.LSTM),
     'lstm_bf16': lambda: char_rnn_step(nn.LSTM, autocast=True),
+    'gpt08': gpt08,
+    'gpt08_bf16': lambda: gpt08(autocast=True),
+    'k1': k1,
+    'k1_bf16': lambda: k1(autocast=True),
     'tscore': tscore_backwards,
     'adam': lambda: update(lambda p: torch.optim.Adam(p, lr=1e-3)),
     'adam_foreach': lambda: update(lambda p: torch.optim.Adam(p, lr=1e-3, foreach=True)),

@@ -11,7 +11,7 @@ local function task_loss(model, x, y)
   return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
 end
 
--- Mean squares of the gradients over some batches of the phase that ends with `last`: the diagonal of the empirical Fisher matrix of batches.
+-- Mean squares of the gradients over some batches of the phase that ends with `last`: the diagonal of an empirical Fisher matrix.
 local function fisher(model, train, last, batches)
   local sums, first = {}, math.max(0, last - batches)
   model:eval()
