@@ -17,6 +17,10 @@ struct AttentionOptions {
 // PyTorch's in_proj_weight makes them. padding: (B, T) bool, true at keys that nothing may look at, or undefined; a
 // query that is left without any key gives zeros. The result is (B, T, d) or (n, B, T, d). Wrong shapes are c10::Error
 // with the tag [attention].
+//
+// float32 on the CPU goes through the fused kernel: a head at a time in cache, its probabilities never in memory and
+// computed again by the backward. It has no second derivative (asking for one is an error), and its results are the
+// same bits for any number of threads. Everything else goes through the reference.
 at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options);
 
 // The same from plain operators: the fallback, and the oracle.
