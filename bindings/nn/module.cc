@@ -9,6 +9,7 @@
 #include "engine/base/nearest.h"
 #include "engine/base/safetensors.h"
 #include "engine/device/device.h"
+#include "engine/nn/key_padding.h"
 #include "engine/nn/sequential.h"
 
 namespace lanthorn::lua {
@@ -204,15 +205,20 @@ int ParameterCount(lua_State* L) {
   return 1;
 }
 
-// Rows {name, layer, parameters} of this module's leaves, for the table printed before training.
+// Rows {name, layer, parameters} of what holds parameters itself, and of the leaves, for the table printed before
+// training.
 void AddRows(lua_State* L, const nn::Module& module, const std::string& path, int* count) {
-  if (module.children().empty()) {
+  int64_t own = 0;
+  for (const auto& parameter : module.Parameters()) {
+    if (parameter.name.find('.') == std::string::npos) own += parameter.tensor.numel();
+  }
+  if (module.children().empty() || own > 0) {
     lua_createtable(L, 0, 3);
     lua_pushstring(L, path.c_str());
     lua_setfield(L, -2, "name");
     lua_pushstring(L, module.Describe().c_str());
     lua_setfield(L, -2, "layer");
-    lua_pushnumber(L, static_cast<double>(module.ParameterCount()));
+    lua_pushnumber(L, static_cast<double>(own));
     lua_setfield(L, -2, "parameters");
     lua_rawseti(L, -2, ++*count);
   }
@@ -261,6 +267,14 @@ int NewSequential(lua_State* L) {
   return 1;
 }
 
+int KeyPaddingScope(lua_State* L) {
+  const at::Tensor padding = CheckTensor(L, 1, "nn.key_padding: padding");
+  if (ToObject<nn::Module>(L, 2) == nullptr) luaL_checktype(L, 2, LUA_TFUNCTION);
+  const nn::KeyPadding scope(padding);
+  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+  return lua_gettop(L) - 1;
+}
+
 const std::vector<FunctionRow> kMethods = {
     {"Module:parameters", "() -> Tensor[]", "All parameters, each once.", &Thunk<&Parameters>},
     {"Module:named_parameters", "() -> table[]", "All parameters in order, as {name=, tensor=}, each once.",
@@ -277,7 +291,8 @@ const std::vector<FunctionRow> kMethods = {
     {"Module:zero_grad", "() -> ()", "Forgets all gradients.", &Thunk<&ZeroGrad>},
     {"Module:parameter_count", "() -> int", "Number of parameter elements; tied ones count once.",
      &Thunk<&ParameterCount>},
-    {"Module:layers", "() -> table[]", "Rows {name=, layer=, parameters=} of the layers without children.",
+    {"Module:layers", "() -> table[]",
+     "Rows {name=, layer=, parameters=} of the layers that have parameters of their own or no children.",
      &Thunk<&Layers>},
     {"Module:created_order", "() -> int",
      "A number that grows with each module made: the order in which initial values were drawn.", &Thunk<&CreatedOrder>},
@@ -289,6 +304,13 @@ const std::vector<FunctionRow> kFunctions = {
      &Thunk<&NewSequential>, "nn.Sequential{{'up', nn.Linear{2, 8}}, nn.Tanh(), nn.Linear{8, 1}}(torch.randn{4, 2})"},
     {"Container", "(str kind='Model') -> Module",
      "An empty module: assign layers to its fields, and a Lua function to `forward`.", &Thunk<&NewContainer>},
+    {"key_padding", "(Tensor padding, function f, ...) -> any",
+     "Calls f(...), a function or a layer, and gives its results; attention inside leaves out the padded keys. "
+     "padding: "
+     "bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is left "
+     "without any key attends to nothing and gets zeros.",
+     &Thunk<&KeyPaddingScope>,
+     "nn.key_padding(torch.tensor({3, 5}, {dtype='int64'}), nn.MultiheadAttention{8, 2}, torch.randn{2, 5, 8})"},
 };
 
 }  // namespace

@@ -27,18 +27,22 @@ class EvalMode {
   bool was_training_;
 };
 
-// Calls the model through Lua, so that Lua forwards work too. A model without state sees the whole context each time.
+// Calls the model through Lua, so that Lua forwards work too. A model without state sees the whole context each time,
+// or as much of its end as the model takes.
 train::StepFn StepOf(lua_State* L, int model_index) {
   auto context = std::make_shared<at::Tensor>();
   auto stateless = std::make_shared<bool>(false);
   return [L, model_index, context, stateless](const at::Tensor& ids, nn::State* state) -> absl::StatusOr<at::Tensor> {
     const auto module = ToObject<nn::Module>(L, model_index);
     const c10::Device device = module->Parameters().empty() ? ids.device() : module->Parameters()[0].tensor.device();
-    *context = context->defined() ? at::cat({*context, ids}, 1) : ids;
+    const bool first = !context->defined();
+    *context = first ? ids : at::cat({*context, ids}, 1);
+    const int64_t most = module->MaxLength();
+    if (most > 0 && context->size(1) > most) *context = context->narrow(1, context->size(1) - most, most);
     const int top = lua_gettop(L);
     ScopeGuard scope(L);
     lua_pushvalue(L, model_index);
-    PushTensor(L, (*stateless ? *context : ids).to(device));
+    PushTensor(L, (*stateless || first ? *context : ids).to(device));
     if (state->empty()) {
       lua_pushnil(L);
     } else {
@@ -85,8 +89,9 @@ const std::vector<FunctionRow> kRows = {
      "(Module model, Text text, *, str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int "
      "seed=0) -> str",
      "Characters drawn from the model after the prompt (not included), one at a time with the state carried. "
-     "temperature=0 takes the most "
-     "likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.",
+     "A model without a state sees all "
+     "before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and "
+     "top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.",
      &Thunk<&Generate>}};
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "engine/nn/causal_mask.h"
+#include "engine/kernels/attention.h"
+#include "engine/kernels/dropout.h"
+#include "engine/nn/key_padding.h"
 #include "engine/tscore/samplers.h"
 
 namespace lanthorn::nn {
@@ -63,15 +65,13 @@ at::Tensor EncoderLevel::Project(const at::Tensor& x, const at::Tensor& weight, 
 }
 
 at::Tensor EncoderLevel::Attend(const at::Tensor& x) {
-  const int64_t samples = x.size(1), steps = x.size(2), width = shape_.width, head = width / shape_.heads;
-  const at::Tensor qkv = Project(x, in_weight_, in_bias_)
-                             .reshape({blocks_ * samples, steps, 3, shape_.heads, head})
-                             .permute({2, 0, 3, 1, 4});  // (3, blocks N, heads, T, head)
-  const at::Tensor scores = at::matmul(qkv[0], qkv[1].transpose(-2, -1)) / std::sqrt(static_cast<double>(head));
-  const at::Tensor masked = scores.masked_fill(CausalMask(steps, x.device()), -INFINITY);
-  const at::Tensor share = at::dropout(at::softmax(masked, -1), shape_.dropout, training());
-  const at::Tensor heads = at::matmul(share, qkv[2]).transpose(1, 2).reshape({blocks_, samples, steps, width});
-  return Project(heads, out_weight_, out_bias_);
+  kernels::AttentionOptions options = {shape_.heads, /*causal=*/true};
+  if (training() && shape_.dropout > 0) {
+    options.dropout = shape_.dropout;
+    options.seed = kernels::DrawDropoutSeed();
+  }
+  const at::Tensor padding = KeyPadding::Current(x.size(1), x.size(2), x.device());
+  return Project(kernels::Attention(Project(x, in_weight_, in_bias_), padding, options), out_weight_, out_bias_);
 }
 
 at::Tensor EncoderLevel::Normalize(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

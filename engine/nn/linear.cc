@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/nn/layer.h"
+#include "engine/nn/parts.h"
 #include "engine/tscore/samplers.h"
 
 namespace lanthorn::nn {
@@ -52,8 +53,13 @@ LANTHORN_LAYER("Linear(int in_features, int out_features, bool bias=True)",
                "nn.Linear{4, 2}(torch.randn{3, 4})", [](const std::vector<c10::IValue>& a) {
                  TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Linear] sizes must be positive, got ",
                              a[0].toInt(), " and ", a[1].toInt());
-                 return std::make_shared<Linear>(a[0].toInt(), a[1].toInt(), a[2].toBool());
+                 return MakeLinear(a[0].toInt(), a[1].toInt(), a[2].toBool());
                });
 
 }  // namespace
+
+std::shared_ptr<Module> MakeLinear(int64_t in, int64_t out, bool bias) {
+  return std::make_shared<Linear>(in, out, bias);
+}
+
 }  // namespace lanthorn::nn

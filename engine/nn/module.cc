@@ -37,6 +37,15 @@ at::Tensor Module::Features(const at::Tensor&, State*) {
   TORCH_CHECK(false, "[", kind_, "] does not end with a linear layer that could be split off");
 }
 
+int64_t Module::MaxLength() const {
+  int64_t least = 0;
+  for (const auto& [name, child] : children_) {
+    const int64_t own = child->MaxLength();
+    if (own > 0 && (least == 0 || own < least)) least = own;
+  }
+  return least;
+}
+
 void Module::Train(bool on) {
   training_ = on;
   for (auto& [name, child] : children_) child->Train(on);

@@ -36,6 +36,8 @@ class Module {
   virtual std::optional<at::Tensor> ForwardRows(const at::Tensor& ids, const at::Tensor& table, State* state) {
     return std::nullopt;
   }
+  // The most time steps that Forward takes, 0 for any number: by default the least that a child takes.
+  virtual int64_t MaxLength() const;
   // Number of state tensors that Forward carries.
   virtual int64_t StateSize() const { return 0; }
   // A linear map y = h W^T + b; the bias may be undefined.

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/nn/layer.h"
+#include "engine/nn/parts.h"
 #include "engine/tscore/samplers.h"
 
 namespace lanthorn::nn {
@@ -79,4 +80,10 @@ const RegisterLayer rms_norm({"RMSNorm(int normalized_shape, float eps=1e-05)",
                               }});
 
 }  // namespace
+
+std::shared_ptr<Module> MakeLayerNorm(int64_t size, double eps, bool bias) {
+  return std::make_shared<LayerNorm>(size, eps, /*affine=*/true, bias);
+}
+std::shared_ptr<Module> MakeRmsNorm(int64_t size, double eps) { return std::make_shared<RmsNorm>(size, eps); }
+
 }  // namespace lanthorn::nn

@@ -131,6 +131,20 @@ std::unique_ptr<Use> StackOf(int64_t n, const Make& make) {
   return StackedUse(std::move(slices));
 }
 
+// A sample's gradient of the first rows of a table is its delta itself.
+class PositionsUse final : public Use {
+ public:
+  explicit PositionsUse(const at::Tensor& delta) : delta_(delta) {}
+  int64_t samples() const override { return delta_.size(0); }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    tile.narrow(0, 0, delta_.size(1)).add_(delta_[sample]);
+  }
+  at::Tensor SampleSquares() const override { return RowSquares(delta_); }
+
+ private:
+  at::Tensor delta_;
+};
+
 bool Watches(const Recorder::Ptr& recorder, const at::Tensor& y) { return recorder != nullptr && y.requires_grad(); }
 bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
 
@@ -201,6 +215,14 @@ void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tenso
   if (ids.dim() < 1) return recorder->Refuse(std::string(layer) + ": the ids have no sample dimension");
   y.register_hook([recorder, ids, weight, padding_idx, layer](const at::Tensor& delta) {
     recorder->Report(weight, layer, EmbeddingUse(ids, delta.detach(), weight.size(0), padding_idx));
+  });
+}
+
+void SamplePositions(const at::Tensor& y, const at::Tensor& weight, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || !Trainable(weight)) return;
+  y.register_hook([recorder, weight, layer](const at::Tensor& delta) {
+    recorder->Report(weight, layer, std::make_unique<PositionsUse>(delta.detach()));
   });
 }
 

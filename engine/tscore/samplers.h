@@ -30,6 +30,9 @@ void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Ten
 void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
                         const at::Tensor& bias, const char* layer);
 
+// y[i, t] = x[i, t] + weight[t]; y (N, T, C), T at most the rows of weight.
+void SamplePositions(const at::Tensor& y, const at::Tensor& weight, const char* layer);
+
 // The same reports for layers that run their own backward and may know the squares already (undefined: not known).
 std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares = {});
 std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Tensor squares = {});

@@ -551,7 +551,7 @@ function Trainer:weights_sha256() end
 ---@class lanthorn.train
 lanthorn.train = {}
 
----Characters drawn from the model after the prompt (not included), one at a time with the state carried. temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
+---Characters drawn from the model after the prompt (not included), one at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
 ---@param model Module
 ---@param text Text
 ---@param prompt string (by name, in a last table)
@@ -583,6 +583,11 @@ models = {}
 ---@param options table
 ---@return Module
 function models.char_rnn(options) end
+
+---Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the embedding's. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } }`
+---@param options table
+---@return Module
+function models.transformer_lm(options) end
 
 ---@class nearest
 nearest = {}
@@ -623,7 +628,7 @@ function Module:created_order() end
 ---@return Module
 function Module:eval() end
 
----Rows {name=, layer=, parameters=} of the layers without children.
+---Rows {name=, layer=, parameters=} of the layers that have parameters of their own or no children.
 ---@return table[]
 function Module:layers() end
 
@@ -731,6 +736,21 @@ function nn.LayerNorm(normalized_shape, eps, elementwise_affine, bias) end
 ---@return Module
 function nn.Linear(in_features, out_features, bias) end
 
+---Self-attention: softmax(Q K^T / sqrt(embed_dim / num_heads)) V for each head, then a linear map; dropout on the attention weights. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
+---@param embed_dim integer
+---@param num_heads integer
+---@param dropout? number default 0.
+---@param bias? boolean default True
+---@param causal? boolean default False
+---@return Module
+function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal) end
+
+---Adds a learned row to each position: y[b, t] = x[b, t] + weight[t]. in and out (B, T, embed_dim) with T at most max_len. Initial values N(0, 1), as torch.nn.Embedding.
+---@param max_len integer
+---@param embed_dim integer
+---@return Module
+function nn.PositionalEmbedding(max_len, embed_dim) end
+
 ---y = x / sqrt(mean(x^2) + eps) * weight over the last dimension. in and out (..., normalized_shape). Weight 1 at first.
 ---@param normalized_shape integer
 ---@param eps? number default 1e-05
@@ -754,9 +774,35 @@ function nn.SiLU() end
 ---@return Module
 function nn.Sigmoid() end
 
+---Adds sin(t / 10000^(2i / embed_dim)) to channel 2i and the cosine to channel 2i + 1. in and out (B, T, embed_dim), T of any size. No parameters. Vaswani et al. 2017.
+---@param embed_dim integer
+---@return Module
+function nn.SinusoidalPositions(embed_dim) end
+
 ---tanh(x)
 ---@return Module
 function nn.Tanh() end
+
+---x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms. in and out (B, T, d_model); padding by nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
+---@param d_model integer
+---@param nhead integer
+---@param dim_feedforward integer
+---@param dropout? number default 0.1
+---@param activation? string default 'gelu'
+---@param norm? string default 'layer'
+---@param norm_first? boolean default False
+---@param causal? boolean default False
+---@param layer_norm_eps? number default 1e-05
+---@param bias? boolean default True
+---@return Module
+function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias) end
+
+---Calls f(...), a function or a layer, and gives its results; attention inside leaves out the padded keys. padding: bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is left without any key attends to nothing and gets zeros.
+---@param padding Tensor
+---@param f function
+---@param ... any
+---@return any
+function nn.key_padding(padding, f, ...) end
 
 ---@class Optimizer
 Optimizer = {}

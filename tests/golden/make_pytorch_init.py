@@ -27,6 +27,14 @@ class Parts(nn.Module):
         self.padded = nn.Embedding(9, 4, padding_idx=2)
 
 
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(12, 3)
+        self.bare = nn.MultiheadAttention(6, 2, bias=False)
+        self.block = nn.TransformerEncoderLayer(16, 4, 40)
+
+
 def describe(make):
     torch.manual_seed(42)
     found = {}
@@ -38,6 +46,7 @@ def describe(make):
     return found
 
 
-models = {'GRU': lambda: CharRNN('GRU'), 'LSTM': lambda: CharRNN('LSTM'), 'parts': Parts}
+models = {'GRU': lambda: CharRNN('GRU'), 'LSTM': lambda: CharRNN('LSTM'), 'parts': Parts,
+          'transformer': Transformer}
 lines = [',\n'.join(f'  {json.dumps(name)}: {json.dumps(v)}' for name, v in describe(make).items()) for make in models.values()]
 print('{"torch": %s,\n%s}' % (json.dumps(torch.__version__), ',\n'.join(f'"{m}": {{\n{text}}}' for m, text in zip(models, lines))))

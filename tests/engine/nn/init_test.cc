@@ -47,6 +47,15 @@ TEST(InitialValues, OfSingleLayersArePyTorchs) {
   ExpectValues(model, Golden("pytorch_init.json")["parts"]);
 }
 
+TEST(InitialValues, OfTransformerLayersArePyTorchs) {
+  at::manual_seed(42);
+  nn::Container model("Transformer");
+  model.AddChild("attention", MultiheadAttention(12, 3, /*causal=*/false));
+  model.AddChild("bare", MultiheadAttention(6, 2, /*causal=*/false, /*bias=*/false));
+  model.AddChild("block", EncoderLayer(16, 4, 40, {.dropout = 0.1}));
+  ExpectValues(model, Golden("pytorch_init.json")["transformer"]);
+}
+
 TEST(InitialValues, GiveAnUntrainedLossNearLnV) {
   at::manual_seed(42);
   const auto model = CharRnn("GRU", 65, 128, 256, 2);

@@ -36,6 +36,22 @@ inline ModulePtr Tree(const std::vector<int64_t>& branching, int64_t width, int6
   return MakeLayer("Tree", {c10::IValue(branching), width, heads, feedforward, dropout, forward});
 }
 
+inline ModulePtr MultiheadAttention(int64_t size, int64_t heads, bool causal, bool bias = true, double dropout = 0) {
+  return MakeLayer("MultiheadAttention", {size, heads, dropout, bias, causal});
+}
+struct BlockOptions {
+  double dropout = 0;
+  const char* activation = "gelu";
+  const char* norm = "layer";
+  bool norm_first = false, causal = false;
+  double eps = 1e-5;
+  bool bias = true;
+};
+inline ModulePtr EncoderLayer(int64_t size, int64_t heads, int64_t hidden, const BlockOptions& o) {
+  return MakeLayer("TransformerEncoderLayer", {size, heads, hidden, o.dropout, std::string(o.activation),
+                                               std::string(o.norm), o.norm_first, o.causal, o.eps, o.bias});
+}
+
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.
 inline std::shared_ptr<nn::Sequential> CharRnn(const std::string& cell, int64_t vocabulary, int64_t embed,
                                                int64_t hidden, int64_t layers, double dropout = 0) {

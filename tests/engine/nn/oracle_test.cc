@@ -1,4 +1,5 @@
-// Small recurrent models against PyTorch's numbers (RUNNER_ORACLE_DIR; its README gives the tolerances).
+// Small recurrent models and transformers against PyTorch's numbers (RUNNER_ORACLE_DIR; its README gives the
+// tolerances).
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +13,36 @@
 namespace lanthorn {
 namespace {
 
+// The oracle's names of a pre-norm transformer are its own; ours are PyTorch's.
+std::string OurName(std::string name) {
+  for (const auto& [theirs, ours] :
+       std::vector<std::pair<std::string, std::string>>{{"qkv.weight", "self_attn.in_proj_weight"},
+                                                        {"qkv.bias", "self_attn.in_proj_bias"},
+                                                        {"proj.", "self_attn.out_proj."},
+                                                        {"up.", "linear1."},
+                                                        {"down.", "linear2."}}) {
+    const size_t at = name.find(theirs);
+    if (at != std::string::npos && name.find("self_attn") == std::string::npos) name.replace(at, theirs.size(), ours);
+  }
+  return name;
+}
+
+std::shared_ptr<nn::Sequential> Gpt(const nlohmann::json& c) {
+  const int64_t vocab = c["vocab"], size = c["embed"], heads = c["heads"], layers = c["layers"], length = c["seq"];
+  auto model = std::make_shared<nn::Sequential>("GPT"), blocks = std::make_shared<nn::Sequential>();
+  for (int64_t i = 0; i < layers; ++i)
+    blocks->AddChild(std::to_string(i), EncoderLayer(size, heads, 4 * size, {.norm_first = true, .causal = true}));
+  model->AddChild("embed", Embedding(vocab, size));
+  model->AddChild("pos", MakeLayer("PositionalEmbedding", {length, size}));
+  model->AddChild("blocks", blocks);
+  model->AddChild("norm", LayerNorm(size));
+  model->AddChild("head", Linear(size, vocab, /*bias=*/false));
+  if (c["tied"].get<bool>()) {
+    EXPECT_TRUE(model->Child("head")->Tie("weight", model->Child("embed")->Own("weight")).ok());
+  }
+  return model;
+}
+
 struct Oracle {
   nlohmann::json json;
   std::map<std::string, at::Tensor> tensors;
@@ -22,9 +53,14 @@ struct Oracle {
     oracle->json = ReadJson(OracleFolder() + "/" + name + ".json");
     const auto file = ReadSafetensors(OracleFolder() + "/" + name + ".safetensors");
     ASSERT_TRUE(file.ok()) << file.status();
-    oracle->tensors.insert(file->tensors.begin(), file->tensors.end());
+    for (const auto& [key, tensor] : file->tensors) oracle->tensors.emplace(OurName(key), tensor);
     const auto& c = oracle->json["config"];
-    oracle->model = CharRnn(c["cell"], c["vocab"], c["embed"], c["hidden"], c["layers"]);
+    if (c.contains("cell")) {
+      oracle->model = CharRnn(c["cell"], c["vocab"], c["embed"], c["hidden"], c["layers"]);
+    } else {
+      oracle->model = Gpt(c);
+      if (c["tied"].get<bool>()) oracle->tensors["param.head.weight"] = oracle->tensors.at("param.embed.weight");
+    }
     oracle->Load();
   }
   void Load() {
@@ -43,15 +79,14 @@ struct Oracle {
   int64_t batch() const { return tensors.at("x").size(0); }
 };
 
-// All recurrent cases of the folder, whatever their seed; three of them have to be there.
+// All cases of the folder, whatever their seed; some of them have to be there.
 std::vector<std::string> Cases() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(OracleFolder())) {
-    if (entry.path().extension() == ".json" && ReadJson(entry.path())["config"].contains("cell"))
-      names.push_back(entry.path().stem());
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   }
   std::sort(names.begin(), names.end());
-  for (const char* needed : {"gru-1", "gru_short-1", "lstm-1"}) {
+  for (const char* needed : {"gru-1", "gru_short-1", "lstm-1", "gpt-1", "gpt_tied-1"}) {
     EXPECT_TRUE(std::count(names.begin(), names.end(), needed)) << OracleFolder() << " lacks " << needed << ".json";
   }
   return names;

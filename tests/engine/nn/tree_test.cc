@@ -8,7 +8,6 @@
 #include <cmath>
 #include <map>
 
-#include "engine/nn/causal_mask.h"
 #include "tests/engine/nn/make_layers.h"
 
 namespace lanthorn::nn {
@@ -223,16 +222,6 @@ TEST(Tree, RefusesShapesThatDoNotFit) {
             std::string::npos);
   EXPECT_NE(message([] { return lanthorn::Tree({3}, 8, 2, 4, 0, "mean"); }).find("'level_mean' or 'tree', got 'mean'"),
             std::string::npos);
-}
-
-TEST(CausalMask, IsMadeOnceAndSliced) {
-  const at::Tensor wide = CausalMask(300, c10::kCPU);
-  const void* data = wide.data_ptr();
-  for (int64_t steps : {1, 7, 300, 64}) {
-    const at::Tensor mask = CausalMask(steps, c10::kCPU);
-    EXPECT_EQ(mask.data_ptr(), data);
-    EXPECT_TRUE(at::equal(mask, at::ones({steps, steps}, c10::kBool).triu(1)));
-  }
 }
 
 }  // namespace

@@ -78,6 +78,29 @@ const std::map<std::string, Maker>& Cases() {
          const int64_t size = draw.Int(1, 7);
          return {RmsNorm(size), at::randn(draw.Shape(samples, 2, size)), {}};
        }},
+      {"MultiheadAttention",
+       [](Draw& draw, int64_t samples) -> Case {
+         const int64_t heads = draw.Int(1, 4), size = heads * draw.Int(1, 9);
+         return {
+             MultiheadAttention(size, heads, draw.Coin(), draw.Coin()), at::randn({samples, draw.Int(1, 9), size}), {}};
+       }},
+      {"TransformerEncoderLayer",
+       [](Draw& draw, int64_t samples) -> Case {
+         // Of two channels or one, a norm makes signs or nothing: gradients that vanish.
+         const int64_t heads = draw.Int(1, 4), size = std::max<int64_t>(3, heads) * heads;
+         const char* const activations[] = {"gelu", "relu", "relu2", "swiglu"};
+         const BlockOptions options = {.activation = activations[draw.Int(0, 3)],
+                                       .norm = draw.Coin() ? "layer" : "rms",
+                                       .norm_first = draw.Coin(),
+                                       .causal = draw.Coin(),
+                                       .bias = draw.Int(0, 3) > 0};
+         return {EncoderLayer(size, heads, draw.Int(1, 20), options), at::randn({samples, draw.Int(1, 9), size}), {}};
+       }},
+      {"PositionalEmbedding",
+       [](Draw& draw, int64_t samples) -> Case {
+         const int64_t length = draw.Int(1, 7), size = draw.Int(1, 5);
+         return {MakeLayer("PositionalEmbedding", {length, size}), at::randn({samples, draw.Int(1, length), size}), {}};
+       }},
       {"GRU", [](Draw& draw, int64_t samples) { return MakeRecurrent("GRU", draw, samples); }},
       {"LSTM", [](Draw& draw, int64_t samples) { return MakeRecurrent("LSTM", draw, samples); }},
       {"Tree",

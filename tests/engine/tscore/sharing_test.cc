@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/memory.h"
+#include "engine/kernels/linear_cross_entropy.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"
 
@@ -53,6 +54,30 @@ TEST_F(TScoreSharing, ATiedHeadAddsToTheEmbedding) {
     const at::Tensor logits = model->Forward(ids_.narrow(0, first, count), nullptr);
     return at::cross_entropy_loss(logits.reshape({-1, 6}), targets.narrow(0, first, count).reshape(-1)) * count;
   });
+}
+
+// As the trainer computes it: the head is part of the fused loss.
+TEST_F(TScoreSharing, ATiedHeadInTheFusedLossAddsToTheEmbedding) {
+  for (const int64_t padding_idx : {-1, 2}) {
+    const auto model = std::make_shared<nn::Sequential>();
+    model->AddChild("embed", Embedding(6, 3, padding_idx));
+    model->AddChild("norm", LayerNorm(3));
+    model->AddChild("head", Linear(3, 6));
+    ASSERT_TRUE(model->Child("head")->Tie("weight", model->Child("embed")->Own("weight")).ok());
+    const at::Tensor targets = at::randint(6, {N, 5}, c10::kLong);
+    const SampleLoss loss = [&](int64_t first, int64_t count) {
+      const auto head = model->LinearHead();
+      return kernels::LinearCrossEntropy(model->Features(ids_.narrow(0, first, count), nullptr), head->weight,
+                                         head->bias, targets.narrow(0, first, count)) *
+             count;
+    };
+    const auto exact = ExactScore(*model, N, loss);
+    ASSERT_TRUE(exact.ok()) << exact.status();
+    const Score loop = LoopScore(*model, N, loss);
+    for (int64_t i = 0; i < N; ++i) EXPECT_NEAR(exact->sample_sq[i], loop.sample_sq[i], 1e-5 * loop.sample_sq[i]) << i;
+    EXPECT_NEAR(*exact->t, *loop.t, 1e-5);
+    ExpectExactIsLoop(*model, loss);  // float64
+  }
 }
 
 TEST_F(TScoreSharing, ANormUsedTwiceIsSummedBeforeSquaring) {

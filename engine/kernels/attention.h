@@ -1,0 +1,29 @@
+// Multi-head self-attention from joined queries, keys and values (Vaswani et al. 2017):
+// softmax(Q K^T / sqrt(d / heads)) V for every head.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace lanthorn::kernels {
+
+struct AttentionOptions {
+  int64_t heads = 1;
+  bool causal = false;  // a position sees itself and what lies before it
+  double dropout = 0;   // on the attention weights
+  int64_t seed = 0;     // of the dropout; row ((node B + b) heads + head) T + t, column: the key's position
+};
+
+// qkv (B, T, 3 d) or (n, B, T, 3 d) for n nodes: queries, keys and values of all heads, one after the other, as
+// PyTorch's in_proj_weight makes them. padding: (B, T) bool, true at keys that nothing may look at, or undefined; a
+// query that is left without any key gives zeros. The result is (B, T, d) or (n, B, T, d). Wrong shapes are c10::Error
+// with the tag [attention].
+//
+// float32 on the CPU goes through the fused kernel: a head at a time in cache, its probabilities never in memory and
+// computed again by the backward. It has no second derivative (asking for one is an error), and its results are the
+// same bits for any number of threads. Everything else goes through the reference.
+at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options);
+
+// The same from plain operators: the fallback, and the oracle.
+at::Tensor AttentionReference(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options);
+
+}  // namespace lanthorn::kernels

@@ -1,0 +1,34 @@
+// The sweeps of fused attention over raw memory, compiled per SIMD target: no autograd, no threads. A unit is one head
+// of one sample of one node; units share nothing, so no result depends on how they are shared out.
+#pragma once
+
+#include <cstdint>
+
+namespace lanthorn::kernels {
+
+struct AttentionLayout {
+  int64_t B, T, heads, width;  // width: channels of a head
+  bool causal;
+  double dropout;
+  int64_t seed;
+  int64_t d() const { return heads * width; }
+};
+
+struct AttentionMemory {
+  const float* qkv;   // (n, B, T, 3 d)
+  const float* keep;  // (B, AttentionColumns(T)): 1 at keys that may be looked at, else 0; or null
+};
+
+// T, rounded up to what a sweep reads of `keep`.
+int64_t AttentionColumns(int64_t T);
+
+// y (n, B, T, d) of the units [begin, end) of n B heads. log_sums (units, T): the logarithm of each query's sum of
+// exponentials, for the backward; or null.
+void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* log_sums,
+                      int64_t begin, int64_t end);
+
+// grad_qkv (n, B, T, 3 d) of the units [begin, end). The probabilities are computed again.
+void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* log_sums,
+                       const float* grad_y, float* grad_qkv, int64_t begin, int64_t end);
+
+}  // namespace lanthorn::kernels

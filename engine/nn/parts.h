@@ -1,0 +1,16 @@
+// Layers that other layers are made of.
+#pragma once
+
+#include <memory>
+
+#include "engine/nn/module.h"
+
+namespace lanthorn::nn {
+
+std::shared_ptr<Module> MakeLinear(int64_t in, int64_t out, bool bias);
+std::shared_ptr<Module> MakeLayerNorm(int64_t size, double eps, bool bias);
+std::shared_ptr<Module> MakeRmsNorm(int64_t size, double eps);
+std::shared_ptr<Module> MakeMultiheadAttention(int64_t embed_dim, int64_t num_heads, double dropout, bool bias,
+                                               bool causal);
+
+}  // namespace lanthorn::nn

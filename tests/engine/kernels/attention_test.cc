@@ -1,0 +1,166 @@
+// Fused attention (float32) against plain operators in float64, with the same dropout.
+#include "engine/kernels/attention.h"
+
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+#include "absl/strings/str_format.h"
+#include "engine/kernels/dropout.h"
+#include "tests/engine/kernels/kernel_scopes.h"
+
+namespace lanthorn::kernels {
+namespace {
+
+struct Problem {
+  at::Tensor qkv, padding;  // (n, B, T, 3 d); padding may be undefined
+  AttentionOptions options;
+};
+
+Problem Make(int64_t n, int64_t B, int64_t T, int64_t heads, int64_t width, bool causal, bool padded, double dropout) {
+  at::manual_seed(3);
+  Problem p = {at::randn({n, B, T, 3 * heads * width}).set_requires_grad(true), {}, {heads, causal, dropout, 77}};
+  if (padded) p.padding = at::rand({B, T}).lt(0.3);
+  return p;
+}
+
+using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const AttentionOptions&);
+// Output and gradient.
+std::pair<at::Tensor, at::Tensor> Results(Function function, const Problem& p, c10::ScalarType dtype) {
+  const at::Tensor qkv = p.qkv.detach().to(dtype).set_requires_grad(true);
+  const at::Tensor y = function(qkv, p.padding, p.options);
+  at::manual_seed(4);
+  (y * at::randn(y.sizes(), c10::kDouble).to(dtype)).sum().backward();
+  return {y.detach(), qkv.grad()};
+}
+
+void ExpectAgree(const Problem& p) {
+  const auto expected = Results(&AttentionReference, p, c10::kDouble), got = Results(&Attention, p, c10::kFloat);
+  const auto expect = [](const char* name, const at::Tensor& a, const at::Tensor& b) {
+    ASSERT_EQ(a.sizes(), b.sizes()) << name;
+    if (a.numel() == 0) return;
+    EXPECT_LE((a - b).abs().max().item<double>(), 1e-5 * std::max(1.0, b.abs().max().item<double>())) << name;
+  };
+  expect("output", got.first, expected.first);
+  expect("gradient", got.second, expected.second);
+}
+
+void RunGrid(const std::vector<int64_t>& nodes, const std::vector<int64_t>& batches, const std::vector<int64_t>& steps,
+             const std::vector<int64_t>& heads, const std::vector<int64_t>& widths) {
+  int draw = 0;
+  for (const int64_t n : nodes) {
+    for (const int64_t B : batches) {
+      for (const int64_t T : steps) {
+        for (const int64_t h : heads) {
+          for (const int64_t width : widths) {
+            const bool causal = draw % 2 == 0, padded = draw % 3 == 0;
+            const double dropout = draw % 5 < 2 ? 0.3 : 0;
+            ++draw;
+            SCOPED_TRACE(absl::StrFormat("n=%d B=%d T=%d heads=%d width=%d causal=%d padded=%d dropout=%g", n, B, T, h,
+                                         width, causal, padded, dropout));
+            ExpectAgree(Make(n, B, T, h, width, causal, padded, dropout));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, AgreesWithPlainOperators) { RunGrid({1, 3}, {0, 1, 3}, {1, 7, 24, 65}, {1, 2, 3, 4}, {1, 5, 16, 33}); }
+TEST(Attention, AgreesWithPlainOperatorsOnLongSequences) { RunGrid({1}, {2}, {300, 513}, {2}, {8, 64}); }
+TEST(Attention, AgreesWithPlainOperatorsOnEveryInstructionSetOfThisCpu) {
+  ForEveryInstructionSet([](const char* name) {
+    SCOPED_TRACE(name);
+    RunGrid({2}, {2}, {3, 33}, {1, 3}, {4, 17, 32});
+  });
+}
+
+TEST(Attention, ResultsAreTheSameBitsForAnyNumberOfThreads) {
+  const Problem p = Make(2, 5, 33, 3, 7, true, true, 0.2);
+  std::vector<std::pair<at::Tensor, at::Tensor>> all;
+  for (const int threads : {1, 2, 3, 5}) {
+    const ThreadScope scope(threads);
+    all.push_back(Results(&Attention, p, c10::kFloat));
+    EXPECT_TRUE(at::equal(all[0].first, all.back().first)) << threads;
+    EXPECT_TRUE(at::equal(all[0].second, all.back().second)) << threads;
+  }
+}
+
+TEST(Attention, OneNodeNeedsNoDimensionAndStridesDoNotMatter) {
+  const Problem p = Make(1, 3, 9, 2, 5, true, false, 0);
+  const at::Tensor y = Attention(p.qkv, {}, p.options);
+  EXPECT_TRUE(at::equal(y[0], Attention(p.qkv[0], {}, p.options)));
+  EXPECT_TRUE(at::equal(y, Attention(p.qkv.transpose(1, 2).contiguous().transpose(1, 2), {}, p.options)));
+}
+
+TEST(Attention, ASecondBackwardThroughTheSameGraphGivesTheSame) {
+  const Problem p = Make(1, 2, 9, 2, 5, true, false, 0.1);
+  const at::Tensor loss = Attention(p.qkv, {}, p.options).square().sum();
+  const auto first = torch::autograd::grad({loss}, {p.qkv}, {}, /*retain_graph=*/true);
+  EXPECT_TRUE(at::equal(first[0], torch::autograd::grad({loss}, {p.qkv})[0]));
+}
+
+TEST(Attention, ASecondDerivativeIsRefusedByName) {
+  const Problem p = Make(1, 2, 3, 1, 2, false, false, 0);
+  const at::Tensor loss = Attention(p.qkv, {}, p.options).sum();
+  try {
+    torch::autograd::grad({loss}, {p.qkv}, {}, /*retain_graph=*/true, /*create_graph=*/true);
+    ADD_FAILURE() << "expected an error";
+  } catch (const c10::Error& error) {
+    EXPECT_NE(std::string(error.what()).find("[attention] has no second derivative"), std::string::npos);
+  }
+}
+
+TEST(Attention, NanAndInfinityReachWhatSeesThem) {
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    const Problem p = Make(1, 2, 30, 2, 4, true, false, 0);
+    at::NoGradGuard no_grad;
+    p.qkv[0][1][11].fill_(bad);
+    const at::Tensor y = Attention(p.qkv, {}, p.options);
+    EXPECT_FALSE(at::isfinite(y[0][1].narrow(0, 11, 19)).any().item<bool>()) << bad;
+    EXPECT_TRUE(at::isfinite(y[0][0]).all().item<bool>()) << bad;  // other samples stay clean
+  }
+}
+
+TEST(Attention, LargeScoresDoNotOverflow) {
+  Problem p = Make(1, 2, 9, 2, 4, true, false, 0);
+  p.qkv = (p.qkv.detach() * 40).set_requires_grad(true);
+  const auto got = Results(&Attention, p, c10::kFloat), expected = Results(&AttentionReference, p, c10::kDouble);
+  EXPECT_LE((got.first - expected.first).abs().max().item<double>(), 2e-2);  // scores near 10,000 in float
+  EXPECT_TRUE(at::isfinite(got.second).all().item<bool>());
+}
+
+TEST(Attention, WrongShapesAreNamedWithTheTag) {
+  const auto expect = [](const char* words, const std::function<void()>& run) {
+    try {
+      run();
+      ADD_FAILURE() << "expected: " << words;
+    } catch (const c10::Error& error) {
+      const std::string text = error.what_without_backtrace();
+      EXPECT_EQ(text.rfind("[attention] ", 0), 0u) << text;
+      EXPECT_NE(text.find(words), std::string::npos) << text;
+    }
+  };
+  expect("must be (B, T, 3 d)", [] { Attention(at::ones({4, 12}), {}, {2}); });
+  expect("a multiple of 5 heads", [] { Attention(at::ones({2, 4, 12}), {}, {5}); });
+  expect("dropout must be", [] { Attention(at::ones({2, 4, 12}), {}, {2, false, 1.5}); });
+  expect("padding must be a bool (2, 4)", [] { Attention(at::ones({2, 4, 12}), at::ones({2, 4}), {2}); });
+}
+
+TEST(Dropout, HasItsProbabilityAndIsUncorrelated) {
+  const at::Tensor mask = DropoutMask(1000, 1000, 0.3, 5, c10::kDouble), dropped = mask.eq(0).to(c10::kDouble);
+  EXPECT_NEAR(dropped.mean().item<double>(), 0.3, 0.003);
+  EXPECT_NEAR(mask.mean().item<double>(), 1, 0.005);
+  EXPECT_NEAR(dropped.mean(0).std().item<double>(), 0.0145, 0.002);  // of independent rows and columns
+  EXPECT_NEAR(dropped.mean(1).std().item<double>(), 0.0145, 0.002);
+  const auto together = [&](const at::Tensor& a, const at::Tensor& b) { return (a * b).mean().item<double>(); };
+  EXPECT_NEAR(together(dropped.narrow(0, 0, 999), dropped.narrow(0, 1, 999)), 0.09, 0.002);
+  EXPECT_NEAR(together(dropped.narrow(1, 0, 999), dropped.narrow(1, 1, 999)), 0.09, 0.002);
+  const at::Tensor other = DropoutMask(1000, 1000, 0.3, 6, c10::kDouble).eq(0).to(c10::kDouble);
+  EXPECT_NEAR(together(dropped, other), 0.09, 0.002);
+}
+
+}  // namespace
+}  // namespace lanthorn::kernels
