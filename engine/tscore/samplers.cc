@@ -73,6 +73,41 @@ class BiasUseImpl final : public Use {
   at::Tensor squares_;
 };
 
+class LazyUseImpl final : public Use {
+ public:
+  LazyUseImpl(at::Tensor squares, std::function<std::unique_ptr<Use>()> unpack)
+      : squares_(std::move(squares)), unpack_(std::move(unpack)) {}
+  int64_t samples() const override { return squares_.size(0); }
+  at::Tensor SampleSquares() const override { return squares_; }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    if (unpacked_ == nullptr) unpacked_ = unpack_();
+    unpacked_->AddSampleGradient(sample, tile);
+  }
+
+ private:
+  at::Tensor squares_;
+  std::function<std::unique_ptr<Use>()> unpack_;
+  mutable std::unique_ptr<Use> unpacked_;
+};
+
+// Uses of the slices of one parameter (n, ...), one for each node, that all samples make.
+class StackedUse final : public Use {
+ public:
+  explicit StackedUse(std::vector<std::unique_ptr<Use>> nodes) : nodes_(std::move(nodes)) {}
+  int64_t samples() const override { return nodes_[0]->samples(); }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    for (size_t i = 0; i < nodes_.size(); ++i) nodes_[i]->AddSampleGradient(sample, tile[static_cast<int64_t>(i)]);
+  }
+  at::Tensor SampleSquares() const override {
+    at::Tensor sum = nodes_[0]->SampleSquares();
+    for (size_t i = 1; i < nodes_.size(); ++i) sum = sum + nodes_[i]->SampleSquares();
+    return sum;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Use>> nodes_;
+};
+
 class EmbeddingUseImpl final : public Use {
  public:
   EmbeddingUseImpl(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx)
@@ -132,6 +167,22 @@ std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Ten
   return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
 }
 
+std::unique_ptr<Use> StackedLinearUse(const at::Tensor& input, const at::Tensor& delta) {
+  std::vector<std::unique_ptr<Use>> nodes;
+  for (int64_t i = 0; i < delta.size(0); ++i)
+    nodes.push_back(LinearUse(input.dim() == delta.dim() ? input[i] : input, delta[i]));
+  return std::make_unique<StackedUse>(std::move(nodes));
+}
+std::unique_ptr<Use> StackedBiasUse(const at::Tensor& delta) {
+  std::vector<std::unique_ptr<Use>> nodes;
+  for (int64_t i = 0; i < delta.size(0); ++i) nodes.push_back(BiasUse(delta[i], 1));
+  return std::make_unique<StackedUse>(std::move(nodes));
+}
+
+std::unique_ptr<Use> LazyUse(at::Tensor squares, std::function<std::unique_ptr<Use>()> unpack) {
+  return std::make_unique<LazyUseImpl>(std::move(squares), std::move(unpack));
+}
+
 std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
                                   int64_t padding_idx) {
   return std::make_unique<EmbeddingUseImpl>(ids, delta, vocabulary, padding_idx);
@@ -145,6 +196,16 @@ void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& we
   y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
     if (Trainable(weight)) recorder->Report(weight, layer, LinearUse(input, delta.detach()));
     if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
+  });
+}
+
+void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, StackedLinearUse(input, delta.detach()));
+    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 
@@ -175,6 +236,16 @@ void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Te
   y.register_hook([recorder, dims, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
     if (Trainable(weight)) recorder->Report(weight, layer, BiasUse(delta.detach() * normalized, dims));
     if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), dims));
+  });
+}
+
+void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
+                        const at::Tensor& bias, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  y.register_hook([recorder, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, StackedBiasUse(delta.detach() * normalized));
+    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 
