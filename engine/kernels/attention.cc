@@ -35,12 +35,12 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const AttentionLayout& l = context->layout;
     const int64_t units = joined.size(0) * l.B * l.heads;
     const at::Tensor y = at::empty({joined.size(0), l.B, l.T, l.d()}, joined.options());
-    const at::Tensor log_sums = keep_sums ? at::empty({units, l.T}, joined.options()) : at::Tensor();
+    const at::Tensor sums = keep_sums ? at::empty({units, l.T, 2}, joined.options()) : at::Tensor();
     ForThreads(units, [&](int64_t begin, int64_t end) {
       AttentionForward(l, MemoryOf(joined, context->keep), y.data_ptr<float>(),
-                       keep_sums ? log_sums.data_ptr<float>() : nullptr, begin, end);
+                       keep_sums ? sums.data_ptr<float>() : nullptr, begin, end);
     });
-    ctx->save_for_backward({joined, log_sums});
+    ctx->save_for_backward({joined, sums});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     return y;
   }
@@ -50,12 +50,12 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                 "[attention] has no second derivative; use plain operators for create_graph");
     const auto context = c10::static_intrusive_pointer_cast<Context>(ctx->saved_data["context"].toCapsule());
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &qkv = saved[0], &log_sums = saved[1];
+    const at::Tensor &qkv = saved[0], &sums = saved[1];
     if (!gradients[0].defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
     const at::Tensor grad_y = gradients[0].contiguous(), grad_qkv = at::empty_like(qkv);
     const AttentionLayout& l = context->layout;
     ForThreads(qkv.size(0) * l.B * l.heads, [&](int64_t begin, int64_t end) {
-      AttentionBackward(l, MemoryOf(qkv, context->keep), log_sums.data_ptr<float>(), grad_y.data_ptr<float>(),
+      AttentionBackward(l, MemoryOf(qkv, context->keep), sums.data_ptr<float>(), grad_y.data_ptr<float>(),
                         grad_qkv.data_ptr<float>(), begin, end);
     });
     return {grad_qkv, at::Tensor(), at::Tensor()};

@@ -2,10 +2,12 @@
 //
 // A unit works through its queries in blocks of a few tile rows: their scores with all keys that they may see lie in
 // L1, become probabilities there, and are multiplied with the values. Keys, values and the like are packed into panels
-// once per unit. The backward does the same from the end: what is kept of the forward is one number per query.
+// once per unit. The backward does the same from the end: what is kept of the forward is two
+// numbers per query.
 
 #include "engine/kernels/attention_kernel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -44,22 +46,37 @@ void PackKeys(const float* x, int64_t T, int64_t width, int64_t stride, float* p
   }
 }
 
+HWY_INLINE void CopyPanel(const float* from, float* to) {
+  hn::StoreU(hn::LoadU(D(), from), D(), to);
+  hn::StoreU(hn::LoadU(D(), from + kLanes), D(), to + kLanes);
+}
+
 // The same as panels of channels, for products with x: [panel of width][T][P].
 void PackChannels(const float* x, int64_t T, int64_t width, int64_t stride, float* packed) {
   for (int64_t first = 0; first < width; first += kPanel) {
-    const int64_t valid = width - first < kPanel ? width - first : kPanel;
+    const int64_t valid = width - first;
     for (int64_t t = 0; t < T; ++t, packed += kPanel) {
-      if (valid < kPanel) std::memset(packed, 0, sizeof(float) * kPanel);
-      std::memcpy(packed, x + t * stride + first, sizeof(float) * static_cast<size_t>(valid));
+      const float* from = x + t * stride + first;
+      if (valid >= kPanel) {
+        CopyPanel(from, packed);
+      } else {
+        for (int64_t c = 0; c < kPanel; ++c) packed[c] = c < valid ? from[c] : 0;
+      }
     }
   }
 }
 
 void UnpackChannels(const float* packed, int64_t T, int64_t width, int64_t stride, float* x) {
   for (int64_t first = 0; first < width; first += kPanel) {
-    const int64_t valid = width - first < kPanel ? width - first : kPanel;
-    for (int64_t t = 0; t < T; ++t, packed += kPanel)
-      std::memcpy(x + t * stride + first, packed, sizeof(float) * static_cast<size_t>(valid));
+    const int64_t valid = width - first;
+    for (int64_t t = 0; t < T; ++t, packed += kPanel) {
+      float* to = x + t * stride + first;
+      if (valid >= kPanel) {
+        CopyPanel(packed, to);
+      } else {
+        for (int64_t c = 0; c < valid; ++c) to[c] = packed[c];
+      }
+    }
   }
 }
 
@@ -83,9 +100,9 @@ void Scores(const float* x, int64_t stride, int64_t width, const float* keys, in
   }
 }
 
-// to (rows, width channels, `stride` apart) = weights (rows, depth) times packed channels.
-void Mix(const float* weights, int64_t ld, int64_t rows, int64_t depth, const float* channels, int64_t T, int64_t width,
-         float* to, int64_t stride) {
+// to (rows, width channels, `stride` apart) = weights (rows, depth) times packed channels, each row times its factor.
+void Mix(const float* weights, int64_t ld, int64_t rows, int64_t depth, const float* factors, const float* channels,
+         int64_t T, int64_t width, float* to, int64_t stride) {
   HWY_ALIGN float part[kTileRows * kPanel];
   for (int64_t first = 0; first < width; first += kPanel, channels += T * kPanel) {
     const int64_t valid = width - first;
@@ -93,6 +110,13 @@ void Mix(const float* weights, int64_t ld, int64_t rows, int64_t depth, const fl
       Tile<count> tile;
       Clear<count>(tile);
       Multiply<count>({weights + at * ld, ld, 1, depth}, channels, tile);
+      constexpr int kRows = count;
+      HWY_UNROLL(12)
+      for (int i = 0; i < kRows; ++i) {
+        const V factor = hn::Set(D(), factors[at + i]);
+        tile.v[i][0] = hn::Mul(tile.v[i][0], factor);
+        tile.v[i][1] = hn::Mul(tile.v[i][1], factor);
+      }
       float* out = to + at * stride + first;
       if (valid >= kPanel) return Store<count>(tile, out, stride);
       Store<count>(tile, part, kPanel);
@@ -136,28 +160,39 @@ HWY_INLINE auto Seen(const float* keep, int64_t c, int64_t end) {
   return keep == nullptr ? below : hn::And(below, hn::Ne(hn::LoadU(d, keep + c), hn::Zero(d)));
 }
 
-// Scores of a query become its probabilities, 0 where it sees nothing; returns the logarithm of their sum.
-float Softmax(float* row, int64_t columns, const float* keep, int64_t end) {
+// The columns that a query sees from the first on without a gap, in whole vectors: those need no mask.
+HWY_INLINE int64_t WholeVectors(const float* keep, int64_t end) { return keep != nullptr ? 0 : end / kLanes * kLanes; }
+
+struct RowSums {
+  float largest, inverse;  // of the scores, and 1 / the sum of exponentials; 0 where nothing is seen
+};
+
+// Scores of a query become exp(score - largest), 0 where it sees nothing.
+HWY_INLINE RowSums Exponentials(float* row, int64_t columns, const float* keep, int64_t end) {
   const D d;
   const V lowest = hn::Set(d, -3.4e38f);
+  const int64_t whole = WholeVectors(keep, end);
   V most = lowest;
-  for (int64_t c = 0; c < columns; c += kLanes)
+  for (int64_t c = 0; c < whole; c += kLanes) most = hn::Max(most, hn::LoadU(d, row + c));
+  for (int64_t c = whole; c < columns; c += kLanes)
     most = hn::Max(most, hn::IfThenElse(Seen(keep, c, end), hn::LoadU(d, row + c), lowest));
-  const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
-  const V shift = hn::Set(d, largest);
+  const V shift = hn::MaxOfLanes(d, most);
   V sum = hn::Zero(d);
-  for (int64_t c = 0; c < columns; c += kLanes) {
+  for (int64_t c = 0; c < whole; c += kLanes) {
+    const V e = GateExp(hn::Sub(hn::LoadU(d, row + c), shift));
+    sum = hn::Add(sum, e);
+    hn::StoreU(e, d, row + c);
+  }
+  for (int64_t c = whole; c < columns; c += kLanes) {
     const V e = hn::IfThenElseZero(Seen(keep, c, end), GateExp(hn::Sub(hn::LoadU(d, row + c), shift)));
     sum = hn::Add(sum, e);
     hn::StoreU(e, d, row + c);
   }
   const float total = hn::GetLane(hn::SumOfLanes(d, sum));
-  const V by = hn::Set(d, total == 0 ? 0.0f : 1 / total);
-  for (int64_t c = 0; c < columns; c += kLanes) hn::StoreU(hn::Mul(hn::LoadU(d, row + c), by), d, row + c);
-  return total == 0 ? 0.0f : largest + std::log(total);
+  return {hn::GetLane(shift), total == 0 ? 0.0f : 1 / total};
 }
 
-void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, float* y, float* log_sums, int64_t begin,
+void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, float* y, float* sums, int64_t begin,
                           int64_t end) {
   const D d;
   const int64_t ld = Padded(l.T), channels = Padded(l.width);
@@ -165,6 +200,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(l.width)));
   const int32_t limit = DropoutLimit(l.dropout);
   const float dropout_scale = DropoutScale(l.dropout);
+  float factors[kQueries];
   for (int64_t at = begin; at < end; ++at) {
     const Unit u(l, m, at);
     PackKeys(u.k, l.T, l.width, u.stride, keys.get());
@@ -175,21 +211,25 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
       Scores(u.q + first * u.stride, u.stride, l.width, keys.get(), rows, seen, scale, scores.get(), ld);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = scores.get() + r * ld;
-        const float log_sum = Softmax(row, columns, u.keep, l.causal ? first + r + 1 : l.T);
-        if (log_sums != nullptr) log_sums[at * l.T + first + r] = log_sum;
+        const RowSums row_sums = Exponentials(row, columns, u.keep, l.causal ? first + r + 1 : l.T);
+        factors[r] = row_sums.inverse;
+        if (sums != nullptr) {
+          sums[2 * (at * l.T + first + r)] = row_sums.largest;
+          sums[2 * (at * l.T + first + r) + 1] = row_sums.inverse;
+        }
         if (l.dropout == 0) continue;
         const DropoutRow key = DropoutRowOf(l.seed, at * l.T + first + r);
         for (int64_t c = 0; c < columns; c += kLanes)
           hn::StoreU(hn::Mul(hn::LoadU(d, row + c), DropoutFactors(key, c, limit, dropout_scale)), d, row + c);
       }
-      Mix(scores.get(), ld, rows, seen, values.get(), l.T, l.width,
+      Mix(scores.get(), ld, rows, seen, factors, values.get(), l.T, l.width,
           y + (u.sample * l.T + first) * l.d() + u.head * l.width, l.d());
     }
   }
 }
 
-void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, const float* log_sums,
-                           const float* grad_y, float* grad_qkv, int64_t begin, int64_t end) {
+void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, const float* sums, const float* grad_y,
+                           float* grad_qkv, int64_t begin, int64_t end) {
   const D d;
   const int64_t ld = Padded(l.T), channels = Padded(l.width), panels = channels * l.T;
   const Scratch keys = Zeros(ld * l.width), value_keys = Zeros(ld * l.width);
@@ -199,6 +239,8 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
   const V by = hn::Set(d, scale);
   const int32_t limit = DropoutLimit(l.dropout);
   const float dropout_scale = DropoutScale(l.dropout);
+  float ones[kQueries];
+  std::fill(ones, ones + kQueries, 1.0f);
   for (int64_t at = begin; at < end; ++at) {
     const Unit u(l, m, at);
     const float* grad = grad_y + u.sample * l.T * l.d() + u.head * l.width;
@@ -218,26 +260,32 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
       for (int64_t r = 0; r < rows; ++r) {
         float *p = weights.get() + r * ld, *g = deltas.get() + r * ld;
         const int64_t last = l.causal ? first + r + 1 : l.T;
-        const V shift = hn::Set(d, log_sums[at * l.T + first + r]);
+        const float* own = sums + 2 * (at * l.T + first + r);
+        const V shift = hn::Set(d, own[0]), inverse = hn::Set(d, own[1]);
         const DropoutRow key = DropoutRowOf(l.seed, at * l.T + first + r);
         V sum = hn::Zero(d);
-        for (int64_t c = 0; c < columns; c += kLanes) {
-          const auto sees = Seen(u.keep, c, last);
-          const V w = hn::IfThenElseZero(sees, GateExp(hn::Sub(hn::LoadU(d, p + c), shift)));
-          V e = hn::IfThenElseZero(sees, hn::LoadU(d, g + c));
+        const auto step = [&](int64_t c, V w, V e) HWY_ATTR {
           if (l.dropout > 0) e = hn::Mul(e, DropoutFactors(key, c, limit, dropout_scale));
           hn::StoreU(e, d, g + c);
           hn::StoreU(w, d, p + c);
           sum = hn::MulAdd(w, e, sum);
+        };
+        const auto weight = [&](int64_t c)
+                                HWY_ATTR { return hn::Mul(GateExp(hn::Sub(hn::LoadU(d, p + c), shift)), inverse); };
+        const int64_t whole = WholeVectors(u.keep, last);
+        for (int64_t c = 0; c < whole; c += kLanes) step(c, weight(c), hn::LoadU(d, g + c));
+        for (int64_t c = whole; c < columns; c += kLanes) {
+          const auto sees = Seen(u.keep, c, last);
+          step(c, hn::IfThenElseZero(sees, weight(c)), hn::IfThenElseZero(sees, hn::LoadU(d, g + c)));
         }
-        const V mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)));
+        const V mean = hn::SumOfLanes(d, sum);
         for (int64_t c = 0; c < columns; c += kLanes) {
           const V w = hn::LoadU(d, p + c);
           hn::StoreU(hn::Mul(hn::Mul(w, by), hn::Sub(hn::LoadU(d, g + c), mean)), d, g + c);
           if (l.dropout > 0) hn::StoreU(hn::Mul(w, DropoutFactors(key, c, limit, dropout_scale)), d, p + c);
         }
       }
-      Mix(deltas.get(), ld, rows, seen, k.get(), l.T, l.width, dq + first * u.stride, u.stride);
+      Mix(deltas.get(), ld, rows, seen, ones, k.get(), l.T, l.width, dq + first * u.stride, u.stride);
       MixTransposed(deltas.get(), ld, rows, seen, q.get(), first, l.T, l.width, dk.get());
       MixTransposed(weights.get(), ld, rows, seen, dy.get(), first, l.T, l.width, dv.get());
     }
@@ -256,13 +304,13 @@ HWY_EXPORT(AttentionForwardImpl);
 HWY_EXPORT(AttentionBackwardImpl);
 
 int64_t AttentionColumns(int64_t T) { return HWY_DYNAMIC_DISPATCH(AttentionColumnsImpl)(T); }
-void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* log_sums,
+void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* sums,
                       int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(AttentionForwardImpl)(layout, memory, y, log_sums, begin, end);
+  HWY_DYNAMIC_DISPATCH(AttentionForwardImpl)(layout, memory, y, sums, begin, end);
 }
-void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* log_sums,
+void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* sums,
                        const float* grad_y, float* grad_qkv, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(AttentionBackwardImpl)(layout, memory, log_sums, grad_y, grad_qkv, begin, end);
+  HWY_DYNAMIC_DISPATCH(AttentionBackwardImpl)(layout, memory, sums, grad_y, grad_qkv, begin, end);
 }
 }  // namespace lanthorn::kernels
 #endif  // HWY_ONCE

@@ -22,13 +22,13 @@ struct AttentionMemory {
 // T, rounded up to what a sweep reads of `keep`.
 int64_t AttentionColumns(int64_t T);
 
-// y (n, B, T, d) of the units [begin, end) of n B heads. log_sums (units, T): the logarithm of each query's sum of
-// exponentials, for the backward; or null.
-void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* log_sums,
+// y (n, B, T, d) of the units [begin, end) of n B heads. sums (units, T, 2): each query's largest score and 1 / its sum
+// of exponentials, for the backward; or null.
+void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* sums,
                       int64_t begin, int64_t end);
 
 // grad_qkv (n, B, T, 3 d) of the units [begin, end). The probabilities are computed again.
-void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* log_sums,
+void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* sums,
                        const float* grad_y, float* grad_qkv, int64_t begin, int64_t end);
 
 }  // namespace lanthorn::kernels

@@ -29,24 +29,6 @@ struct Context : torch::CustomClassHolder {
   bool used_up = false;
 };
 
-// A weight's use, read from the kernel's own memory only if someone asks for more than the squares.
-class KernelUse final : public tscore::Use {
- public:
-  using Unpack = std::function<std::unique_ptr<tscore::Use>()>;
-  KernelUse(at::Tensor squares, Unpack unpack) : squares_(std::move(squares)), unpack_(std::move(unpack)) {}
-  int64_t samples() const override { return squares_.size(0); }
-  at::Tensor SampleSquares() const override { return squares_; }
-  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
-    if (unpacked_ == nullptr) unpacked_ = unpack_();
-    unpacked_->AddSampleGradient(sample, tile);
-  }
-
- private:
-  at::Tensor squares_;
-  Unpack unpack_;
-  mutable std::unique_ptr<tscore::Use> unpacked_;
-};
-
 class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& h0,
@@ -92,9 +74,10 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
   static void Report(const Context& context, const char* tag, const SequenceInput& x, const at::Tensor& h0,
                      const RecurrentForward& forward, const RecurrentGradients& result) {
     const RecurrentWeights& parameters = context.parameters;
-    const auto report = [&](const at::Tensor& parameter, const at::Tensor& squares, KernelUse::Unpack unpack) {
+    const auto report = [&](const at::Tensor& parameter, const at::Tensor& squares,
+                            std::function<std::unique_ptr<tscore::Use>()> unpack) {
       if (!parameter.defined() || !parameter.requires_grad()) return;
-      context.recorder->Report(parameter, tag, std::make_unique<KernelUse>(squares, std::move(unpack)));
+      context.recorder->Report(parameter, tag, tscore::LazyUse(squares, std::move(unpack)));
     };
     // Detached: a report that held a part of the graph would keep it alive for ever, since the graph holds the
     // recorder.

@@ -7,10 +7,10 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/kernels/dropout.h"
+#include "engine/kernels/stacked_linear.h"
 #include "engine/nn/key_padding.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/parts.h"
-#include "engine/tscore/samplers.h"
 
 namespace lanthorn::nn {
 namespace {
@@ -38,15 +38,15 @@ class MultiheadAttention final : public Module {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == size_, "[MultiheadAttention] input must be (B, T, ", size_,
                 "), got ", input.sizes());
     const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
-    const at::Tensor qkv = at::linear(input, weight_, bias);
-    tscore::SampleLinear(qkv, input, weight_, bias, "MultiheadAttention");
+    const at::Tensor qkv = kernels::StackedLinear(input, weight_, bias, {}, "MultiheadAttention");
     kernels::AttentionOptions options = {heads_, causal_};
     if (training() && dropout_ > 0) {
       options.dropout = dropout_;
       options.seed = kernels::DrawDropoutSeed();
     }
     const at::Tensor padding = KeyPadding::Current(input.size(0), input.size(1), input.device());
-    return out_proj_->Forward(kernels::Attention(qkv, padding, options), nullptr);
+    return kernels::StackedLinear(kernels::Attention(qkv, padding, options), out_proj_->Own("weight"),
+                                  out_proj_->Own("bias"), {}, "Linear");
   }
 
   std::string Describe() const override {

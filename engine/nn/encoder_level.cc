@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/kernels/add_norm.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/dropout.h"
 #include "engine/nn/key_padding.h"
-#include "engine/tscore/samplers.h"
 
 namespace lanthorn::nn {
 namespace {
@@ -55,42 +55,37 @@ EncoderLevel::EncoderLevel(int64_t blocks, const BlockShape& shape)
   FanIn(bias2_, shape.feedforward);
 }
 
-at::Tensor EncoderLevel::Project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const int64_t samples = x.size(1), steps = x.size(2), in = x.size(3), out = weight.size(1);
-  const at::Tensor rows = x.reshape({x.size(0), samples * steps, in}).expand({blocks_, samples * steps, in});
-  const at::Tensor y =
-      at::baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2)).reshape({blocks_, samples, steps, out});
-  tscore::SampleStackedLinear(y, x, weight, bias, "EncoderLevel");
-  return y;
-}
-
-at::Tensor EncoderLevel::Attend(const at::Tensor& x) {
-  kernels::AttentionOptions options = {shape_.heads, /*causal=*/true};
+kernels::LinearOptions EncoderLevel::Dropped(kernels::Activation activation) const {
+  kernels::LinearOptions options = {activation};
   if (training() && shape_.dropout > 0) {
     options.dropout = shape_.dropout;
     options.seed = kernels::DrawDropoutSeed();
   }
-  const at::Tensor padding = KeyPadding::Current(x.size(1), x.size(2), x.device());
-  return Project(kernels::Attention(Project(x, in_weight_, in_bias_), padding, options), out_weight_, out_bias_);
+  return options;
 }
 
-at::Tensor EncoderLevel::Normalize(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor normalized = at::layer_norm(x, {shape_.width}, {}, {}, kEps);
-  const at::Tensor y = normalized * weight.reshape({blocks_, 1, 1, -1}) + bias.reshape({blocks_, 1, 1, -1});
-  tscore::SampleStackedScale(y, normalized, weight, bias, "EncoderLevel");
-  return y;
+at::Tensor EncoderLevel::Attend(const at::Tensor& x) {
+  const at::Tensor qkv = kernels::StackedLinear(x, in_weight_, in_bias_, {}, kind().c_str());
+  const kernels::LinearOptions drawn = Dropped(kernels::Activation::kNone);
+  const kernels::AttentionOptions options = {shape_.heads, /*causal=*/true, drawn.dropout, drawn.seed};
+  const at::Tensor padding = KeyPadding::Current(qkv.size(1), qkv.size(2), qkv.device());
+  return kernels::StackedLinear(kernels::Attention(qkv, padding, options), out_weight_, out_bias_, {}, kind().c_str());
 }
 
 at::Tensor EncoderLevel::Blocks(const at::Tensor& x) {
-  TORCH_CHECK(x.dim() == 4 && (x.size(0) == 1 || x.size(0) == blocks_) && x.size(3) == shape_.width,
-              "[EncoderLevel] input must be (1 or ", blocks_, ", N, T, ", shape_.width, "), got ", x.sizes());
-  const at::Tensor attended = Normalize(x + Attend(x), norm1_weight_, norm1_bias_);
-  const at::Tensor hidden = at::dropout(at::gelu(Project(attended, weight1_, bias1_)), shape_.dropout, training());
-  const at::Tensor out = at::dropout(Project(hidden, weight2_, bias2_), shape_.dropout, training());
-  return Normalize(attended + out, norm2_weight_, norm2_bias_);
+  TORCH_CHECK((x.dim() == 3 || (x.dim() == 4 && x.size(0) == blocks_)) && x.size(-1) == shape_.width,
+              "[EncoderLevel] input must be (N, T, ", shape_.width, ") or (", blocks_, ", N, T, ", shape_.width,
+              "), got ", x.sizes());
+  const char* const layer = kind().c_str();
+  const kernels::NormOptions norm = {.eps = kEps};
+  const at::Tensor attended = kernels::AddNorm(x, Attend(x), norm1_weight_, norm1_bias_, norm, layer).normed;
+  const at::Tensor hidden =
+      kernels::StackedLinear(attended, weight1_, bias1_, Dropped(kernels::Activation::kGelu), layer);
+  const at::Tensor out = kernels::StackedLinear(hidden, weight2_, bias2_, Dropped(kernels::Activation::kNone), layer);
+  return kernels::AddNorm(attended, out, norm2_weight_, norm2_bias_, norm, layer).normed;
 }
 
-at::Tensor EncoderLevel::Forward(const at::Tensor& input, State*) { return Blocks(input.unsqueeze(0)).mean(0); }
+at::Tensor EncoderLevel::Forward(const at::Tensor& input, State*) { return Blocks(input).mean(0); }
 
 std::string EncoderLevel::Describe() const {
   return absl::StrFormat("EncoderLevel(%d blocks, %d, %d heads, %d)", blocks_, shape_.width, shape_.heads,

@@ -3,6 +3,7 @@
 // TransformerEncoderLayer: slice i of each parameter is the parameter of that name of block i.
 #pragma once
 
+#include "engine/kernels/stacked_linear.h"
 #include "engine/nn/module.h"
 
 namespace lanthorn::nn {
@@ -14,20 +15,18 @@ struct BlockShape {
 
 class EncoderLevel final : public Module {
  public:
-  // c10::Error for heads that do not divide the width and the like.
   EncoderLevel(int64_t blocks, const BlockShape& shape);
 
-  // x (1 or blocks, N, T, width): one input for all blocks, or one for each. Returns (blocks, N, T, width).
+  // x (N, T, width), one input for all blocks, or (blocks, N, T, width). Returns (blocks, N, T, width).
   at::Tensor Blocks(const at::Tensor& x);
   // x (N, T, width): the mean over all blocks, (N, T, width).
   at::Tensor Forward(const at::Tensor& input, State* state) override;
   std::string Describe() const override;
 
  private:
-  // y = x W^T + b of each block.
-  at::Tensor Project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
   at::Tensor Attend(const at::Tensor& x);
-  at::Tensor Normalize(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+  // An activation with the dropout of this forward.
+  kernels::LinearOptions Dropped(kernels::Activation activation) const;
 
   int64_t blocks_;
   BlockShape shape_;

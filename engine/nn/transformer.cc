@@ -2,22 +2,27 @@
 #include <ATen/Functions.h>
 
 #include <array>
+#include <optional>
 
 #include "absl/strings/str_format.h"
 #include "engine/base/nearest.h"
+#include "engine/kernels/add_norm.h"
+#include "engine/kernels/dropout.h"
+#include "engine/kernels/stacked_linear.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/parts.h"
 
 namespace lanthorn::nn {
 namespace {
 
-enum class Activation { kGelu, kRelu, kRelu2, kSwiglu };
+// In the order of kernels::Activation, from its first that is one.
 constexpr std::array<const char*, 4> kActivations = {"gelu", "relu", "relu2", "swiglu"};
+static_assert(static_cast<int>(kernels::Activation::kRelu2) == 3);
 
 struct EncoderOptions {
   int64_t size, heads, hidden;
   double dropout;
-  Activation activation;
+  std::optional<kernels::Activation> activation;  // none: swiglu, whose linear1 is two
   bool rms, norm_first, causal;
   double eps;
   bool bias;
@@ -27,7 +32,7 @@ class TransformerEncoderLayer final : public Module {
  public:
   explicit TransformerEncoderLayer(const EncoderOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
     attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.dropout, o.bias, o.causal));
-    const int64_t width = o.activation == Activation::kSwiglu ? 2 * o.hidden : o.hidden;
+    const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
     linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
     linear2_ = Add("linear2", MakeLinear(o.hidden, o.size, o.bias));
     norm1_ = Add("norm1", MakeNorm());
@@ -38,16 +43,17 @@ class TransformerEncoderLayer final : public Module {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == o_.size, "[TransformerEncoderLayer] input must be (B, T, ",
                 o_.size, "), got ", input.sizes());
     if (!o_.norm_first) {
-      const at::Tensor x = norm1_->Forward(input + Drop(attention_->Forward(input, nullptr)), nullptr);
-      return norm2_->Forward(x + FeedForward(x), nullptr);
+      const at::Tensor x = AddNorm(input, attention_->Forward(input, nullptr), *norm1_).normed;
+      return AddNorm(x, FeedForward(x), *norm2_).normed;
     }
-    const at::Tensor x = input + Drop(attention_->Forward(norm1_->Forward(input, nullptr), nullptr));
-    return x + FeedForward(norm2_->Forward(x, nullptr));
+    const at::Tensor normed = AddNorm(input, {}, *norm1_).normed;
+    const kernels::AddNormOutput middle = AddNorm(input, attention_->Forward(normed, nullptr), *norm2_);
+    return middle.sum + Drop(FeedForward(middle.normed));
   }
 
   std::string Describe() const override {
     std::string text = absl::StrFormat("TransformerEncoderLayer(%d, %d, %d, %s", o_.size, o_.heads, o_.hidden,
-                                       kActivations[static_cast<size_t>(o_.activation)]);
+                                       kActivations[o_.activation ? static_cast<size_t>(*o_.activation) - 1 : 3]);
     if (o_.dropout > 0) absl::StrAppendFormat(&text, ", dropout=%g", o_.dropout);
     if (o_.rms) text += ", norm=rms";
     if (o_.norm_first) text += ", norm_first=true";
@@ -64,23 +70,23 @@ class TransformerEncoderLayer final : public Module {
     return o_.rms ? MakeRmsNorm(o_.size, o_.eps) : MakeLayerNorm(o_.size, o_.eps, o_.bias);
   }
   at::Tensor Drop(const at::Tensor& x) const { return at::dropout(x, o_.dropout, training()); }
+  double dropout() const { return training() ? o_.dropout : 0; }
+  int64_t Seed() const { return dropout() > 0 ? kernels::DrawDropoutSeed() : 0; }
 
-  at::Tensor Activate(const at::Tensor& x) const {
-    switch (o_.activation) {
-      case Activation::kGelu:
-        return at::gelu(x);
-      case Activation::kRelu:
-        return at::relu(x);
-      case Activation::kRelu2:
-        return at::relu(x).square();
-      case Activation::kSwiglu:
-        break;
-    }
-    return at::silu(x.narrow(-1, 0, o_.hidden)) * x.narrow(-1, o_.hidden, o_.hidden);
+  // x + drop(y) and its norm; without y the norm of x.
+  kernels::AddNormOutput AddNorm(const at::Tensor& x, const at::Tensor& y, const Module& norm) const {
+    const kernels::NormOptions options = {o_.rms, o_.eps, y.defined() ? dropout() : 0, y.defined() ? Seed() : 0};
+    return kernels::AddNorm(x, y, norm.Own("weight"), norm.Own("bias"), options, o_.rms ? "RMSNorm" : "LayerNorm");
   }
 
+  // W2 drop(act(W1 x + b1)) + b2
   at::Tensor FeedForward(const at::Tensor& x) const {
-    return Drop(linear2_->Forward(Drop(Activate(linear1_->Forward(x, nullptr))), nullptr));
+    const auto linear = [](const Module& layer, const at::Tensor& from, const kernels::LinearOptions& options) {
+      return kernels::StackedLinear(from, layer.Own("weight"), layer.Own("bias"), options, "Linear");
+    };
+    if (o_.activation) return linear(*linear2_, linear(*linear1_, x, {*o_.activation, dropout(), Seed()}), {});
+    const at::Tensor wide = linear(*linear1_, x, {});
+    return linear(*linear2_, Drop(at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden)), {});
   }
 
   EncoderOptions o_;
@@ -95,16 +101,9 @@ std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
               "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
   TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
               DidYouMean(norm, {"layer", "rms"}));
-  EncoderOptions o = {a[0].toInt(),
-                      a[1].toInt(),
-                      a[2].toInt(),
-                      a[3].toDouble(),
-                      static_cast<Activation>(found - kActivations.begin()),
-                      norm == "rms",
-                      a[6].toBool(),
-                      a[7].toBool(),
-                      a[8].toDouble(),
-                      a[9].toBool()};
+  EncoderOptions o = {a[0].toInt(),  a[1].toInt(),  a[2].toInt(),  a[3].toDouble(), std::nullopt,
+                      norm == "rms", a[6].toBool(), a[7].toBool(), a[8].toDouble(), a[9].toBool()};
+  if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);
   TORCH_CHECK(o.size % o.heads == 0, kTag, " nhead must divide d_model, got ", o.heads, " heads for ", o.size);

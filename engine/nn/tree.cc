@@ -23,7 +23,7 @@ at::Tensor Tree::Forward(const at::Tensor& input, State* state) {
     for (const auto& level : levels_) h = level->Forward(h, state);
     return h;
   }
-  h = levels_[0]->Blocks(input.unsqueeze(0));
+  h = levels_[0]->Blocks(input);
   for (size_t level = 1; level < levels_.size(); ++level) {
     const int64_t children = nodes_.branching()[level - 1];
     h = levels_[level]->Blocks(children == 1 ? h : h.repeat_interleave(children, 0));

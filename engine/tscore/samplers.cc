@@ -73,6 +73,41 @@ class BiasUseImpl final : public Use {
   at::Tensor squares_;
 };
 
+class LazyUseImpl final : public Use {
+ public:
+  LazyUseImpl(at::Tensor squares, std::function<std::unique_ptr<Use>()> unpack)
+      : squares_(std::move(squares)), unpack_(std::move(unpack)) {}
+  int64_t samples() const override { return squares_.size(0); }
+  at::Tensor SampleSquares() const override { return squares_; }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    if (unpacked_ == nullptr) unpacked_ = unpack_();
+    unpacked_->AddSampleGradient(sample, tile);
+  }
+
+ private:
+  at::Tensor squares_;
+  std::function<std::unique_ptr<Use>()> unpack_;
+  mutable std::unique_ptr<Use> unpacked_;
+};
+
+// Uses of the slices of one parameter (n, ...), one for each node, that all samples make.
+class StackedUse final : public Use {
+ public:
+  explicit StackedUse(std::vector<std::unique_ptr<Use>> nodes) : nodes_(std::move(nodes)) {}
+  int64_t samples() const override { return nodes_[0]->samples(); }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    for (size_t i = 0; i < nodes_.size(); ++i) nodes_[i]->AddSampleGradient(sample, tile[static_cast<int64_t>(i)]);
+  }
+  at::Tensor SampleSquares() const override {
+    at::Tensor sum = nodes_[0]->SampleSquares();
+    for (size_t i = 1; i < nodes_.size(); ++i) sum = sum + nodes_[i]->SampleSquares();
+    return sum;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Use>> nodes_;
+};
+
 class EmbeddingUseImpl final : public Use {
  public:
   EmbeddingUseImpl(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary, int64_t padding_idx)
@@ -106,31 +141,6 @@ class EmbeddingUseImpl final : public Use {
   at::Tensor ids_, delta_;
 };
 
-class StackedUseImpl final : public Use {
- public:
-  explicit StackedUseImpl(std::vector<std::unique_ptr<Use>> slices) : slices_(std::move(slices)) {}
-  int64_t samples() const override { return slices_.front()->samples(); }
-  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
-    for (size_t i = 0; i < slices_.size(); ++i) slices_[i]->AddSampleGradient(sample, tile[static_cast<int64_t>(i)]);
-  }
-  at::Tensor SampleSquares() const override {
-    at::Tensor squares = slices_.front()->SampleSquares();
-    for (size_t i = 1; i < slices_.size(); ++i) squares = squares + slices_[i]->SampleSquares();
-    return squares;
-  }
-
- private:
-  std::vector<std::unique_ptr<Use>> slices_;
-};
-
-// Reports `make(i)` for each slice of a stack of n.
-template <typename Make>
-std::unique_ptr<Use> StackOf(int64_t n, const Make& make) {
-  std::vector<std::unique_ptr<Use>> slices;
-  for (int64_t i = 0; i < n; ++i) slices.push_back(make(i));
-  return StackedUse(std::move(slices));
-}
-
 // A sample's gradient of the first rows of a table is its delta itself.
 class PositionsUse final : public Use {
  public:
@@ -157,8 +167,20 @@ std::unique_ptr<Use> BiasUse(const at::Tensor& delta, int64_t bias_dims, at::Ten
   return std::make_unique<BiasUseImpl>(delta, bias_dims, std::move(squares));
 }
 
-std::unique_ptr<Use> StackedUse(std::vector<std::unique_ptr<Use>> slices) {
-  return std::make_unique<StackedUseImpl>(std::move(slices));
+std::unique_ptr<Use> StackedLinearUse(const at::Tensor& input, const at::Tensor& delta) {
+  std::vector<std::unique_ptr<Use>> nodes;
+  for (int64_t i = 0; i < delta.size(0); ++i)
+    nodes.push_back(LinearUse(input.dim() == delta.dim() ? input[i] : input, delta[i]));
+  return std::make_unique<StackedUse>(std::move(nodes));
+}
+std::unique_ptr<Use> StackedBiasUse(const at::Tensor& delta) {
+  std::vector<std::unique_ptr<Use>> nodes;
+  for (int64_t i = 0; i < delta.size(0); ++i) nodes.push_back(BiasUse(delta[i], 1));
+  return std::make_unique<StackedUse>(std::move(nodes));
+}
+
+std::unique_ptr<Use> LazyUse(at::Tensor squares, std::function<std::unique_ptr<Use>()> unpack) {
+  return std::make_unique<LazyUseImpl>(std::move(squares), std::move(unpack));
 }
 
 std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta, int64_t vocabulary,
@@ -181,30 +203,9 @@ void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Ten
                          const char* layer) {
   Recorder::Ptr recorder = Recorder::Current();
   if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
-  y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& given) {
-    const at::Tensor delta = given.detach();
-    const int64_t n = delta.size(0);
-    if (Trainable(weight)) {
-      recorder->Report(weight, layer,
-                       StackOf(n, [&](int64_t i) { return LinearUse(input[input.size(0) == 1 ? 0 : i], delta[i]); }));
-    }
-    if (Trainable(bias)) recorder->Report(bias, layer, StackOf(n, [&](int64_t i) { return BiasUse(delta[i], 1); }));
-  });
-}
-
-void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
-                        const at::Tensor& bias, const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
-  y.register_hook([recorder, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& given) {
-    const at::Tensor delta = given.detach();
-    const int64_t n = delta.size(0);
-    const auto report = [&](const at::Tensor& parameter, const at::Tensor& rows) {
-      if (Trainable(parameter))
-        recorder->Report(parameter, layer, StackOf(n, [&](int64_t i) { return BiasUse(rows[i], 1); }));
-    };
-    if (Trainable(weight)) report(weight, delta * normalized);
-    report(bias, delta);
+  y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, StackedLinearUse(input, delta.detach()));
+    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 
@@ -235,6 +236,16 @@ void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Te
   y.register_hook([recorder, dims, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
     if (Trainable(weight)) recorder->Report(weight, layer, BiasUse(delta.detach() * normalized, dims));
     if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), dims));
+  });
+}
+
+void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
+                        const at::Tensor& bias, const char* layer) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  y.register_hook([recorder, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
+    if (Trainable(weight)) recorder->Report(weight, layer, StackedBiasUse(delta.detach() * normalized));
+    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 
