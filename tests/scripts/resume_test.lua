@@ -175,6 +175,13 @@ for i in $(seq 1200); do sleep 0.05; grep -q '"step":7,' %s/results/alive/latest
   t.contains(output, 'first ended: 75')
 end)
 
+t.test('the time limit and the length of a resumed run may be given as options', function()
+  local ran = interrupted(7)
+  local output, code = runs.command('resume', ran.name, '-q', '--max-steps', '9', '--max-time', '1h')
+  t.equal(code, 0, output)
+  t.contains(output, 'ended\tLIMIT\t9')
+end)
+
 t.test('a script that trains several times is resumed as a whole', function()
   local several = HEAD .. [[
 local first = train.fit(fit)
