@@ -103,11 +103,11 @@ function causality.leak(model, x, vocabulary)
   return largest > 0 and worst / largest or 0, where
 end
 
--- f() without gradients, without a draw from anybody's random numbers, with the model in eval mode; tensors made inside are freed.
+-- f() without gradients, without a draw from anybody's random numbers, with the model in eval mode.
 local function undisturbed(model, f)
   local was_training, lua_random = model.training, random_state.get()
   model:eval()
-  local ok, problem = pcall(torch.fork_rng, torch.no_grad, torch.scope, f)
+  local ok, problem = pcall(torch.fork_rng, torch.no_grad, f)
   model:train(was_training)
   if lua_random then random_state.set(lua_random) end
   if not ok then error(problem, 0) end
@@ -143,7 +143,8 @@ function causality.check(o)
     local x, y = first_samples(o.data.train)
     if not x then return end
     local shift = check_shift(x, y, o.data, level)
-    if shift and shift > 0 and not accepted then check_model(o.model, x, o.data, level) end
+    -- A scope of its own for the model alone: batches made in Lua may keep what they make.
+    if shift and shift > 0 and not accepted then torch.scope(check_model, o.model, x, o.data, level) end
   end)
 end
 

@@ -24,7 +24,7 @@ local COLUMNS = {
 
 -- Events that tell what has happened: their numbers are no metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true, stop = true,
-  sample = true, early_stop = true, rollback = true }
+  sample = true, early_stop = true, rollback = true, ready = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }
 local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, step_norm = true, tscore = true, seed = true,
