@@ -38,6 +38,13 @@ local function run(body, ...)
   return runs.run(HEAD .. body, ...)
 end
 
+local function event_of(ran)
+  for _, event in ipairs(ran.lines.guard) do
+    if event.id == 'G45' then return event end
+  end
+  return nil
+end
+
 local FLIP = 'fit(mixed(function(e) return e + e:flip { 1 } end))'
 
 t.test('guard G45: a model that mixes in the future stops before the first update', function()
@@ -60,10 +67,10 @@ end)
 
 t.test('guard G45: model.causal=false accepts a model that looks ahead, and leaves its mark', function()
   local ran = run(FLIP, 'model.causal=false')
-  t.equal({ ran.code, ran.lines.guard[1].id, ran.lines.guard[1].level }, { 0, 'G45', 'off' })
-  t.contains(ran.lines.guard[1].message, 'switched off by model.causal=false')
+  t.equal({ ran.code, event_of(ran).level }, { 0, 'off' })
+  t.contains(event_of(ran).message, 'switched off by model.causal=false')
   ran = run(FLIP, 'guards.leak=warn')
-  t.equal({ ran.code, ran.lines.guard[1].id, ran.lines.guard[1].level }, { 0, 'G45', 'warn' })
+  t.equal({ ran.code, event_of(ran).level }, { 0, 'warn' })
   t.equal(run(FLIP, 'guards.leak=off').code, 0)
 end)
 
