@@ -1,10 +1,11 @@
 -- What callbacks cost (guard G38). Every call is timed; over at least 50 updates, from the end of one call to the end of another so that
 -- whole intervals count, a callback may take budget_pct (5) percent of the time that training takes without callbacks. Above, it is told
--- once, with the interval that would fit. guards.overhead is the level for all, `over_budget` in a callback's table its own.
+-- once, with the interval that would fit; what has cost less than a second in all is not worth a word. guards.overhead is the level for
+-- all, `over_budget` in a callback's table its own.
 local fit_guards = require 'fit_guards'
 local host = require 'host'
 
-local callback_budget = { STEPS = 50, PERCENT = 5 }
+local callback_budget = { STEPS = 50, PERCENT = 5, LEAST_S = 1 }
 
 ---Seconds; a field, so that a test can put another clock in its place.
 callback_budget.clock = host.now
@@ -20,12 +21,14 @@ function callback_budget.new(level, run)
   return setmetatable({ level = level, run = run, all = 0, windows = {} }, Budget)
 end
 
--- What a callback cost since its window began; nil while that is too short to say.
-local function share(budget, window, step, now)
+-- What a callback cost since its window began; nil while that is too short to say, or too little while it is above its budget.
+local function share(budget, window, step, now, limit)
   local steps = step - window.step
   local training = now - window.at - (budget.all - window.all)
   if steps < callback_budget.STEPS or training <= 0 then return nil end
-  return { percent = 100 * window.spent / training, steps = steps, update_s = training / steps, call_s = window.spent / window.calls }
+  local percent = 100 * window.spent / training
+  if percent > limit and window.spent < callback_budget.LEAST_S then return nil end
+  return { percent = percent, steps = steps, update_s = training / steps, call_s = window.spent / window.calls }
 end
 
 local function advice(callback, found, limit)
@@ -37,7 +40,7 @@ end
 function Budget:judge(callback, label, record, now)
   local window = self.windows[callback]
   local limit = callback.budget_pct or callback_budget.PERCENT
-  local found = window and not window.told and share(self, window, record.step, now)
+  local found = window and not window.told and share(self, window, record.step, now, limit)
   local over = found and found.percent > limit
   if over then
     local text = ('%s takes %.3g %% of the training time (%.3g ms a call, %.3g ms an update, over %d updates), expected at most %g %%; '

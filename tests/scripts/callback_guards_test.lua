@@ -77,9 +77,9 @@ t.test('a callback that declares updates needs a call that makes them', function
   t.error_matches(function() callbacks.resolve { over_budget = 'eror', on_step = print } end, "over_budget is 'eror'; nearest: error")
 end)
 
--- Calls a callback that costs `cost` seconds at every `every`-th of `steps` updates of one second, by a clock of our own. Gives the
--- warnings, or raises.
-local function simulate(callback, cost, every, steps, level)
+-- Calls a callback that costs `cost` seconds at every `every`-th of `steps` updates of one second or `update` seconds, by a clock of our
+-- own. Gives the warnings, or raises.
+local function simulate(callback, cost, every, steps, level, update)
   local now, warned = 0, {}
   local clock, fired = callback_budget.clock, require('fit_guards').warned
   callback_budget.clock = function() return now end
@@ -91,7 +91,7 @@ local function simulate(callback, cost, every, steps, level)
   end)
   local ok, problem = pcall(function()
     for step = 1, steps do
-      now = now + 1
+      now = now + (update or 1)
       if step % every == 0 then t.equal({ call { step = step } }, { 'stop', 'reason' }) end
     end
   end)
@@ -109,6 +109,11 @@ t.test('guard G38: a callback above 5 percent of 50 updates is told once, with t
     .. '50 updates), expected at most 5 %; every = 10 would fit; to accept: budget_pct = 50 in its table, or guards.overhead=off')
   t.equal(#simulate({ on_step = on_step }, 0.5, 10, 400), 0)
   t.equal(#simulate({ on_step = on_step }, 0.049, 1, 400), 0)
+end)
+
+t.test('guard G38: a callback that costs next to nothing is told of when it has come to a second in all', function()
+  local warned = simulate({ on_step = on_step }, 0.0041, 1, 400, 'warn', 0.01)
+  t.equal({ #warned, warned[1].step }, { 1, 245 })
 end)
 
 t.test('guard G38: rare calls are judged over whole intervals, and the first one warms up', function()
