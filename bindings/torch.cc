@@ -14,6 +14,7 @@
 #include "engine/base/nearest.h"
 #include "engine/base/safetensors.h"
 #include "engine/device/device.h"
+#include "engine/train/random_state.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -138,6 +139,13 @@ template <bool kEnabled>
 int WithGradMode(lua_State* L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   at::AutoGradMode mode(kEnabled);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+int ForkRng(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  const train::RandomState random;
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
 }
@@ -286,6 +294,10 @@ const std::vector<FunctionRow> kRows = {
      &Thunk<&WithGradMode<false>>, "torch.no_grad(function() return torch.randn{2}:sum() end)"},
     {"enable_grad", "(function f, ...) -> ...", "Calls f(...) with gradients recorded, inside torch.no_grad too.",
      &Thunk<&WithGradMode<true>>},
+    {"fork_rng", "(function f, ...) -> ...",
+     "Calls f(...) and puts the CPU's random numbers back where they were, so that nothing f draws shifts what "
+     "follows.",
+     &Thunk<&ForkRng>, "torch.fork_rng(function() return torch.randn{2} end)"},
     {"scope", "(function f, ...) -> ...",
      "Calls f(...) and frees every tensor made inside but those returned (in tables too) or passed to torch.keep.",
      &Thunk<&Scope>, "torch.scope(function() local x = torch.randn{1000}; return x:sum():item() end)"},

@@ -27,6 +27,8 @@ class LuaBeforeUpdate final : public train::Observer {
  public:
   LuaBeforeUpdate(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
 
+  train::Phase phase() const override { return train::Phase::kCallbacks; }
+
   absl::Status BeforeUpdate(const train::StepRecord& record, bool* skip) override {
     lua_State* L = owner_->L;
     const int top = lua_gettop(L);
@@ -132,7 +134,7 @@ train::GuardOptions ReadGuards(lua_State* L) {
       "guards(int nonfinite_skip=0, float spike_ratio=3., float grad_norm_ratio=20., bool rollback=False, float "
       "rollback_factor=0.5, int rollback_tries=3, str skipped_updates='error', str no_learning='error', float "
       "uniform_loss=0., str protected='error', str memory_floor='error', str memory_growth='error', str "
-      "slow_step='warn')");
+      "slow_step='warn', float memory_limit_mb=0.)");
   train::GuardOptions guards;
   lua_getfield(L, 1, "guards");
   if (!lua_isnil(L, -1)) {
@@ -152,10 +154,12 @@ train::GuardOptions ReadGuards(lua_State* L) {
     guards.memory_floor = LevelOf(a[10].toStringRef());
     guards.memory_growth = LevelOf(a[11].toStringRef());
     guards.slow_step = LevelOf(a[12].toStringRef());
+    guards.memory_limit = static_cast<int64_t>(a[13].toDouble() * 1e6);
   }
   lua_settop(L, 1);
   if (!(guards.spike_ratio >= 0) || !(guards.grad_norm_ratio >= 0))
     Check(ConfigError("guards: loss_spike.ratio and grad_norm.ratio must not be negative; 0 switches off"));
+  if (guards.memory_limit < 0) Check(ConfigError("guards: memory.limit_mb must not be negative; 0: the machine's"));
   if (!(guards.rollback_factor > 0 && guards.rollback_factor <= 1))
     Check(
         ConfigError(absl::StrCat("train.rollback_factor must be above 0 and at most 1, got ", guards.rollback_factor)));

@@ -16,6 +16,15 @@ void Text(lua_State* L, const char* name, const std::string& value) {
   lua_setfield(L, -2, name);
 }
 
+// The phases that took any time.
+void Phases(lua_State* L, const char* name, const train::PhaseSeconds& phases) {
+  lua_createtable(L, 0, static_cast<int>(phases.size()));
+  for (size_t i = 0; i < phases.size(); ++i) {
+    if (phases[i] > 0) Number(L, train::kPhaseNames[i], phases[i] * 1e3);
+  }
+  lua_setfield(L, -2, name);
+}
+
 void Statistics(lua_State* L, const char* name, const tscore::Statistics& statistics) {
   if (statistics.counted + statistics.skipped == 0) return;
   lua_createtable(L, 0, 4);
@@ -75,9 +84,8 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   }
   Number(L, "tokens_backprop", static_cast<double>(record.tokens_total));
   Number(L, "step_ms", record.seconds * 1e3);
-  lua_createtable(L, 0, static_cast<int>(train::kPhaseNames.size()));
-  for (size_t i = 0; i < train::kPhaseNames.size(); ++i) Number(L, train::kPhaseNames[i], record.phases[i] * 1e3);
-  lua_setfield(L, -2, "phases_ms");
+  Phases(L, "phases_ms", record.phases);
+  Phases(L, "between_ms", record.between);
   if (record.score) {
     PushScore(L, *record.score);
     lua_setfield(L, -2, "tscore");
@@ -96,6 +104,7 @@ void PushFit(lua_State* L, const train::FitResult& result) {
   Number(L, "step_median_s", result.step_median_s);
   Number(L, "step_p10_s", result.step_p10_s);
   Number(L, "step_p90_s", result.step_p90_s);
+  Number(L, "micro_median_s", result.micro_median_s);
   Statistics(L, "tscore", result.tscore);
   Noise(L, result.noise);
   lua_createtable(L, static_cast<int>(result.epochs.size()), 0);

@@ -38,8 +38,8 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
   if (status.ok()) {
     if (TensorBox* box = ToTensorBox(L, top + 1)) loss.mean = box->tensor;
     given = Describe(L, top + 1);
-    loss.targets =
-        lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2)) : batch.y.numel();
+    loss.targets = lua_type(L, top + 2) == LUA_TNUMBER ? static_cast<int64_t>(lua_tonumber(L, top + 2))
+                                                       : train::CountTargets(batch.y);
     if (lua_istable(L, top + 3)) status = ReadLossTerms(L, top + 3, &loss.terms);
   }
   scope.End(0);
@@ -55,6 +55,8 @@ class LuaObserver final : public train::Observer {
  public:
   LuaObserver(LuaTrainer* owner, Ref function, int64_t every_steps)
       : owner_(owner), function_(std::move(function)), every_steps_(every_steps) {}
+
+  train::Phase phase() const override { return train::Phase::kCallbacks; }
 
   absl::Status OnStep(const train::StepRecord& record, train::Control* control) override {
     if (every_steps_ == 0 || record.step % every_steps_ != 0) return absl::OkStatus();

@@ -30,12 +30,12 @@ std::string FirstBad(const std::vector<nn::NamedParameter>& parameters) {
 
 }  // namespace
 
-std::string NonfiniteCause(int64_t step, double loss, const TermValues& terms, double grad_norm,
+std::string NonfiniteCause(const std::string& when, double loss, const TermValues& terms, double grad_norm,
                            const std::vector<nn::NamedParameter>& parameters) {
   std::string cause, others;
   for (const auto& [name, value] : terms) {
     if (cause.empty() && !std::isfinite(value)) {
-      cause = absl::StrFormat("loss term '%s' is %g at update %d", name, Plain(value), step);
+      cause = absl::StrFormat("loss term '%s' is %g %s", name, Plain(value), when);
     } else {
       absl::StrAppendFormat(&others, ", %s %g", name, Plain(value));
     }
@@ -43,14 +43,14 @@ std::string NonfiniteCause(int64_t step, double loss, const TermValues& terms, d
   if (!cause.empty()) {
     absl::StrAppendFormat(&cause, " (loss %g%s)", Plain(loss), others);
   } else if (!std::isfinite(loss)) {
-    cause = absl::StrFormat("the loss is %g at update %d", Plain(loss), step);
+    cause = absl::StrFormat("the loss is %g %s", Plain(loss), when);
   } else if (std::isfinite(grad_norm)) {
     return "";
   }
   const std::string bad = FirstBad(parameters);
   if (!cause.empty()) return bad.empty() ? cause : cause + ", first bad tensor: the " + bad;
-  if (bad.empty()) return absl::StrFormat("the gradient norm overflows at update %d (loss %g)", step, loss);
-  return absl::StrFormat("the %s is not finite at update %d (loss %g)", bad, step, loss);
+  if (bad.empty()) return absl::StrFormat("the gradient norm overflows %s (loss %g)", when, loss);
+  return absl::StrFormat("the %s is not finite %s (loss %g)", bad, when, loss);
 }
 
 absl::StatusOr<std::string> DumpUpdate(const std::string& folder, int64_t step, const std::string& cause,

@@ -16,8 +16,8 @@
 namespace lanthorn::train {
 
 // What is not finite in an update: the first term or the loss, and the first parameter whose value or gradient is bad.
-// Empty when loss, terms and norm are finite: then parameters are not looked at.
-std::string NonfiniteCause(int64_t step, double loss, const TermValues& terms, double grad_norm,
+// Empty when loss, terms and norm are finite: then parameters are not looked at. `when`: such as "at update 7".
+std::string NonfiniteCause(const std::string& when, double loss, const TermValues& terms, double grad_norm,
                            const std::vector<nn::NamedParameter>& parameters);
 
 // Writes `<folder>/nonfinite-step-N.safetensors`, the batches (x, y; x.2, y.2 ... of further micro-batches), and

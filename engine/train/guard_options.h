@@ -30,7 +30,10 @@ struct GuardOptions {
   GuardLevel protect = GuardLevel::kError;          // G43
   GuardLevel memory_floor = GuardLevel::kError;     // G04
   GuardLevel memory_growth = GuardLevel::kError;    // G31
-  GuardLevel slow_step = GuardLevel::kWarn;         // G16
+  // G31 stops a training that would need more than this by its end; 0: the cap of tensor memory, for tensors, and the
+  // machine's memory, for the process.
+  int64_t memory_limit = 0;                  // bytes
+  GuardLevel slow_step = GuardLevel::kWarn;  // G16
   // Bytes of tensors on the device at their peak; absent: the counting allocator's, where it is in place.
   std::function<int64_t()> peak_bytes = {};
 };

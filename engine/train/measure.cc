@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/memory.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/divergence.h"
 #include "engine/train/random_state.h"
 #include "engine/train/trainer.h"
 
@@ -24,7 +25,6 @@ class ClearGradients {
 };
 
 absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
-  if (!std::isfinite(loss)) return NumericsError(absl::StrFormat("G23 nonfinite: the first loss is %g", loss));
   if (!initial.guard || !initial.expected) return absl::OkStatus();
   const double expected = *initial.expected, reach = std::max(initial.absolute, initial.relative * expected);
   if (std::abs(loss - expected) <= reach) return absl::OkStatus();
@@ -42,7 +42,8 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const RandomState random;
   const ClearGradients clear(*model_);
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
-  LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0));
+  PhaseSeconds unused{};
+  LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0, &unused));
   model_->Train(true);
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
@@ -58,6 +59,9 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     if (run > 0) best = std::min(best, Now() - begin);
     if (run > 0) continue;
     measurement.first_loss = pass.value;
+    const std::string cause =
+        NonfiniteCause("before the first update", pass.value, pass.terms, /*grad_norm=*/0, parameters_);
+    if (!cause.empty()) return NumericsError("G23 nonfinite: " + cause);
     LANTHORN_RETURN_IF_ERROR(CheckInitialLoss(pass.value, initial));
     measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakSinceMark() - bytes_before);
   }

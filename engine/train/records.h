@@ -15,10 +15,30 @@
 
 namespace lanthorn::train {
 
-enum class Phase { kData, kForward, kBackward, kTScore, kClip, kOptimizer, kCount };
+// Where the time of a training goes (guards.md, Timing). `kOther` is what no other phase of the same span holds.
+enum class Phase {
+  kData,
+  kTransfer,  // of a batch to a device that is not the CPU
+  kForward,
+  kBackward,
+  kTScore,
+  kClip,
+  kOptimizer,
+  kGuards,
+  kCallbacks,
+  kLog,
+  kSave,
+  kEval,
+  kOther,
+  kCount
+};
 inline constexpr std::array<const char*, static_cast<size_t>(Phase::kCount)> kPhaseNames = {
-    "data", "forward", "backward", "tscore", "clip", "optimizer"};
+    "data",   "transfer",  "forward", "backward", "tscore", "clip", "optimizer",
+    "guards", "callbacks", "log",     "save",     "eval",   "other"};
 using PhaseSeconds = std::array<double, static_cast<size_t>(Phase::kCount)>;
+
+inline double& SecondsOf(PhaseSeconds& phases, Phase phase) { return phases[static_cast<size_t>(phase)]; }
+inline double SecondsOf(const PhaseSeconds& phases, Phase phase) { return phases[static_cast<size_t>(phase)]; }
 
 struct StepRecord {
   int64_t step = 0;           // completed updates, this one included
@@ -34,13 +54,27 @@ struct StepRecord {
   int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
   int64_t tokens_total = 0;
   int64_t tokens_forward_total = 0;  // targets that went through the forward, masked and skipped ones included
-  double seconds = 0;                // this update
-  bool counted = false;              // in the medians: no warm-up, no eval or save before it
-  PhaseSeconds phases{};
+  // This update alone: `phases` add up to it. What went by between the record before and the beginning of this update,
+  // such as a save, is in `between`; both together are `wall_seconds`, from that record to this one (guards.md G15).
+  double seconds = 0, wall_seconds = 0;
+  PhaseSeconds phases{}, between{};
+  bool counted = false;  // in the medians: no warm-up, no eval or save before it
   std::optional<tscore::Score> score;
   std::optional<Interval> remaining;
   double tokens_per_s = 0;  // from the median step
 };
+
+inline double Sum(const PhaseSeconds& phases) {
+  double sum = 0;
+  for (const double seconds : phases) sum += seconds;
+  return sum;
+}
+
+// One forward and backward, the mean over the batches of the update.
+inline double MicroSeconds(const StepRecord& record) {
+  return (SecondsOf(record.phases, Phase::kForward) + SecondsOf(record.phases, Phase::kBackward)) /
+         static_cast<double>(record.micro_batches);
+}
 
 struct EvalRecord {
   int64_t batches = 0, of = 0, targets = 0;
@@ -86,6 +120,8 @@ struct Control {
 class Observer {
  public:
   virtual ~Observer() = default;
+  // The phase that its time belongs to.
+  virtual Phase phase() const { return Phase::kLog; }
   // The gradients of update `record.step` are there, nothing is changed yet; `skip` leaves it out.
   virtual absl::Status BeforeUpdate(const StepRecord& record, bool* skip) { return absl::OkStatus(); }
   virtual absl::Status OnStep(const StepRecord& record, Control* control) { return absl::OkStatus(); }

@@ -30,7 +30,8 @@ absl::StatusOr<bool> Trainer::CheckDivergence(const Pass& pass, double grad_norm
                                               const std::vector<data::Batch>& batches) {
   const GuardOptions& guards = options_.guards;
   const int64_t step = result_.steps + 1;
-  if (const std::string cause = NonfiniteCause(step, pass.value, pass.terms, grad_norm, parameters_); !cause.empty()) {
+  const std::string when = absl::StrFormat("at update %d", step);
+  if (const std::string cause = NonfiniteCause(when, pass.value, pass.terms, grad_norm, parameters_); !cause.empty()) {
     std::string message = "G23 nonfinite: " + cause;
     if (!dumps_.empty() && nonfinite_in_a_row_ == 0) {
       const auto written = DumpUpdate(dumps_, step, cause, batches, parameters_, *optimizer_);

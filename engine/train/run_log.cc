@@ -31,7 +31,10 @@ void AddScore(const tscore::Score& score, bool sample_squares, nlohmann::json* l
 
 absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
   nlohmann::json phases;
-  for (size_t i = 0; i < kPhaseNames.size(); ++i) phases[kPhaseNames[i]] = record.phases[i] * 1e3;
+  for (size_t i = 0; i < kPhaseNames.size(); ++i) {
+    if (const double seconds = record.phases[i] + record.between[i]; seconds > 0)
+      phases[kPhaseNames[i]] = seconds * 1e3;
+  }
   const double epoch =
       static_cast<double>(record.epoch - 1) + static_cast<double>(record.batch) / static_cast<double>(record.batches);
   nlohmann::json line = {{"kind", "train"},
@@ -44,9 +47,8 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"tokens_forward", record.tokens_forward_total},
                          {"updates_skipped", record.skipped_total},
                          {"step_ms", record.seconds * 1e3},
-                         {"micro_ms", (record.phases[static_cast<size_t>(Phase::kForward)] +
-                                       record.phases[static_cast<size_t>(Phase::kBackward)]) *
-                                          1e3 / static_cast<double>(record.micro_batches)},
+                         {"micro_ms", MicroSeconds(record) * 1e3},
+                         {"wall_ms", record.wall_seconds * 1e3},
                          {"phase_ms", phases}};
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
   for (const auto& [name, value] : record.terms) line["term"][name] = value;

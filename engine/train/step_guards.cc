@@ -35,9 +35,11 @@ absl::Status StepGuards::CheckMemory(const StepRecord& record) {
   }
   if (options_.memory_growth == GuardLevel::kOff || !counted || record.step % MemoryGrowth::kSampleEvery != 0)
     return absl::OkStatus();
-  const auto found = growth_.Add(record.step, record.steps - record.step,
-                                 {{{"tensors", memory::TensorBytes(), memory::Limit()},
-                                   {"the process", memory::ResidentBytes(), memory::MachineBytes()}}});
+  const int64_t limit = options_.memory_limit;
+  const auto found =
+      growth_.Add(record.step, record.steps - record.step,
+                  {{{"tensors", memory::TensorBytes(), limit > 0 ? limit : memory::Limit()},
+                    {"the process", memory::ResidentBytes(), limit > 0 ? limit : memory::MachineBytes()}}});
   if (!found) return absl::OkStatus();
   if (found->fatal && options_.memory_growth == GuardLevel::kError) {
     limit_ = found->warning.message;
@@ -68,7 +70,10 @@ absl::Status StepGuards::AfterUpdate(const StepRecord& record) {
   }
   LANTHORN_RETURN_IF_ERROR(CheckMemory(record));
   if (record.counted && options_.slow_step != GuardLevel::kOff) {
-    if (const auto found = slow_.Add(record.step, record.seconds, record.phases))
+    PhaseSeconds phases = record.phases;
+    const double log = SecondsOf(record.between, Phase::kLog);  // a slow disk shows there
+    SecondsOf(phases, Phase::kLog) += log;
+    if (const auto found = slow_.Add(record.step, record.seconds + log, phases))
       LANTHORN_RETURN_IF_ERROR(Raise(options_.slow_step, *found, ExitCode::kLimit));
   }
   if (record.skipped) return absl::OkStatus();

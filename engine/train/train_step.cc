@@ -3,9 +3,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "engine/train/alive_check.h"
+#include "engine/train/phase_clock.h"
 #include "engine/train/random_state.h"
 #include "engine/train/step_guards.h"
 #include "engine/train/trainer.h"
@@ -15,17 +17,6 @@
 
 namespace lanthorn::train {
 namespace {
-
-// Adds the time of its life to a phase.
-class PhaseClock {
- public:
-  PhaseClock(PhaseSeconds* phases, Phase phase) : seconds_(&(*phases)[static_cast<size_t>(phase)]), begin_(Now()) {}
-  ~PhaseClock() { *seconds_ += Now() - begin_; }
-
- private:
-  double* seconds_;
-  double begin_;
-};
 
 // The forward is over at the end of its life, by an exception too.
 class CloseRecorder {
@@ -133,10 +124,8 @@ absl::Status Trainer::TrainStep(Control* control) {
   const int64_t epoch = result_.epoch, index = result_.batch;
   StepRecord record;
   std::vector<data::Batch> batches;
-  {
-    const PhaseClock clock(&record.phases, Phase::kData);
-    LANTHORN_ASSIGN_OR_RETURN(batches, FetchUpdate(index));
-  }
+  record.between = std::exchange(between_, {});
+  LANTHORN_ASSIGN_OR_RETURN(batches, FetchUpdate(index, &record.phases));
   record.micro_batches = static_cast<int64_t>(batches.size());
   model_->ZeroGrad();
   const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
@@ -154,13 +143,22 @@ absl::Status Trainer::TrainStep(Control* control) {
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
     record.grad_norm =
         pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
+  }
+  {
+    const PhaseClock clock(&record.phases, Phase::kGuards);
     LANTHORN_ASSIGN_OR_RETURN(record.skipped, CheckDivergence(pass, record.grad_norm, batches));
+  }
+  {
+    const PhaseClock clock(&record.phases, Phase::kClip);
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0)
       scale = optim::ClipScale(options_.clip_norm,
                                options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
-  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->BeforeUpdate(record, &record.skipped));
+  for (const auto& observer : observers_) {
+    const PhaseClock clock(&record.phases, observer->phase());
+    LANTHORN_RETURN_IF_ERROR(observer->BeforeUpdate(record, &record.skipped));
+  }
   optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
   if (!record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
@@ -171,17 +169,17 @@ absl::Status Trainer::TrainStep(Control* control) {
   if (record.skipped) ++result_.skipped;
   record.skipped_total = result_.skipped;
   if (alive_ != nullptr && !record.skipped) {
+    const PhaseClock clock(&record.phases, Phase::kGuards);
     const int64_t own_steps = optimizer_->steps() - first_update_;
     LANTHORN_RETURN_IF_ERROR(alive_->AfterUpdate(own_steps, record.step == record.steps));
     if (own_steps == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
     if (alive_->done()) alive_.reset();
   }
-  record.seconds = Now() - begin;
-  timer_.Add(record.seconds);
-  record.counted = timer_.last_counted();
+  CloseTimes(begin, &record);
   record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();
   record.lr = optimizer_->lr();
+  // Counted from the tensors that went through the forward, never from configured sizes (guards.md G17).
   record.tokens = record.skipped ? 0 : pass.targets;
   record.tokens_total = result_.tokens += record.tokens;
   for (const data::Batch& batch : batches) result_.tokens_forward += batch.y.numel();
@@ -205,9 +203,28 @@ absl::Status Trainer::TrainStep(Control* control) {
     sums.noise.Add(pass.score->noise);
     result_.noise.Add(pass.score->noise);
   }
-  LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
-  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
+  {
+    const PhaseClock clock(&between_, Phase::kGuards);
+    LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
+  }
+  for (const auto& observer : observers_) {
+    const PhaseClock clock(&between_, observer->phase());
+    LANTHORN_RETURN_IF_ERROR(observer->OnStep(record, control));
+  }
   return absl::OkStatus();
+}
+
+// One update is timed by itself; saves, evals and logs before it have timers of their own (guards.md G15).
+void Trainer::CloseTimes(double begin, StepRecord* record) {
+  const double now = Now();
+  record->seconds = now - begin;
+  record->wall_seconds = now - last_record_s_;
+  SecondsOf(record->phases, Phase::kOther) = record->seconds - Sum(record->phases);
+  SecondsOf(record->between, Phase::kOther) = begin - last_record_s_ - Sum(record->between);
+  last_record_s_ = now;
+  timer_.Add(record->seconds);
+  record->counted = timer_.last_counted();
+  if (record->counted) micro_.Add(MicroSeconds(*record));
 }
 
 }  // namespace lanthorn::train

@@ -10,6 +10,7 @@
 #include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/phase_clock.h"
 #include "engine/train/signals.h"
 #include "engine/train/step_guards.h"
 #include "engine/tscore/recorder.h"
@@ -27,9 +28,14 @@ LossFn InPrecision(const kernels::Precision& precision, LossFn loss) {
 
 }  // namespace
 
+int64_t CountTargets(const at::Tensor& y) {
+  if (!c10::isIntegralType(y.scalar_type(), /*includeBool=*/false)) return y.numel();
+  return y.ne(kernels::kIgnoredTarget).sum().item<int64_t>();
+}
+
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
   return [model = std::move(model)](const data::Batch& batch) -> absl::StatusOr<Loss> {
-    const int64_t targets = batch.y.ne(kernels::kIgnoredTarget).sum().item<int64_t>();
+    const int64_t targets = CountTargets(batch.y);
     if (const auto head = model->LinearHead()) {
       const at::Tensor features = model->Features(batch.x, nullptr);
       return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, batch.y), targets};
@@ -71,18 +77,22 @@ absl::Status Trainer::Warn(const Warning& warning) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t index) const {
-  data::Batch batch = batches.Get(index);
-  if (!options_.device.is_cpu())
-    return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device), batch.domain};
-  return batch;
+absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t index, PhaseSeconds* phases) const {
+  data::Batch batch;
+  {
+    const PhaseClock clock(phases, Phase::kData);
+    batch = batches.Get(index);
+  }
+  if (options_.device.is_cpu()) return batch;
+  const PhaseClock clock(phases, Phase::kTransfer);
+  return data::Batch{batch.x.to(options_.device), batch.y.to(options_.device), batch.domain};
 }
 
-absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index) const {
+absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index, PhaseSeconds* phases) const {
   std::vector<data::Batch> batches;
   const int64_t end = std::min(index + options_.accumulate, train_->count());
   for (; index < end; ++index) {
-    LANTHORN_ASSIGN_OR_RETURN(data::Batch batch, Fetch(*train_, index));
+    LANTHORN_ASSIGN_OR_RETURN(data::Batch batch, Fetch(*train_, index, phases));
     batches.push_back(std::move(batch));
   }
   return batches;
@@ -101,9 +111,10 @@ absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, con
   record.of = batches.count();
   const int64_t wanted = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
   double sum = 0;
+  PhaseSeconds unused{};
   for (int64_t i = 0; i < wanted; ++i) {
     if (stop != nullptr && stop()) break;
-    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i));
+    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i, &unused));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
     sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
     record.targets += loss.targets;
@@ -120,7 +131,7 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
   std::vector<tscore::Score> scores;
   PhaseSeconds unused{};
   for (int64_t i = 0; i < std::min(batches, train_->count()); ++i) {
-    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, i));
+    LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(*train_, i, &unused));
     model_->ZeroGrad();
     LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                               ForwardBackward({batch}, /*with_score=*/true, /*verify=*/false, &unused));
@@ -145,13 +156,17 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   if (options_.eval) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
+    SecondsOf(between_, Phase::kEval) += eval.seconds;
     if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
     if (eval.loss && !std::isfinite(*eval.loss)) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }
     record.val_loss = eval.loss;
     record.eval_seconds = result_.eval_seconds = eval.seconds;
-    for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
+    for (const auto& observer : observers_) {
+      const PhaseClock clock(&between_, observer->phase());
+      LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
+    }
   }
   const std::optional<double> score = options_.eval ? record.val_loss : record.train_loss;
   const std::optional<double> best = !result_.best   ? std::nullopt
@@ -162,7 +177,10 @@ absl::Status Trainer::FinishEpoch(Control* control) {
     result_.best = record;
   }
   result_.epochs.push_back(record);
-  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnEpoch(record, control));
+  for (const auto& observer : observers_) {
+    const PhaseClock clock(&between_, observer->phase());
+    LANTHORN_RETURN_IF_ERROR(observer->OnEpoch(record, control));
+  }
   timer_.Interrupted();
   return absl::OkStatus();
 }
@@ -174,7 +192,10 @@ absl::Status Trainer::SaveWithin(Control* control) {
   if (result_.batch >= train_->count() || result_.steps >= planned_steps()) return absl::OkStatus();
   if (!TakeSaveRequest() && !checkpointer_->IsDue(result_.steps)) return absl::OkStatus();
   Announce("save");
-  LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
+  {
+    const PhaseClock clock(&between_, Phase::kSave);
+    LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
+  }
   timer_.Interrupted();
   Announce("train");
   return absl::OkStatus();
@@ -202,6 +223,7 @@ absl::Status Trainer::RunEpoch(Control* control) {
     result_.sums = {};
     if (checkpointer_ != nullptr) {
       Announce("save");
+      const PhaseClock clock(&between_, Phase::kSave);
       const EpochRecord& record = result_.epochs.back();
       LANTHORN_RETURN_IF_ERROR(checkpointer_->AtEpochEnd(record.epoch, record.step, record.best));
       if (TakeSaveRequest()) LANTHORN_RETURN_IF_ERROR(checkpointer_->Save(result_.steps));
@@ -219,6 +241,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   control.stop = Interrupted();  // by now the time limit may be over
   LANTHORN_RETURN_IF_ERROR(BeginGuards());
   model_->Train(true);
+  last_record_s_ = Now();
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
   while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
@@ -236,6 +259,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   result_.step_median_s = timer_.Median();
   result_.step_p10_s = timer_.Percentile(0.1);
   result_.step_p90_s = timer_.Percentile(0.9);
+  result_.micro_median_s = micro_.Value();
   if (checkpointer_ != nullptr && result_.steps > 0) {
     Announce("save");
     const bool best_here = result_.best && result_.best->step == result_.steps;

@@ -23,6 +23,9 @@
 
 namespace lanthorn::train {
 
+// Targets that get gradient: of class numbers, those that are not -100 (guards.md G17).
+int64_t CountTargets(const at::Tensor& y);
+
 // Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B); targets of -100 do not count. A model
 // that ends with a linear layer is split before it, and layer and loss run as one (kernels/linear_cross_entropy.h).
 LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
@@ -76,6 +79,7 @@ struct FitResult : FitState {
   int signal = 0;
   int code = 0;  // exit code where a signal, the time limit or stop_after ended the training
   std::optional<double> step_median_s, step_p10_s, step_p90_s;
+  std::optional<double> micro_median_s;  // one forward and backward
 };
 
 // What a resumed training began with.
@@ -153,9 +157,12 @@ class Trainer {
                                        PhaseSeconds* phases);
   absl::StatusOr<Loss> CheckedLoss(const data::Batch& batch);
   absl::StatusOr<tscore::Score> LoopScore(const std::vector<data::Batch>& batches);
-  absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index) const;
+  // On the device of the training; the time goes to the phases data and transfer.
+  absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index, PhaseSeconds* phases) const;
   // The batches of one update, from this 0-based one on.
-  absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index) const;
+  absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index, PhaseSeconds* phases) const;
+  // Times and phases of the update that began at `begin`.
+  void CloseTimes(double begin, StepRecord* record);
   absl::Status RunEpoch(Control* control);
   absl::Status TrainStep(Control* control);
   absl::Status FinishEpoch(Control* control);
@@ -180,6 +187,9 @@ class Trainer {
   std::vector<std::shared_ptr<Observer>> observers_;
   std::vector<nn::NamedParameter> parameters_;
   StepTimer timer_;
+  RunningQuantile micro_{0.5};  // seconds of a forward and backward, counted updates
+  PhaseSeconds between_{};      // since the last record
+  double last_record_s_ = 0;    // when that was
   FitResult result_;
   std::unique_ptr<class AliveCheck> alive_;
   std::unique_ptr<class StepGuards> guards_;

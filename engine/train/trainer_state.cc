@@ -86,7 +86,8 @@ absl::StatusOr<json> Trainer::Probe() {
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
   train_->SetEpoch(0);
-  absl::StatusOr<data::Batch> batch = Fetch(*train_, 0);
+  PhaseSeconds unused{};
+  absl::StatusOr<data::Batch> batch = Fetch(*train_, 0, &unused);
   train_->SetEpoch(result_.epoch - 1);
   if (!batch.ok()) return batch.status();
   const int64_t rows = std::min(kProbeRows, batch->x.size(0));

@@ -58,7 +58,9 @@ local function training_overhead(steps)
   trainer:on_step(1, function(record)
     local now = require('host').now()
     local phases = 0
-    for _, ms in pairs(record.phases_ms) do phases = phases + ms end
+    for name, ms in pairs(record.phases_ms) do
+      if name ~= 'other' then phases = phases + ms end
+    end
     if last and record.step > steps / 10 then between[#between + 1] = ((now - last) * 1e3 - phases) * 1e3 end
     last = now
   end)

@@ -8,6 +8,8 @@ local resume = require 'resume'
 local run_options = require 'run_options'
 local run_select = require 'run_select'
 
+local short -- fields of the options that may change in a resumed run
+
 local command = { summary = 'Go on with a run from its newest checkpoint.' }
 
 function command.configure(parser)
@@ -16,14 +18,16 @@ function command.configure(parser)
   parser:option '--from':argname 'CHECKPOINT'
     :description 'Such as step-00001000; later ones are set aside (default: the newest that verifies).'
   parser:flag '--allow-source-change':description 'Go on although the script is not what the run began with.'
+  short = run_options.add_short(parser, { epochs = true, ['max-steps'] = true, ['max-time'] = true, ['accept-eta'] = true })
   run_options.add_threads(parser)
   parser:option '--stop-after':argname 'N':convert(run_options.to_count):description 'Save and leave after N updates in all.'
   parser:flag '-q --quiet':description 'No progress lines.'
 end
 
--- Overrides that make a finished run longer.
-local function extends(texts)
-  for _, text in ipairs(texts) do
+-- Whether the words make a finished run longer.
+local function extends(args)
+  if args.epochs or args.max_steps then return true end
+  for _, text in ipairs(args.overrides) do
     if text:match '^%+*train%.epochs=' or text:match '^%+*train%.max_steps=' then return true end
   end
   return false
@@ -35,7 +39,7 @@ function command.run(args)
   end
   local path = host.realpath(run_select.one(args.run).path)
   local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change,
-    extend = extends(args.overrides) })
+    extend = extends(args) })
   if manifest.cwd and manifest.cwd ~= host.cwd() then
     local ok, message = host.chdir(manifest.cwd)
     if not ok then fail.config("run '%s' was started in '%s': %s", path, manifest.cwd, message) end
@@ -47,6 +51,7 @@ function command.run(args)
   end
   local again = cli.parse(name, runner, words)
   for _, text in ipairs(args.overrides) do again.overrides[#again.overrides + 1] = text end
+  for _, field in ipairs(short) do again[field] = args[field] or again[field] end
   again.threads, again.pin = args.threads or again.threads, args.pin or again.pin
   again.quiet, again.stop_after = args.quiet, args.stop_after
   again.interactive = nil

@@ -8,6 +8,9 @@
 --   on_end      function(ctx, fit)      after the last update
 --   metric      function(score)         what it acts on, of a T-Score; with
 --   threshold   a number                that the metric must be able to reach (guard G34)
+--   updates     true: on_step (or on_epoch) changes weights, at every call; with keys = { 'head', ... } those of these names, and
+--   may_idle    true where it may leave them as they are (guard G18)
+--   budget_pct  share of the training time that it may take, 5 percent (guard G38); over_budget = 'error' stops above it, 'off' is silent
 --   save        function(ctx)           what a checkpoint keeps of it: a table of plain values
 --   restore     function(ctx, saved)    after on_start of a resumed training
 -- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
@@ -20,7 +23,10 @@ local nearest = require 'nearest'
 local callbacks = {}
 
 local TYPES = { name = 'string', every = 'number', on_start = 'function', before_update = 'function', on_step = 'function',
-  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function', metric = 'function', threshold = 'number' }
+  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function', metric = 'function', threshold = 'number',
+  updates = 'boolean', keys = 'table', may_idle = 'boolean', budget_pct = 'number', over_budget = 'string' }
+
+local OVER_BUDGET = { 'error', 'off', 'warn' }
 
 local function by_name(name)
   local names = {}
@@ -29,6 +35,14 @@ local function by_name(name)
     if known == name then return require('callbacks.' .. name) end
   end
   fail.config("callback '%s' is not known%s", name, nearest.hint(name, names))
+end
+
+---What messages call a callback.
+---@param callback table
+---@param index integer its place in the list
+---@return string
+function callbacks.label(callback, index)
+  return callback.name and ("callback '%s'"):format(callback.name) or 'callback ' .. index
 end
 
 ---Turns 'name', {'name', option = value} or a callback table into a callback.
@@ -55,6 +69,13 @@ function callbacks.resolve(given)
     if given[key] ~= nil and type(given[key]) ~= types then
       fail.config("callback '%s': %s must be a %s, got a %s", tostring(given.name or '?'), key, types, type(given[key]))
     end
+  end
+  if given.updates and not given.on_step and not given.on_epoch then
+    fail.config("callback '%s': updates = true needs an on_step or an on_epoch that makes them", tostring(given.name or '?'))
+  end
+  if given.over_budget and not table.concat(OVER_BUDGET, ' '):find(('%%f[%%w]%s%%f[%%W]'):format(given.over_budget)) then
+    fail.config("callback '%s': over_budget is '%s'%s", tostring(given.name or '?'), given.over_budget,
+      nearest.hint(given.over_budget, OVER_BUDGET))
   end
   if given.threshold and not given.metric then
     fail.config("callback '%s': a threshold needs a metric, a function of a T-Score", tostring(given.name or '?'))

@@ -189,7 +189,8 @@ function compare_record:time_to(target)
   return nil, 'not reached'
 end
 
-local QUIET = { start = true, resume = true, epoch = true, checkpoint = true, sample = true, stop = true, tscore_probe = true }
+local QUIET = { start = true, resume = true, epoch = true, checkpoint = true, sample = true, stop = true, tscore_probe = true,
+  ready = true }
 
 ---How often guards, callbacks and signals acted: "guard 2, early_stop 1" or "none".
 ---@return string

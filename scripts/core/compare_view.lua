@@ -2,6 +2,7 @@
 local claims = require 'claims'
 local dkjson = require 'dkjson'
 local fit_report = require 'fit_report'
+local provenance = require 'provenance'
 local run_files = require 'run_files'
 local statistics = require 'statistics'
 
@@ -23,7 +24,10 @@ end
 local function single_values(arm)
   local parts = {}
   for _, unit in ipairs(arm.units) do
-    if unit.value then parts[#parts + 1] = ('%s: %s'):format(unit.key, number(unit.value)) end
+    if unit.value then
+      local cell = provenance.measured(unit.value, { unit.record and unit.record.name }) -- guard G27: a number has a run
+      parts[#parts + 1] = ('%s: %s'):format(unit.key, provenance.text(cell, arm.label, number))
+    end
   end
   return table.concat(parts, '  ')
 end

@@ -48,26 +48,28 @@ function data.text(given)
     split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = values.train and values.train.seed or 0,
     val_required = not eval_off, quiet = console.quiet,
   }
-  return setmetatable({ native = native, options = o, layout = layout, kind = 'text', floor_nats = o.floor_nats, learnable = o.learnable },
-    Text)
+  return setmetatable({ native = native, options = o, layout = layout, kind = 'text', floor_nats = o.floor_nats, learnable = o.learnable,
+    shift = o.shift }, Text)
 end
 
 local TENSORS = { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, val_x = 'Tensor?', val_y = 'Tensor?', vocab_size = 'int?',
-  floor_nats = 'number?', learnable = 'boolean?' }
+  floor_nats = 'number?', learnable = 'boolean?', shift = 'int?' }
 
 ---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss
 ---is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets.
+---`shift`: the targets are the inputs so many positions later, which is checked (guard G45).
 ---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
----learnable: boolean? }
+---learnable: boolean?, shift: integer? }
 function data.tensors(given)
   local o = options.check('data.tensors', given, TENSORS)
   local from = require('lanthorn').data.from_tensors
   return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil,
-    vocab_size = o.vocab_size, floor_nats = o.floor_nats, learnable = o.learnable }
+    vocab_size = o.vocab_size, floor_nats = o.floor_nats, learnable = o.learnable, shift = o.shift }
 end
 
 local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
-local CUSTOM = { count = 'int', rows = 'int', targets = 'int?', get = 'function', val = 'table?' }
+local CUSTOM = { count = 'int', rows = 'int', targets = 'int?', get = 'function', val = 'table?', shift = 'int?',
+  vocab_size = 'int?' }
 
 local function custom_batches(o)
   return require('lanthorn').data.from_function(o.get, { count = o.count, rows = o.rows, targets = o.targets or o.rows })
@@ -75,12 +77,14 @@ end
 
 ---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how
 ---many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded
----with the run.
----@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table? }
+---with the run. `shift` and `vocab_size` as in data.tensors.
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?,
+---shift: integer?, vocab_size: integer? }
 function data.custom(given)
   local o = options.check('data.custom', given, CUSTOM)
   local val = o.val and options.check('data.custom val', o.val, BATCHES)
-  return { kind = 'custom', train = custom_batches(o), val = val and custom_batches(val) or nil }
+  return { kind = 'custom', train = custom_batches(o), val = val and custom_batches(val) or nil, shift = o.shift,
+    vocab_size = o.vocab_size }
 end
 
 local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }

@@ -203,7 +203,7 @@ function experiment.unread_keys()
   local claimed = {}
   for _, section in ipairs(specs.training) do claimed[section] = true end -- train.fit reads these itself
   for _, leaf in ipairs(tree:leaves()) do
-    local by_library = claimed[leaf.path:match('^[^.]*')]
+    local by_library = claimed[leaf.path:match('^[^.]*')] or leaf.path == 'model.causal' -- guard G45
     if tree.origin[leaf.path] ~= 'default' and not by_library and not config_reads.is_read(found, leaf.path) then
       unread[#unread + 1] = { path = leaf.path, hint = require('nearest').hint(leaf.path, names) }
     end

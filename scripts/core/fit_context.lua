@@ -1,15 +1,12 @@
 -- What callbacks get: one context for all, with a log of each one's own. Names of metrics have units (G29), and one name is logged by one
 -- callback (G33).
+local callbacks = require 'callbacks'
 local console = require 'console'
 local guards = require 'guards'
 local metrics_schema = require 'metrics_schema'
 local native = require 'lanthorn'
 
 local fit_context = {}
-
-local function label(callback, index)
-  return callback.name and ("callback '%s'"):format(callback.name) or 'callback ' .. index
-end
 
 -- A log that remembers who logs what.
 local function new_log(shared, callback, index)
@@ -19,9 +16,9 @@ local function new_log(shared, callback, index)
     for _, metric in ipairs(metrics_schema.metrics(fields)) do
       local owner = owners[metric] or index
       if owner ~= index or metrics_schema.is_trainers(metric) then
-        local other = owner ~= index and label(shared.callbacks[owner], owner) or 'the trainer'
+        local other = owner ~= index and callbacks.label(shared.callbacks[owner], owner) or 'the trainer'
         guards.stop('G33', "the metric '%s' is logged by %s and by %s; one name has one meaning: log it under another", metric, other,
-          label(callback, index))
+          callbacks.label(callback, index))
       end
       owners[metric] = index
     end

@@ -190,7 +190,10 @@ function fit_report.summary(fit, plan)
     count(fit.steps), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     local precision = precision_of(plan)
-    lines[#lines + 1] = row('step', ('%.0f ms median (p10 %.0f, p90 %.0f), %s tokens/s%s'):format(fit.step_median_s * 1e3,
+    -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
+    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %.0f ms a batch, forward and backward, '):format(
+      fit.micro_median_s * 1e3) or ''
+    lines[#lines + 1] = row('step', ('%.0f ms %smedian (p10 %.0f, p90 %.0f), %s tokens/s%s'):format(fit.step_median_s * 1e3, micro,
       fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit.tokens / fit.steps / fit.step_median_s),
       precision and ', in ' .. precision or ''))
   end

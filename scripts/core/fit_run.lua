@@ -69,7 +69,7 @@ end
 
 ---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
 ---@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer, unmanaged_data: boolean?,
----learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean }
+---learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer }
 ---@return table? run nil when the training is finished
 ---@return string? from the folder of the run to go on with, or of the finished one
 function fit_run.open(about)
@@ -83,7 +83,7 @@ function fit_run.open(about)
   if plan then launch = plan.launch end
   if from and fits < plan.fit then return nil, from end
   local run = from and reopen(about, from) or claim(about)
-  run:status { state = 'RUNNING', phase = 'build' }
+  run:status { state = 'RUNNING', phase = 'build', steps = about.steps } -- so that a run which never begins shows its plan
   fit_guards.attach(run)
   return run, from
 end

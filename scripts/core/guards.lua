@@ -27,10 +27,11 @@ guards.rows = {
   { id = 'G12', name = 'one_path', level = 'error', code = 0, check = 'scripts/core/fit_report.lua' },
   { id = 'G13', name = 'budget', level = 'error', code = 7, accept = 'data.allow_overlap=true', check = 'engine/train/time_limit.cc' },
   { id = 'G14', name = 'warm_up', level = 'error', code = 0, check = 'engine/train/step_timer.cc' },
-  { id = 'G15', name = 'step_anatomy', level = 'error', code = 0 },
+  { id = 'G15', name = 'step_anatomy', level = 'error', code = 0, check = 'engine/train/train_step.cc' },
   { id = 'G16', name = 'slow_step', level = 'warn', code = 7, key = true, check = 'engine/train/slow_steps.cc' },
-  { id = 'G17', name = 'tokens', level = 'error', code = 0 },
-  { id = 'G18', name = 'noop_phase', level = 'error', code = 6, accept = 'phase.may_idle=true' },
+  { id = 'G17', name = 'tokens', level = 'error', code = 0, check = 'engine/train/train_step.cc' },
+  { id = 'G18', name = 'noop_phase', level = 'error', code = 6, accept = "may_idle=true in the callback's table",
+    check = 'scripts/core/noop_phase.lua' },
   { id = 'G19', name = 'speed_claim', level = 'error', code = 0, check = 'scripts/core/compare_results.lua' },
   { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key', check = 'scripts/core/experiment.lua' },
   { id = 'G21', name = 'batch_shape', level = 'error', code = 4, check = 'engine/data/batch_shape.cc' },
@@ -39,7 +40,7 @@ guards.rows = {
   { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true', check = 'engine/data/leak.cc' },
   { id = 'G25', name = 'strict_load', level = 'error', code = 5, check = 'engine/train/trainer_state.cc' },
   { id = 'G26', name = 'resume', level = 'error', code = 5, check = 'scripts/commands/verify_resume.lua' },
-  { id = 'G27', name = 'provenance', level = 'error', code = 1 },
+  { id = 'G27', name = 'provenance', level = 'error', code = 1, check = 'scripts/core/provenance.lua' },
   { id = 'G28', name = 'schema', level = 'error', code = 4, check = 'scripts/core/metrics_schema.lua' },
   { id = 'G29', name = 'units', level = 'error', code = 3, check = 'scripts/core/metrics_schema.lua' },
   { id = 'G30', name = 'dead_parameter', level = 'error', code = 6, check = 'engine/train/alive_check.cc' },
@@ -50,14 +51,16 @@ guards.rows = {
   { id = 'G35', name = 'identical_arms', level = 'warn', code = 1, check = 'scripts/core/compare_results.lua' },
   { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true, check = 'engine/train/skipped_updates.cc' },
   { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true, check = 'engine/train/learning_check.cc' },
-  { id = 'G38', name = 'overhead', level = 'warn', code = 7, accept = 'budget_pct=N of the callback' },
+  { id = 'G38', name = 'overhead', level = 'warn', code = 7, key = true, accept = "budget_pct=N in the callback's table",
+    check = 'scripts/core/callback_budget.lua' },
   { id = 'G39', name = 'claim', level = 'error', code = 0, check = 'scripts/core/compare_results.lua' },
-  { id = 'G40', name = 'plasticity', level = 'error', code = 1 },
+  { id = 'G40', name = 'plasticity', level = 'error', code = 1, check = 'scripts/core/plasticity.lua' },
   { id = 'G41', name = 'encoding', level = 'error', code = 0, check = 'scripts/core/encoding.lua' },
   { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed', check = 'scripts/core/compare_results.lua' },
   { id = 'G43', name = 'protected', level = 'error', code = 6, key = true, check = 'engine/train/protected_check.cc' },
   { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term', check = 'engine/train/loss.cc' },
-  { id = 'G45', name = 'leak', level = 'error', code = 6, accept = 'model.causal=false' },
+  { id = 'G45', name = 'leak', level = 'error', code = 6, key = true, accept = 'model.causal=false, data.shift=n',
+    check = 'scripts/core/causality.lua' },
   { id = 'G46', name = 'degenerate', level = 'error', code = 0, check = 'engine/tscore/score.cc' },
 }
 
@@ -84,6 +87,7 @@ function guards.spec()
   spec.nonfinite = { 'string', 'error' }                -- or skip:N
   spec.loss_spike = { 'table', { ratio = 3 } }          -- a loss above so many times the first one stops (G23); 0: never
   spec.grad_norm = { 'table', { ratio = 20 } }          -- a norm above so many times its median warns (G23); 0: never
+  spec.memory = { 'table', { limit_mb = 0 } }           -- a training that would need more by its end is stopped (G31); 0: the machine's
   return spec
 end
 

@@ -5,6 +5,7 @@ local options = require 'options'
 
 local loop_guards = {}
 
+local MEMORY = { limit_mb = { 'number', 0 } }
 local RATIO = { ratio = { 'number', 0 } }
 
 -- The updates in a row that guards.nonfinite lets be skipped.
@@ -21,6 +22,7 @@ end
 function loop_guards.native(o)
   local spike = options.check('train.fit guards.loss_spike', o.guards.loss_spike, RATIO).ratio
   local norm = options.check('train.fit guards.grad_norm', o.guards.grad_norm, RATIO).ratio
+  local memory = options.check('train.fit guards.memory', o.guards.memory, MEMORY)
   local rollback = o.options.on_divergence == 'rollback'
   if rollback and o.checkpoint.off then
     fail.config("train.on_divergence='rollback' goes back to a checkpoint, and checkpoint.off=true makes none")
@@ -29,6 +31,7 @@ function loop_guards.native(o)
     rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
     memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
+    memory_limit_mb = memory.limit_mb,
     uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
 end
 

@@ -65,6 +65,20 @@ function nearest.find(name, candidates)
   return found
 end
 
+-- The candidates in the innermost section of a dotted name that has any; all of them where there is no such section.
+local function same_section(name, candidates)
+  local section = name:match '^(.*%.)'
+  while section do
+    local found = {}
+    for _, candidate in ipairs(candidates) do
+      if candidate:sub(1, #section) == section then found[#found + 1] = candidate end
+    end
+    if #found > 0 then return found end
+    section = section:sub(1, -2):match '^(.*%.)'
+  end
+  return { unpack(candidates) }
+end
+
 ---The end of an "unknown" message: "; nearest: a, b", else "; known: ..." (at most 12 names), else "".
 ---@param name string
 ---@param candidates string[]
@@ -74,7 +88,7 @@ function nearest.hint(name, candidates, describe)
   local found, label = nearest.find(name, candidates), 'nearest'
   local limit = 3
   if #found == 0 then
-    found, label, limit = { unpack(candidates) }, 'known', 12
+    found, label, limit = same_section(name, candidates), 'known', 12
     table.sort(found)
   end
   if #found == 0 then return '' end

@@ -50,6 +50,28 @@ function run_options.set_threads(args)
   if args.pin then native.set_pin(true) end
 end
 
+---Adds the options that are short for keys of the config.
+---@param parser table
+---@param names? table<string, boolean> those wanted; all otherwise
+---@return string[] fields where the parser puts them
+function run_options.add_short(parser, names)
+  local fields = {}
+  for _, short in ipairs(SHORT) do
+    if not names or names[short[1]] then
+      local option = parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
+      if short[4] then option:convert(short[4]) end
+      fields[#fields + 1] = (short[1]:gsub('-', '_'))
+    end
+  end
+  for _, short in ipairs(SHORT_FLAGS) do
+    if not names or names[short[1]] then
+      parser:flag('--' .. short[1]):description('Short for ' .. short[2] .. '=true.')
+      fields[#fields + 1] = (short[1]:gsub('-', '_'))
+    end
+  end
+  return fields
+end
+
 ---Adds the options to an argparse parser.
 ---@param parser table
 function run_options.add(parser)
@@ -59,13 +81,7 @@ function run_options.add(parser)
   parser:flag '-g':target 'strict':count '0-2':description 'Warn on undeclared globals; -gg fails.'
   parser:option '--name':argname 'TEXT':description 'A name for the run.'
   parser:option '--tag':argname 'TEXT':count '*':target 'tags':description 'A tag for the run; may be repeated.'
-  for _, short in ipairs(SHORT) do
-    local option = parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
-    if short[4] then option:convert(short[4]) end
-  end
-  for _, short in ipairs(SHORT_FLAGS) do
-    parser:flag('--' .. short[1]):description('Short for ' .. short[2] .. '=true.')
-  end
+  run_options.add_short(parser)
   run_options.add_threads(parser)
   parser:option '--fast-dev-run':argname '[=N]'
     :convert(run_options.to_count):description 'Train and evaluate N batches only (default 1).'

@@ -17,6 +17,7 @@ specs.data = {
   allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
   allow_leak = { 'boolean', false },           -- val text that is in train too (guard G24)
   floor_nats = 'number?',                      -- the lowest loss that is possible, where it is known
+  shift = 'int?',                              -- targets are the inputs so many positions later (guard G45); 1 for a text
   learnable = 'boolean?',                      -- false: nothing to learn, such as random targets; true accepts guard G06
 }
 

@@ -1,5 +1,7 @@
 -- train.fit: trains a model, with everything a run needs around the native loop: checks, plan, run directory, callbacks.
+local callback_budget = require 'callback_budget'
 local callbacks = require 'callbacks'
+local causality = require 'causality'
 local console = require 'console'
 local encoding = require 'encoding'
 local experiment = require 'experiment'
@@ -15,6 +17,7 @@ local host = require 'host'
 local loop_guards = require 'loop_guards'
 local native = require 'lanthorn'
 local nearest = require 'nearest'
+local noop_phase = require 'noop_phase'
 local options = require 'options'
 local optim = require 'optim'
 local random_state = require 'random_state'
@@ -24,6 +27,8 @@ local specs = require 'specs'
 local torch = require 'torch'
 
 local train = {}
+
+local last_end -- of the train.fit before this one, in this process
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
   options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
@@ -121,6 +126,7 @@ local function read(given)
   if fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, fast, fast
   end
+  o.began = last_end or current.script and current.flags.started or host.now()
   o.callback_list = {}
   for i, callback in ipairs(o.callbacks) do o.callback_list[i] = callbacks.resolve(callback) end
   return o
@@ -209,12 +215,18 @@ local function make_contexts(o, trainer, run, plan)
   return contexts
 end
 
-local function attach_callbacks(o, trainer, contexts)
+-- Calls of callbacks are timed (G38), and those that declare to update weights are looked at (G18).
+local function attach_callbacks(o, trainer, contexts, run)
+  local budget = callback_budget.new(o.guards.overhead, run)
   for i, callback in ipairs(o.callback_list) do
-    local ctx = contexts[i]
-    if callback.before_update then trainer:before_update(function(record) return callback.before_update(ctx, record) end) end
-    if callback.on_step then trainer:on_step(callback.every or 1, function(record) return callback.on_step(ctx, record) end) end
-    if callback.on_epoch then trainer:on_epoch(function(record) return callback.on_epoch(ctx, record) end) end
+    local label = callbacks.label(callback, i)
+    local function calling(name)
+      local call = budget:timed(callback, label, function(record) return callback[name](contexts[i], record) end)
+      return noop_phase.event(callback) == name and noop_phase.bracket(callback, label, o.model, run, call) or call
+    end
+    if callback.before_update then trainer:before_update(calling 'before_update') end
+    if callback.on_step then trainer:on_step(callback.every or 1, calling 'on_step') end
+    if callback.on_epoch then trainer:on_epoch(calling 'on_epoch') end
   end
 end
 
@@ -299,7 +311,7 @@ local function run_fit(o, trainer, plan, run, from)
   fit_report.print(lines)
   check_overlap(o, plan, total_s)
   local contexts = make_contexts(o, trainer, run, plan)
-  attach_callbacks(o, trainer, contexts)
+  attach_callbacks(o, trainer, contexts, run)
   trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
   trainer:on_rollback(function(rollback) restore_extra(o, contexts, rollback.extra or {}) end)
   trainer:dump_to(run)
@@ -310,6 +322,7 @@ local function run_fit(o, trainer, plan, run, from)
     trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
       keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, contexts) end)
   end
+  run:log { kind = 'event', event = 'ready', startup_s = host.now() - o.began }
   local fit = trainer:run()
   trainer:clear_progress()
   trainer:phase 'save'
@@ -370,18 +383,21 @@ function train.fit(given)
   console.note(fit_report.heading(plan))
   fit_report.print(fit_report.sizes(plan))
   fit_checks.reachable(o.callback_list, o.data.train:rows() * o.options.accumulate, o.guards.reachable)
+  noop_phase.check(o.callback_list, o.model)
   fit_checks.leak(o.data, plan.eval_batches > 0)
+  causality.check(o)
   local learnable = fit_checks.learnable(o.data)
   local values, origin = effective_config(o)
   local run, from = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data),
     first_batch_sha256 = plan.first_batch.sha256, batches = o.data.train:count(), unmanaged_data = o.data.kind == 'custom' or nil,
     learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
     gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
-    values = values, origin = origin }
+    values = values, origin = origin, steps = plan.steps }
   if not run then return finished(trainer, from) end
   local watch = fit_watch.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run, from)
   fit_watch.stop(watch, trainer, ok and fit)
+  last_end = host.now()
   if not ok then
     fit_run.close(run, { error = fit })
     error(fit, 0)

@@ -9,6 +9,12 @@ callbacks = {}
 ---@return table
 function callbacks.early_stop(options) end
 
+---What messages call a callback.
+---@param callback table
+---@param index integer its place in the list
+---@return string
+function callbacks.label(callback, index) end
+
 ---Turns 'name', {'name', option = value} or a callback table into a callback.
 ---@param given string|table
 ---@return table
@@ -86,11 +92,11 @@ function console.write(text) end
 ---@class data
 data = {}
 
----Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run.
----@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table? }
+---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors. shift: integer?, vocab_size: integer? }
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?,
 function data.custom(given) end
 
----Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. learnable: boolean? }
+---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45). learnable: boolean?, shift: integer? }
 ---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
 function data.tensors(given) end
 
@@ -1141,6 +1147,12 @@ function torch.devices() end
 ---@param ... any
 ---@return any ...
 function torch.enable_grad(f, ...) end
+
+---Calls f(...) and puts the CPU's random numbers back where they were, so that nothing f draws shifts what follows.
+---@param f function
+---@param ... any
+---@return any ...
+function torch.fork_rng(f, ...) end
 
 ---Threads used inside one operator.
 ---@return integer

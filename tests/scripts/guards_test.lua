@@ -228,3 +228,54 @@ t.test('an eval that is capped says how much of the split it takes', function()
   t.contains(run('fit()', 'eval.val_cap=2').output, 'val 2 of 5 batches')
   t.contains(run('fit()').output, 'val 5 batches')
 end)
+
+t.test('guard G15: start-up, updates, micro-batches, saves and evals have timers of their own', function()
+  local ran = run('fit()', 'train.accumulate=4', 'checkpoint.every.steps=5')
+  t.equal(ran.code, 0)
+  t.is_true(ran.lines.ready[1].startup_s > 0)
+  for _, line in ipairs(ran.lines.train) do
+    local all = 0
+    for _, ms in pairs(line.phase_ms) do all = all + ms end
+    t.near(all, line.wall_ms, 0.02 * line.wall_ms)
+    t.is_true(line.micro_ms < line.step_ms and line.step_ms <= line.wall_ms)
+    t.equal(line.phase_ms.save ~= nil, line.step == 6 or line.step == 11)
+  end
+  t.is_true(ran.lines.checkpoint[1].save_ms > 0 and ran.lines.eval[1].eval_s > 0)
+  t.matches(ran.output, 'step +%d+ ms an update, %d+ ms a batch, forward and backward, median')
+end)
+
+t.test('guard G17: masked targets get no gradient, in a loss written in Lua too, and a skipped update adds none', function()
+  local ran = run [[
+local x, y = torch.randint(16, { 16, 6 }), torch.randint(16, { 16, 6 })
+y[{ {}, { 0, 3 } }] = -100
+net = require('model').define { args = {}, build = function() return { embed = nn.Embedding { 16, 8 }, head = nn.Linear { 8, 16 } } end,
+  forward = function(m, ids) return m.head(m.embed(ids)) end } {}
+fit { data = data.tensors { x = x, y = y, batch = 4, vocab_size = 16 },
+  callbacks = { { before_update = function(_, r) return r.step == 2 and 'skip' or nil end } } }]]
+  t.equal(ran.code, 0)
+  for i, expected in ipairs { { 12, 24 }, { 12, 48 }, { 24, 72 }, { 36, 96 } } do
+    t.equal({ ran.lines.train[i].tokens_backprop, ran.lines.train[i].tokens_forward }, expected)
+  end
+end)
+
+-- Each update leaves 1.2 MB behind.
+local LEAKY = [[
+local kept = {}
+fit { callbacks = { { name = 'collector', on_step = function(_, r) kept[r.step] = torch.keep(torch.zeros { 300000 }) end } } }]]
+
+t.test('guard G31: a callback that keeps a tensor of every update is warned, and saved and stopped before it reaches a limit', function()
+  local ran = run(LEAKY, 'train.epochs=20', 'train.max_steps=260', 'eval.off=true', 'guards.no_learning=off')
+  t.equal({ ran.code, guard_of(ran, 'G31').level, ran.lines.guard[#ran.lines.guard].step }, { 0, 'warn', 250 })
+  t.matches(ran.output, 'warning: G31 memory_growth: memory of tensors grows by 1%.2 MB an update')
+  ran = run(LEAKY, 'train.epochs=20', 'eval.off=true', 'guards.no_learning=off', 'guards.memory.limit_mb=600')
+  t.equal({ ran.code, json(ran.folder .. '/exit.json').state, guard_of(ran, 'G31').level }, { 7, 'FAILED', 'error' })
+  t.matches(ran.output, 'G31 memory_growth: .*about 1%d%d%d MB at the end, limit 600 MB')
+  t.equal(ran.lines.checkpoint[#ran.lines.checkpoint].step, 250)
+end)
+
+t.test('a run that hangs before its first update shows its plan', function()
+  local ran = run [[fit { callbacks = { { on_start = function() error 'boom' end } } }]]
+  t.equal(ran.code, 1)
+  t.contains(t.shell(('%s show %s'):format(runs.RUNNER, ran.folder)), '0 of 50 steps')
+  t.contains(t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(root, runs.RUNNER, ran.name)), '0 of 50 steps')
+end)

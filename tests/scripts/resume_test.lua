@@ -156,19 +156,30 @@ t.test('another config, script or data is refused with what differs', function()
 end)
 
 t.test('a live run is not resumed, and of two that resume at once one is told the process of the other', function()
-  local script = runs.write('alive.lua', HEAD .. [[
-fit.callbacks = { { every = 1, on_step = function() require 'host'.sleep(0.05) end } }
-train.fit(fit)]])
+  -- The first waits at update 8 until the second has been told.
+  local script = runs.write('alive.lua', HEAD .. ([[
+local host = require 'host'
+fit.callbacks = { { every = 8, on_step = function()
+  while not host.stat('%s/told') do host.sleep(0.05) end
+end } }
+train.fit(fit)]]):format(runs.root))
   local output = t.shell(([[export RUNNER_RESULTS_DIR=%s/results
 %s %s -q --stop-after 5
 %s resume alive -q --stop-after 40 & pid=$!
-for i in $(seq 600); do sleep 0.05; grep -q '"step":8,' %s/results/alive/latest/metrics.jsonl 2>/dev/null && break; done
-%s resume alive; echo "second: $? first: $pid"; wait $pid; echo "first ended: $?"]]):format(runs.root, runs.RUNNER, script, runs.RUNNER,
-    runs.root, runs.RUNNER))
+for i in $(seq 1200); do sleep 0.05; grep -q '"step":7,' %s/results/alive/latest/metrics.jsonl 2>/dev/null && break; done
+%s resume alive; echo "second: $? first: $pid"; touch %s/told; wait $pid; echo "first ended: $?"]]):format(runs.root, runs.RUNNER, script,
+    runs.RUNNER, runs.root, runs.RUNNER, runs.root))
   local second, pid = output:match 'second: (%d+) first: (%d+)'
   t.equal(second, '5', output)
   t.contains(output, ('is worked on by process %s; stop it first, or wait for its end'):format(pid))
   t.contains(output, 'first ended: 75')
+end)
+
+t.test('the time limit and the length of a resumed run may be given as options', function()
+  local ran = interrupted(7)
+  local output, code = runs.command('resume', ran.name, '-q', '--max-steps', '9', '--max-time', '1h')
+  t.equal(code, 0, output)
+  t.contains(output, 'ended\tLIMIT\t9')
 end)
 
 t.test('a script that trains several times is resumed as a whole', function()

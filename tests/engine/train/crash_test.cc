@@ -30,6 +30,8 @@ int Attempt(const std::string& root) {
   at::set_num_threads(1);
   const std::string link = root + "/crash/latest";
   const bool again = fs::exists(link + "/manifest.json");
+  // Killed before it was a run: `latest` would go on naming it where the next one, of the same second, has a lower id.
+  if (!again) fs::remove_all(root + "/crash");
   const RunOptions quiet{.heartbeat = std::chrono::milliseconds(3'600'000), .source_folder = root};
   auto opened = again ? RunDirectory::Reopen(fs::canonical(link), quiet) : RunDirectory::Claim(root, "crash", quiet);
   if (!opened.ok()) return kRefused;

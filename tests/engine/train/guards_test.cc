@@ -110,7 +110,19 @@ TEST(NonfiniteG23, NamesTheParameterOfABadGradient) {
 TEST(NonfiniteG23, RefusesANanBeforeTraining) {
   Tiny tiny;
   tiny.loss = Poisoned(tiny, 1, std::numeric_limits<double>::quiet_NaN());
-  ExpectStatus(tiny.Start().Measure({}).status(), ExitCode::kNumerics, {"G23 nonfinite: the first loss is nan"});
+  ExpectStatus(tiny.Start().Measure({}).status(), ExitCode::kNumerics,
+               {"G23 nonfinite: the loss is nan before the first update"});
+}
+
+TEST(NonfiniteG23, NamesTheBadTermBeforeTraining) {
+  Tiny tiny;
+  tiny.loss = [inner = tiny.loss](const data::Batch& batch) -> absl::StatusOr<Loss> {
+    auto loss = inner(batch);
+    const at::Tensor task = loss->mean, penalty = task * std::numeric_limits<double>::infinity();
+    return Loss{task + penalty, loss->targets, {{"penalty", penalty}, {"task", task}}};
+  };
+  ExpectStatus(tiny.Start().Measure({}).status(), ExitCode::kNumerics,
+               {"G23 nonfinite: loss term 'penalty' is inf before the first update (loss inf, task 1."});
 }
 
 TEST(DeadParameterG30, NamesADetachedLayer) {
