@@ -1,6 +1,7 @@
 // Guards of the loop in Lua: their options, the terms of a loss, and the events that callbacks take part in.
 #include <algorithm>
 
+#include "absl/strings/str_split.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
 #include "bindings/ops/function_call.h"
@@ -134,7 +135,7 @@ train::GuardOptions ReadGuards(lua_State* L) {
       "guards(int nonfinite_skip=0, float spike_ratio=3., float grad_norm_ratio=20., bool rollback=False, float "
       "rollback_factor=0.5, int rollback_tries=3, str skipped_updates='error', str no_learning='error', float "
       "uniform_loss=0., str protected='error', str memory_floor='error', str memory_growth='error', str "
-      "slow_step='warn', float memory_limit_mb=0.)");
+      "slow_step='warn', float memory_limit_mb=0., str allow_dead='')");
   train::GuardOptions guards;
   lua_getfield(L, 1, "guards");
   if (!lua_isnil(L, -1)) {
@@ -155,6 +156,7 @@ train::GuardOptions ReadGuards(lua_State* L) {
     guards.memory_growth = LevelOf(a[11].toStringRef());
     guards.slow_step = LevelOf(a[12].toStringRef());
     guards.memory_limit = static_cast<int64_t>(a[13].toDouble() * 1e6);
+    guards.allow_dead = absl::StrSplit(a[14].toStringRef(), '\n', absl::SkipEmpty());  // names have no line breaks
   }
   lua_settop(L, 1);
   if (!(guards.spike_ratio >= 0) || !(guards.grad_norm_ratio >= 0))

@@ -2,13 +2,17 @@
 
 #include <ATen/Functions.h>
 
+#include <set>
+
 #include "absl/strings/str_join.h"
 
 namespace lanthorn::train {
 
-AliveCheck::AliveCheck(const std::vector<nn::NamedParameter>& parameters) {
+AliveCheck::AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed) {
+  const std::set<std::string> may_be_dead(allowed.begin(), allowed.end());
   for (const nn::NamedParameter& parameter : parameters) {
-    if (parameter.tensor.requires_grad()) waiting_.push_back({parameter, parameter.tensor.detach().clone()});
+    if (parameter.tensor.requires_grad() && may_be_dead.count(parameter.name) == 0)
+      waiting_.push_back({parameter, parameter.tensor.detach().clone()});
   }
 }
 
@@ -26,7 +30,7 @@ absl::Status AliveCheck::AfterUpdate(int64_t step, bool last) {
   if (step == 1 && !without.empty()) {
     return NumericsError("G30 dead_parameter: no gradient reaches " + absl::StrJoin(without, ", ") +
                          "; the loss does not depend on it: check the forward (a detach, an unused layer), or freeze "
-                         "it with requires_grad_(false)");
+                         "it with requires_grad_(false), or name it in train.allow_dead");
   }
   waiting_.erase(
       std::remove_if(waiting_.begin(), waiting_.end(), [](const Waiting& w) { return w.had_gradient && w.moved; }),

@@ -13,8 +13,8 @@ class AliveCheck {
  public:
   static constexpr int64_t kUpdates = 10;
 
-  // Remembers the values before the first update.
-  explicit AliveCheck(const std::vector<nn::NamedParameter>& parameters);
+  // Remembers the values before the first update. Parameters of the names `allowed` are not looked at.
+  explicit AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed = {});
 
   // Looks at gradients and values after update number `step` (1-based); call it before gradients are cleared.
   absl::Status AfterUpdate(int64_t step, bool last);

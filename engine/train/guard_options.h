@@ -24,6 +24,7 @@ struct GuardOptions {
   bool rollback = false;
   double rollback_factor = 0.5;
   int64_t rollback_tries = 3;
+  std::vector<std::string> allow_dead = {};         // G30: names of parameters that may stay without gradient
   GuardLevel skipped_updates = GuardLevel::kError;  // G36
   GuardLevel no_learning = GuardLevel::kError;      // G37
   std::optional<double> uniform_loss = {};          // ln V, what guessing costs; without it G37 does not look

@@ -16,6 +16,19 @@ local function skipped(text)
   return count
 end
 
+-- Names of the parameters that a pattern of train.allow_dead matches.
+local function dead_names(o)
+  local names = {}
+  for _, pattern in ipairs(o.options.allow_dead or {}) do
+    local before = #names
+    for _, parameter in ipairs(o.model:named_parameters()) do
+      if type(pattern) == 'string' and parameter.name:match(pattern) then names[#names + 1] = parameter.name end
+    end
+    if #names == before then fail.config("train.allow_dead: no parameter matches '%s'", tostring(pattern)) end
+  end
+  return names
+end
+
 ---Options of the trainer. Guards that are off are recorded.
 ---@param o table the parts of a train.fit
 ---@return table
@@ -31,13 +44,15 @@ function loop_guards.native(o)
     rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
     memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
-    memory_limit_mb = memory.limit_mb,
+    memory_limit_mb = memory.limit_mb, allow_dead = table.concat(dead_names(o), '\n'),
     uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
 end
 
 ---Records what is switched off by a number; levels that are off are recorded by fit_guards.begin.
 ---@param o table the parts of a train.fit
 function loop_guards.record(o)
+  local dead = o.options.allow_dead or {}
+  if #dead > 0 then fit_guards.switched_off('G30', ('train.allow_dead=[%s]'):format(table.concat(dead, ', '))) end
   if o.guards.loss_spike.ratio == 0 then fit_guards.switched_off('G23', 'guards.loss_spike.ratio=0') end
 end
 

@@ -67,6 +67,7 @@ specs.train = {
   on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' } },
   rollback_factor = { 'number', 0.5 },
   rollback_tries = { 'int', 3 },
+  allow_dead = 'list?',                        -- Lua patterns of parameters that may get no gradient and stay (guard G30)
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 

@@ -255,6 +255,20 @@ fit()]]
   failed(folder, 'DIVERGED', 6, 'idle')
 end)
 
+t.test('guard G30 passes over parameters that may be dead, and says that it does', function()
+  local idle = [[
+local model = require 'model'
+net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size },
+  idle = nn.Linear { 2, 2 } } end, forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
+fit()]]
+  local output, code, folder = run(idle, 'train.allow_dead=[^idle%.]')
+  t.equal(code, 0, output)
+  t.contains(runs.read(folder .. '/exit.json'), 'train.allow_dead=[^idle%.]')
+  output, code = run(idle, 'train.allow_dead=[^idel%.]')
+  t.equal(code, 3)
+  t.contains(output, "train.allow_dead: no parameter matches '^idel%.'")
+end)
+
 t.test('guard G30 finds a learning rate of 0', function()
   local output, code = run(FIT, 'optim.lr=0')
   t.equal(code, 6)
