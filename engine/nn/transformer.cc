@@ -26,12 +26,13 @@ struct EncoderOptions {
   bool rms, norm_first, causal;
   double eps;
   bool bias;
+  int64_t head_dim;  // 0: size / heads
 };
 
 class TransformerEncoderLayer final : public Module {
  public:
   explicit TransformerEncoderLayer(const EncoderOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
-    attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.dropout, o.bias, o.causal));
+    attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.dropout, o.bias, o.causal));
     const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
     linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
     linear2_ = Add("linear2", MakeLinear(o.hidden, o.size, o.bias));
@@ -54,6 +55,7 @@ class TransformerEncoderLayer final : public Module {
   std::string Describe() const override {
     std::string text = absl::StrFormat("TransformerEncoderLayer(%d, %d, %d, %s", o_.size, o_.heads, o_.hidden,
                                        kActivations[o_.activation ? static_cast<size_t>(*o_.activation) - 1 : 3]);
+    if (o_.head_dim > 0) absl::StrAppendFormat(&text, ", head_dim=%d", o_.head_dim);
     if (o_.dropout > 0) absl::StrAppendFormat(&text, ", dropout=%g", o_.dropout);
     if (o_.rms) text += ", norm=rms";
     if (o_.norm_first) text += ", norm_first=true";
@@ -101,12 +103,13 @@ std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
               "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
   TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
               DidYouMean(norm, {"layer", "rms"}));
-  EncoderOptions o = {a[0].toInt(),  a[1].toInt(),  a[2].toInt(),  a[3].toDouble(), std::nullopt,
-                      norm == "rms", a[6].toBool(), a[7].toBool(), a[8].toDouble(), a[9].toBool()};
+  EncoderOptions o = {a[0].toInt(),  a[1].toInt(),  a[2].toInt(),    a[3].toDouble(), std::nullopt, norm == "rms",
+                      a[6].toBool(), a[7].toBool(), a[8].toDouble(), a[9].toBool(),   a[10].toInt()};
   if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);
-  TORCH_CHECK(o.size % o.heads == 0, kTag, " nhead must divide d_model, got ", o.heads, " heads for ", o.size);
+  TORCH_CHECK(o.head_dim > 0 || o.size % o.heads == 0, kTag, " nhead must divide d_model, got ", o.heads, " heads for ",
+              o.size);
   TORCH_CHECK(o.dropout >= 0 && o.dropout < 1, kTag, " dropout must be in [0, 1), got ", o.dropout);
   TORCH_CHECK(o.eps >= 0, kTag, " layer_norm_eps must not be negative, got ", o.eps);
   return std::make_shared<TransformerEncoderLayer>(o);
@@ -114,7 +117,8 @@ std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
 
 const RegisterLayer encoder_layer(
     {"TransformerEncoderLayer(int d_model, int nhead, int dim_feedforward, float dropout=0.1, str activation='gelu', "
-     "str norm='layer', bool norm_first=False, bool causal=False, float layer_norm_eps=1e-05, bool bias=True)",
+     "str norm='layer', bool norm_first=False, bool causal=False, float layer_norm_eps=1e-05, bool bias=True, "
+     "int head_dim=0)",
      "x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + "
      "drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, "
      "relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the "

@@ -40,6 +40,8 @@ class Optimizer {
   // From now on updates move only what the mask lets them; nullptr: everything. The mask's state is part of this
   // optimiser's.
   void SetMask(std::shared_ptr<UpdateMask> mask) { mask_ = std::move(mask); }
+  // Whether an update may leave this parameter as it is, by its mask.
+  bool IsSelective(const NamedParameter& parameter) const { return mask_ != nullptr && mask_->MayRest(parameter); }
   // Which of several texts the next update comes from, for the mask's counts.
   void SetDomain(int64_t domain) {
     if (mask_ != nullptr) mask_->SetDomain(domain);

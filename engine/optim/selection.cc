@@ -207,6 +207,11 @@ PartMask Selection::Of(const NamedParameter& parameter) const {
   return mask;
 }
 
+bool Selection::MayRest(const NamedParameter& parameter) const {
+  const bool owned = place_.count(parameter.tensor.unsafeGetTensorImpl()) > 0;
+  return owned ? options_.rule != "all" && options_.rule != "published" : options_.shared == 0;
+}
+
 std::vector<NamedParameter> Selection::State() const {
   return {{"count", count_},         {"effective", effective_}, {"last", last_},  {"score_sum", score_sum_},
           {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};

@@ -64,6 +64,7 @@ class Selection final : public UpdateMask {
 
   void Prepare(const std::vector<NamedParameter>& parameters) override;
   PartMask Of(const NamedParameter& parameter) const override;
+  bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
 
   // The row of the histogram that counts from now on; c10::Error for one that there is not.

@@ -31,6 +31,8 @@ class UpdateMask {
   virtual void Prepare(const std::vector<NamedParameter>& parameters) = 0;
   // The mask of one of these parameters in this update.
   virtual PartMask Of(const NamedParameter& parameter) const = 0;
+  // Whether some update may leave all of this parameter as it is.
+  virtual bool MayRest(const NamedParameter& parameter) const = 0;
   // Which of several texts the next update comes from.
   virtual void SetDomain(int64_t domain) {}
   // What a checkpoint keeps; LoadState copies the values of tensors of these names, and WeightsError names the first

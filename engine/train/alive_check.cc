@@ -8,11 +8,13 @@
 
 namespace lanthorn::train {
 
-AliveCheck::AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed) {
+AliveCheck::AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed,
+                       const std::function<bool(const nn::NamedParameter&)>& may_rest) {
   const std::set<std::string> may_be_dead(allowed.begin(), allowed.end());
   for (const nn::NamedParameter& parameter : parameters) {
-    if (parameter.tensor.requires_grad() && may_be_dead.count(parameter.name) == 0)
-      waiting_.push_back({parameter, parameter.tensor.detach().clone()});
+    if (!parameter.tensor.requires_grad() || may_be_dead.count(parameter.name) > 0) continue;
+    const bool rests = may_rest != nullptr && may_rest(parameter);
+    waiting_.push_back({parameter, rests ? at::Tensor() : parameter.tensor.detach().clone(), false, rests});
   }
 }
 

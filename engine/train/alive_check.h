@@ -2,6 +2,8 @@
 // the first update, and by the tenth had a finite non-zero one and moved.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -13,8 +15,10 @@ class AliveCheck {
  public:
   static constexpr int64_t kUpdates = 10;
 
-  // Remembers the values before the first update. Parameters of the names `allowed` are not looked at.
-  explicit AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed = {});
+  // Remembers the values before the first update. Parameters of the names `allowed` are not looked at; those that
+  // `may_rest`, since updates are selective, need a gradient but not move.
+  explicit AliveCheck(const std::vector<nn::NamedParameter>& parameters, const std::vector<std::string>& allowed = {},
+                      const std::function<bool(const nn::NamedParameter&)>& may_rest = nullptr);
 
   // Looks at gradients and values after update number `step` (1-based); call it before gradients are cleared.
   absl::Status AfterUpdate(int64_t step, bool last);

@@ -16,9 +16,15 @@ bool IsDivergence(const absl::Status& status) {
 
 }  // namespace
 
+std::unique_ptr<AliveCheck> Trainer::WatchAlive() const {
+  return std::make_unique<AliveCheck>(
+      parameters_, options_.guards.allow_dead,
+      [this](const nn::NamedParameter& parameter) { return optimizer_->IsSelective(parameter); });
+}
+
 absl::Status Trainer::BeginGuards() {
   first_update_ = optimizer_->steps();
-  if (first_update_ < AliveCheck::kUpdates) alive_ = std::make_unique<AliveCheck>(parameters_, options_.guards.allow_dead);
+  if (first_update_ < AliveCheck::kUpdates) alive_ = WatchAlive();
   guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, *optimizer_, result_.steps, planned_steps(),
                                          [this](const Warning& warning) { return Warn(warning); });
   if (options_.guards.rollback && checkpointer_ != nullptr && checkpointer_->store().List().empty())
@@ -84,7 +90,7 @@ absl::Status Trainer::RollBack(const absl::Status& status) {
   nonfinite_in_a_row_ = 0;
   timer_.Interrupted();
   first_update_ = std::min(first_update_, optimizer_->steps());
-  if (alive_ != nullptr) alive_ = std::make_unique<AliveCheck>(parameters_, options_.guards.allow_dead);
+  if (alive_ != nullptr) alive_ = WatchAlive();
   LANTHORN_RETURN_IF_ERROR(
       Warn(Warning{absl::StrFormat("%s; back to update %d with %g times the learning rate (rollback %d of %d)",
                                    rollback.reason, rollback.step, factor, rollback.attempt, rollback.of),

@@ -172,6 +172,7 @@ class Trainer {
   absl::StatusOr<nlohmann::json> Probe();
   // Before the first update of this process: what the guards compare with, and a checkpoint to roll back to.
   absl::Status BeginGuards();
+  std::unique_ptr<class AliveCheck> WatchAlive() const;
   // Whether this update is to be skipped for what is not finite in it; the status of G23 when it ends the training.
   absl::StatusOr<bool> CheckDivergence(const Pass& pass, double grad_norm, const std::vector<data::Batch>& batches);
   // Goes on from the newest checkpoint after `status`, or gives the status that ends the training.

@@ -13,7 +13,8 @@ local cfg = experiment.config {
 }
 
 local text = data.domains(cfg.domains)
-local numbers, fit, model = k1.train(cfg, text, { seed = cfg.train.seed, select = cfg.select, callbacks = { 'domain_matrix' } })
+local numbers, fit, model = k1.train(cfg, text, { seed = cfg.train.seed, select = cfg.select,
+  callbacks = { 'domain_matrix' } })
 print(('%d parameters, vocabulary %d (published: 10,000 and 8,010,128 at 64 tokens)'):format(model:parameter_count(), text.vocab_size))
 print(table.concat(selection.node_lines(fit.selection.report), '\n'))
 local specialists = 0
@@ -23,5 +24,5 @@ for _, row in ipairs(selection_report.specialists(fit.selection.blocks, #text.na
     print(('leaf %d: %s, %.1f %% of %d'):format(row.leaf, text.names[row.domain], 100 * row.share, row.count))
   end
 end
-print(('Found: %d leaves are selected for one text more than chance explains (no control of time here: see specialise.lua); touched %.1f %%, '
-  .. 'effective %.1f %% of all parameters.'):format(specialists, numbers.touched_pct, numbers.effective_pct))
+print(('Found: %d leaves are selected for one text more than chance explains (no control of time here: see specialise.lua); '
+  .. 'touched %.1f %%, effective %.1f %% of all parameters.'):format(specialists, numbers.touched_pct, numbers.effective_pct))

@@ -62,7 +62,7 @@ end)
 time('the same, all gradients sorted in every step', batched, plain, function()
   local flat = {}
   for i, parameter in ipairs(tree:named_parameters()) do flat[i] = parameter.tensor.grad:flatten():abs() end
-  torch.sort(torch.cat { flat })
+  torch.sort(torch.cat(flat))
 end)
 print(('\nFound: levels at once are %.2f times as fast as node by node; selecting a path costs %.1f %% of a step.'):format(dense / apart,
   100 * (dense / path - 1)))

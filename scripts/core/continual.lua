@@ -81,8 +81,8 @@ function continual.replay(text, seed)
     local draw = ((index * 2654435761 + seed * 40503 + epoch * 69069) % 4294967296 * 1597 + 51749) % 4294967296 % begin
     local half = math.floor(x:size(0) / 2)
     local old_x, old_y = train:get(draw)
-    return torch.cat { { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) } },
-      torch.cat { { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) } }
+    return torch.cat { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) },
+      torch.cat { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) }
   end
   local mixed = native.data.from_function(get, { count = train:count(), rows = train:rows(), targets = train:targets() })
   return setmetatable({ train = mixed }, { __index = text })

@@ -26,7 +26,7 @@ return model.define {
     activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } },
     norm = { 'string', 'layer', one_of = { 'layer', 'rms' } },
     positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } },
-    tied = { 'boolean', false }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } },
+    tied = { 'boolean', false }, bias = { 'boolean', true }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } },
   build = function(a)
     if a.layers < 1 then fail.config('models.transformer_lm: layers must be 1 or more, got %d', a.layers) end
     local embed = nn.Embedding { a.vocab, a.d_model }
@@ -35,10 +35,10 @@ return model.define {
     local blocks = {}
     for i = 1, a.layers do
       blocks[i] = nn.TransformerEncoderLayer { a.d_model, a.heads, a.ff, dropout = a.dropout, activation = a.activation,
-        norm = a.norm, norm_first = a.norm_first, causal = a.causal }
+        norm = a.norm, norm_first = a.norm_first, causal = a.causal, bias = a.bias }
     end
-    local norm = a.norm == 'rms' and nn.RMSNorm { a.d_model } or nn.LayerNorm { a.d_model }
-    local head = nn.Linear { a.d_model, a.vocab }
+    local norm = a.norm == 'rms' and nn.RMSNorm { a.d_model } or nn.LayerNorm { a.d_model, bias = a.bias }
+    local head = nn.Linear { a.d_model, a.vocab, a.bias }
     if a.tied then head.weight = embed.weight end
     local net = nn.Sequential { { 'embed', embed }, { 'positions', positions }, { 'blocks', nn.Sequential(blocks) },
       { 'norm', norm }, { 'head', head } }

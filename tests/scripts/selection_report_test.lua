@@ -18,7 +18,8 @@ end)
 -- Three nodes of 10, 20 and 30 parameters in a model of 100, four updates.
 local function tree(shared)
   return { steps = 4, shared = shared, nodes = { { level = 0, parameters = 10, count = 4, effective = 0.6 },
-    { level = 1, leaf = true, parameters = 20, count = 3, effective = 3 }, { level = 1, leaf = true, parameters = 30, count = 0, effective = 0 } } }
+    { level = 1, leaf = true, parameters = 20, count = 3, effective = 3 },
+    { level = 1, leaf = true, parameters = 30, count = 0, effective = 0 } } }
 end
 
 t.test('shares are over all parameters, shared ones included', function()

@@ -15,7 +15,8 @@ local HEAD = ([[
 local experiment, data, nn, train = require 'experiment', require 'data', require 'nn', require 'train'
 local cfg = experiment.config { train = { epochs = 1, seed = 3, expect_loss = 3.6 }, optim = { name = 'adamw', lr = 0.01 },
   domains = { texts = { '%s/a.txt', '%s/b.txt' }, batch = 4, seq = 12, batches = 12 },
-  select = { rule = 'path', log_every = 5 }, tscore = { every = 1 }, guards = { init_loss = 'off' }, checkpoint = { every = { steps = 4 } } }
+  select = { rule = 'path', log_every = 5 }, tscore = { every = 1 }, guards = { init_loss = 'off' },
+  checkpoint = { every = { steps = 4 } } }
 local text = data.domains(cfg.domains)
 local net = nn.Sequential { { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2, 2 }, 8, 2, 12, dropout = 0.1 } },
   { 'norm', nn.LayerNorm { 8 } }, { 'head', nn.Linear { 8, text.vocab_size } } }

@@ -37,7 +37,7 @@ inline ModulePtr Tree(const std::vector<int64_t>& branching, int64_t width, int6
 }
 
 inline ModulePtr MultiheadAttention(int64_t size, int64_t heads, bool causal, bool bias = true, double dropout = 0) {
-  return MakeLayer("MultiheadAttention", {size, heads, dropout, bias, causal});
+  return MakeLayer("MultiheadAttention", {size, heads, dropout, bias, causal, int64_t{0}});
 }
 struct BlockOptions {
   double dropout = 0;
@@ -46,10 +46,11 @@ struct BlockOptions {
   bool norm_first = false, causal = false;
   double eps = 1e-5;
   bool bias = true;
+  int64_t head_dim = 0;
 };
 inline ModulePtr EncoderLayer(int64_t size, int64_t heads, int64_t hidden, const BlockOptions& o) {
   return MakeLayer("TransformerEncoderLayer", {size, heads, hidden, o.dropout, std::string(o.activation),
-                                               std::string(o.norm), o.norm_first, o.causal, o.eps, o.bias});
+                                               std::string(o.norm), o.norm_first, o.causal, o.eps, o.bias, o.head_dim});
 }
 
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.

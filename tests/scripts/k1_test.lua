@@ -1,0 +1,87 @@
+-- The K-1 models and experiments.
+local data = require 'data'
+local host = require 'host'
+local k1 = require 'k1'
+local models = require 'models'
+local runs = require 'testing.runs'
+local t = require 'testing'
+local torch = require 'torch'
+
+local function count(name, shape)
+  local m = { branching = { 3, 3 }, d_model = 128, heads = 4, ff = 256, dropout = 0, forward = 'level_mean' }
+  for key, value in pairs(shape or {}) do m[key] = value end
+  return k1.build(name, m, shape and shape.vocab or 10000, 64):parameter_count()
+end
+
+t.test('trees and their dense twins have the parameters that were published', function()
+  t.equal(count 'tree', 4300688)
+  t.equal(count('tree', { branching = { 4, 3, 2 } }), 8010128)
+  t.equal(count 'dense_4', 3108368)
+  t.equal(count 'dense_deep', 4300688)
+  t.equal(count 'dense_wide', 4293008)
+  t.equal(count('tree', { vocab = 65 }), 1747393)
+  t.equal(count('tree', { vocab = 65, d_model = 64, ff = 128 }), 447745)
+end)
+
+t.test('an untrained tree has the loss that its head implies', function()
+  for _, case in ipairs { { 128, 10000 }, { 128, 65 }, { 64, 65 } } do
+    torch.manual_seed(1)
+    local net = models.k1_tree { vocab = case[2], d_model = case[1], ff = 2 * case[1] }
+    local x = torch.randint(case[2], { 8, 64 })
+    local loss = torch.cross_entropy_loss(net(x):reshape { -1, case[2] }, torch.randint(case[2], { 8 * 64 })):item()
+    t.near(loss, k1.expected_loss(case[2], case[1]), 0.2)
+  end
+end)
+
+t.test('no logit sees a later token, in either mode', function()
+  for _, forward in ipairs { 'level_mean', 'tree' } do
+    local net = models.k1_tree { vocab = 20, max_len = 12, d_model = 16, ff = 16, forward = forward }
+    local a = torch.randint(20, { 2, 12 })
+    local b = a:clone()
+    b:narrow(1, 7, 5):random_(0, 20)
+    t.is_true(torch.equal(net(a):narrow(1, 0, 7), net(b):narrow(1, 0, 7)))
+  end
+end)
+
+t.test('a sequence longer than the positions is an error that says so', function()
+  local net = models.k1_tree { vocab = 20, max_len = 8, d_model = 16, ff = 16 }
+  local ok, message = pcall(net, torch.randint(20, { 2, 9 }))
+  t.equal(ok, false)
+  t.contains(tostring(message), '9')
+  t.contains(tostring(message), '8')
+end)
+
+t.test('targets are the next token: "the same as this one" can be learnt', function()
+  runs.write('same.txt', ('aaaaaaaaaabbbbbbbbbb'):rep(100))
+  local text = data.domains { texts = { runs.root .. '/same.txt' }, batch = 2, seq = 5 }
+  local x, y = text.train:get(0)
+  t.is_true(torch.equal(x:narrow(1, 1, 4), y:narrow(1, 0, 4)))
+end)
+
+t.test('a step of one node alone changes the loss, and is put back', function()
+  torch.manual_seed(2)
+  local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16 }
+  local x, y = torch.randint(20, { 4, 8 }), torch.randint(20, { 4, 8 })
+  local function loss() return torch.cross_entropy_loss(net(x):reshape { -1, 20 }, y:reshape { -1 }) end
+  loss():backward()
+  local before = loss():item()
+  local report = { nodes = { { node = 0, level = 0 }, { node = 1, level = 1 }, { node = 2, level = 1 } } }
+  for _, node in ipairs(report.nodes) do
+    local after = k1.loss_after_step(net, node, report, 0.05, function() return loss():item() end)
+    t.is_true(after < before, node.node)
+    t.near(loss():item(), before, 0)
+  end
+end)
+
+-- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.
+local root = host.getenv 'RUNNER_DATA_DIR'
+for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
+  'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance', 'k1/tree_sweep',
+  'k1/sync_bench', 'k1/published_41' } do
+  t.test(('experiments/%s.lua runs under --fast-dev-run and says what it found'):format(name), function()
+    if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
+    local output, code = runs.command('experiments/' .. name .. '.lua', '--fast-dev-run', '-q')
+    t.equal(code, 0, output)
+    t.contains(output, 'ound')
+  end)
+end
