@@ -41,7 +41,7 @@ struct LinearWeightMemory {
   const float *x, *grad_y, *slope;
   float* weight;           // (nodes, out, in) or null
   float* bias;             // (nodes, out) or null
-  double* weight_squares;  // (nodes * panels of out, N) or null: each panel's share of || G_i ||^2
+  double* weight_squares;  // (nodes * panels of out, N), zero before, or null: each panel's share of || G_i ||^2
   double* bias_squares;    // the same for the bias, or null
 };
 // Parts are the panels of all nodes' outputs. Without squares rows are taken together across samples.
