@@ -34,43 +34,10 @@ inline int64_t Padded(int64_t size) { return (size + kPanel - 1) / kPanel * kPan
 
 int64_t AttentionColumnsImpl(int64_t T) { return Padded(T); }
 
-// Four channels of four rows, turned round: to[c * kPanel + row].
-HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
-#if HWY_TARGET == HWY_SCALAR
-  for (int64_t row = 0; row < 4; ++row) {
-    for (int64_t c = 0; c < 4; ++c) to[c * kPanel + row] = from[row * stride + c];
-  }
-#else
-  const hn::FixedTag<float, 4> d;
-  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + stride), c = hn::LoadU(d, from + 2 * stride),
-             e = hn::LoadU(d, from + 3 * stride);
-  const auto low_ab = hn::InterleaveLower(a, b), low_ce = hn::InterleaveLower(c, e);
-  const auto high_ab = hn::InterleaveUpper(d, a, b), high_ce = hn::InterleaveUpper(d, c, e);
-  hn::StoreU(hn::ConcatLowerLower(d, low_ce, low_ab), d, to);
-  hn::StoreU(hn::ConcatUpperUpper(d, low_ce, low_ab), d, to + kPanel);
-  hn::StoreU(hn::ConcatLowerLower(d, high_ce, high_ab), d, to + 2 * kPanel);
-  hn::StoreU(hn::ConcatUpperUpper(d, high_ce, high_ab), d, to + 3 * kPanel);
-#endif
-}
-
 // x (T rows, `stride` apart, of `width` channels) as panels of keys, for products with x^T: [panel of T][width][P].
 void PackKeys(const float* x, int64_t T, int64_t width, int64_t stride, float* packed) {
-  for (int64_t p = 0; p * kPanel < T; ++p, packed += width * kPanel) {
-    const int64_t valid = T - p * kPanel < kPanel ? T - p * kPanel : kPanel;
-    if (valid < kPanel) std::memset(packed, 0, sizeof(float) * static_cast<size_t>(width * kPanel));
-    const float* from = x + p * kPanel * stride;
-    int64_t lane = 0;
-    for (; kPanel >= 4 && lane + 4 <= valid; lane += 4, from += 4 * stride) {
-      int64_t c = 0;
-      for (; c + 4 <= width; c += 4) Transpose4(from + c, stride, packed + c * kPanel + lane);
-      for (; c < width; ++c) {
-        for (int64_t row = 0; row < 4; ++row) packed[c * kPanel + lane + row] = from[row * stride + c];
-      }
-    }
-    for (; lane < valid; ++lane, from += stride) {
-      for (int64_t c = 0; c < width; ++c) packed[c * kPanel + lane] = from[c];
-    }
-  }
+  for (int64_t first = 0; first < T; first += kPanel, packed += width * kPanel)
+    TurnPanel(x + first * stride, std::min(kPanel, T - first), width, stride, packed);
 }
 
 HWY_INLINE void CopyPanel(const float* from, float* to) {

@@ -24,12 +24,8 @@ void PackTransposedImpl(const float* w, int64_t gates, int64_t hidden, int64_t i
   const int64_t panels = (hidden + kPanel - 1) / kPanel;
   for (int64_t job = begin; job < end; ++job) {
     const int64_t gate = job / panels, p = job % panels;
-    float* to = packed + job * inputs * kPanel;
-    for (int64_t lane = 0; lane < kPanel; ++lane) {
-      const bool valid = p * kPanel + lane < hidden;
-      const float* from = w + (gate * hidden + p * kPanel + lane) * inputs;
-      for (int64_t k = 0; k < inputs; ++k) to[k * kPanel + lane] = valid ? from[k] : 0;
-    }
+    const int64_t rows = hidden - p * kPanel < kPanel ? hidden - p * kPanel : kPanel;
+    TurnPanel(w + (gate * hidden + p * kPanel) * inputs, rows, inputs, inputs, packed + job * inputs * kPanel);
   }
 }
 

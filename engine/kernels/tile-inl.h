@@ -14,6 +14,7 @@
 #include <hwy/highway.h>
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
@@ -98,6 +99,41 @@ HWY_INLINE void Store(const Tile<kRows>& c, float* to, int64_t row) {
   for (int m = 0; m < kRows; ++m) {
     hn::StoreU(c.v[m][0], D(), to + m * row);
     hn::StoreU(c.v[m][1], D(), to + m * row + kLanes);
+  }
+}
+
+// Four columns of four rows, turned round: to[c * kPanel + row].
+HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int64_t row = 0; row < 4; ++row) {
+    for (int64_t c = 0; c < 4; ++c) to[c * kPanel + row] = from[row * stride + c];
+  }
+#else
+  const hn::FixedTag<float, 4> d;
+  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + stride), c = hn::LoadU(d, from + 2 * stride),
+             e = hn::LoadU(d, from + 3 * stride);
+  const auto low_ab = hn::InterleaveLower(a, b), low_ce = hn::InterleaveLower(c, e);
+  const auto high_ab = hn::InterleaveUpper(d, a, b), high_ce = hn::InterleaveUpper(d, c, e);
+  hn::StoreU(hn::ConcatLowerLower(d, low_ce, low_ab), d, to);
+  hn::StoreU(hn::ConcatUpperUpper(d, low_ce, low_ab), d, to + kPanel);
+  hn::StoreU(hn::ConcatLowerLower(d, high_ce, high_ab), d, to + 2 * kPanel);
+  hn::StoreU(hn::ConcatUpperUpper(d, high_ce, high_ab), d, to + 3 * kPanel);
+#endif
+}
+
+// Up to kPanel rows, `stride` apart, of `width` floats as a panel: packed[c * kPanel + row], zeros behind the last row.
+HWY_INLINE void TurnPanel(const float* from, int64_t rows, int64_t width, int64_t stride, float* packed) {
+  if (rows < kPanel) std::memset(packed, 0, sizeof(float) * static_cast<size_t>(width * kPanel));
+  int64_t row = 0;
+  for (; kPanel >= 4 && row + 4 <= rows; row += 4, from += 4 * stride) {
+    int64_t c = 0;
+    for (; c + 4 <= width; c += 4) Transpose4(from + c, stride, packed + c * kPanel + row);
+    for (; c < width; ++c) {
+      for (int64_t i = 0; i < 4; ++i) packed[c * kPanel + row + i] = from[i * stride + c];
+    }
+  }
+  for (; row < rows; ++row, from += stride) {
+    for (int64_t c = 0; c < width; ++c) packed[c * kPanel + row] = from[c];
   }
 }
 
