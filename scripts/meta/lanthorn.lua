@@ -4,6 +4,11 @@
 ---@class callbacks
 callbacks = {}
 
+---the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`. Options: `{}`
+---@param options table
+---@return table
+function callbacks.domain_matrix(options) end
+
 ---ends the training when a metric has not improved for `patience` epochs. Options: `{ metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } }, patience = { 'int', 3 }, min_delta = { 'number', 0 } }`
 ---@param options table
 ---@return table
@@ -95,6 +100,11 @@ data = {}
 ---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors. shift: integer?, vocab_size: integer? }
 ---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?,
 function data.custom(given) end
+
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split. order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, seed: integer? }
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
+---@return DomainData
+function data.domains(given) end
 
 ---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45). learnable: boolean?, shift: integer? }
 ---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
@@ -239,6 +249,49 @@ function Batches:rows() end
 ---@return integer
 function Batches:targets() end
 
+---@class Domains
+Domains = {}
+
+---Text of ids.
+---@param ids Tensor
+---@return string
+function Domains:decode(ids) end
+
+---Token ids, int64 (L).
+---@param text string
+---@return Tensor
+function Domains:encode(text) end
+
+---For each domain {name=, path=, sha256=, bytes=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
+---@return list
+function Domains:info() end
+
+---For each phase of an epoch {end_batch=, domain=}: the number of batches up to its end; interleaved domains are one phase without a domain.
+---@return list
+function Domains:phases() end
+
+---The test batches of one domain, from 1.
+---@param domain integer
+---@return Batches
+function Domains:test_of(domain) end
+
+---The train batches of all phases.
+---@return Batches
+function Domains:train() end
+
+---The val batches of all domains.
+---@return Batches
+function Domains:val() end
+
+---The val batches of one domain, from 1.
+---@param domain integer
+---@return Batches
+function Domains:val_of(domain) end
+
+---Tokens in the vocabulary.
+---@return integer
+function Domains:vocab_size() end
+
 ---@class Text
 Text = {}
 
@@ -276,6 +329,11 @@ function lanthorn.data.from_function(get, count, rows, targets) end
 ---@param batch? integer default 0
 ---@return Batches
 function lanthorn.data.from_tensors(x, y, batch) end
+
+---Several texts under one vocabulary; data.domains calls this.
+---@param options dict
+---@return Domains
+function lanthorn.data.open_domains(options) end
 
 ---A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on.
 ---@param name string (by name, in a last table)
@@ -465,9 +523,10 @@ function Trainer:close() end
 ---@param run Run
 function Trainer:dump_to(run) end
 
----Mean loss over the val batches in eval mode.
+---Mean loss over the val batches, or those given, in eval mode.
+---@param batches? Batches|nil default None
 ---@return table
-function Trainer:evaluate() end
+function Trainer:evaluate(batches) end
 
 ---Loads the end of a finished run; gives what its run() gave.
 ---@param run_folder string
@@ -590,7 +649,17 @@ models = {}
 ---@return Module
 function models.char_rnn(options) end
 
----Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the embedding's. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } }`
+---token and position embeddings, a tree of transformer blocks (K-1), norm, head. in: ids (B, T); out: logits (B, T, V). State-dict names embed.*, positions.*, tree.levelN.*, norm.*, head.*; matrices and positions Xavier uniform. Selective training: train.fit's `select`. Options: `{ vocab = 'int', max_len = { 'int', 64 }, branching = { 'list', { 3, 3 } }, d_model = { 'int', 64 }, heads = { 'int', 4 }, ff = { 'int', 128 }, dropout = { 'number', 0 }, forward = { 'string', 'level_mean', one_of = { 'level_mean', 'tree' } } }`
+---@param options table
+---@return Module
+function models.k1_tree(options) end
+
+---the dense twin of k1_tree, one block a level, as wide as all its nodes (heads and feed-forward times their number). in: ids (B, T); out: logits (B, T, V). The same depth and products as the tree, all but the same parameters. Options: `{ vocab = 'int', max_len = { 'int', 64 }, branching = { 'list', { 3, 3 } }, d_model = { 'int', 64 }, heads = { 'int', 4 }, ff = { 'int', 128 }, dropout = { 'number', 0 } }`
+---@param options table
+---@return Module
+function models.k1_wide(options) end
+
+---Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the embedding's. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, bias = { 'boolean', true }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } }`
 ---@param options table
 ---@return Module
 function models.transformer_lm(options) end
@@ -742,14 +811,15 @@ function nn.LayerNorm(normalized_shape, eps, elementwise_affine, bias) end
 ---@return Module
 function nn.Linear(in_features, out_features, bias) end
 
----Self-attention: softmax(Q K^T / sqrt(embed_dim / num_heads)) V for each head, then a linear map; dropout on the attention weights. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
+---Self-attention: softmax(Q K^T / sqrt(head_dim)) V for each head, then a linear map; dropout on the attention weights. head_dim is embed_dim / num_heads unless given. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
 ---@param embed_dim integer
 ---@param num_heads integer
 ---@param dropout? number default 0.
 ---@param bias? boolean default True
 ---@param causal? boolean default False
+---@param head_dim? integer default 0
 ---@return Module
-function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal) end
+function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal, head_dim) end
 
 ---Adds a learned row to each position: y[b, t] = x[b, t] + weight[t]. in and out (B, T, embed_dim) with T at most max_len. Initial values N(0, 1), as torch.nn.Embedding.
 ---@param max_len integer
@@ -800,8 +870,19 @@ function nn.Tanh() end
 ---@param causal? boolean default False
 ---@param layer_norm_eps? number default 1e-05
 ---@param bias? boolean default True
+---@param head_dim? integer default 0
 ---@return Module
-function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias) end
+function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias, head_dim) end
+
+---A tree of causal transformer blocks: 1 root, branching[0] children, and so on. forward='level_mean': each level gives the mean of its blocks to the next; 'tree': each block takes its parent's output, and the leaves' mean comes out. in and out (N, T, d_model). Blocks are as torch.nn.TransformerEncoderLayer with norm_first=False and GELU; matrices Xavier uniform, attention biases 0.
+---@param branching integer[]
+---@param d_model integer
+---@param nhead integer
+---@param dim_feedforward integer
+---@param dropout? number default 0.
+---@param forward? string default 'level_mean'
+---@return Module
+function nn.Tree(branching, d_model, nhead, dim_feedforward, dropout, forward) end
 
 ---Calls f(...), a function or a layer, and gives its results; attention inside leaves out the padded keys. padding: bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is left without any key attends to nothing and gets zeros.
 ---@param padding Tensor
@@ -826,6 +907,13 @@ function Optimizer:step() end
 
 ---Forgets the gradients of its parameters.
 function Optimizer:zero_grad() end
+
+---@class Selection
+Selection = {}
+
+---Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, last=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, the histogram has a row for each domain and a column for each leaf.
+---@return dict
+function Selection:report() end
 
 ---@class optim
 optim = {}
@@ -886,6 +974,13 @@ function optim.clip_grad_value_(model_or_parameters, limit) end
 ---@param model_or_parameters any
 ---@return number
 function optim.grad_norm(model_or_parameters) end
+
+---From now on the optimiser moves only what a rule selects of the model's tree (nn.Tree). train.fit calls this for its section `select`; options and rules are described there.
+---@param optimizer Optimizer
+---@param model Module
+---@param options dict
+---@return Selection
+function optim.select(optimizer, model, options) end
 
 ---@class options
 options = {}
