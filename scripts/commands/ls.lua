@@ -23,14 +23,24 @@ local function doc_line(path)
   return (line:match('^%-%-+%s*(.*)') or ''):gsub('^%S+%.lua:%s*', '')
 end
 
-local function experiments()
-  local rows, width = {}, 0
-  for _, file in ipairs(host.listdir('experiments') or {}) do
+-- The scripts of a folder, then those of its folders.
+local function add_scripts(rows, folder)
+  local folders = {}
+  for _, file in ipairs(host.listdir(folder) or {}) do
+    local path = folder .. '/' .. file
     if file:match('%.lua$') then
-      rows[#rows + 1] = { path = 'experiments/' .. file, doc = (doc_line('experiments/' .. file)) }
-      width = math.max(width, #rows[#rows].path)
+      rows[#rows + 1] = { path = path, doc = (doc_line(path)) }
+    elseif (host.stat(path) or {}).type == 'dir' then
+      folders[#folders + 1] = path
     end
   end
+  for _, path in ipairs(folders) do add_scripts(rows, path) end
+end
+
+local function experiments()
+  local rows, width = {}, 0
+  add_scripts(rows, 'experiments')
+  for _, row in ipairs(rows) do width = math.max(width, #row.path) end
   return rows, function(row) return ('%-' .. width .. 's  %s'):format(row.path, row.doc) end,
     'no experiments/*.lua in this folder'
 end
