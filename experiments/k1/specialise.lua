@@ -13,7 +13,10 @@ local cfg = experiment.config {
 }
 
 local texts = cfg.domains.texts
-local function named(text, name) return { file = text.file, corpus = text.corpus, bytes = text.bytes, name = name } end
+local function named(text, name)
+  if type(text) == 'string' then text = { file = text } end
+  return { file = text.file, corpus = text.corpus, bytes = text.bytes, name = name }
+end
 local reversed, again = {}, {}
 for i = #texts, 1, -1 do reversed[#reversed + 1] = texts[i] end
 for i = 1, #texts do again[i] = named(texts[1], 'time ' .. i) end

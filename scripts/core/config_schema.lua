@@ -155,9 +155,10 @@ end
 
 local function convert_list(node, given, path)
   if node.type ~= 'list' and node.type ~= 'any' then config_schema.type_error(path, node, 'a list') end
-  local values = {}
+  local values, kind = {}, node.item or { type = 'any' }
+  if kind.type == 'table' then kind = { type = 'any' } end -- records of a list need not be alike; who reads them checks them
   for i, item in ipairs(given.items) do
-    values[i] = convert(node.item or { type = 'any' }, item, join(path, i))
+    values[i] = convert(kind, item, join(path, i))
     if values[i] == nil then fail.config("key '%s': a list cannot hold nil", join(path, i)) end
   end
   return values

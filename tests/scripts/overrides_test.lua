@@ -60,6 +60,7 @@ t.test('values are quoted text, lists and tables', function()
   t.equal(apply('optim.betas=[0.5, 0.9]').optim.betas, { 0.5, 0.9 })
   t.equal(apply('sizes=[]').sizes, {})
   t.equal(apply('+t={a=1, b=[x,{c=true}], d="q"}').t, { a = 1, b = { 'x', { c = true } }, d = 'q' })
+  t.equal(apply('model.layers=[{hidden=7, name=x}, plain]').model.layers, { { hidden = 7, name = 'x' }, 'plain' })
   t.equal(apply('optim={lr=0.5}').optim, { lr = 0.5, betas = { 0.9, 0.999 } })
 end)
 
