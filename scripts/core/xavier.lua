@@ -1,9 +1,11 @@
 -- Xavier uniform initial values (Glorot and Bengio 2010): U(-b, b) with b = sqrt(6 / (rows + columns)).
 local torch = require 'torch'
 
+local xavier = {}
+
 ---Draws the values of matrices, in order.
 ---@param ... Tensor
-return function(...)
+function xavier.draw(...)
   local matrices = { ... }
   torch.no_grad(function()
     for _, weight in ipairs(matrices) do
@@ -12,3 +14,13 @@ return function(...)
     end
   end)
 end
+
+---Draws every parameter of two dimensions or more.
+---@param net Module
+function xavier.draw_all(net)
+  for _, parameter in ipairs(net:named_parameters()) do
+    if parameter.tensor:dim() > 1 then xavier.draw(parameter.tensor) end
+  end
+end
+
+return xavier

@@ -14,7 +14,7 @@ return model.define {
     local embed, positions = nn.Embedding { a.vocab, a.d_model }, nn.PositionalEmbedding { a.max_len, a.d_model }
     local tree = nn.Tree { a.branching, a.d_model, a.heads, a.ff, dropout = a.dropout, forward = a.forward }
     local head = nn.Linear { a.d_model, a.vocab }
-    xavier(embed.weight, positions.weight, head.weight)
+    xavier.draw(embed.weight, positions.weight, head.weight)
     return nn.Sequential { { 'embed', embed }, { 'positions', positions }, { 'tree', tree }, { 'norm', nn.LayerNorm { a.d_model } },
       { 'head', head } }
   end,

@@ -18,9 +18,7 @@ return model.define {
     local net = nn.Sequential { { 'embed', nn.Embedding { a.vocab, a.d_model } },
       { 'positions', nn.PositionalEmbedding { a.max_len, a.d_model } }, { 'blocks', nn.Sequential(blocks) },
       { 'norm', nn.LayerNorm { a.d_model } }, { 'head', nn.Linear { a.d_model, a.vocab } } }
-    for _, parameter in ipairs(net:named_parameters()) do
-      if parameter.tensor:dim() > 1 then xavier(parameter.tensor) end
-    end
+    xavier.draw_all(net)
     return net
   end,
 }

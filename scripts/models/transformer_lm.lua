@@ -5,19 +5,7 @@
 local fail = require 'fail'
 local model = require 'model'
 local nn = require 'nn'
-local torch = require 'torch'
-
-local function draw_xavier(net)
-  torch.no_grad(function()
-    for _, parameter in ipairs(net:named_parameters()) do
-      local tensor = parameter.tensor
-      if tensor:dim() > 1 then
-        local bound = math.sqrt(6 / (tensor:size(0) + tensor:size(1)))
-        tensor:uniform_(-bound, bound)
-      end
-    end
-  end)
-end
+local xavier = require 'xavier'
 
 return model.define {
   name = 'models.transformer_lm',
@@ -42,7 +30,7 @@ return model.define {
     if a.tied then head.weight = embed.weight end
     local net = nn.Sequential { { 'embed', embed }, { 'positions', positions }, { 'blocks', nn.Sequential(blocks) },
       { 'norm', norm }, { 'head', head } }
-    if a.init == 'xavier' then draw_xavier(net) end
+    if a.init == 'xavier' then xavier.draw_all(net) end
     return net
   end,
 }
