@@ -66,15 +66,18 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
     if (context->recorder == nullptr) l.K = l.rows(), l.N = 1;  // segments need not end with a sample
     if (!gradients[0].defined() && (gradients.size() < 2 || !gradients[1].defined())) return variable_list(5);
     const auto contiguous = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.contiguous() : tensor; };
-    const at::Tensor grad_normed = contiguous(gradients[0]),
+    // A sum over nodes gives all of them the same gradient.
+    const at::Tensor& given = gradients[0];
+    const bool grad_shared = given.defined() && given.dim() == 4 && l.nodes > 1 && given.stride(0) == 0;
+    const at::Tensor grad_normed = contiguous(grad_shared ? given.select(0, 0) : given),
                      grad_sum = gradients.size() > 1 ? contiguous(gradients[1]) : at::Tensor();
     const at::Tensor &sum = saved[0], &scale = saved[1], &statistics = saved[2];
     const at::Tensor grad_x = at::empty({l.shared ? 1 : l.nodes, l.rows(), l.d}, sum.options());
     const at::Tensor grad_y = with_y ? at::empty_like(sum) : at::Tensor();
     const at::Tensor parts = at::empty({l.nodes, l.N, l.segments(), 2, l.d}, sum.options());
-    const NormBackwardMemory memory = {Data(sum),         with_y,         Data(scale),     Data(statistics),
-                                       Data(grad_normed), Data(grad_sum), Mutable(grad_x), Mutable(grad_y),
-                                       Mutable(parts)};
+    const NormBackwardMemory memory = {Data(sum),         with_y,        Data(scale),    Data(statistics),
+                                       Data(grad_normed), grad_shared,   Data(grad_sum), Mutable(grad_x),
+                                       Mutable(grad_y),   Mutable(parts)};
     ForThreads(l.shared ? l.parts() : l.nodes * l.parts(),
                [&](int64_t begin, int64_t end) { NormBackward(l, memory, begin, end); });
     const at::Tensor samples = parts.sum(2);  // (nodes, N, 2, d)

@@ -111,7 +111,8 @@ void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node,
                  float* parameters) {
   const int64_t at = node * l.rows() + row, size = l.d;
   const float* sum = m.sum + (l.shared && !m.with_y ? row : at) * size;
-  const float *weight = m.weight + node * size, *grad = m.grad_normed != nullptr ? m.grad_normed + at * size : nullptr;
+  const float* weight = m.weight + node * size;
+  const float* grad = m.grad_normed != nullptr ? m.grad_normed + (m.grad_shared ? row : at) * size : nullptr;
   const float mean = m.statistics[2 * at], scale = m.statistics[2 * at + 1];
   Sum mean_of = {hn::Zero(D()), 0}, slope_of = mean_of;
   if (grad != nullptr) {

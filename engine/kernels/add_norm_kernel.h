@@ -32,7 +32,8 @@ struct NormBackwardMemory {
   const float* sum;  // (nodes, rows, d), or x (1 or nodes, rows, d) without y
   bool with_y;
   const float *weight, *statistics;
-  const float* grad_normed;  // (nodes, rows, d) or null
+  const float* grad_normed;  // (1 or nodes, rows, d) or null
+  bool grad_shared;          // one grad_normed for all nodes
   const float* grad_sum;     // the same or null
   float* grad_x;             // (1 or nodes, rows, d)
   float* grad_y;             // (nodes, rows, d) or null

@@ -147,10 +147,23 @@ struct Unit {
   const float *q, *k, *v, *keep;
 };
 
+// Brings rows of one head's channels into L2 while another head is worked on: a head reads `width` channels of every
+// row, too short a piece for the CPU to see what comes next.
+HWY_INLINE void PrefetchRows(const float* x, int64_t rows, int64_t width, int64_t stride) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  for (int64_t r = 0; r < rows; ++r, x += stride) {
+    for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(x + c, /*write=*/0, /*locality=*/2);
+  }
+}
+
+HWY_INLINE void PrefetchUnit(const Unit& u, int64_t first, int64_t rows, int64_t width) {
+  for (const float* x : {u.q, u.k, u.v}) PrefetchRows(x + first * u.stride, rows, width, u.stride);
+}
+
 // Which of the columns [c, c + kLanes) a query may look at: those below `end` that `keep` has.
 HWY_INLINE auto Seen(const float* keep, int64_t c, int64_t end) {
   const D d;
-  const auto below = hn::Lt(hn::Iota(d, static_cast<float>(c)), hn::Set(d, static_cast<float>(end)));
+  const auto below = hn::Lt(FirstLanes(d), hn::Set(d, static_cast<float>(end - c)));
   return keep == nullptr ? below : hn::And(below, hn::Ne(hn::LoadU(d, keep + c), hn::Zero(d)));
 }
 
@@ -203,6 +216,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
       const int64_t rows = l.T - first < kQueries ? l.T - first : kQueries;
       const int64_t seen = l.causal ? first + rows : l.T, columns = Padded(seen);
       Scores(u.q + first * u.stride, u.stride, l.width, keys.get(), rows, seen, scale, scores.get(), ld);
+      if (at + 1 < end) PrefetchUnit(Unit(l, m, at + 1), first, rows, l.width);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = scores.get() + r * ld;
         const RowSums row_sums = Exponentials(row, columns, u.keep, l.causal ? first + r + 1 : l.T);
@@ -251,6 +265,11 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
       const int64_t seen = l.causal ? first + rows : l.T, columns = Padded(seen);
       Scores(u.q + first * u.stride, u.stride, l.width, keys.get(), rows, seen, scale, weights.get(), ld);
       Scores(grad + first * l.d(), l.d(), l.width, value_keys.get(), rows, seen, 1.0f, deltas.get(), ld);
+      if (at + 1 < end) {
+        const Unit next(l, m, at + 1);
+        PrefetchUnit(next, first, rows, l.width);
+        PrefetchRows(grad_y + (next.sample * l.T + first) * l.d() + next.head * l.width, rows, l.width, l.d());
+      }
       for (int64_t r = 0; r < rows; ++r) {
         float *p = weights.get() + r * ld, *g = deltas.get() + r * ld;
         const int64_t last = l.causal ? first + r + 1 : l.T;

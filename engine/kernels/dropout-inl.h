@@ -18,8 +18,8 @@ namespace lanthorn::kernels::HWY_NAMESPACE {
 HWY_INLINE V DropoutFactors(const DropoutRow& row, int64_t column, int32_t limit, float scale) {
   const hn::RebindToUnsigned<D> du;
   const hn::RebindToSigned<D> di;
-  auto x =
-      hn::Add(hn::Mul(hn::Iota(du, static_cast<uint32_t>(column)), hn::Set(du, 0x9e3779b9u)), hn::Set(du, row.first));
+  const auto columns = hn::Add(FirstLanes(du), hn::Set(du, static_cast<uint32_t>(column)));
+  auto x = hn::Add(hn::Mul(columns, hn::Set(du, 0x9e3779b9u)), hn::Set(du, row.first));
   x = hn::Add(hn::Mul(hn::Xor(x, hn::ShiftRight<16>(x)), hn::Set(du, 0x7feb352du)), hn::Set(du, row.second));
   x = hn::Mul(hn::Xor(x, hn::ShiftRight<15>(x)), hn::Set(du, 0x846ca68bu));
   const auto bits = hn::BitCast(di, hn::ShiftRight<8>(hn::Xor(x, hn::ShiftRight<16>(x))));

@@ -32,6 +32,14 @@ constexpr int64_t kTileRows = 12;
 constexpr int64_t kTileRows = 6;
 #endif
 
+// 0, 1, 2, ... of a vector of T. Highway's Iota writes the lanes to memory one by one and waits for them.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> FirstLanes(Tag d) {
+  using T = hn::TFromD<Tag>;
+  HWY_ALIGN static constexpr T kFirst[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return hn::Load(d, kFirst);
+}
+
 template <int kRows>
 struct Tile {
   V v[kRows][2];

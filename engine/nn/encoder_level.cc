@@ -85,7 +85,10 @@ at::Tensor EncoderLevel::Blocks(const at::Tensor& x) {
   return kernels::AddNorm(attended, out, norm2_weight_, norm2_bias_, norm, layer).normed;
 }
 
-at::Tensor EncoderLevel::Forward(const at::Tensor& input, State*) { return Blocks(input).mean(0); }
+at::Tensor EncoderLevel::Forward(const at::Tensor& input, State*) {
+  // Not mean(0), whose backward writes the same gradient once for every block.
+  return Blocks(input).sum(0).div(static_cast<double>(blocks_));
+}
 
 std::string EncoderLevel::Describe() const {
   return absl::StrFormat("EncoderLevel(%d blocks, %d, %d heads, %d)", blocks_, shape_.width, shape_.heads,
