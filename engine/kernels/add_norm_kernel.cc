@@ -77,7 +77,7 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
       const float* y = m.y + row * l.d;
       float* to = m.sum + row * l.d;
       const bool drops = l.options.dropout > 0;
-      const RowDropout dropout = DropoutOf(l.options, row);
+      const RowDropout dropout = DropoutOf(l.options, l.first_row + row);
       ForColumns(l.d, [&](auto d, int64_t c) HWY_ATTR {
         auto added = hn::LoadU(d, y + c);
         if (drops) added = hn::Mul(added, dropout.Factors(d, c));
@@ -131,7 +131,7 @@ void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node,
         *grad_y = m.grad_y != nullptr ? m.grad_y + at * size : nullptr;
   const float* passed = m.grad_sum != nullptr ? m.grad_sum + at * size : nullptr;
   const bool drops = l.options.dropout > 0;
-  const RowDropout dropout = DropoutOf(l.options, at);
+  const RowDropout dropout = DropoutOf(l.options, l.first_row + at);
   ForColumns(size, [&](auto d, int64_t c) HWY_ATTR {
     auto delta = passed != nullptr ? hn::LoadU(d, passed + c) : hn::Zero(d);
     if (grad != nullptr) {
@@ -154,7 +154,7 @@ void NormBackwardImpl(const NormLayout& l, const NormBackwardMemory& m, int64_t 
       float* parameters = m.parameters + (node * l.parts() + own) * 2 * l.d;
       std::memset(parameters, 0, sizeof(float) * static_cast<size_t>(2 * l.d));
       for (int64_t row = first; row < last; ++row)
-        BackwardRow(l, m, node, group * l.K + row, node > first_node, parameters);
+        BackwardRow(l, m, node, group * l.K + row, m.add || node > first_node, parameters);
     }
   }
 }

@@ -12,6 +12,7 @@ struct NormLayout {
   int64_t nodes, N, K, d;  // N groups of K rows: samples, or all rows as one group
   bool shared;             // one x for all nodes
   NormOptions options;
+  int64_t first_row = 0;  // the number that dropout gives to row 0
   int64_t rows() const { return N * K; }
   int64_t segments() const { return (K + kSegmentRows - 1) / kSegmentRows; }  // of a group
   int64_t parts() const { return N * segments(); }                            // of a node
@@ -38,6 +39,7 @@ struct NormBackwardMemory {
   float* grad_x;             // (1 or nodes, rows, d)
   float* grad_y;             // (nodes, rows, d) or null
   float* parameters;         // (nodes, parts, 2, d): each segment's gradients of weight and bias
+  bool add = false;          // to what grad_x holds
 };
 // Takes the parts [begin, end) of all nodes' rows; with a shared x, those parts of every node.
 void NormBackward(const NormLayout& layout, const NormBackwardMemory& memory, int64_t begin, int64_t end);

@@ -62,14 +62,6 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   }
 };
 
-// 1 at the keys that count, (B, columns), zeros behind the last.
-at::Tensor KeepOf(const at::Tensor& padding, const at::Tensor& qkv) {
-  if (!padding.defined()) return {};
-  const at::Tensor keep = at::zeros({padding.size(0), AttentionColumns(padding.size(1))}, qkv.options());
-  keep.narrow(1, 0, padding.size(1)).copy_(padding.logical_not());
-  return keep;
-}
-
 void CheckShapes(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& o) {
   TORCH_CHECK(qkv.dim() == 3 || qkv.dim() == 4, "[attention] qkv must be (B, T, 3 d) or (n, B, T, 3 d), got ",
               qkv.sizes());
@@ -101,6 +93,13 @@ TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
 
 }  // namespace
 
+at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options) {
+  if (!padding.defined()) return {};
+  const at::Tensor keep = at::zeros({padding.size(0), AttentionColumns(padding.size(1))}, options);
+  keep.narrow(1, 0, padding.size(1)).copy_(padding.logical_not());
+  return keep;
+}
+
 at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options) {
   CheckShapes(qkv, padding, options);
   if (!qkv.device().is_cpu() || qkv.scalar_type() != c10::kFloat || qkv.numel() == 0)
@@ -108,7 +107,7 @@ at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const Att
   auto context = c10::make_intrusive<Context>();
   context->layout = {qkv.size(-3),   qkv.size(-2),    options.heads, qkv.size(-1) / 3 / options.heads,
                      options.causal, options.dropout, options.seed};
-  context->keep = KeepOf(padding, qkv.detach());
+  context->keep = KeepOf(padding, qkv.options());
   const at::Tensor nodes = qkv.dim() == 4 ? qkv : qkv.unsqueeze(0);
   const at::Tensor y = AttentionFunction::apply(nodes, context, at::GradMode::is_enabled() && qkv.requires_grad());
   return qkv.dim() == 4 ? y : y.squeeze(0);

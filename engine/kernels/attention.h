@@ -26,4 +26,8 @@ at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const Att
 // The same from plain operators: the fallback, and the oracle.
 at::Tensor AttentionReference(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options);
 
+// The kernel's form of a padding mask: 1 at the keys that count, (B, AttentionColumns(T)), zeros behind the last;
+// undefined without padding.
+at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options);
+
 }  // namespace lanthorn::kernels

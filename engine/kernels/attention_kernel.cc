@@ -203,7 +203,8 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
                           int64_t end) {
   const D d;
   const int64_t ld = Padded(l.T), channels = Padded(l.width);
-  const Scratch keys = Zeros(ld * l.width), values = Zeros(channels * l.T), scores = Zeros(kQueries * ld);
+  const Scratch keys = Uninitialized(ld * l.width), values = Uninitialized(channels * l.T),
+                scores = Uninitialized(kQueries * ld);
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(l.width)));
   const int32_t limit = DropoutLimit(l.dropout);
   const float dropout_scale = DropoutScale(l.dropout);
@@ -226,7 +227,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
           sums[2 * (at * l.T + first + r) + 1] = row_sums.inverse;
         }
         if (l.dropout == 0) continue;
-        const DropoutRow key = DropoutRowOf(l.seed, at * l.T + first + r);
+        const DropoutRow key = DropoutRowOf(l.seed, (l.first_unit + at) * l.T + first + r);
         for (int64_t c = 0; c < columns; c += kLanes)
           hn::StoreU(hn::Mul(hn::LoadU(d, row + c), DropoutFactors(key, c, limit, dropout_scale)), d, row + c);
       }
@@ -240,9 +241,10 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
                            float* grad_qkv, int64_t begin, int64_t end) {
   const D d;
   const int64_t ld = Padded(l.T), channels = Padded(l.width), panels = channels * l.T;
-  const Scratch keys = Zeros(ld * l.width), value_keys = Zeros(ld * l.width);
-  const Scratch k = Zeros(panels), q = Zeros(panels), dy = Zeros(panels), dk = Zeros(panels), dv = Zeros(panels);
-  const Scratch weights = Zeros(kQueries * ld), deltas = Zeros(kQueries * ld);
+  const Scratch keys = Uninitialized(ld * l.width), value_keys = Uninitialized(ld * l.width);
+  const Scratch k = Uninitialized(panels), q = Uninitialized(panels), dy = Uninitialized(panels),
+                dk = Uninitialized(panels), dv = Uninitialized(panels);
+  const Scratch weights = Uninitialized(kQueries * ld), deltas = Uninitialized(kQueries * ld);
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(l.width)));
   const V by = hn::Set(d, scale);
   const int32_t limit = DropoutLimit(l.dropout);
@@ -275,7 +277,7 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
         const int64_t last = l.causal ? first + r + 1 : l.T;
         const float* own = sums + 2 * (at * l.T + first + r);
         const V shift = hn::Set(d, own[0]), inverse = hn::Set(d, own[1]);
-        const DropoutRow key = DropoutRowOf(l.seed, at * l.T + first + r);
+        const DropoutRow key = DropoutRowOf(l.seed, (l.first_unit + at) * l.T + first + r);
         V sum = hn::Zero(d);
         const auto step = [&](int64_t c, V w, V e) HWY_ATTR {
           if (l.dropout > 0) e = hn::Mul(e, DropoutFactors(key, c, limit, dropout_scale));

@@ -11,6 +11,7 @@ struct AttentionLayout {
   bool causal;
   double dropout;
   int64_t seed;
+  int64_t first_unit = 0;  // the number that dropout gives to unit 0
   int64_t d() const { return heads * width; }
 };
 

@@ -1,4 +1,4 @@
-// Working memory of a kernel's sweep: vector-aligned floats, zero at first.
+// Working memory of a kernel's sweep: vector-aligned floats.
 #pragma once
 
 #include <hwy/aligned_allocator.h>
@@ -12,14 +12,20 @@ namespace lanthorn::kernels {
 
 using Scratch = hwy::AlignedFreeUniquePtr<float[]>;
 
-inline Scratch Zeros(int64_t size) {
+// For a sweep that writes before it reads.
+inline Scratch Uninitialized(int64_t size) {
   const size_t count = static_cast<size_t>(std::max<int64_t>(size, 1));  // Highway does not allocate nothing
   Scratch scratch = hwy::AllocateAligned<float>(count);
   if (scratch == nullptr) {
     throw memory::OutOfMemory("out of memory: no " + memory::FormatBytes(sizeof(float) * static_cast<double>(count)) +
                               " of working memory for a kernel");
   }
-  std::memset(scratch.get(), 0, sizeof(float) * count);
+  return scratch;
+}
+
+inline Scratch Zeros(int64_t size) {
+  Scratch scratch = Uninitialized(size);
+  std::memset(scratch.get(), 0, sizeof(float) * static_cast<size_t>(std::max<int64_t>(size, 1)));
   return scratch;
 }
 

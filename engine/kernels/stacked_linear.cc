@@ -10,7 +10,7 @@
 
 #include "engine/base/torch_compat.h"
 #include "engine/kernels/for_threads.h"
-#include "engine/kernels/recurrent_steps.h"
+#include "engine/kernels/linear_pack.h"
 #include "engine/kernels/stacked_linear_kernel.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
@@ -37,33 +37,6 @@ const float* Data(const at::Tensor& tensor) { return tensor.defined() ? tensor.d
 float* Mutable(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
 bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
 
-int64_t Panels(int64_t size) { return (size + PanelWidth() - 1) / PanelWidth(); }
-
-// Weights for products with W^T, and for products with W.
-at::Tensor PackForward(const LinearLayout& l, const at::Tensor& weight) {
-  const int64_t panels = l.nodes * Panels(l.out);
-  const at::Tensor packed = at::empty({panels, l.in, PanelWidth()}, weight.options());
-  ForThreads(panels, [&](int64_t begin, int64_t end) {
-    PackTransposed(Data(weight), l.nodes, l.out, l.in, begin, end, Mutable(packed));
-  });
-  return packed;
-}
-at::Tensor PackBackward(const LinearLayout& l, const at::Tensor& weight) {
-  const int64_t panels = Panels(l.in), P = PanelWidth();
-  const at::Tensor packed = at::empty({panels, l.nodes * Panels(l.out) * P, P}, weight.options());
-  ForThreads(panels, [&](int64_t begin, int64_t end) {
-    PackPlain(Data(weight), l.nodes, l.out, l.in, begin, end, Mutable(packed));
-  });
-  return packed;
-}
-
-at::Tensor PadBias(const LinearLayout& l, const at::Tensor& bias) {
-  if (!bias.defined()) return {};
-  const at::Tensor padded = at::zeros({l.nodes, Panels(l.out) * PanelWidth()}, bias.options());
-  padded.narrow(1, 0, l.out).copy_(bias.view({l.nodes, l.out}));
-  return padded;
-}
-
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   // x (rows of all inputs, in), weight (nodes * out, in) and bias (nodes * out) as they are asked for; y (nodes, N, K,
@@ -74,7 +47,8 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::Tensor input = x.contiguous(), matrix = weight.contiguous();
     const at::Tensor y = at::empty({l.nodes, l.N, l.K, l.out}, x.options());
     const at::Tensor slope = context->gradients && l.sloped() ? at::empty_like(y) : at::Tensor();
-    const at::Tensor packed = PackForward(l, matrix), padded = PadBias(l, bias ? bias->contiguous() : at::Tensor());
+    const at::Tensor packed = PackForward(matrix, l.nodes, l.out, l.in),
+                     padded = PadBias(bias ? bias->contiguous() : at::Tensor(), l.nodes, l.out);
     const LinearForwardMemory memory = {Data(input), Data(packed), Data(padded), Mutable(y), Mutable(slope)};
     const int64_t blocks = (l.rows() + kForwardRows - 1) / kForwardRows;
     ForThreads(l.nodes * blocks, [&](int64_t begin, int64_t end) { LinearForward(l, memory, begin, end); });
@@ -96,7 +70,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     if (with_weight) grad_weight = at::empty_like(weight);
     if (with_bias) grad_bias = at::empty_like(context->bias, at::MemoryFormat::Contiguous);
     LinearWeightMemory memory = {Data(x), Data(grad_y), Data(slope), Mutable(grad_weight), Mutable(grad_bias),
-                                 nullptr, nullptr};
+                                 nullptr, nullptr,      l.N};
     const int64_t panels = l.nodes * Panels(l.out);
     at::Tensor squares;  // (2, panels, N)
     if (context->recorder != nullptr) {
@@ -113,7 +87,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
  private:
   static at::Tensor InputGradient(const LinearLayout& l, const at::Tensor& grad_y, const at::Tensor& slope,
                                   const at::Tensor& weight, const at::Tensor& x) {
-    const at::Tensor packed = PackBackward(l, weight), grad_x = at::empty_like(x);
+    const at::Tensor packed = PackBackward(weight, l.nodes, l.out, l.in), grad_x = at::empty_like(x);
     const LinearInputMemory memory = {Data(grad_y), Data(slope), Data(packed), Mutable(grad_x)};
     const int64_t blocks = (l.rows() + kBackwardRows - 1) / kBackwardRows;
     ForThreads(l.shared ? blocks : l.nodes * blocks,

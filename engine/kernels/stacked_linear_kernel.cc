@@ -109,7 +109,7 @@ Stretch TakeStretch(const float* a, const float* slope, int64_t row, int64_t row
 
 void LinearForwardImpl(const LinearLayout& l, const LinearForwardMemory& m, int64_t begin, int64_t end) {
   const int64_t blocks = (l.rows() + kForwardRows - 1) / kForwardRows, panels = Panels(l.out);
-  const Scratch packed = Zeros(kForwardRows * std::min(l.in, kDepth));
+  const Scratch packed = Uninitialized(kForwardRows * std::min(l.in, kDepth));
   for (int64_t part = begin; part < end; ++part) {
     const int64_t node = part / blocks, first = part % blocks * kForwardRows;
     const int64_t rows = std::min(kForwardRows, l.rows() - first);
@@ -136,7 +136,7 @@ void LinearForwardImpl(const LinearLayout& l, const LinearForwardMemory& m, int6
           if (last && l.sloped()) {
             HWY_ALIGN float z[kTileRows * kPanel];
             Store<count>(tile, z, kPanel);
-            return ActivateRows(l.options, row + at, count, p * kPanel, z, l.out, valid, m.y + to,
+            return ActivateRows(l.options, l.first_row + row + at, count, p * kPanel, z, l.out, valid, m.y + to,
                                 m.slope != nullptr ? m.slope + to : nullptr);
           }
           StoreValid<count>(tile, m.y + to, l.out, valid);
@@ -149,7 +149,7 @@ void LinearForwardImpl(const LinearLayout& l, const LinearForwardMemory& m, int6
 void LinearInputGradientImpl(const LinearLayout& l, const LinearInputMemory& m, int64_t begin, int64_t end) {
   const int64_t blocks = (l.rows() + kBackwardRows - 1) / kBackwardRows;
   const int64_t panels = Panels(l.in), padded = Panels(l.out) * kPanel, panel = l.nodes * padded * kPanel;
-  const Scratch packed = Zeros(kBackwardRows * std::min(l.out, kDepth));
+  const Scratch packed = Uninitialized(kBackwardRows * std::min(l.out, kDepth));
   for (int64_t part = begin; part < end; ++part) {
     const int64_t first = part % blocks * kBackwardRows, rows = std::min(kBackwardRows, l.rows() - first);
     const int64_t from = l.shared ? 0 : part / blocks, until = l.shared ? l.nodes : from + 1;
@@ -165,7 +165,7 @@ void LinearInputGradientImpl(const LinearLayout& l, const LinearInputMemory& m, 
           ForRowBlocks(rows, [&](auto count, int64_t at) HWY_ATTR {
             float* to = grad_x + at * l.in + p * kPanel;
             Tile<count> tile;
-            if (node > from || depth > 0) {
+            if (m.add || node > from || depth > 0) {
               LoadValid<count>(to, l.in, valid, tile);
             } else {
               Clear<count>(tile);
@@ -270,11 +270,11 @@ class WeightSweep {
         span_(squares_ ? l.K : kStretch),
         // One column block is read as it stands; more are packed, which pays when many panels read them.
         packs_(l.in > kColumns),
-        sums_(Zeros(most * std::min(l.in, kColumns) * kPanel)),
-        bias_(Zeros(most * kPanel)),
-        tile_(Zeros(squares_ ? std::min(l.in, kColumns) * kPanel : 0)),
-        deltas_(Zeros(kStretch * kPanel)),
-        columns_of_x_(Zeros(packs_ ? kStretch * kColumns : 0)) {}
+        sums_(Uninitialized(most * std::min(l.in, kColumns) * kPanel)),
+        bias_(Uninitialized(most * kPanel)),
+        tile_(Uninitialized(squares_ ? std::min(l.in, kColumns) * kPanel : 0)),
+        deltas_(Uninitialized(kStretch * kPanel)),
+        columns_of_x_(Uninitialized(packs_ ? kStretch * kColumns : 0)) {}
 
   void Run(int64_t begin, int64_t end, int64_t column, int64_t columns) {
     const int64_t panel = columns * kPanel;
@@ -302,7 +302,7 @@ class WeightSweep {
                      squares_ ? tile_.get() : sum);
         }
         if (!squares_) continue;
-        const int64_t square = job * l_.N + first / l_.K;
+        const int64_t square = job * m_.square_row + first / l_.K;
         if (m_.weight != nullptr) m_.weight_squares[square] += AddSquares(tile_.get(), panel, sum);
         if (with_bias) m_.bias_squares[square] = AddSquares(bias_tile, kPanel, bias_sum);
       }
@@ -310,8 +310,8 @@ class WeightSweep {
     for (int64_t job = begin; job < end; ++job) Write(job, sums_.get() + (job - begin) * panel, column, columns);
     for (int64_t job = begin; with_bias && job < end; ++job) {
       const int64_t p = job % panels_, valid = std::min(kPanel, l_.out - p * kPanel);
-      std::memcpy(m_.bias + job / panels_ * l_.out + p * kPanel, bias_.get() + (job - begin) * kPanel,
-                  sizeof(float) * static_cast<size_t>(valid));
+      float* to = m_.bias + job / panels_ * l_.out + p * kPanel;
+      for (int64_t i = 0; i < valid; ++i) to[i] = (m_.add ? to[i] : 0) + bias_.get()[(job - begin) * kPanel + i];
     }
   }
 
@@ -321,7 +321,11 @@ class WeightSweep {
     const int64_t p = job % panels_, row = job / panels_ * l_.out + p * kPanel;
     for (int64_t lane = 0; lane < std::min(kPanel, l_.out - p * kPanel); ++lane) {
       float* to = m_.weight + (row + lane) * l_.in + column;
-      for (int64_t i = 0; i < columns; ++i) to[i] = sum[i * kPanel + lane];
+      if (m_.add) {
+        for (int64_t i = 0; i < columns; ++i) to[i] += sum[i * kPanel + lane];
+      } else {
+        for (int64_t i = 0; i < columns; ++i) to[i] = sum[i * kPanel + lane];
+      }
     }
   }
 

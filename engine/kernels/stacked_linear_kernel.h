@@ -10,6 +10,7 @@ struct LinearLayout {
   int64_t nodes, N, K, in, out;  // N samples of K rows
   bool shared;                   // one input for all nodes
   LinearOptions options;
+  int64_t first_row = 0;  // the number that dropout gives to row 0
   int64_t rows() const { return N * K; }
   bool sloped() const { return options.activation != Activation::kNone || options.dropout > 0; }
   // The input row of a node's row 0.
@@ -33,16 +34,20 @@ struct LinearInputMemory {
   const float* slope;   // (nodes, rows, out) or null
   const float* weight;  // PackPlain of (nodes * out, in) with one gate for each node
   float* grad_x;        // (1 or nodes, rows, in)
+  bool add = false;     // to what grad_x holds
 };
 // Parts are blocks of kBackwardRows rows with all nodes for a shared input, else (node, block), the block fastest.
 void LinearInputGradient(const LinearLayout& layout, const LinearInputMemory& memory, int64_t begin, int64_t end);
 
 struct LinearWeightMemory {
   const float *x, *grad_y, *slope;
-  float* weight;           // (nodes, out, in) or null
-  float* bias;             // (nodes, out) or null
-  double* weight_squares;  // (nodes * panels of out, N), zero before, or null: each panel's share of || G_i ||^2
-  double* bias_squares;    // the same for the bias, or null
+  float* weight;  // (nodes, out, in) or null
+  float* bias;    // (nodes, out) or null
+  double*
+      weight_squares;    // (nodes * panels of out, square_row), zero before, or null: each panel's share of || G_i ||^2
+  double* bias_squares;  // the same for the bias, or null
+  int64_t square_row;    // from one panel's squares to the next: N, or more
+  bool add = false;      // to what weight and bias hold
 };
 // Parts are the panels of all nodes' outputs. Without squares rows are taken together across samples.
 void LinearWeightGradient(const LinearLayout& layout, const LinearWeightMemory& memory, int64_t begin, int64_t end);

@@ -6,15 +6,12 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/add_norm.h"
-#include "engine/kernels/attention.h"
 #include "engine/kernels/dropout.h"
+#include "engine/kernels/encoder_blocks.h"
 #include "engine/nn/key_padding.h"
 
 namespace lanthorn::nn {
 namespace {
-
-constexpr double kEps = 1e-5;
 
 // Xavier uniform (Glorot and Bengio 2010) for each matrix of a stack.
 void Xavier(at::Tensor& stack) {
@@ -55,39 +52,22 @@ EncoderLevel::EncoderLevel(int64_t blocks, const BlockShape& shape)
   FanIn(bias2_, shape.feedforward);
 }
 
-kernels::LinearOptions EncoderLevel::Dropped(kernels::Activation activation) const {
-  kernels::LinearOptions options = {activation};
-  if (training() && shape_.dropout > 0) {
-    options.dropout = shape_.dropout;
-    options.seed = kernels::DrawDropoutSeed();
-  }
-  return options;
-}
-
-at::Tensor EncoderLevel::Attend(const at::Tensor& x) {
-  const at::Tensor qkv = kernels::StackedLinear(x, in_weight_, in_bias_, {}, kind().c_str());
-  const kernels::LinearOptions drawn = Dropped(kernels::Activation::kNone);
-  const kernels::AttentionOptions options = {shape_.heads, /*causal=*/true, drawn.dropout, drawn.seed};
-  const at::Tensor padding = KeyPadding::Current(qkv.size(1), qkv.size(2), qkv.device());
-  return kernels::StackedLinear(kernels::Attention(qkv, padding, options), out_weight_, out_bias_, {}, kind().c_str());
-}
-
-at::Tensor EncoderLevel::Blocks(const at::Tensor& x) {
+at::Tensor EncoderLevel::Run(const at::Tensor& x, bool mean) {
   TORCH_CHECK((x.dim() == 3 || (x.dim() == 4 && x.size(0) == blocks_)) && x.size(-1) == shape_.width,
               "[EncoderLevel] input must be (N, T, ", shape_.width, ") or (", blocks_, ", N, T, ", shape_.width,
               "), got ", x.sizes());
-  const char* const layer = kind().c_str();
-  const kernels::NormOptions norm = {.eps = kEps};
-  const at::Tensor attended = kernels::AddNorm(x, Attend(x), norm1_weight_, norm1_bias_, norm, layer).normed;
-  const at::Tensor hidden =
-      kernels::StackedLinear(attended, weight1_, bias1_, Dropped(kernels::Activation::kGelu), layer);
-  const at::Tensor out = kernels::StackedLinear(hidden, weight2_, bias2_, Dropped(kernels::Activation::kNone), layer);
-  return kernels::AddNorm(attended, out, norm2_weight_, norm2_bias_, norm, layer).normed;
-}
-
-at::Tensor EncoderLevel::Forward(const at::Tensor& input, State*) {
-  // Not mean(0), whose backward writes the same gradient once for every block.
-  return Blocks(input).sum(0).div(static_cast<double>(blocks_));
+  kernels::EncoderOptions options = {.heads = shape_.heads, .mean = mean};
+  if (training() && shape_.dropout > 0) {
+    options.dropout = shape_.dropout;
+    options.attention_seed = kernels::DrawDropoutSeed();
+    options.hidden_seed = kernels::DrawDropoutSeed();
+    options.output_seed = kernels::DrawDropoutSeed();
+  }
+  const at::Tensor padding = KeyPadding::Current(x.size(-3), x.size(-2), x.device());
+  return kernels::EncoderBlocks(x, padding,
+                                {in_weight_, in_bias_, out_weight_, out_bias_, weight1_, bias1_, weight2_, bias2_,
+                                 norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_},
+                                options, kind().c_str());
 }
 
 std::string EncoderLevel::Describe() const {

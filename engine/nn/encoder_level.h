@@ -3,7 +3,6 @@
 // TransformerEncoderLayer: slice i of each parameter is the parameter of that name of block i.
 #pragma once
 
-#include "engine/kernels/stacked_linear.h"
 #include "engine/nn/module.h"
 
 namespace lanthorn::nn {
@@ -18,15 +17,13 @@ class EncoderLevel final : public Module {
   EncoderLevel(int64_t blocks, const BlockShape& shape);
 
   // x (N, T, width), one input for all blocks, or (blocks, N, T, width). Returns (blocks, N, T, width).
-  at::Tensor Blocks(const at::Tensor& x);
+  at::Tensor Blocks(const at::Tensor& x) { return Run(x, /*mean=*/false); }
   // x (N, T, width): the mean over all blocks, (N, T, width).
-  at::Tensor Forward(const at::Tensor& input, State* state) override;
+  at::Tensor Forward(const at::Tensor& input, State*) override { return Run(input, /*mean=*/true); }
   std::string Describe() const override;
 
  private:
-  at::Tensor Attend(const at::Tensor& x);
-  // An activation with the dropout of this forward.
-  kernels::LinearOptions Dropped(kernels::Activation activation) const;
+  at::Tensor Run(const at::Tensor& x, bool mean);
 
   int64_t blocks_;
   BlockShape shape_;
