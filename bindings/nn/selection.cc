@@ -59,8 +59,8 @@ int Report(lua_State* L) {
   const nn::NodeTree& tree = self->tree();
   const std::vector<double> count = Numbers(self->count()), effective = Numbers(self->effective()),
                             last = Numbers(self->last()), score_sum = Numbers(self->score_sum()),
-                            distance = Numbers(self->Distance()), factors = Numbers(self->factors()),
-                            score = Numbers(self->score());
+                            delta_sum = Numbers(self->delta_sum()), distance = Numbers(self->Distance()),
+                            factors = Numbers(self->factors()), score = Numbers(self->score());
   const double steps = static_cast<double>(self->steps());
   nlohmann::json nodes = nlohmann::json::array();
   for (int64_t i = 0; i < tree.nodes(); ++i) {
@@ -75,9 +75,11 @@ int Report(lua_State* L) {
                            {"effective", effective[at]},
                            {"distance", distance[at]},
                            {"mean_score", steps > 0 ? score_sum[at] / steps : 0},
+                           {"mean_delta", steps > 0 ? delta_sum[at] / steps : 0},
                            {"factor", factors[at]},
                            {"score", score[at]}};
     if (last[at] > 0) node["last"] = last[at];
+    if (const auto number = tree.Number(i)) node["number"] = *number;
     nodes.push_back(node);
   }
   nlohmann::json histogram = nlohmann::json::array();
@@ -100,7 +102,8 @@ const std::vector<FunctionRow> kFunctions = {
 const std::vector<FunctionRow> kMethods = {
     {"Selection:report", "() -> dict",
      "Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, "
-     "mean_score=, last=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, the "
+     "mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed "
+     "since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), the "
      "histogram has a row for each domain and a column for each leaf.",
      &Thunk<&Report>},
 };

@@ -23,7 +23,8 @@ absl::Status CheckOneOf(const char* name, const std::string& value, const std::v
                                   DidYouMean(value, known)));
 }
 
-absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
+// `elements`: weights of all nodes.
+absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, const SelectionOptions& o) {
   std::vector<std::string> rules;
   for (const auto& [name, spec] : SelectionRules()) rules.push_back(name);
   LANTHORN_RETURN_IF_ERROR(CheckOneOf("rule", o.rule, rules));
@@ -46,6 +47,9 @@ absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
   if (o.cooldown < 0) return ConfigError(absl::StrCat("select.cooldown ", o.cooldown, " is negative"));
   if (!(o.tau > 0 && o.tau_end > 0) || o.tau_steps < 1)
     return ConfigError("select: tau and tau_end must be positive, tau_steps at least 1");
+  if (o.rule == "weight_topk" && static_cast<double>(elements) * o.percent / 100 < 1) {
+    return ConfigError(absl::StrCat("select.percent ", o.percent, " of ", elements, " weights is less than one"));
+  }
   if (o.domains < 1) return ConfigError(absl::StrCat("select.domains ", o.domains, " must be at least 1"));
   if (o.rule == "weight_topk" && (o.apply != "delta" || o.moments != "global"))
     return ConfigError(
@@ -57,7 +61,9 @@ absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
 
 absl::StatusOr<std::shared_ptr<Selection>> Selection::Make(nn::NodeTree tree, std::vector<OwnedParameter> owned,
                                                            SelectionOptions options) {
-  LANTHORN_RETURN_IF_ERROR(CheckOptions(tree, options));
+  int64_t elements = 0;
+  for (const OwnedParameter& one : owned) elements += one.parameter.tensor.numel();
+  LANTHORN_RETURN_IF_ERROR(CheckOptions(tree, elements, options));
   std::set<int64_t> found;
   for (const OwnedParameter& one : owned) {
     const at::Tensor& p = one.parameter.tensor;
@@ -89,6 +95,7 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   for (size_t i = 0; i < owned_.size(); ++i) {
     owners_.push_back(upload(owned_[i].nodes));
     initial_.push_back(owned_[i].parameter.tensor.detach().clone());
+    before_.push_back(at::zeros_like(initial_.back()));
     place_[owned_[i].parameter.tensor.unsafeGetTensorImpl()] = i;
   }
   factors_ = Zeros({tree_.nodes()});
@@ -97,6 +104,7 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   effective_ = Zeros({tree_.nodes()});
   last_ = Zeros({tree_.nodes()}).fill_(kNever);
   score_sum_ = Zeros({tree_.nodes()});
+  delta_sum_ = Zeros({tree_.nodes()});
   histogram_ = Zeros({options_.domains, tree_.leaves()});
   no_signal_ = Zeros({});
   steps_ = at::zeros({}, c10::kLong);
@@ -178,6 +186,49 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   const at::Tensor leaf_factors = factors_.index_select(0, leaves), leaf_score = score_.index_select(0, leaves);
   const at::Tensor best = at::where(leaf_factors.gt(0), leaf_score, at::full_like(leaf_score, -1)).argmax();
   histogram_[domain_].index_add_(0, best.reshape({1}), leaf_factors.gt(0).any().to(c10::kDouble).reshape({1}));
+  KeepBefore(gradients);
+}
+
+std::vector<at::Tensor> Selection::Moving(const at::Tensor& whole, size_t i) const {
+  const std::vector<int64_t>& nodes = owned_[i].nodes;
+  // Which slices those are is known without a read on the host alone. Momentum moves what only has no gradient.
+  const bool any = options_.apply == "gradient" && options_.moments == "global";
+  if (any || !factors_.device().is_cpu()) return {whole};
+  const double* factors = factors_.data_ptr<double>();
+  std::vector<at::Tensor> slices;
+  for (size_t j = 0; j < nodes.size(); ++j) {
+    if (factors[nodes[j]] > 0) slices.push_back(nodes.size() == 1 ? whole : whole.select(0, static_cast<int64_t>(j)));
+  }
+  return slices.size() == nodes.size() ? std::vector<at::Tensor>{whole} : slices;
+}
+
+void Selection::KeepBefore(const std::vector<at::Tensor>& gradients) {
+  updated_.assign(owned_.size(), false);
+  for (size_t i = 0; i < owned_.size(); ++i) {
+    updated_[i] = gradients[i].defined();
+    if (!updated_[i]) continue;
+    std::vector<at::Tensor> before = Moving(before_[i], i);
+    const std::vector<at::Tensor> now = Moving(owned_[i].parameter.tensor.detach(), i);
+    for (size_t j = 0; j < now.size(); ++j) before[j].copy_(now[j]);
+  }
+}
+
+void Selection::Finish() {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> changes(owned_.size());
+  for (size_t i = 0; i < owned_.size(); ++i) {
+    if (!updated_[i]) continue;
+    std::vector<at::Tensor> before = Moving(before_[i], i);
+    const std::vector<at::Tensor> now = Moving(owned_[i].parameter.tensor.detach(), i);
+    for (size_t j = 0; j < now.size(); ++j) before[j].sub_(now[j]);
+    changes[i] = before_[i];
+  }
+  at::Tensor squares = Zeros({tree_.nodes()});
+  AddSquares(changes, &squares, nullptr);
+  delta_sum_ += squares.sqrt();
+  for (size_t i = 0; i < owned_.size(); ++i) {
+    for (at::Tensor& slice : Moving(before_[i], i)) slice.zero_();
+  }
 }
 
 void Selection::SelectEntries() {
@@ -213,8 +264,8 @@ bool Selection::MayRest(const NamedParameter& parameter) const {
 }
 
 std::vector<NamedParameter> Selection::State() const {
-  return {{"count", count_},         {"effective", effective_}, {"last", last_},  {"score_sum", score_sum_},
-          {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};
+  return {{"count", count_},         {"effective", effective_}, {"last", last_},           {"score_sum", score_sum_},
+          {"delta_sum", delta_sum_}, {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};
 }
 
 void Selection::SetDomain(int64_t domain) {

@@ -63,6 +63,7 @@ class Selection final : public UpdateMask {
                                                          SelectionOptions options);
 
   void Prepare(const std::vector<NamedParameter>& parameters) override;
+  void Finish() override;
   PartMask Of(const NamedParameter& parameter) const override;
   bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
@@ -78,6 +79,7 @@ class Selection final : public UpdateMask {
   const at::Tensor& effective() const { return effective_; }  // sum of the shares
   const at::Tensor& last() const { return last_; }            // last such update, from 1; below 0: none
   const at::Tensor& score_sum() const { return score_sum_; }  // over all updates
+  const at::Tensor& delta_sum() const { return delta_sum_; }  // sum over all updates of the norm of what each changed
   const at::Tensor& histogram() const { return histogram_; }  // (domains, leaves)
   const at::Tensor& no_signal() const { return no_signal_; }  // updates without any gradient
   int64_t steps() const;
@@ -92,14 +94,21 @@ class Selection final : public UpdateMask {
   void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const;
   at::Tensor Zeros(std::vector<int64_t> shape) const;
   void SelectEntries();
+  // The slices of `whole`, as large as owned parameter i, that this update may move.
+  std::vector<at::Tensor> Moving(const at::Tensor& whole, size_t i) const;
+  // Values of what this update may move, as they are before it.
+  void KeepBefore(const std::vector<at::Tensor>& gradients);
 
   nn::NodeTree tree_;
   std::vector<OwnedParameter> owned_;
   SelectionOptions options_;
   const SelectionRuleSpec* rule_;
   std::vector<at::Tensor> levels_, owners_, initial_;
+  std::vector<at::Tensor> before_;       // as owned_, zeros between updates
+  std::vector<bool> updated_;            // which of them this update changes
   std::map<const void*, size_t> place_;  // in owned_, by TensorImpl
-  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, histogram_, no_signal_, steps_, least_;
+  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, steps_,
+      least_;
   int64_t domain_ = 0;
 };
 
