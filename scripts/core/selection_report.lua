@@ -96,6 +96,39 @@ local function largest_share(histogram, leaf)
   return total > 0 and best / total or 0, domain, total
 end
 
+local EXACT = 40 -- selections up to which the chance share is exact
+
+-- The probability that each of d equally likely domains has at most `most` of r selections, for all r up to n.
+local function none_above(most, d, n)
+  local p = {}
+  for r = 0, n do p[r] = r <= most and 1 or 0 end -- one domain has them all
+  for domains = 2, d do
+    local q, next_p = 1 / domains, {}
+    for r = 0, n do
+      local chosen, sum = (1 - q) ^ r, 0 -- of j = 0
+      for j = 0, math.min(r, most) do
+        sum = sum + chosen * p[r - j]
+        chosen = chosen * (r - j) / (j + 1) * q / (1 - q)
+      end
+      next_p[r] = sum
+    end
+    p = next_p
+  end
+  return p[n]
+end
+
+---The share that the largest of some equally likely domains has on average among n selections by chance alone: 0.63 for three domains and
+---three selections. Exact up to 40, then by its square root law.
+---@param domains integer
+---@param n integer
+---@return number
+function selection_report.chance_share(domains, n)
+  if domains < 2 or n < 1 then return 1 end
+  local exact, expected = math.min(n, EXACT), 0
+  for most = 0, exact - 1 do expected = expected + 1 - none_above(most, domains, exact) end
+  return 1 / domains + (expected / exact - 1 / domains) * math.sqrt(exact / n)
+end
+
 -- The histogram of blocks under these labels.
 local function add_up(blocks, labels, domains)
   local histogram = {}
