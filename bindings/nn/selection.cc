@@ -86,6 +86,7 @@ int Report(lua_State* L) {
   for (int64_t row = 0; row < self->histogram().size(0); ++row) histogram.push_back(Numbers(self->histogram()[row]));
   PushJson(L, {{"steps", self->steps()},
                {"rule", self->options().rule},
+               {"entry_share", self->entry_share()},
                {"shared", self->options().shared},
                {"no_signal", Numbers(self->no_signal())[0]},
                {"nodes", nodes},
@@ -101,9 +102,11 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Selection:report", "() -> dict",
-     "Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, "
+     "Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, "
+     "distance=, "
      "mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed "
-     "since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), the "
+     "since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part "
+     "of a node's weights that moves with it, the "
      "histogram has a row for each domain and a column for each leaf.",
      &Thunk<&Report>},
 };

@@ -86,6 +86,8 @@ class Selection final : public UpdateMask {
   // Norm of what has changed since this object was made, and of the weights, by node.
   at::Tensor Distance() const;
   at::Tensor WeightNorm() const;
+  // Of a selected node's weights the part that moves: all but for weight_topk.
+  double entry_share() const { return options_.rule == "weight_topk" ? options_.percent / 100 : 1; }
   int64_t ParametersOf(int64_t node) const;  // elements
 
  private:

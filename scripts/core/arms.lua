@@ -172,7 +172,8 @@ function arms.finding(result, metric, what)
   add(better, 'lower ' .. what .. ' for %s')
   add(worse, 'higher ' .. what .. ' for %s')
   add(rest, 'no difference can be claimed for %s')
-  return ("Found, against '%s' over %d seeds: %s."):format(result.baseline, #result.seeds, table.concat(parts, '; '))
+  return ("Found, against '%s' over %d seed%s: %s."):format(result.baseline, #result.seeds, #result.seeds == 1 and '' or 's',
+    table.concat(parts, '; '))
 end
 
 return arms

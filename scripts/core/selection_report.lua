@@ -36,8 +36,9 @@ function selection_report.shares(report, parameters)
   local of_nodes, touched, effective = 0, 0, 0
   for _, node in ipairs(report.nodes) do
     of_nodes = of_nodes + node.parameters
-    touched = touched + node.count / report.steps * node.parameters
-    effective = effective + node.effective / report.steps * node.parameters
+    local entries = node.parameters * (report.entry_share or 1)
+    touched = touched + node.count / report.steps * entries
+    effective = effective + node.effective / report.steps * entries
   end
   local shared = parameters - of_nodes
   touched = touched + (report.shared > 0 and shared or 0)

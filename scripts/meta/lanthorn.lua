@@ -911,7 +911,7 @@ function Optimizer:zero_grad() end
 ---@class Selection
 Selection = {}
 
----Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), the histogram has a row for each domain and a column for each leaf.
+---Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
 ---@return dict
 function Selection:report() end
 
