@@ -23,8 +23,10 @@ absl::Status Validate(const std::vector<DomainSource>& sources, const DomainOpti
   if (o.words < 0 || o.batches < 0) return ConfigError("data.domains: words and batches must not be negative");
   for (int64_t phase : o.phases) {
     if (phase < 0 || phase >= static_cast<int64_t>(sources.size())) {
-      return ConfigError(absl::StrFormat("data.domains: phases names domain %d, expected 1 to %d, the number of texts",
-                                         phase + 1, sources.size()));
+      return ConfigError(
+          absl::StrFormat("data.domains: phases names domain %d, expected 1 to %d, the number of texts; set "
+                          "domains.phases to match",
+                          phase + 1, sources.size()));
     }
   }
   return absl::OkStatus();

@@ -103,6 +103,8 @@ t.test('texts that are missing, too short or not two of a kind are named', funct
   t.matches(output, '; nearest: %S+/b%.txt\n')
   output = message("'%S+/b%.txt'", "'nofile.txt'")
   t.contains(output, "domains.texts[2].file 'nofile.txt' does not exist; paths are relative to the working folder '/")
+  output = message("'%S+/b%.txt'", "'kjv'")
+  t.contains(output, "; the corpus of that name is {corpus=kjv}")
   output = message("'%S+/b%.txt'", '{ file = "/tmp" }')
   t.contains(output, "domains.texts[2].file '/tmp' is a folder, expected a text file")
   output, code = message("'%S+/b%.txt'", '{ corpus = "kjv", bytes = -5 }')

@@ -179,7 +179,7 @@ TEST_F(DomainsTest, FilesThatAreMissingOrTooShortAreNamedWithTheirNumbers) {
   DomainOptions options = Small();
   options.phases = {0, 2};
   EXPECT_EQ(message({Write("a", Repeat("abcd ", 100))}, options),
-            "data.domains: phases names domain 3, expected 1 to 1, the number of texts");
+            "data.domains: phases names domain 3, expected 1 to 1, the number of texts; set domains.phases to match");
   options = Small();
   options.train = 0.99;
   EXPECT_NE(message({Write("a", "x")}, options).find("at most 1 together"), std::string::npos);
