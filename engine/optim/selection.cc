@@ -95,7 +95,8 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   for (size_t i = 0; i < owned_.size(); ++i) {
     owners_.push_back(upload(owned_[i].nodes));
     initial_.push_back(owned_[i].parameter.tensor.detach().clone());
-    before_.push_back(at::zeros_like(initial_.back()));
+    before_.push_back(at::empty_like(initial_.back()));
+    on_host_ = on_host_ && initial_.back().device().is_cpu() && initial_.back().scalar_type() == c10::kFloat;
     place_[owned_[i].parameter.tensor.unsafeGetTensorImpl()] = i;
   }
   factors_ = Zeros({tree_.nodes()});
@@ -116,28 +117,26 @@ at::Tensor Selection::Zeros(std::vector<int64_t> shape) const {
 
 int64_t Selection::steps() const { return *steps_.data_ptr<int64_t>(); }
 
-void Selection::AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const {
+void Selection::AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms,
+                           const std::vector<bool>* which) const {
   std::vector<at::Tensor> slices;
   std::vector<int64_t> nodes;
-  bool host = true;
-  for (const at::Tensor& tensor : tensors) {
-    host = host && (!tensor.defined() || (tensor.device().is_cpu() && tensor.scalar_type() == c10::kFloat));
-  }
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].defined()) continue;
     const int64_t count = static_cast<int64_t>(owned_[i].nodes.size());
-    if (!host) {
+    if (!on_host_) {
       const at::Tensor squares = tensors[i].detach().to(c10::kDouble).square().reshape({count, -1}).sum(1);
       total->index_add_(0, owners_[i], squares);
       if (norms != nullptr) norms->index_add_(0, owners_[i], squares.sqrt());
       continue;
     }
     for (int64_t j = 0; j < count; ++j) {
+      if (which != nullptr && !(*which)[static_cast<size_t>(owned_[i].nodes[static_cast<size_t>(j)])]) continue;
       slices.push_back(count == 1 ? tensors[i] : tensors[i].select(0, j));
       nodes.push_back(owned_[i].nodes[static_cast<size_t>(j)]);
     }
   }
-  if (!host) return;
+  if (!on_host_) return;
   const std::vector<double> squares = SquareSums(slices);
   double* sums = total->data_ptr<double>();
   for (size_t i = 0; i < squares.size(); ++i) {
@@ -191,18 +190,19 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
 
 std::vector<at::Tensor> Selection::Moving(const at::Tensor& whole, size_t i) const {
   const std::vector<int64_t>& nodes = owned_[i].nodes;
-  // Which slices those are is known without a read on the host alone. Momentum moves what only has no gradient.
-  const bool any = options_.apply == "gradient" && options_.moments == "global";
-  if (any || !factors_.device().is_cpu()) return {whole};
-  const double* factors = factors_.data_ptr<double>();
   std::vector<at::Tensor> slices;
   for (size_t j = 0; j < nodes.size(); ++j) {
-    if (factors[nodes[j]] > 0) slices.push_back(nodes.size() == 1 ? whole : whole.select(0, static_cast<int64_t>(j)));
+    if (!moves_[static_cast<size_t>(nodes[j])]) continue;
+    slices.push_back(nodes.size() == 1 ? whole : whole.select(0, static_cast<int64_t>(j)));
   }
   return slices.size() == nodes.size() ? std::vector<at::Tensor>{whole} : slices;
 }
 
 void Selection::KeepBefore(const std::vector<at::Tensor>& gradients) {
+  // Only in the host's memory it costs no read to know which nodes stay; momentum moves what only has no gradient.
+  const bool known = on_host_ && !(options_.apply == "gradient" && options_.moments == "global");
+  moves_.assign(static_cast<size_t>(tree_.nodes()), true);
+  for (size_t node = 0; known && node < moves_.size(); ++node) moves_[node] = factors_.data_ptr<double>()[node] > 0;
   updated_.assign(owned_.size(), false);
   for (size_t i = 0; i < owned_.size(); ++i) {
     updated_[i] = gradients[i].defined();
@@ -224,11 +224,8 @@ void Selection::Finish() {
     changes[i] = before_[i];
   }
   at::Tensor squares = Zeros({tree_.nodes()});
-  AddSquares(changes, &squares, nullptr);
+  AddSquares(changes, &squares, nullptr, &moves_);
   delta_sum_ += squares.sqrt();
-  for (size_t i = 0; i < owned_.size(); ++i) {
-    for (at::Tensor& slice : Moving(before_[i], i)) slice.zero_();
-  }
 }
 
 void Selection::SelectEntries() {

@@ -93,7 +93,9 @@ class Selection final : public UpdateMask {
  private:
   Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, SelectionOptions options);
   // Squared norms of each owned tensor's slices, added to `total`, and their roots to `norms`.
-  void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const;
+  // In the host's memory those of the nodes in `which` alone.
+  void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms,
+                  const std::vector<bool>* which = nullptr) const;
   at::Tensor Zeros(std::vector<int64_t> shape) const;
   void SelectEntries();
   // The slices of `whole`, as large as owned parameter i, that this update may move.
@@ -106,8 +108,10 @@ class Selection final : public UpdateMask {
   SelectionOptions options_;
   const SelectionRuleSpec* rule_;
   std::vector<at::Tensor> levels_, owners_, initial_;
-  std::vector<at::Tensor> before_;       // as owned_, zeros between updates
+  bool on_host_ = true;                  // float32 in the host's memory: sums take one pass
+  std::vector<at::Tensor> before_;       // as owned_: values before the update, then what it changed
   std::vector<bool> updated_;            // which of them this update changes
+  std::vector<bool> moves_;              // nodes that it may move
   std::map<const void*, size_t> place_;  // in owned_, by TensorImpl
   at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, steps_,
       least_;
