@@ -163,7 +163,7 @@ function arms.finding(result, metric, what)
   local better, worse, rest = {}, {}, {}
   for _, d in ipairs(arms.differences(result, metric)) do
     local list = d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
-    list[#list + 1] = d.name
+    list[#list + 1] = ('\'%s\''):format(d.name)
   end
   local parts = {}
   local function add(list, text)

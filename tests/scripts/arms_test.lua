@@ -24,8 +24,8 @@ t.test('arms are compared with the baseline by seed, with what may be said of ea
 end)
 
 t.test('the finding is one sentence', function()
-  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for better; no difference can be "
-    .. 'claimed for same, noise, half.')
+  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for 'better'; no difference can "
+    .. "be claimed for 'same', 'noise', 'half'.")
 end)
 
 t.test('the table has a row for each arm and an interval for each metric', function()
