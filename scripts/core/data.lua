@@ -103,7 +103,8 @@ local function check_file(path, option)
     if found and found.type == 'file' then names[#names + 1], files[plain(other)] = plain(other), other end
   end
   local near = files[nearest.find(plain(name or path), names)[1]]
-  local hint = corpora.known[path] and ('; the corpus of that name is {corpus=%s}'):format(path) or near and ('; nearest: %s%s'):format(folder or '', near) or ''
+  local hint = corpora.known[path] and ('; the corpus of that name is {corpus=%s}'):format(path)
+    or near and ('; nearest: %s%s'):format(folder or '', near) or ''
   local from = path:sub(1, 1) == '/' and '' or ("; paths are relative to the working folder '%s'"):format(host.cwd())
   fail.data("%s '%s' does not exist%s%s", option, path, from, hint)
 end

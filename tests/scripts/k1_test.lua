@@ -111,6 +111,38 @@ t.test('a step of one node alone changes the loss, and is put back', function()
   end
 end)
 
+-- What the experiments do only after some updates: phases, anchors, specialists.
+local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
+  'guards.no_learning=off' }
+
+local function small(name, ...)
+  local pieces = {}
+  for i, words in ipairs { { 'owl ', 'cat ', 'cow ' }, { 'x = 1\n', 'y = f(x)\n' }, { 'And ', 'LORD ', 'said ' } } do
+    for j = 1, 700 do pieces[j] = words[j * j % 7 % #words + 1] end
+    runs.write(('small%d.txt'):format(i), table.concat(pieces))
+  end
+  local texts = ('domains.texts=[%s/small1.txt,%s/small2.txt,%s/small3.txt]'):format(runs.root, runs.root, runs.root)
+  local words = { texts, ... }
+  for _, word in ipairs(SMALL) do words[#words + 1] = word end
+  local output, code = runs.command('experiments/' .. name .. '.lua', unpack(words))
+  t.equal(code, 0, output)
+  return output
+end
+
+t.test('the experiment on what is kept fills its matrix for every arm', function()
+  local output = small('k1/continual', 'domains.batches=12')
+  for _, arm in ipairs { 'dense', 'tree, all nodes', 'tree, path', 'dense, EWC', 'dense, replay' } do
+    t.contains(output, arm .. ', seed 1: loss on each domain (columns) after training each domain (rows)')
+  end
+  t.contains(output, 'first domain, learnt again')
+end)
+
+t.test('the experiment on specialists leaves them out one by one', function()
+  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5')
+  t.contains(output, 'loss change when a specialist is left out')
+  t.contains(output, "Found, against 'one domain under several labels' over 1 seed: no difference can be claimed")
+end)
+
 -- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.
 local root = host.getenv 'RUNNER_DATA_DIR'
 for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
