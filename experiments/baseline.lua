@@ -1,5 +1,5 @@
 -- baseline: the dense transformer that K-1 was compared with (four blocks), trained by the loop, data and budget of k1_tree.lua.
-local experiment, data, k1 = require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
@@ -7,10 +7,13 @@ local cfg = experiment.config {
     forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 10, seed = 42 },
+  compare = { seeds = {} }, -- several, such as [1,2,3], for intervals; train.seed alone otherwise
   eval = { val_cap = 50 },
 }
 
 local text = data.domains(cfg.domains)
-local numbers = k1.train(cfg, text, { model = cfg.model.name, seed = cfg.train.seed })
-print(('Found: %s with %d parameters ends at %.4f nats after %d updates, %.1f ms each.'):format(cfg.model.name, numbers.parameters,
-  numbers.val_loss or 0 / 0, numbers.updates, numbers.step_ms or 0 / 0))
+local result = arms.run { seeds = #cfg.compare.seeds > 0 and cfg.compare.seeds or { cfg.train.seed }, arms = {
+  { cfg.model.name, function(seed) return (k1.train(cfg, text, { model = cfg.model.name, seed = seed })) end } } }
+arms.print(result, { { 'val_loss', 'val loss' }, { 'train_loss', 'train loss' }, { 'parameters', 'parameters' }, { 'updates', 'updates' },
+  { 'step_ms', 'ms an update' } })
+print(('\nFound: %s.'):format(arms.sentence(result, 'val_loss', 'nats of val loss')))

@@ -1,5 +1,5 @@
 -- k1_tree: does a tree of transformer blocks learn when each update moves one path, the one with the largest gradients?
-local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
+local arms, experiment, data, k1, selection = require 'arms', require 'experiment', require 'data', require 'k1', require 'selection'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
@@ -7,14 +7,19 @@ local cfg = experiment.config {
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   select = { rule = 'path' },
   train = { epochs = 10, seed = 42 },
+  compare = { seeds = {} }, -- several, such as [1,2,3], for intervals; train.seed alone otherwise
   eval = { val_cap = 50 },
 }
 
 local text = data.domains(cfg.domains)
-local numbers, fit = k1.train(cfg, text, { seed = cfg.train.seed, select = cfg.select })
-print(table.concat(selection.node_lines(fit.selection.report), '\n'))
-print(('%d updates, val loss %.4f; an update touched %.1f %% of all parameters, %.1f %% in effect (backward cost: that of all nodes)')
-  :format(numbers.updates, numbers.val_loss or 0 / 0, numbers.touched_pct, numbers.effective_pct))
-print(('Found: rule %s ends at %.4f nats; the leaves are selected with a Gini coefficient of %s, %d of %d nodes never.'):format(
-  cfg.select.rule, numbers.val_loss or 0 / 0, numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA', numbers.dead,
-  #fit.selection.report.nodes))
+local report
+local result = arms.run { seeds = #cfg.compare.seeds > 0 and cfg.compare.seeds or { cfg.train.seed }, arms = {
+  { cfg.select.rule, function(seed)
+    local numbers, fit = k1.train(cfg, text, { seed = seed, select = cfg.select })
+    report = fit.selection.report
+    return numbers
+  end } } }
+print(table.concat(selection.node_lines(report), '\n') .. '\n')
+arms.print(result, { { 'val_loss', 'val loss' }, { 'updates', 'updates' }, { 'touched_pct', 'touched %' },
+  { 'effective_pct', 'effective %' }, { 'leaf_entropy', 'leaf entropy' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+print(('\nFound: %s (the backward costs that of all nodes).'):format(arms.sentence(result, 'val_loss', 'nats of val loss')))

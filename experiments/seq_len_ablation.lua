@@ -13,6 +13,7 @@ local cfg = experiment.config {
 
 local cells = {}
 for i, length in ipairs(cfg.sweep.lengths) do
+  if length < 1 then require('fail').config('sweep.lengths[%d] is %d, expected at least 1 token', i, length) end
   local text = data.domains { texts = cfg.domains.texts, batch = math.max(1, math.floor(cfg.sweep.tokens / length)), seq = length,
     batches = cfg.sweep.updates }
   cells[i] = { ('%d tokens'):format(length), function(seed) return (k1.train(cfg, text, { seed = seed, select = cfg.select })) end }

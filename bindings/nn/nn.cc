@@ -1,4 +1,5 @@
 // The tables `nn` and `optim`: one function per registered layer and optimiser, read by its signature.
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "bindings/lua/function.h"
 #include "bindings/nn/module.h"
@@ -24,8 +25,9 @@ int NewLayer(lua_State* L) {
   try {
     module = nn::Layers()[at].make(arguments);
   } catch (const c10::Error& error) {  // a value out of range is a mistake in a config
-    const std::string message = error.what_without_backtrace();
-    Check(ConfigError("nn." + signatures[at].text + ": " + message.substr(0, message.find('\n'))));
+    const std::string message = error.what_without_backtrace(), name = nn::Layers()[at].name(), tag = "[" + name + "] ";
+    const size_t begin = absl::StartsWith(message, tag) ? tag.size() : 0;
+    Check(ConfigError("nn." + name + ": " + message.substr(begin, message.find('\n') - begin)));
   }
   PushModule(L, module);
   return 1;
@@ -62,7 +64,7 @@ optim::Options ReadOptions(lua_State* L, int index, const NamedSignature& signat
   }
   Call call{L, lua_gettop(L) + 1, 0, lua_gettop(L)};
   std::string why;
-  if (MatchCost(call, signature.signature, &why) < 0) Check(ConfigError("optim." + signature.text + ": " + why));
+  if (MatchCost(call, signature.signature, &why) < 0) Check(ConfigError(Misfit("optim.", signature, why)));
   std::vector<c10::IValue> values;
   ReadArguments(call, signature.signature, &values);
   lua_settop(L, top);

@@ -59,8 +59,8 @@ int Report(lua_State* L) {
   const nn::NodeTree& tree = self->tree();
   const std::vector<double> count = Numbers(self->count()), effective = Numbers(self->effective()),
                             last = Numbers(self->last()), score_sum = Numbers(self->score_sum()),
-                            distance = Numbers(self->Distance()), factors = Numbers(self->factors()),
-                            score = Numbers(self->score());
+                            delta_sum = Numbers(self->delta_sum()), distance = Numbers(self->Distance()),
+                            factors = Numbers(self->factors()), score = Numbers(self->score());
   const double steps = static_cast<double>(self->steps());
   nlohmann::json nodes = nlohmann::json::array();
   for (int64_t i = 0; i < tree.nodes(); ++i) {
@@ -75,15 +75,18 @@ int Report(lua_State* L) {
                            {"effective", effective[at]},
                            {"distance", distance[at]},
                            {"mean_score", steps > 0 ? score_sum[at] / steps : 0},
+                           {"mean_delta", steps > 0 ? delta_sum[at] / steps : 0},
                            {"factor", factors[at]},
                            {"score", score[at]}};
     if (last[at] > 0) node["last"] = last[at];
+    if (const auto number = tree.Number(i)) node["number"] = *number;
     nodes.push_back(node);
   }
   nlohmann::json histogram = nlohmann::json::array();
   for (int64_t row = 0; row < self->histogram().size(0); ++row) histogram.push_back(Numbers(self->histogram()[row]));
   PushJson(L, {{"steps", self->steps()},
                {"rule", self->options().rule},
+               {"entry_share", self->entry_share()},
                {"shared", self->options().shared},
                {"no_signal", Numbers(self->no_signal())[0]},
                {"nodes", nodes},
@@ -99,8 +102,11 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Selection:report", "() -> dict",
-     "Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, "
-     "mean_score=, last=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, the "
+     "Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, "
+     "distance=, "
+     "mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed "
+     "since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part "
+     "of a node's weights that moves with it, the "
      "histogram has a row for each domain and a column for each leaf.",
      &Thunk<&Report>},
 };

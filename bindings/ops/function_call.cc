@@ -10,6 +10,11 @@ NamedSignature ParseSignature(const std::string& text) {
   return {text, ReadSignature(torch::jit::parseSchema(text + " -> ()"))};
 }
 
+std::string Misfit(const std::string& who, const NamedSignature& signature, const std::string& why) {
+  const std::string name = signature.text.substr(0, signature.text.find('('));
+  return who + name + ": " + why + " (" + who + signature.text + ")";
+}
+
 std::vector<c10::IValue> ReadCall(lua_State* L, int first, const NamedSignature& signature, const std::string& who) {
   Call call = SplitArguments(L, first);
   if (lua_gettop(L) == first && lua_istable(L, first)) {
@@ -18,7 +23,7 @@ std::vector<c10::IValue> ReadCall(lua_State* L, int first, const NamedSignature&
     for (int i = 1; i <= call.count; ++i) lua_rawgeti(L, first, i);
   }
   std::string why;
-  if (MatchCost(call, signature.signature, &why) < 0) throw UsageError(who + signature.text + ": " + why);
+  if (MatchCost(call, signature.signature, &why) < 0) throw UsageError(Misfit(who, signature, why));
   std::vector<c10::IValue> values;
   ReadArguments(call, signature.signature, &values);
   return values;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings/lua/userdata.h"
+#include "engine/data/domains.h"
 #include "engine/data/tensors.h"
 #include "engine/data/text.h"
 
@@ -9,6 +10,7 @@ namespace lanthorn::lua {
 
 LANTHORN_LUA_TYPE(data::Text, "data.Text");
 LANTHORN_LUA_TYPE(data::Batches, "data.Batches");
+LANTHORN_LUA_TYPE(data::Domains, "data.Domains");
 
 // Adds the function that makes batches from a Lua function to the table on the top of the stack. [-0, +0, m]
 void RegisterLuaBatches(lua_State* L);

@@ -9,8 +9,6 @@
 
 namespace lanthorn::lua {
 
-LANTHORN_LUA_TYPE(data::Domains, "data.Domains");
-
 namespace {
 
 std::shared_ptr<data::Domains> Self(lua_State* L, const char* method) {

@@ -64,11 +64,22 @@ train::StepFn StepOf(lua_State* L, int model_index) {
   };
 }
 
+// The tokenizer of data.text or data.domains, which the value on the stack keeps. [-0, +0, e]
+const data::Tokenizer& CheckTokenizer(lua_State* L, int index) {
+  if (const auto domains = ToObject<data::Domains>(L, index)) return *domains->tokenizer;
+  const auto text = ToObject<data::Text>(L, index);
+  if (text == nullptr) {
+    throw UsageError("train.generate: a text has a tokenizer, expected the data of data.text or data.domains, got " +
+                     Describe(L, index));
+  }
+  return text->tokenizer;
+}
+
 int Generate(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "generate(str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int seed=0)");
   const auto module = CheckObject<nn::Module>(L, 1, "train.generate: model");
-  const auto text = CheckObject<data::Text>(L, 2, "train.generate: text");
+  const data::Tokenizer& tokenizer = CheckTokenizer(L, 2);
   const std::vector<c10::IValue> a = ReadCall(L, 3, signature, "train.");
   train::SampleOptions options;
   options.length = a[1].toInt();
@@ -77,18 +88,19 @@ int Generate(lua_State* L) {
   options.top_p = a[4].toDouble();
   options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(a[5].toInt()));
   const EvalMode eval(module);
-  const at::Tensor drawn =
-      Value(train::Generate(StepOf(L, 1), Value(text->tokenizer.Encode(a[0].toStringRef())), options));
-  const std::string decoded = text->tokenizer.Decode(drawn);
+  const at::Tensor drawn = Value(train::Generate(StepOf(L, 1), Value(tokenizer.Encode(a[0].toStringRef())), options));
+  const std::string decoded = tokenizer.Decode(drawn);
   lua_pushlstring(L, decoded.data(), decoded.size());
   return 1;
 }
 
 const std::vector<FunctionRow> kRows = {
     {"generate",
-     "(Module model, Text text, *, str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int "
+     "(Module model, Text|Domains text, *, str prompt, int length=200, float temperature=1., int top_k=0, float "
+     "top_p=1., int "
      "seed=0) -> str",
-     "Characters drawn from the model after the prompt (not included), one at a time with the state carried. "
+     "Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains "
+     "with words) at a time with the state carried. "
      "A model without a state sees all "
      "before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and "
      "top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.",

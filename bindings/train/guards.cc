@@ -6,6 +6,7 @@
 #include "bindings/lua/json.h"
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
+#include "bindings/train/lua_callback.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"
 
@@ -26,51 +27,37 @@ train::GuardLevel LevelOf(const std::string& name) {
 // Asks a Lua function before an update; 'skip' leaves it out.
 class LuaBeforeUpdate final : public train::Observer {
  public:
-  LuaBeforeUpdate(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+  explicit LuaBeforeUpdate(LuaCallback callback) : callback_(std::move(callback)) {}
 
   train::Phase phase() const override { return train::Phase::kCallbacks; }
 
   absl::Status BeforeUpdate(const train::StepRecord& record, bool* skip) override {
-    lua_State* L = owner_->L;
-    const int top = lua_gettop(L);
-    ScopeGuard scope(L);
-    function_.Push(L);
-    PushStep(L, record);
-    const absl::Status status = CallLua(L, 1, 1);
-    if (status.ok() && lua_type(L, top + 1) == LUA_TSTRING && std::string(lua_tostring(L, top + 1)) == "skip")
-      *skip = true;
-    scope.End(0);
-    lua_settop(L, top);
-    return status;
+    return callback_.Call(
+        LuaCallback::Tensors::kEnd, [&](lua_State* L) { PushStep(L, record); }, 1,
+        [&](lua_State* L, int first) { *skip = *skip || TextAt(L, first) == "skip"; });
   }
 
  private:
-  LuaTrainer* owner_;
-  Ref function_;
+  LuaCallback callback_;
 };
 
 // Gives Lua back what its side had when the checkpoint was made.
 class LuaRollback final : public train::Observer {
  public:
-  LuaRollback(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+  explicit LuaRollback(LuaCallback callback) : callback_(std::move(callback)) {}
 
   absl::Status OnRollback(const train::Rollback& rollback) override {
-    lua_State* L = owner_->L;
-    if (owner_->progress != nullptr) owner_->progress->Clear();
-    const int top = lua_gettop(L);
-    function_.Push(L);
-    PushJson(L, {{"step", rollback.step},
-                 {"from_step", rollback.from_step},
-                 {"lr_factor", rollback.lr_factor},
-                 {"extra", rollback.extra}});
-    const absl::Status status = CallLua(L, 1, 0);
-    lua_settop(L, top);
-    return status;
+    callback_.ClearProgress();
+    return callback_.Call(LuaCallback::Tensors::kStay, [&](lua_State* L) {
+      PushJson(L, {{"step", rollback.step},
+                   {"from_step", rollback.from_step},
+                   {"lr_factor", rollback.lr_factor},
+                   {"extra", rollback.extra}});
+    });
   }
 
  private:
-  LuaTrainer* owner_;
-  Ref function_;
+  LuaCallback callback_;
 };
 
 template <typename T>
@@ -78,7 +65,7 @@ int AddFunction(lua_State* L, const char* method) {
   const auto self = Self(L, method);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  self->trainer->AddObserver(std::make_shared<T>(self.get(), Ref(L)));
+  self->trainer->AddObserver(std::make_shared<T>(LuaCallback(self.get(), Ref(L))));
   return 0;
 }
 

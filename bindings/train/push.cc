@@ -105,6 +105,11 @@ void PushFit(lua_State* L, const train::FitResult& result) {
   Number(L, "step_p10_s", result.step_p10_s);
   Number(L, "step_p90_s", result.step_p90_s);
   Number(L, "micro_median_s", result.micro_median_s);
+  if (result.reads.updates() > 0) {
+    Number(L, "host_reads_per_step", result.reads.values());
+    Number(L, "host_syncs_per_step", result.reads.syncs());
+    Number(L, "optimizer_reads_per_step", result.reads.optimizer_values());
+  }
   Statistics(L, "tscore", result.tscore);
   Noise(L, result.noise);
   lua_createtable(L, static_cast<int>(result.epochs.size()), 0);

@@ -8,6 +8,7 @@
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"
+#include "bindings/train/lua_callback.h"
 #include "bindings/train/run.h"
 #include "bindings/tscore.h"
 #include "engine/device/device.h"
@@ -53,72 +54,57 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
 // Calls a Lua callback with a table; 'stop' as its result ends the training.
 class LuaObserver final : public train::Observer {
  public:
-  LuaObserver(LuaTrainer* owner, Ref function, int64_t every_steps)
-      : owner_(owner), function_(std::move(function)), every_steps_(every_steps) {}
+  LuaObserver(LuaCallback callback, int64_t every_steps) : callback_(std::move(callback)), every_steps_(every_steps) {}
 
   train::Phase phase() const override { return train::Phase::kCallbacks; }
 
   absl::Status OnStep(const train::StepRecord& record, train::Control* control) override {
     if (every_steps_ == 0 || record.step % every_steps_ != 0) return absl::OkStatus();
-    return Call([&] { PushStep(owner_->L, record); }, control);
+    return Call([&](lua_State* L) { PushStep(L, record); }, control);
   }
   absl::Status OnEpoch(const train::EpochRecord& record, train::Control* control) override {
     if (every_steps_ != 0) return absl::OkStatus();
-    return Call([&] { PushEpoch(owner_->L, record); }, control);
+    return Call([&](lua_State* L) { PushEpoch(L, record); }, control);
   }
 
  private:
   template <typename Push>
-  absl::Status Call(Push push, train::Control* control) {
-    lua_State* L = owner_->L;
-    if (owner_->progress != nullptr) owner_->progress->Clear();
-    const int top = lua_gettop(L);
-    ScopeGuard scope(L);
-    function_.Push(L);
-    push();
-    const absl::Status status = CallLua(L, 1, 2);
-    if (status.ok() && lua_type(L, top + 1) == LUA_TSTRING && std::string(lua_tostring(L, top + 1)) == "stop") {
+  absl::Status Call(const Push& push, train::Control* control) const {
+    callback_.ClearProgress();
+    return callback_.Call(LuaCallback::Tensors::kEnd, push, 2, [&](lua_State* L, int first) {
+      if (TextAt(L, first) != "stop") return;
       control->stop = true;
-      control->reason = lua_type(L, top + 2) == LUA_TSTRING ? lua_tostring(L, top + 2) : "a callback asked to stop";
-    }
-    scope.End(0);
-    lua_settop(L, top);
-    return status;
+      control->reason = lua_type(L, first + 1) == LUA_TSTRING ? TextAt(L, first + 1) : "a callback asked to stop";
+    });
   }
 
-  LuaTrainer* owner_;
-  Ref function_;
+  LuaCallback callback_;
   int64_t every_steps_;
 };
 
 // Calls a Lua function with each warning of a guard, as a table.
 class LuaWarnings final : public train::Observer {
  public:
-  LuaWarnings(LuaTrainer* owner, Ref function) : owner_(owner), function_(std::move(function)) {}
+  explicit LuaWarnings(LuaCallback callback) : callback_(std::move(callback)) {}
 
   absl::Status OnWarning(const train::Warning& warning) override {
-    lua_State* L = owner_->L;
-    if (owner_->progress != nullptr) owner_->progress->Clear();
-    const int top = lua_gettop(L);
-    function_.Push(L);
-    lua_createtable(L, 0, 4);
-    lua_pushlstring(L, warning.message.data(), warning.message.size());
-    lua_setfield(L, -2, "message");
-    lua_pushnumber(L, static_cast<double>(warning.step));
-    lua_setfield(L, -2, "step");
-    for (const auto& [name, number] : {std::pair{"value", warning.value}, {"limit", warning.limit}}) {
-      if (!number) continue;
-      lua_pushnumber(L, *number);
-      lua_setfield(L, -2, name);
-    }
-    const absl::Status status = CallLua(L, 1, 0);
-    lua_settop(L, top);
-    return status;
+    callback_.ClearProgress();
+    return callback_.Call(LuaCallback::Tensors::kStay, [&](lua_State* L) {
+      lua_createtable(L, 0, 4);
+      lua_pushlstring(L, warning.message.data(), warning.message.size());
+      lua_setfield(L, -2, "message");
+      lua_pushnumber(L, static_cast<double>(warning.step));
+      lua_setfield(L, -2, "step");
+      for (const auto& [name, number] : {std::pair{"value", warning.value}, {"limit", warning.limit}}) {
+        if (!number) continue;
+        lua_pushnumber(L, *number);
+        lua_setfield(L, -2, name);
+      }
+    });
   }
 
  private:
-  LuaTrainer* owner_;
-  Ref function_;
+  LuaCallback callback_;
 };
 
 // The field `name` of the table at 1, read as an object. [-0, +0, e]
@@ -194,6 +180,7 @@ int New(lua_State* L) {
   options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
   lua_settop(L, 1);
   options.guards = ReadGuards(L);
+  options.guards.clip_norm = options.clip_norm;
   if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
   if (options.accumulate < 1)
     Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
@@ -287,7 +274,7 @@ int OnStep(lua_State* L) {
   luaL_checktype(L, 3, LUA_TFUNCTION);
   if (every < 1) throw UsageError("on_step: every must be at least 1, got " + std::to_string(every));
   lua_settop(L, 3);
-  self->trainer->AddObserver(std::make_shared<LuaObserver>(self.get(), Ref(L), every));
+  self->trainer->AddObserver(std::make_shared<LuaObserver>(LuaCallback(self.get(), Ref(L)), every));
   return 0;
 }
 
@@ -295,7 +282,7 @@ int OnEpoch(lua_State* L) {
   const auto self = Self(L, "on_epoch");
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  self->trainer->AddObserver(std::make_shared<LuaObserver>(self.get(), Ref(L), 0));
+  self->trainer->AddObserver(std::make_shared<LuaObserver>(LuaCallback(self.get(), Ref(L)), 0));
   return 0;
 }
 
@@ -303,7 +290,7 @@ int OnWarning(lua_State* L) {
   const auto self = Self(L, "on_warning");
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  self->trainer->AddObserver(std::make_shared<LuaWarnings>(self.get(), Ref(L)));
+  self->trainer->AddObserver(std::make_shared<LuaWarnings>(LuaCallback(self.get(), Ref(L))));
   return 0;
 }
 

@@ -23,7 +23,10 @@ absl::Status Validate(const std::vector<DomainSource>& sources, const DomainOpti
   if (o.words < 0 || o.batches < 0) return ConfigError("data.domains: words and batches must not be negative");
   for (int64_t phase : o.phases) {
     if (phase < 0 || phase >= static_cast<int64_t>(sources.size())) {
-      return ConfigError(absl::StrFormat("data.domains: phase of domain %d, there are %d", phase + 1, sources.size()));
+      return ConfigError(
+          absl::StrFormat("data.domains: phases names domain %d, expected 1 to %d, the number of texts; set "
+                          "domains.phases to match",
+                          phase + 1, sources.size()));
     }
   }
   return absl::OkStatus();
@@ -168,13 +171,13 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
       if (CountWindows(tokens, window) > 0) continue;
       return DataError(
           absl::StrFormat("domain '%s': '%s': %s: %d %s are too few for a window of %d and its target; use a smaller "
-                          "data.seq, or more text",
+                          "domains.seq, or more text",
                           domain.name, domain.path, name, tokens, unit, options.seq));
     }
     if (options.order == WindowOrder::kEpoch && CountWindows(train.numel(), window) < options.batch) {
       return DataError(
           absl::StrFormat("domain '%s': train: %d windows are less than a batch of %d; use a smaller "
-                          "data.batch or data.stride, or order='random'",
+                          "domains.batch or domains.stride, or domains.order=random",
                           domain.name, CountWindows(train.numel(), window), options.batch));
     }
     vals.push_back(domain.val);

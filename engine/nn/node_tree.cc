@@ -1,5 +1,7 @@
 #include "engine/nn/node_tree.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -11,12 +13,12 @@ absl::StatusOr<NodeTree> NodeTree::Make(std::vector<int64_t> branching) {
   int64_t nodes = 1;
   for (size_t i = 0; i < branching.size(); ++i) {
     if (branching[i] < 1) {
-      return ConfigError(absl::StrCat("tree: branching {", absl::StrJoin(branching, ", "), "}: level ", i + 1, " has ",
+      return ConfigError(absl::StrCat("branching {", absl::StrJoin(branching, ", "), "}: level ", i + 1, " has ",
                                       branching[i], " children a node, expected at least 1"));
     }
     if (branching[i] > kMostNodes || (nodes += tree.sizes_.back() * branching[i]) > kMostNodes) {
-      return ConfigError(absl::StrCat("tree: branching {", absl::StrJoin(branching, ", "), "} gives more than ",
-                                      kMostNodes, " nodes"));
+      return ConfigError(
+          absl::StrCat("branching {", absl::StrJoin(branching, ", "), "} gives more than ", kMostNodes, " nodes"));
     }
     tree.sizes_.push_back(tree.sizes_.back() * branching[i]);
   }
@@ -38,11 +40,21 @@ void NodeTree::Add(int64_t parent, int64_t level) {
   end_[static_cast<size_t>(node)] = nodes();
 }
 
+int64_t NodeTree::Place(int64_t node) const {
+  int64_t place = 1;
+  for (int64_t sibling = parent(node) + 1; sibling < node; sibling = subtree_end(sibling)) ++place;
+  return place;
+}
+
 std::string NodeTree::Label(int64_t node) const {
-  if (parent(node) < 0) return "r";
-  int64_t number = 1;
-  for (int64_t sibling = parent(node) + 1; sibling < node; sibling = subtree_end(sibling)) ++number;
-  return absl::StrCat(Label(parent(node)), ".", number);
+  return parent(node) < 0 ? "r" : absl::StrCat(Label(parent(node)), ".", Place(node));
+}
+
+std::optional<int64_t> NodeTree::Number(int64_t node) const {
+  constexpr int64_t kMostLevels = 18;  // digits of an int64
+  if (levels() > kMostLevels || std::any_of(branching_.begin(), branching_.end(), [](int64_t b) { return b > 9; }))
+    return std::nullopt;
+  return parent(node) < 0 ? 0 : 10 * *Number(parent(node)) + Place(node);
 }
 
 }  // namespace lanthorn::nn

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,13 @@ class NodeTree {
   int64_t subtree_end(int64_t node) const { return end_[static_cast<size_t>(node)]; }
   // "r", "r.2", "r.2.1": the child's number from 1, level by level.
   std::string Label(int64_t node) const;
+  // The number of the published implementation: 0 for the root, 10 * parent + child from 1. Absent where a node has
+  // more than 9 children, or the tree so many levels that the number would not fit.
+  std::optional<int64_t> Number(int64_t node) const;
 
  private:
+  // Which child of its parent a node is, from 1.
+  int64_t Place(int64_t node) const;
   void Add(int64_t parent, int64_t level);
 
   std::vector<int64_t> branching_, sizes_, level_, parent_, end_;

@@ -49,6 +49,7 @@ void Optimizer::Step(double gradient_scale) {
     for (Pending& one : pending) one.mask = mask_->Of(*one.parameter);
   }
   Update(pending, gradient_scale);
+  if (mask_ != nullptr) mask_->Finish();
 }
 
 void Optimizer::SetLrFactor(double factor) {

@@ -23,7 +23,8 @@ absl::Status CheckOneOf(const char* name, const std::string& value, const std::v
                                   DidYouMean(value, known)));
 }
 
-absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
+// `elements`: weights of all nodes.
+absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, const SelectionOptions& o) {
   std::vector<std::string> rules;
   for (const auto& [name, spec] : SelectionRules()) rules.push_back(name);
   LANTHORN_RETURN_IF_ERROR(CheckOneOf("rule", o.rule, rules));
@@ -46,6 +47,9 @@ absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
   if (o.cooldown < 0) return ConfigError(absl::StrCat("select.cooldown ", o.cooldown, " is negative"));
   if (!(o.tau > 0 && o.tau_end > 0) || o.tau_steps < 1)
     return ConfigError("select: tau and tau_end must be positive, tau_steps at least 1");
+  if (o.rule == "weight_topk" && static_cast<double>(elements) * o.percent / 100 < 1) {
+    return ConfigError(absl::StrCat("select.percent ", o.percent, " of ", elements, " weights is less than one"));
+  }
   if (o.domains < 1) return ConfigError(absl::StrCat("select.domains ", o.domains, " must be at least 1"));
   if (o.rule == "weight_topk" && (o.apply != "delta" || o.moments != "global"))
     return ConfigError(
@@ -57,7 +61,9 @@ absl::Status CheckOptions(const nn::NodeTree& tree, const SelectionOptions& o) {
 
 absl::StatusOr<std::shared_ptr<Selection>> Selection::Make(nn::NodeTree tree, std::vector<OwnedParameter> owned,
                                                            SelectionOptions options) {
-  LANTHORN_RETURN_IF_ERROR(CheckOptions(tree, options));
+  int64_t elements = 0;
+  for (const OwnedParameter& one : owned) elements += one.parameter.tensor.numel();
+  LANTHORN_RETURN_IF_ERROR(CheckOptions(tree, elements, options));
   std::set<int64_t> found;
   for (const OwnedParameter& one : owned) {
     const at::Tensor& p = one.parameter.tensor;
@@ -89,6 +95,8 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   for (size_t i = 0; i < owned_.size(); ++i) {
     owners_.push_back(upload(owned_[i].nodes));
     initial_.push_back(owned_[i].parameter.tensor.detach().clone());
+    before_.push_back(at::empty_like(initial_.back()));
+    on_host_ = on_host_ && initial_.back().device().is_cpu() && initial_.back().scalar_type() == c10::kFloat;
     place_[owned_[i].parameter.tensor.unsafeGetTensorImpl()] = i;
   }
   factors_ = Zeros({tree_.nodes()});
@@ -97,6 +105,7 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   effective_ = Zeros({tree_.nodes()});
   last_ = Zeros({tree_.nodes()}).fill_(kNever);
   score_sum_ = Zeros({tree_.nodes()});
+  delta_sum_ = Zeros({tree_.nodes()});
   histogram_ = Zeros({options_.domains, tree_.leaves()});
   no_signal_ = Zeros({});
   steps_ = at::zeros({}, c10::kLong);
@@ -108,28 +117,26 @@ at::Tensor Selection::Zeros(std::vector<int64_t> shape) const {
 
 int64_t Selection::steps() const { return *steps_.data_ptr<int64_t>(); }
 
-void Selection::AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const {
+void Selection::AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms,
+                           const std::vector<bool>* which) const {
   std::vector<at::Tensor> slices;
   std::vector<int64_t> nodes;
-  bool host = true;
-  for (const at::Tensor& tensor : tensors) {
-    host = host && (!tensor.defined() || (tensor.device().is_cpu() && tensor.scalar_type() == c10::kFloat));
-  }
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].defined()) continue;
     const int64_t count = static_cast<int64_t>(owned_[i].nodes.size());
-    if (!host) {
+    if (!on_host_) {
       const at::Tensor squares = tensors[i].detach().to(c10::kDouble).square().reshape({count, -1}).sum(1);
       total->index_add_(0, owners_[i], squares);
       if (norms != nullptr) norms->index_add_(0, owners_[i], squares.sqrt());
       continue;
     }
     for (int64_t j = 0; j < count; ++j) {
+      if (which != nullptr && !(*which)[static_cast<size_t>(owned_[i].nodes[static_cast<size_t>(j)])]) continue;
       slices.push_back(count == 1 ? tensors[i] : tensors[i].select(0, j));
       nodes.push_back(owned_[i].nodes[static_cast<size_t>(j)]);
     }
   }
-  if (!host) return;
+  if (!on_host_) return;
   const std::vector<double> squares = SquareSums(slices);
   double* sums = total->data_ptr<double>();
   for (size_t i = 0; i < squares.size(); ++i) {
@@ -178,6 +185,47 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   const at::Tensor leaf_factors = factors_.index_select(0, leaves), leaf_score = score_.index_select(0, leaves);
   const at::Tensor best = at::where(leaf_factors.gt(0), leaf_score, at::full_like(leaf_score, -1)).argmax();
   histogram_[domain_].index_add_(0, best.reshape({1}), leaf_factors.gt(0).any().to(c10::kDouble).reshape({1}));
+  KeepBefore(gradients);
+}
+
+std::vector<at::Tensor> Selection::Moving(const at::Tensor& whole, size_t i) const {
+  const std::vector<int64_t>& nodes = owned_[i].nodes;
+  std::vector<at::Tensor> slices;
+  for (size_t j = 0; j < nodes.size(); ++j) {
+    if (!moves_[static_cast<size_t>(nodes[j])]) continue;
+    slices.push_back(nodes.size() == 1 ? whole : whole.select(0, static_cast<int64_t>(j)));
+  }
+  return slices.size() == nodes.size() ? std::vector<at::Tensor>{whole} : slices;
+}
+
+void Selection::KeepBefore(const std::vector<at::Tensor>& gradients) {
+  // Only in the host's memory it costs no read to know which nodes stay; momentum moves what only has no gradient.
+  const bool known = on_host_ && !(options_.apply == "gradient" && options_.moments == "global");
+  moves_.assign(static_cast<size_t>(tree_.nodes()), true);
+  for (size_t node = 0; known && node < moves_.size(); ++node) moves_[node] = factors_.data_ptr<double>()[node] > 0;
+  updated_.assign(owned_.size(), false);
+  for (size_t i = 0; i < owned_.size(); ++i) {
+    updated_[i] = gradients[i].defined();
+    if (!updated_[i]) continue;
+    std::vector<at::Tensor> before = Moving(before_[i], i);
+    const std::vector<at::Tensor> now = Moving(owned_[i].parameter.tensor.detach(), i);
+    for (size_t j = 0; j < now.size(); ++j) before[j].copy_(now[j]);
+  }
+}
+
+void Selection::Finish() {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> changes(owned_.size());
+  for (size_t i = 0; i < owned_.size(); ++i) {
+    if (!updated_[i]) continue;
+    std::vector<at::Tensor> before = Moving(before_[i], i);
+    const std::vector<at::Tensor> now = Moving(owned_[i].parameter.tensor.detach(), i);
+    for (size_t j = 0; j < now.size(); ++j) before[j].sub_(now[j]);
+    changes[i] = before_[i];
+  }
+  at::Tensor squares = Zeros({tree_.nodes()});
+  AddSquares(changes, &squares, nullptr, &moves_);
+  delta_sum_ += squares.sqrt();
 }
 
 void Selection::SelectEntries() {
@@ -213,8 +261,8 @@ bool Selection::MayRest(const NamedParameter& parameter) const {
 }
 
 std::vector<NamedParameter> Selection::State() const {
-  return {{"count", count_},         {"effective", effective_}, {"last", last_},  {"score_sum", score_sum_},
-          {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};
+  return {{"count", count_},         {"effective", effective_}, {"last", last_},           {"score_sum", score_sum_},
+          {"delta_sum", delta_sum_}, {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};
 }
 
 void Selection::SetDomain(int64_t domain) {

@@ -63,6 +63,7 @@ class Selection final : public UpdateMask {
                                                          SelectionOptions options);
 
   void Prepare(const std::vector<NamedParameter>& parameters) override;
+  void Finish() override;
   PartMask Of(const NamedParameter& parameter) const override;
   bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
@@ -78,28 +79,42 @@ class Selection final : public UpdateMask {
   const at::Tensor& effective() const { return effective_; }  // sum of the shares
   const at::Tensor& last() const { return last_; }            // last such update, from 1; below 0: none
   const at::Tensor& score_sum() const { return score_sum_; }  // over all updates
+  const at::Tensor& delta_sum() const { return delta_sum_; }  // sum over all updates of the norm of what each changed
   const at::Tensor& histogram() const { return histogram_; }  // (domains, leaves)
   const at::Tensor& no_signal() const { return no_signal_; }  // updates without any gradient
   int64_t steps() const;
   // Norm of what has changed since this object was made, and of the weights, by node.
   at::Tensor Distance() const;
   at::Tensor WeightNorm() const;
+  // Of a selected node's weights the part that moves: all but for weight_topk.
+  double entry_share() const { return options_.rule == "weight_topk" ? options_.percent / 100 : 1; }
   int64_t ParametersOf(int64_t node) const;  // elements
 
  private:
   Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, SelectionOptions options);
   // Squared norms of each owned tensor's slices, added to `total`, and their roots to `norms`.
-  void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms) const;
+  // In the host's memory those of the nodes in `which` alone.
+  void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms,
+                  const std::vector<bool>* which = nullptr) const;
   at::Tensor Zeros(std::vector<int64_t> shape) const;
   void SelectEntries();
+  // The slices of `whole`, as large as owned parameter i, that this update may move.
+  std::vector<at::Tensor> Moving(const at::Tensor& whole, size_t i) const;
+  // Values of what this update may move, as they are before it.
+  void KeepBefore(const std::vector<at::Tensor>& gradients);
 
   nn::NodeTree tree_;
   std::vector<OwnedParameter> owned_;
   SelectionOptions options_;
   const SelectionRuleSpec* rule_;
   std::vector<at::Tensor> levels_, owners_, initial_;
+  bool on_host_ = true;                  // float32 in the host's memory: sums take one pass
+  std::vector<at::Tensor> before_;       // as owned_: values before the update, then what it changed
+  std::vector<bool> updated_;            // which of them this update changes
+  std::vector<bool> moves_;              // nodes that it may move
   std::map<const void*, size_t> place_;  // in owned_, by TensorImpl
-  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, histogram_, no_signal_, steps_, least_;
+  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, steps_,
+      least_;
   int64_t domain_ = 0;
 };
 

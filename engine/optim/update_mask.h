@@ -29,6 +29,8 @@ class UpdateMask {
 
   // Before each update, with the gradients that it is made from.
   virtual void Prepare(const std::vector<NamedParameter>& parameters) = 0;
+  // After the update that Prepare was for.
+  virtual void Finish() {}
   // The mask of one of these parameters in this update.
   virtual PartMask Of(const NamedParameter& parameter) const = 0;
   // Whether some update may leave all of this parameter as it is.

@@ -28,6 +28,18 @@ std::string FirstBad(const std::vector<nn::NamedParameter>& parameters) {
   return "";
 }
 
+// What to do about a norm so far above its median.
+std::string NormAdvice(double norm, double median, double clip_norm) {
+  const std::string limit = absl::StrFormat("optim.clip_norm=%.2g, twice the median", 2 * median);
+  if (clip_norm == 0) return "consider " + limit;
+  if (norm <= clip_norm)
+    return absl::StrFormat("optim.clip_norm=%g is above it and changes nothing; consider %s", clip_norm, limit);
+  return absl::StrFormat(
+      "optim.clip_norm=%g made this update %.0f times smaller; if it happens often, try a smaller learning rate or a "
+      "longer warm-up",
+      clip_norm, norm / clip_norm);
+}
+
 }  // namespace
 
 std::string NonfiniteCause(const std::string& when, double loss, const TermValues& terms, double grad_norm,
@@ -91,8 +103,8 @@ std::optional<Warning> GradientNormWatch::Add(int64_t step, double norm) {
   if (++seen_ <= kFewest || !(ratio_ > 0) || step < quiet_until_ || !(norm > ratio_ * *median)) return std::nullopt;
   quiet_until_ = 2 * step;
   return Warning{absl::StrFormat("G23 nonfinite: gradient norm %.4g at update %d is %.0f times its median %.4g "
-                                 "(guards.grad_norm.ratio=%g); consider optim.clip_norm",
-                                 norm, step, norm / *median, *median, ratio_),
+                                 "(guards.grad_norm.ratio=%g); %s",
+                                 norm, step, norm / *median, *median, ratio_, NormAdvice(norm, *median, clip_norm_)),
                  step, norm, ratio_ * *median};
 }
 

@@ -37,12 +37,12 @@ class GradientNormWatch {
  public:
   static constexpr int64_t kFewest = 50;  // norms before one is judged
 
-  // `ratio` 0: never.
-  explicit GradientNormWatch(double ratio) : ratio_(ratio) {}
+  // `ratio` 0: never. `clip_norm`: what the norm is clipped to, for the advice; 0: it is not.
+  explicit GradientNormWatch(double ratio, double clip_norm = 0) : ratio_(ratio), clip_norm_(clip_norm) {}
   std::optional<Warning> Add(int64_t step, double norm);
 
  private:
-  double ratio_;
+  double ratio_, clip_norm_;
   int64_t seen_ = 0, quiet_until_ = 0;
   RunningQuantile median_{0.5};
 };

@@ -19,6 +19,7 @@ struct GuardOptions {
   // A gradient norm above this many times its running median warns; 0: never. Norms of healthy trainings stay within
   // a few times their median, text models with rare long contexts within about ten.
   double grad_norm_ratio = 20;
+  double clip_norm = 0;  // optim.clip_norm, which the warning's advice depends on
   // On G23: go on from the newest checkpoint, with every base learning rate times `rollback_factor`, at most
   // `rollback_tries` times in the life of the run.
   bool rollback = false;

@@ -11,7 +11,7 @@ StepGuards::StepGuards(const GuardOptions& options, const std::vector<nn::NamedP
       optimizer_(optimizer),
       first_step_(step),
       warn_(std::move(warn)),
-      norms_(options.grad_norm_ratio) {
+      norms_(options.grad_norm_ratio, options.clip_norm) {
   if (options_.no_learning != GuardLevel::kOff && options_.uniform_loss) {
     learning_.emplace(*options_.uniform_loss, planned);
     learning_->Resume(step);

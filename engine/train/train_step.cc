@@ -122,6 +122,7 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>&
 absl::Status Trainer::TrainStep(Control* control) {
   const double begin = Now();
   const int64_t epoch = result_.epoch, index = result_.batch;
+  const HostReadScope reads(HostReadMeans::Wants(optimizer_->steps() - first_update_ + 1));
   StepRecord record;
   std::vector<data::Batch> batches;
   record.between = std::exchange(between_, {});
@@ -159,11 +160,14 @@ absl::Status Trainer::TrainStep(Control* control) {
     const PhaseClock clock(&record.phases, observer->phase());
     LANTHORN_RETURN_IF_ERROR(observer->BeforeUpdate(record, &record.skipped));
   }
+  HostReads optimizer_reads;
   optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
   if (!record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
     optimizer_->SetDomain(batches.front().domain);
+    const HostReads before = reads.Count();
     optimizer_->Step(scale);
+    optimizer_reads = reads.Count() - before;
   }
   ++result_.steps;
   if (record.skipped) ++result_.skipped;
@@ -175,6 +179,7 @@ absl::Status Trainer::TrainStep(Control* control) {
     if (own_steps == 1) LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
     if (alive_->done()) alive_.reset();
   }
+  if (reads.active()) result_.reads.Add(reads.Count(), optimizer_reads);
   CloseTimes(begin, &record);
   record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();

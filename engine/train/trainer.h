@@ -16,6 +16,7 @@
 #include "engine/train/checkpointer.h"
 #include "engine/train/fit_state.h"
 #include "engine/train/guard_options.h"
+#include "engine/train/host_reads.h"
 #include "engine/train/loss.h"
 #include "engine/train/records.h"
 #include "engine/train/time_limit.h"
@@ -80,6 +81,7 @@ struct FitResult : FitState {
   int code = 0;  // exit code where a signal, the time limit or stop_after ended the training
   std::optional<double> step_median_s, step_p10_s, step_p90_s;
   std::optional<double> micro_median_s;  // one forward and backward
+  HostReadMeans reads;                   // of this process
 };
 
 // What a resumed training began with.

@@ -17,10 +17,7 @@ local text = data.domains(cfg.domains)
 local _, _, model = k1.train(cfg, text, { seed = cfg.train.seed, select = { rule = 'all' } })
 model:eval()
 
-local function loss_of(x, y)
-  local logits = model(x)
-  return torch.cross_entropy_loss(logits:reshape { -1, text.vocab_size }, y:reshape { -1 })
-end
+local function loss_of(x, y) return k1.loss_of(model, x, y) end
 
 -- Places of equal values share their mean rank.
 local function ranks(values)

@@ -9,7 +9,7 @@ local cfg = experiment.config {
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 30 },
-  compare = { seeds = { 1, 2, 3 }, ewc = experiment.number(300), fisher_batches = 8 },
+  compare = { seeds = { 1, 2, 3, 4, 5 }, ewc = experiment.number(300), fisher_batches = 8 },
 }
 
 local text = data.domains(cfg.domains)

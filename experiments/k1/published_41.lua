@@ -1,6 +1,6 @@
 -- published_41: the published model (41 nodes, words, three texts one after the other): which leaves come to be selected for which text?
 local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
-local selection_report = require 'selection_report'
+local fail, selection_report = require 'fail', require 'selection_report'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, words = 10000, batch = 64,
@@ -10,11 +10,15 @@ local cfg = experiment.config {
   select = { rule = 'path' },
   train = { epochs = 1, seed = 42 },
   eval = { val_cap = 20 },
+  loss = { compat = 'none' }, -- t_plus_2: the published loss, of the token after the next
 }
+if cfg.loss.compat ~= 'none' and cfg.loss.compat ~= 't_plus_2' then
+  fail.config("loss.compat is '%s', expected none or t_plus_2", cfg.loss.compat)
+end
 
 local text = data.domains(cfg.domains)
 local numbers, fit, model = k1.train(cfg, text, { seed = cfg.train.seed, select = cfg.select,
-  callbacks = { 'domain_matrix' } })
+  callbacks = { 'domain_matrix' }, loss = cfg.loss.compat == 't_plus_2' and k1.t_plus_2 or nil })
 print(('%d parameters, vocabulary %d (published: 10,000 and 8,010,128 at 64 tokens)'):format(model:parameter_count(), text.vocab_size))
 print(table.concat(selection.node_lines(fit.selection.report), '\n'))
 local specialists = 0

@@ -12,7 +12,9 @@ local cfg = experiment.config {
 }
 
 local text = data.domains(cfg.domains)
+local SLOWER = 'all; lr x effective share of path'
 local curves, cells = {}, {} -- rule -> seed -> { effective updates, loss } of each epoch
+local effective = {}         -- seed -> effective share of an update by path
 for i, rule in ipairs(cfg.sweep.rules) do
   curves[rule] = {}
   cells[i] = { rule, function(seed)
@@ -20,8 +22,25 @@ for i, rule in ipairs(cfg.sweep.rules) do
     local curve = {}
     for e, epoch in ipairs(fit.epochs) do curve[e] = { e / #fit.epochs * numbers.effective_updates, epoch.val_loss } end
     curves[rule][seed] = curve
+    if rule == 'path' then effective[seed] = numbers.effective_pct / 100 end
     return numbers
   end }
+end
+-- What a path moves in effect may be no more than a smaller learning rate.
+for _, rule in ipairs(cfg.sweep.rules) do
+  if rule == 'path' then
+    cells[#cells + 1] = { SLOWER, function(seed)
+      local optim = {}
+      for key, value in pairs(cfg.optim) do optim[key] = value end
+      optim.lr = optim.lr * effective[seed]
+      local numbers, fit = k1.train(cfg, text, { seed = seed, select = { rule = 'all' }, optim = optim })
+      numbers.effective_pct, numbers.effective_updates = 100 * effective[seed], fit.steps * effective[seed]
+      curves[SLOWER] = curves[SLOWER] or {}
+      curves[SLOWER][seed] = {}
+      for e, epoch in ipairs(fit.epochs) do curves[SLOWER][seed][e] = { e / #fit.epochs * numbers.effective_updates, epoch.val_loss } end
+      return numbers
+    end }
+  end
 end
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }
 -- Each rule where it had made as many effective updates as the rule with the fewest had in all.

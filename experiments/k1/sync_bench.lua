@@ -1,10 +1,11 @@
 -- sync_bench: what do the published implementation's habits cost? Steps a second: node by node, all nodes of a level at once, and with a
 -- read of the norms in every step, a mask built in every step, a full sort of all gradients in every step.
-local experiment, host, nn, optim, torch = require 'experiment', require 'host', require 'nn', require 'optim', require 'torch'
+local arms, experiment, host, nn = require 'arms', require 'experiment', require 'host', require 'nn'
+local optim, torch = require 'optim', require 'torch'
 
 local cfg = experiment.config {
   model = { branching = { 3, 3 }, d_model = 128, heads = 4, ff = 256 },
-  bench = { batch = 16, seq = 64, steps = 100, warm_up = 5 },
+  bench = { batch = 16, seq = 64, steps = 20, rounds = 5, warm_up = 5 },
   train = { seed = 42 },
 }
 if experiment.current().flags.fast_dev_run then cfg.bench.steps, cfg.bench.warm_up = 2, 1 end
@@ -34,35 +35,42 @@ local function node_by_node()
   return h
 end
 
+local cells = {}
 local function time(name, forward, optimizer, extra)
-  local function step()
-    optimizer:zero_grad()
-    forward():square():mean():backward()
-    optimizer:step()
-    if extra then extra() end
-  end
-  for _ = 1, cfg.bench.warm_up do torch.scope(step) end
-  local begin = host.now()
-  for _ = 1, cfg.bench.steps do torch.scope(step) end
-  local rate = cfg.bench.steps / (host.now() - begin)
-  print(('%-44s %7.2f steps/s'):format(name, rate))
-  return rate
+  local warm = false
+  cells[#cells + 1] = { name, function()
+    local function step()
+      optimizer:zero_grad()
+      forward():square():mean():backward()
+      optimizer:step()
+      if extra then extra() end
+    end
+    for _ = 1, warm and 0 or cfg.bench.warm_up do torch.scope(step) end
+    warm = true
+    local begin = host.now()
+    for _ = 1, cfg.bench.steps do torch.scope(step) end
+    return { rate = cfg.bench.steps / (host.now() - begin) }
+  end }
 end
 
-local apart = time('node by node', node_by_node, optim.AdamW(all, { lr = 1e-3 }))
-local plain = optim.AdamW(tree, { lr = 1e-3 })
+local plain, masked = optim.AdamW(tree, { lr = 1e-3 }), optim.AdamW(tree, { lr = 1e-3 })
+local selection = optim.select(masked, tree, { rule = 'path' })
 local function batched() return tree(x) end
-local dense = time('all nodes of a level at once', batched, plain)
-local selection = optim.select(plain, tree, { rule = 'path' })
-local path = time('the same, moving one path', batched, plain)
-time('the same, norms read in every step', batched, plain, function() selection:report() end)
-time('the same, a mask built in every step', batched, plain, function()
+local PATH = 'levels at once; one path moves'
+time('node by node', node_by_node, optim.AdamW(all, { lr = 1e-3 }))
+time('levels at once', batched, plain)
+time(PATH, batched, masked)
+time(PATH .. '; norms read in every step', batched, masked, function() selection:report() end)
+time(PATH .. '; a mask built in every step', batched, masked, function()
   for _ = 1, #sizes do torch.ones({ cfg.bench.seq, cfg.bench.seq }):triu(1):bool() end
 end)
-time('the same, all gradients sorted in every step', batched, plain, function()
+time(PATH .. '; all gradients sorted in every step', batched, masked, function()
   local flat = {}
   for i, parameter in ipairs(tree:named_parameters()) do flat[i] = parameter.tensor.grad:flatten():abs() end
   torch.sort(torch.cat(flat))
 end)
-print(('\nFound: levels at once are %.2f times as fast as node by node; selecting a path costs %.1f %% of a step.'):format(dense / apart,
-  100 * (dense / path - 1)))
+local rounds = {}
+for i = 1, cfg.bench.rounds do rounds[i] = i end
+local result = arms.run { seeds = rounds, baseline = PATH, arms = cells } -- the rounds are paired: a machine has slow times
+arms.print(result, { { 'rate', 'steps/s' } })
+print('\n' .. arms.finding(result, 'rate', 'steps/s'))

@@ -1,5 +1,6 @@
 -- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after
 -- phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`.
+local continual = require 'continual'
 local fail = require 'fail'
 local options = require 'options'
 
@@ -26,9 +27,8 @@ return function(given)
     if #callback.matrix == 0 then evaluate(ctx, 0, record.step - 1) end
   end
   function callback.on_step(ctx, record)
-    for phase, one in ipairs(ctx.data.phases) do
-      if record.batch == one.end_batch then evaluate(ctx, phase, record.step) end
-    end
+    local phase = continual.ended(ctx.data.phases, record)
+    if phase then evaluate(ctx, phase, record.step) end
   end
   function callback.save() return { matrix = callback.matrix } end
   function callback.restore(_, saved) callback.matrix = saved.matrix or {} end

@@ -10,7 +10,8 @@ return function(given)
       ctx.print(('%s: no sample: %s'):format(heading, tostring(text)))
       return
     end
-    ctx.print(('%s\n%s'):format(heading, o.prompt .. text))
+    local words = ctx.data.kind == 'domains' and ctx.data.options.words > 0
+    ctx.print(('%s\n%s%s%s'):format(heading, o.prompt, words and not o.prompt:find '%s$' and ' ' or '', text))
     ctx.log { kind = 'event', event = 'sample', prompt = o.prompt, text = text }
   end
   return {

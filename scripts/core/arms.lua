@@ -94,6 +94,22 @@ local function aligned(rows)
   return lines
 end
 
+-- How the numbers of a metric are written: whole ones as such, where all of them are whole, and means of those with one decimal.
+local function format_of(result, metric)
+  for _, arm in ipairs(result.arms) do
+    for _, value in ipairs(arms.values(arm, metric)) do
+      if value % 1 ~= 0 then return claims.number end
+    end
+  end
+  return function(value) return (value % 1 == 0 and '%d' or '%.1f'):format(value) end
+end
+
+-- "1.5000 +- 0.2484 (3)", "447745 (3)" where there is no interval, "-" where there is no value.
+local function cell_text(interval, format)
+  if interval.n == 0 then return '-' end
+  return interval.half and claims.interval_text(interval, format) or ('%s (%d)'):format(format(interval.mean), interval.n)
+end
+
 ---The table: a row for each arm, a column "mean +- half width of the 95 % interval (n)" for each metric.
 ---@param result table of arms.run
 ---@param columns { [1]: string, [2]: string }[] metric and title
@@ -104,7 +120,7 @@ function arms.lines(result, columns)
   for r, arm in ipairs(result.arms) do
     rows[r + 1] = { arm.name }
     for i, column in ipairs(columns) do
-      rows[r + 1][i + 1] = claims.interval_text(statistics.interval(arms.values(arm, column[1])))
+      rows[r + 1][i + 1] = cell_text(statistics.interval(arms.values(arm, column[1])), format_of(result, column[1]))
     end
   end
   return aligned(rows)
@@ -119,9 +135,23 @@ function arms.print(result, columns)
   print(("\n%s, difference from '%s', paired by seed"):format(columns[1][2], result.baseline))
   local rows = {}
   for i, d in ipairs(arms.differences(result, columns[1][1])) do
-    rows[i] = { d.name, claims.interval_text(d), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
+    rows[i] = { d.name, cell_text(d, format_of(result, columns[1][1])), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
   end
   print(table.concat(aligned(rows), '\n'))
+end
+
+---"path ends at 2.3281 +- 0.0810 (3) nats of val loss", for each arm.
+---@param result table of arms.run
+---@param metric string
+---@param what string
+---@return string
+function arms.sentence(result, metric, what)
+  local parts = {}
+  for i, arm in ipairs(result.arms) do
+    local interval = statistics.interval(arms.values(arm, metric))
+    parts[i] = ('%s ends at %s %s'):format(arm.name, cell_text(interval, format_of(result, metric)), what)
+  end
+  return table.concat(parts, ', ')
 end
 
 ---One sentence for each claim that the first metric allows; "lower" is better.
@@ -133,7 +163,7 @@ function arms.finding(result, metric, what)
   local better, worse, rest = {}, {}, {}
   for _, d in ipairs(arms.differences(result, metric)) do
     local list = d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
-    list[#list + 1] = d.name
+    list[#list + 1] = ('\'%s\''):format(d.name)
   end
   local parts = {}
   local function add(list, text)
@@ -142,7 +172,8 @@ function arms.finding(result, metric, what)
   add(better, 'lower ' .. what .. ' for %s')
   add(worse, 'higher ' .. what .. ' for %s')
   add(rest, 'no difference can be claimed for %s')
-  return ("Found, against '%s' over %d seeds: %s."):format(result.baseline, #result.seeds, table.concat(parts, '; '))
+  return ("Found, against '%s' over %d seed%s: %s."):format(result.baseline, #result.seeds, #result.seeds == 1 and '' or 's',
+    table.concat(parts, '; '))
 end
 
 return arms

@@ -114,6 +114,11 @@ function config_schema.type_error(path, node, found)
   if node.type == 'int' and type(tonumber(found)) == 'number' then
     hint = '; a whole default takes whole numbers only, write experiment.number(x) in the script to allow fractions'
   end
+  if node.type == 'list' and found ~= 'a table' then hint = ('; a list is written %s=[%s]'):format(path, found) end
+  if node.type == 'table' then
+    local name = node.fields and pretty.sorted_keys(node.fields)[1]
+    hint = name and ('; its keys are set one by one, such as %s=...'):format(join(path, name)) or ''
+  end
   local default = node.shown and (' (its default is %s)'):format(node.shown) or ''
   fail.config("key '%s' must be %s%s, got %s%s", path, ARTICLE[node.type] or 'a ' .. node.type, default, found, hint)
 end

@@ -117,7 +117,7 @@ local function set(tree, keys, path, given, source)
     end
     return
   end
-  if node.type == 'table' then type_error(path, { type = 'table' }, given.text or 'a list') end
+  if node.type == 'table' then type_error(path, { type = 'table', fields = node.fields }, given.text or 'a list') end
   value[key] = convert(node, given, path)
   tree:note_origin(keys, source)
 end

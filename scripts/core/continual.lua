@@ -30,6 +30,18 @@ local function fisher(model, train, last, batches)
   return sums
 end
 
+---The last phase of data.domains that ended in this update, which may have several batches; nil for none.
+---@param phases { end_batch: integer }[]
+---@param record { batch: integer, micro_batches: integer } of on_step
+---@return integer?
+function continual.ended(phases, record)
+  local found
+  for phase, one in ipairs(phases) do
+    if one.end_batch <= record.batch and one.end_batch > record.batch - record.micro_batches then found = phase end
+  end
+  return found
+end
+
 ---Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p - p*)^2, F from `batches`
 ---batches of the phase. Its state is not part of checkpoints: train with checkpoint = { off = true }.
 ---@param given { strength: number, batches: integer? }
@@ -48,17 +60,17 @@ function continual.ewc(given)
         end
       end
     end
-    if not penalty or not torch.is_grad_enabled() then return task end
+    if not penalty or not model.training then return task end -- evals are of the task
     return task + penalty, nil, { task = task, ewc = penalty }
   end
   local callback = { name = 'ewc', every = 1, on_step = function(ctx, record)
-    for phase, one in ipairs(ctx.data.phases) do
-      if record.batch == one.end_batch and phase < #ctx.data.phases then
-        local values = {}
-        for i, parameter in ipairs(ctx.model:named_parameters()) do values[i] = parameter.tensor:detach():clone() end
-        tasks[#tasks + 1] = { values = values, fisher = fisher(ctx.model, ctx.data.train, one.end_batch, o.batches) }
-      end
-    end
+    local phase = continual.ended(ctx.data.phases, record)
+    if not phase or phase == #ctx.data.phases then return end
+    local values = {}
+    for i, parameter in ipairs(ctx.model:named_parameters()) do values[i] = parameter.tensor:detach():clone() end
+    local squares = fisher(ctx.model, ctx.data.train, ctx.data.phases[phase].end_batch, o.batches)
+    torch.keep(values, squares) -- beyond the scope of this call
+    tasks[#tasks + 1] = { values = values, fisher = squares }
   end }
   return { loss = loss, callback = callback }
 end

@@ -107,13 +107,14 @@ end
 
 ---Where a corpus lies, after bringing it if need be.
 ---@param name string
+---@param option string? where a file of one's own is given instead, for the message; data.file
 ---@return { name: string, path: string, sha256: string }
-function corpora.find(name)
+function corpora.find(name, option)
   local corpus = corpora.known[name]
   if not corpus then
     local names = {}
     for known in pairs(corpora.known) do names[#names + 1] = known end
-    fail.data("corpus '%s' is not known%s; for a text of your own set data.file", name, nearest.hint(name, names))
+    fail.data("corpus '%s' is not known%s; for a text of your own set %s", name, nearest.hint(name, names), option or 'data.file')
   end
   local given = host.getenv('RUNNER_DATA_DIR')
   if given and given ~= '' then

@@ -3,6 +3,7 @@ local console = require 'console'
 local corpora = require 'corpora'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local host = require 'host'
 local nearest = require 'nearest'
 local options = require 'options'
 local specs = require 'specs'
@@ -89,10 +90,33 @@ end
 
 local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
 
+-- Raises for a path that is no file, with the files of that folder that may have been meant.
+local function check_file(path, option)
+  local info = host.stat(path)
+  if info and info.type == 'dir' then fail.data("%s '%s' is a folder, expected a text file", option, path) end
+  if info then return end
+  local folder, name = path:match '^(.*/)([^/]*)$'
+  local function plain(file) return (file:gsub('%.', '_')) end -- the parts of a dotted name would be compared as those of an option
+  local files, names = {}, {}
+  for _, other in ipairs(host.listdir(folder or '.') or {}) do
+    local found = host.stat((folder or '') .. other)
+    if found and found.type == 'file' then names[#names + 1], files[plain(other)] = plain(other), other end
+  end
+  local near = files[nearest.find(plain(name or path), names)[1]]
+  local hint = corpora.known[path] and ('; the corpus of that name is {corpus=%s}'):format(path)
+    or near and ('; nearest: %s%s'):format(folder or '', near) or ''
+  local from = path:sub(1, 1) == '/' and '' or ("; paths are relative to the working folder '%s'"):format(host.cwd())
+  fail.data("%s '%s' does not exist%s%s", option, path, from, hint)
+end
+
 local function domain_source(given, index)
-  local o = options.check(('data.domains text %d'):format(index), type(given) == 'string' and { file = given } or given, DOMAIN)
-  if (o.file == nil) == (o.corpus == nil) then fail.config('data.domains: text %d needs either a file or a corpus', index) end
-  local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' } or corpora.find(o.corpus)
+  local option = ('domains.texts[%d]'):format(index)
+  local o = options.check('data.domains: ' .. option, type(given) == 'string' and { file = given } or given, DOMAIN)
+  if (o.file == nil) == (o.corpus == nil) then fail.config('data.domains: %s needs either a file or a corpus', option) end
+  if o.bytes < 0 then fail.config('data.domains: %s.bytes must not be negative (0: all), got %d', option, o.bytes) end
+  if o.file then check_file(o.file, option .. '.file') end
+  local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' }
+    or corpora.find(o.corpus, option .. '.file')
   return { name = o.name or source.name, path = source.path, sha256 = source.sha256, bytes = o.bytes }
 end
 

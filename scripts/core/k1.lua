@@ -94,6 +94,64 @@ function k1.train(cfg, text, o)
   return numbers, fit, model
 end
 
+-- The place of a node within its level, from 0, and how many nodes that has.
+local function place_of(node, report)
+  local place, count = 0, 0
+  for _, other in ipairs(report.nodes) do
+    if other.level == node.level then
+      count = count + 1
+      if other.node < node.node then place = place + 1 end
+    end
+  end
+  return place, count
+end
+
+---The mean cross entropy of a model's logits.
+---@param net Module
+---@param x Tensor
+---@param y Tensor
+---@return Tensor
+function k1.loss_of(net, x, y)
+  local logits = net(x)
+  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+end
+
+---The published loss: logits at t against the token after the next one (the targets were shifted twice).
+---@param net Module
+---@param x Tensor
+---@param y Tensor
+---@return Tensor loss, integer targets
+function k1.t_plus_2(net, x, y)
+  local logits, steps = net(x), y:size(1) - 1
+  local later = y:narrow(1, 1, steps)
+  return torch.cross_entropy_loss(logits:narrow(1, 0, steps):reshape { -1, logits:size(-1) }, later:reshape { -1 }), later:numel()
+end
+
+---The loss of a tree without one of its leaves: the mean is over the others. All is put back.
+---@param net Module
+---@param leaf table a node of Selection:report
+---@param report table
+---@param loss fun(): number
+---@return number? nil for an only leaf
+function k1.loss_without(net, leaf, report, loss)
+  local place, count = place_of(leaf, report)
+  if count < 2 then return nil end
+  return torch.no_grad(function()
+    -- A leaf gives what its last norm gives: without weight and bias that is 0.
+    local norm, kept = ('tree.level%d.norm2.'):format(leaf.level), {}
+    for _, parameter in ipairs(net:named_parameters()) do
+      if parameter.name:find(norm, 1, true) then
+        kept[#kept + 1] = { parameter.tensor, parameter.tensor:clone() }
+        parameter.tensor:mul_(count / (count - 1))
+        parameter.tensor[place]:zero_()
+      end
+    end
+    local value = loss()
+    for _, pair in ipairs(kept) do pair[1]:copy_(pair[2]) end
+    return value
+  end)
+end
+
 ---The loss after one step of plain gradient descent of one node's own parameters, which are put back.
 ---@param model Module
 ---@param node table a node of Selection:report
@@ -102,10 +160,7 @@ end
 ---@param loss fun(): number
 ---@return number
 function k1.loss_after_step(model, node, report, lr, loss)
-  local place = 0 -- of the node within its level
-  for _, other in ipairs(report.nodes) do
-    if other.level == node.level and other.node < node.node then place = place + 1 end
-  end
+  local place = place_of(node, report)
   return torch.no_grad(function()
     local kept = {}
     for _, parameter in ipairs(model:named_parameters()) do

@@ -10,9 +10,9 @@ local overrides = {}
 local BARE = '^[^%s,%[%]{}()=;\'"~]+'
 local parse_value
 
-local function syntax_error(state, found_at, expected)
+local function syntax_error(state, found_at, expected, advice)
   local found = found_at > #state.text and 'the end' or ("'%s'"):format(state.text:sub(found_at, found_at))
-  fail.config("override '%s': expected %s at %s; quote text that holds blanks or ,[]{}()=;~", state.whole, expected, found)
+  fail.config("override '%s': expected %s at %s; %s", state.whole, expected, found, advice or 'quote text that holds blanks or ,[]{}()=;~')
 end
 
 local function skip_blanks(state, at)
@@ -42,7 +42,10 @@ local function parse_table(state, at)
       at = skip_blanks(state, at + 1)
     end
     local name, after = state.text:match('^([%a_][%w_]*)%s*=()', at)
-    if not name then syntax_error(state, at, 'key=value') end
+    if not name then
+      local items = #names == 0 and state.text:match('^([^%[%]{}=]*)}', at)
+      syntax_error(state, at, 'key=value', items and ('a list is written [%s]'):format(items))
+    end
     if fields[name] then fail.config("override '%s': key '%s' is given twice", state.whole, name) end
     names[#names + 1] = name
     fields[name], at = parse_value(state, skip_blanks(state, after))

@@ -36,8 +36,9 @@ function selection_report.shares(report, parameters)
   local of_nodes, touched, effective = 0, 0, 0
   for _, node in ipairs(report.nodes) do
     of_nodes = of_nodes + node.parameters
-    touched = touched + node.count / report.steps * node.parameters
-    effective = effective + node.effective / report.steps * node.parameters
+    local entries = node.parameters * (report.entry_share or 1)
+    touched = touched + node.count / report.steps * entries
+    effective = effective + node.effective / report.steps * entries
   end
   local shared = parameters - of_nodes
   touched = touched + (report.shared > 0 and shared or 0)
@@ -94,6 +95,39 @@ local function largest_share(histogram, leaf)
     if row[leaf] > best then best, domain = row[leaf], d end
   end
   return total > 0 and best / total or 0, domain, total
+end
+
+local EXACT = 40 -- selections up to which the chance share is exact
+
+-- The probability that each of d equally likely domains has at most `most` of r selections, for all r up to n.
+local function none_above(most, d, n)
+  local p = {}
+  for r = 0, n do p[r] = r <= most and 1 or 0 end -- one domain has them all
+  for domains = 2, d do
+    local q, next_p = 1 / domains, {}
+    for r = 0, n do
+      local chosen, sum = (1 - q) ^ r, 0 -- of j = 0
+      for j = 0, math.min(r, most) do
+        sum = sum + chosen * p[r - j]
+        chosen = chosen * (r - j) / (j + 1) * q / (1 - q)
+      end
+      next_p[r] = sum
+    end
+    p = next_p
+  end
+  return p[n]
+end
+
+---The share that the largest of some equally likely domains has on average among n selections by chance alone: 0.63 for three domains and
+---three selections. Exact up to 40, then by its square root law.
+---@param domains integer
+---@param n integer
+---@return number
+function selection_report.chance_share(domains, n)
+  if domains < 2 or n < 1 then return 1 end
+  local exact, expected = math.min(n, EXACT), 0
+  for most = 0, exact - 1 do expected = expected + 1 - none_above(most, domains, exact) end
+  return 1 / domains + (expected / exact - 1 / domains) * math.sqrt(exact / n)
 end
 
 -- The histogram of blocks under these labels.

@@ -158,14 +158,14 @@ local function build_trainer(o, device)
   return trainer, kind
 end
 
----Characters drawn from a model after a prompt, which is not part of the result. Options: prompt, length, temperature (0 takes
----the most likely character), top_k, top_p, seed.
+---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a vocabulary of
+---them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k, top_p, seed.
 ---@param model Module
----@param text TextData
+---@param text TextData|DomainData
 ---@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
 ---@return string
 function train.generate(model, text, given)
-  return native.train.generate(model, text.native or text, given)
+  return native.train.generate(model, type(text) == 'table' and text.native or text, given)
 end
 
 ---The loss of a model whose forward is written in Lua: mean cross entropy. Native models use the native one.
@@ -242,6 +242,10 @@ local function summary_of(fit)
   local made = { train_loss = { last = last.train_loss } }
   if last.val_loss then made.val_loss = { last = last.val_loss, best = best and best.val_loss, best_step = best and best.step } end
   if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
+  if fit.selection then
+    made.touched_pct, made.effective_pct = { last = 100 * fit.selection.touched }, { last = 100 * fit.selection.effective }
+    if fit.host_syncs_per_step then made.host_syncs_per_step = { last = fit.host_syncs_per_step } end
+  end
   if fit.noise then made.noise_scale = { last = last.noise and last.noise.scale } end
   return made
 end

@@ -616,9 +616,9 @@ function Trainer:weights_sha256() end
 ---@class lanthorn.train
 lanthorn.train = {}
 
----Characters drawn from the model after the prompt (not included), one at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
+---Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains with words) at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
 ---@param model Module
----@param text Text
+---@param text Text|Domains
 ---@param prompt string (by name, in a last table)
 ---@param length? integer default 200 (by name, in a last table)
 ---@param temperature? number default 1. (by name, in a last table)
@@ -911,7 +911,7 @@ function Optimizer:zero_grad() end
 ---@class Selection
 Selection = {}
 
----Counts so far: {steps=, no_signal=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, last=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, the histogram has a row for each domain and a column for each leaf.
+---Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
 ---@return dict
 function Selection:report() end
 
@@ -1333,9 +1333,9 @@ function train.default_loss(model) end
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given) end
 
----Characters drawn from a model after a prompt, which is not part of the result. Options: prompt, length, temperature (0 takes the most likely character), top_k, top_p, seed.
+---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k, top_p, seed.
 ---@param model Module
----@param text TextData
+---@param text TextData|DomainData
 ---@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
 ---@return string
 function train.generate(model, text, given) end

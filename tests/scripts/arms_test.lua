@@ -24,15 +24,23 @@ t.test('arms are compared with the baseline by seed, with what may be said of ea
 end)
 
 t.test('the finding is one sentence', function()
-  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for better; no difference can be "
-    .. 'claimed for same, noise, half.')
+  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for 'better'; no difference can "
+    .. "be claimed for 'same', 'noise', 'half'.")
 end)
 
 t.test('the table has a row for each arm and an interval for each metric', function()
   local lines = arms.lines(result(), { { 'loss', 'val loss' }, { 'other', 'other' } })
   t.equal(#lines, 6)
   t.matches(lines[1], '^arm%s+val loss%s+other$')
-  t.matches(lines[2], '^base%s+1%.3000 %+%- 0%.1963 %(5%)%s+NA %(0%)$')
+  t.matches(lines[2], '^base%s+1%.3000 %+%- 0%.1963 %(5%)%s+%-$')
+end)
+
+t.test('whole numbers are written as whole numbers, their means with one decimal', function()
+  local counted = arms.run { seeds = { 1, 2 }, arms = { { 'a', function() return { nodes = 447745 } end },
+    { 'b', function(seed) return { nodes = seed } end } } }
+  local lines = arms.lines(counted, { { 'nodes', 'nodes' } })
+  t.matches(lines[2], '^a%s+447745 %(2%)$')
+  t.matches(lines[3], '^b%s+1%.5 %+%- %d+%.%d %(2%)$')
 end)
 
 t.test('each cell begins with its seed', function()

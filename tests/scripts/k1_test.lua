@@ -58,6 +58,44 @@ t.test('targets are the next token: "the same as this one" can be learnt', funct
   t.is_true(torch.equal(x:narrow(1, 1, 4), y:narrow(1, 0, 4)))
 end)
 
+t.test('the published loss is that of the token after the next', function()
+  local x, y = torch.randint(20, { 3, 8 }), torch.randint(20, { 3, 8 })
+  local logits = torch.randn { 3, 8, 20 }
+  local loss, targets = k1.t_plus_2(function() return logits end, x, y)
+  local expected = 0
+  for b = 0, 2 do
+    for i = 0, 6 do expected = expected - logits[b][i]:log_softmax(0)[y[b][i + 1]:item()]:item() / 21 end
+  end
+  t.near(loss:item(), expected, 1e-5)
+  t.equal(targets, 21)
+end)
+
+t.test('without a leaf the mean is over the others, in either mode, and the leaf is put back', function()
+  local x = torch.randint(20, { 2, 8 })
+  for _, forward in ipairs { 'level_mean', 'tree' } do
+    torch.manual_seed(4)
+    local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16, forward = forward }
+    local report = { nodes = { { node = 0, level = 0 }, { node = 1, level = 1 }, { node = 2, level = 1 } } }
+    local function sum() return net(x):square():sum():item() end
+    local before = sum()
+    local without = k1.loss_without(net, report.nodes[2], report, sum)
+    t.equal(sum(), before)
+    t.equal(k1.loss_without(net, report.nodes[1], report, sum), nil)
+    -- The other leaf alone: a chain whose leaf has its weights.
+    local chain = models.k1_tree { vocab = 20, max_len = 8, branching = { 1 }, d_model = 16, ff = 16, forward = forward }
+    local from, to = net:named_parameters(), chain:named_parameters()
+    torch.no_grad(function()
+      for i, parameter in ipairs(to) do
+        local whole = from[i].tensor
+        parameter.tensor:copy_(whole:size(0) == 2 and parameter.tensor:size(0) == 1 and whole:narrow(0, 1, 1) or whole)
+      end
+    end)
+    local alone = chain(x):square():sum():item()
+    t.near(without / alone, 1, 1e-5)
+    t.is_true(math.abs(before / alone - 1) > 1e-4)
+  end
+end)
+
 t.test('a step of one node alone changes the loss, and is put back', function()
   torch.manual_seed(2)
   local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16 }
@@ -71,6 +109,38 @@ t.test('a step of one node alone changes the loss, and is put back', function()
     t.is_true(after < before, node.node)
     t.near(loss():item(), before, 0)
   end
+end)
+
+-- What the experiments do only after some updates: phases, anchors, specialists.
+local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
+  'guards.no_learning=off' }
+
+local function small(name, ...)
+  local pieces = {}
+  for i, words in ipairs { { 'owl ', 'cat ', 'cow ' }, { 'x = 1\n', 'y = f(x)\n' }, { 'And ', 'LORD ', 'said ' } } do
+    for j = 1, 700 do pieces[j] = words[j * j % 7 % #words + 1] end
+    runs.write(('small%d.txt'):format(i), table.concat(pieces))
+  end
+  local texts = ('domains.texts=[%s/small1.txt,%s/small2.txt,%s/small3.txt]'):format(runs.root, runs.root, runs.root)
+  local words = { texts, ... }
+  for _, word in ipairs(SMALL) do words[#words + 1] = word end
+  local output, code = runs.command('experiments/' .. name .. '.lua', unpack(words))
+  t.equal(code, 0, output)
+  return output
+end
+
+t.test('the experiment on what is kept fills its matrix for every arm', function()
+  local output = small('k1/continual', 'domains.batches=12')
+  for _, arm in ipairs { 'dense', 'tree, all nodes', 'tree, path', 'dense, EWC', 'dense, replay' } do
+    t.contains(output, arm .. ', seed 1: loss on each domain (columns) after training each domain (rows)')
+  end
+  t.contains(output, 'first domain, learnt again')
+end)
+
+t.test('the experiment on specialists leaves them out one by one', function()
+  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5')
+  t.contains(output, 'loss change when a specialist is left out')
+  t.contains(output, "Found, against 'one domain under several labels' over 1 seed: no difference can be claimed")
 end)
 
 -- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.

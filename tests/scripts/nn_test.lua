@@ -21,17 +21,18 @@ t.test('options come by position, by name, or both', function()
   end
 end)
 
-t.test('wrong options show the signature and what is wrong', function()
-  local signature = 'nn.Linear(int in_features, int out_features, bool bias=True): '
+t.test('wrong options say what is wrong, then the signature', function()
+  local signature = ' (nn.Linear(int in_features, int out_features, bool bias=True))'
   local function refused(text, ...)
     local given = { ... }
-    t.contains(t.error_matches(function() local _ = nn.Linear(unpack(given)) end, 'nn_test.lua:%d+: '), signature .. text)
+    local err = t.error_matches(function() local _ = nn.Linear(unpack(given)) end, 'nn_test.lua:%d+: ')
+    t.contains(err, ': nn.Linear: ' .. text .. signature)
   end
   refused("has no argument 'bais'; did you mean 'bias'?", { 4, 2, bais = false })
   refused("argument 'out_features' (int) is missing", 4)
   refused("argument 'out_features' must be int, got string 'a'", { 4, 'a' })
   refused("argument 'bias' must be bool, got number 3", 4, 2, 3)
-  t.error_matches(function() local _ = nn.Linear { 4, -2 } end, '%[Linear%] sizes must be positive, got 4 and %-2')
+  t.error_matches(function() local _ = nn.Linear { 4, -2 } end, ': nn.Linear: sizes must be positive, got 4 and %-2$')
   t.error_matches(function() return nn.Linaer end, "nn has no 'Linaer'; did you mean 'Linear'")
 end)
 
@@ -194,8 +195,8 @@ t.test('a module cannot be below itself', function()
   t.error_matches(function() inner.back = m end, "cannot have itself below it, as 'back'")
 end)
 
-t.test('sizes out of range are config errors with the signature', function()
-  local err = t.error_matches(function() return nn.GRU { 8, 8, dropout = 2 } end, 'nn.GRU%(.*dropout must be in %[0, 1%), got 2')
+t.test('sizes out of range are config errors about the value', function()
+  local err = t.error_matches(function() return nn.GRU { 8, 8, dropout = 2 } end, ': nn.GRU: dropout must be in %[0, 1%), got 2$')
   t.equal(require('fail').code_of(err), 3)
   t.equal(require('fail').code_of(t.error_matches(function() return nn.Linear { 0, 4 } end, 'sizes must be positive')), 3)
 end)

@@ -69,9 +69,9 @@ t.test('a value must have the type of its default', function()
   refused("must be a boolean", 'model.rms=1')
   refused("must be a number .*got the text '1'", "optim.lr='1'")
   refused("must be a number", 'optim.lr=fast')
-  refused("must be a list", 'sizes=3')
+  refused("must be a list %(its default is { 1, 2 }%), got 3; a list is written sizes=%[3%]$", 'sizes=3')
   refused("'sizes.2' must be an int", 'sizes=[1,2.5]')
-  refused("'optim' must be a table", 'optim=3')
+  refused("'optim' must be a table, got 3; its keys are set one by one, such as optim.betas=%.%.%.$", 'optim=3')
   refused("must be a string .*got a list", 'data.corpus=[a]')
   t.equal(apply('data.corpus=123').data.corpus, '123')
   t.equal(apply('model.scale=0.5').model.scale, 0.5)
@@ -101,6 +101,10 @@ t.test('a sweep axis is refused with a hint', function()
     'zip(a=[1];b=[2])', 'seeds=3' } do
     refused('runner sweep', text)
   end
+end)
+
+t.test('a list in the brackets of a table is told how it is written', function()
+  refused("override 'sizes={3,0}': expected key=value at '3'; a list is written %[3,0%]$", 'sizes={3,0}')
 end)
 
 t.test('broken grammar is refused', function()

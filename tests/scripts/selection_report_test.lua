@@ -26,6 +26,11 @@ t.test('shares are over all parameters, shared ones included', function()
   local touched, effective = report.shares(tree(1), 100)
   t.near(touched, (10 + 0.75 * 20 + 40) / 100, 1e-12)
   t.near(effective, (0.15 * 10 + 0.75 * 20 + 40) / 100, 1e-12)
+  local entries = tree(1)
+  entries.entry_share = 0.1
+  touched, effective = report.shares(entries, 100)
+  t.near(touched, (1 + 0.75 * 2 + 40) / 100, 1e-12)
+  t.near(effective, (0.15 * 1 + 0.75 * 2 + 40) / 100, 1e-12)
   touched, effective = report.shares(tree(0), 100)
   t.near(touched, 0.25, 1e-12)
   t.near(effective, 0.165, 1e-12)
@@ -68,6 +73,39 @@ t.test('a leaf that is selected for one domain alone is a specialist', function(
   t.equal({ rows[1].domain, rows[2].domain, rows[1].specialist, rows[2].specialist }, { 1, 2, true, true })
   t.near(rows[1].share, 1, 1e-12)
   t.is_true(rows[1].p < 0.01)
+end)
+
+t.test('chance alone gives the largest of three domains these shares', function()
+  for n, share in pairs { [1] = 1, [3] = 0.63, [5] = 0.56, [10] = 0.49, [20] = 0.44, [50] = 0.40, [100] = 0.38, [300] = 0.36 } do
+    t.near(report.chance_share(3, n), share, 0.0051, n)
+  end
+  t.near(report.chance_share(2, 2), 0.75, 1e-12)
+  t.equal(report.chance_share(1, 7), 1)
+end)
+
+-- A report after one update that selected these nodes at these shares.
+local function updated(levels, node_parameters, selected)
+  local made = { steps = 1, shared = 1, nodes = {} }
+  for level, size in ipairs(levels) do
+    for i = 1, size do
+      local share = i == 1 and selected[level] or 0
+      made.nodes[#made.nodes + 1] = { level = level - 1, leaf = level == #levels, parameters = node_parameters,
+        count = share > 0 and 1 or 0, effective = share }
+    end
+  end
+  return made
+end
+
+t.test('the shares that a path touches and moves of the published models', function()
+  for _, case in ipairs { { { 1, 3, 9 }, { 0.05, 0.15, 1 }, 4300688, 69.2, 63.7 },
+    { { 1, 4, 12, 24 }, { 0.05, 0.05, 0.15, 1 }, 8010128, 38.8, 34.3 }, { { 1, 3, 9 }, { 0.05, 0.15, 1 }, 1747393, 24.2, 10.5 } } do
+    local touched, effective = report.shares(updated(case[1], 132480, case[2]), case[3])
+    t.near(100 * touched, case[4], 0.051)
+    t.near(100 * effective, case[5], 0.051)
+  end
+  local top = updated({ 1, 3, 9 }, 132480, { 1, 1, 1 })
+  top.nodes[3].count, top.nodes[4].count = 1, 1
+  t.near(100 * report.shares(top, 4300688), 75.4, 0.051)
 end)
 
 t.test('a leaf that is selected alike for both, or rarely, is none', function()

@@ -171,14 +171,15 @@ TEST_F(DomainsTest, FilesThatAreMissingOrTooShortAreNamedWithTheirNumbers) {
   EXPECT_EQ(message({Write("tiny", "abcdefgh")}, Small()),
             "domain 'tiny': '" + folder_ +
                 "/tiny': val: 0 characters are too few for a window of 5 and its target; use "
-                "a smaller data.seq, or more text");
+                "a smaller domains.seq, or more text");
   EXPECT_NE(message({Write("e", "")}, Small()).find("train: 0 characters"), std::string::npos);
   DomainSource pinned = Write("p", "text");
   pinned.sha256 = "00";
   EXPECT_NE(message({pinned}, Small()).find("is not the file that was pinned"), std::string::npos);
   DomainOptions options = Small();
   options.phases = {0, 2};
-  EXPECT_EQ(message({Write("a", Repeat("abcd ", 100))}, options), "data.domains: phase of domain 3, there are 1");
+  EXPECT_EQ(message({Write("a", Repeat("abcd ", 100))}, options),
+            "data.domains: phases names domain 3, expected 1 to 1, the number of texts; set domains.phases to match");
   options = Small();
   options.train = 0.99;
   EXPECT_NE(message({Write("a", "x")}, options).find("at most 1 together"), std::string::npos);

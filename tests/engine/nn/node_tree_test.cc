@@ -32,6 +32,16 @@ TEST(NodeTree, ChildrenOfNodeJStandTogetherInTheNextLevel) {
   }
 }
 
+TEST(NodeTree, NumbersAreThoseThatWerePublished) {
+  const NodeTree tree = Tree({4, 3, 2});
+  EXPECT_EQ(tree.Number(0), 0);
+  EXPECT_EQ(tree.Number(31), 4);
+  EXPECT_EQ(tree.Label(40), "r.4.3.2");
+  EXPECT_EQ(tree.Number(40), 432);
+  EXPECT_FALSE(Tree({2, 10}).Number(1));
+  EXPECT_FALSE(Tree(std::vector<int64_t>(18, 1)).Number(1));
+}
+
 TEST(NodeTree, LabelsTellTheWayFromTheRoot) {
   const NodeTree tree = Tree({3, 3});
   EXPECT_EQ(tree.Label(0), "r");
@@ -50,7 +60,7 @@ TEST(NodeTree, WithoutBranchingTheRootIsTheLeaf) {
 TEST(NodeTree, RefusesALevelWithoutChildrenAndTooManyNodes) {
   const auto none = NodeTree::Make({3, 0});
   ASSERT_FALSE(none.ok());
-  EXPECT_EQ(none.status().message(), "tree: branching {3, 0}: level 2 has 0 children a node, expected at least 1");
+  EXPECT_EQ(none.status().message(), "branching {3, 0}: level 2 has 0 children a node, expected at least 1");
   EXPECT_FALSE(NodeTree::Make({-1}).ok());
   EXPECT_FALSE(NodeTree::Make({1000, 1000}).ok());
   EXPECT_FALSE(NodeTree::Make({int64_t{1} << 62, 4}).ok());

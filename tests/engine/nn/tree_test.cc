@@ -172,6 +172,21 @@ TEST(Tree, TheModesAgreeOnChainsAndDifferOnTrees) {
   EXPECT_FALSE(both({3, 3}));
 }
 
+TEST(Tree, EqualNodesOfALevelGiveWhatOneOfThemGives) {
+  for (const char* forward : {"level_mean", "tree"}) {
+    at::manual_seed(6);
+    const ModulePtr wide = lanthorn::Tree({3, 2}, kWidth, kHeads, kFeedforward, 0, forward);
+    const ModulePtr chain = lanthorn::Tree({1, 1}, kWidth, kHeads, kFeedforward, 0, forward);
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < wide->Parameters().size(); ++i) {
+      const at::Tensor one = chain->Parameters()[i].tensor;
+      at::Tensor(wide->Parameters()[i].tensor).copy_(one.expand_as(wide->Parameters()[i].tensor));
+    }
+    const at::Tensor x = at::randn({2, 5, kWidth});
+    EXPECT_TRUE(at::allclose(wide->Forward(x, nullptr), chain->Forward(x, nullptr), 1e-5, 1e-6)) << forward;
+  }
+}
+
 TEST(Tree, HasTheParametersOfThePublishedProfiles) {
   EXPECT_EQ(lanthorn::Tree({}, 128, 4, 256)->ParameterCount(), 132480);
   EXPECT_EQ(lanthorn::Tree({3, 3}, 128, 4, 256)->ParameterCount(), 13 * 132480);

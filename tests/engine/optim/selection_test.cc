@@ -219,6 +219,71 @@ TEST(Selection, DistanceIsZeroExactlyForNodesThatNeverMoved) {
   EXPECT_EQ(selection->ParametersOf(2), 20);
 }
 
+TEST(Selection, DeltaIsTheNormOfWhatEachUpdateChangedOfANode) {
+  for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
+    for (const auto& [rule, apply] : std::vector<std::pair<std::string, std::string>>{
+             {"path", "delta"}, {"round_robin", "gradient"}, {"all", "delta"}, {"none", "delta"}}) {
+      Model model({3, 2}, dtype);
+      SelectionOptions options = Rule(rule);
+      options.apply = apply;
+      const auto selection = Select(model, options);
+      const auto optimizer = Trained(model, "AdamW", {{"weight_decay", 0.1}}, selection);
+      std::vector<double> expected(10, 0.0);
+      for (uint64_t step = 0; step < 6; ++step) {
+        std::vector<at::Tensor> before;
+        for (int64_t node = 0; node < 10; ++node) before.push_back(model.Node(node));
+        model.SetGradients(Random(10, step), step);
+        optimizer->Step();
+        for (size_t node = 0; node < 10; ++node)
+          expected[node] += (model.Node(static_cast<int64_t>(node)) - before[node]).norm().item<double>();
+      }
+      for (int64_t node = 0; node < 10; ++node) {
+        const double sum = selection->delta_sum()[node].item<double>(), wanted = expected[static_cast<size_t>(node)];
+        EXPECT_NEAR(sum, wanted, 1e-5 * wanted) << rule << " " << apply << " " << node;
+      }
+    }
+  }
+}
+
+TEST(Selection, ZeroGradientsMoveWeightsByMomentumAndByDecayUnlessTheyAreMasked) {
+  for (const Options& given : {Options{{"weight_decay", 0}}, Options{{"weight_decay", 0.1}}}) {
+    Model plain({2}), masked({2});
+    const auto optimizer = Trained(plain, "AdamW", given, nullptr);
+    const auto resting = Trained(masked, "AdamW", given, Select(masked, Rule("none")));
+    for (Model* model : {&plain, &masked}) model->SetGradients({1, 1, 1}, 1);
+    if (given.at("weight_decay") == 0) {  // primes the momentum
+      optimizer->Step();
+      resting->Step();
+    }
+    const at::Tensor before = plain.Node(1), kept = masked.Node(1);
+    for (Model* model : {&plain, &masked}) {
+      for (const NamedParameter& one : model->all) one.tensor.mutable_grad().zero_();
+    }
+    optimizer->Step();
+    resting->Step();
+    EXPECT_FALSE(at::equal(plain.Node(1), before));
+    EXPECT_TRUE(at::equal(masked.Node(1), kept));
+  }
+}
+
+TEST(Selection, OfASingleNodeThePathIsTheRootAtTheLeafsShare) {
+  for (const char* rule : {"path", "lowest", "random_path", "round_robin", "cooldown", "ucb", "published"}) {
+    Model model({});
+    const auto selection = Select(model, Rule(rule));
+    model.SetGradients({1}, 1);
+    selection->Prepare(model.all);
+    EXPECT_DOUBLE_EQ(selection->factors()[0].item<double>(), 1) << rule;
+    EXPECT_DOUBLE_EQ(selection->histogram()[0][0].item<double>(), 1) << rule;
+  }
+}
+
+TEST(Selection, AnOnlyChildIsAlwaysTaken) {
+  for (const char* rule : {"path", "lowest", "random_path", "round_robin", "cooldown", "ucb"}) {
+    Model model({1, 2, 1});  // nodes 0, 1, then 2 over 3 and 4 over 5
+    EXPECT_EQ(SelectedBy(rule, &model, {0, 0, 1, 0, 0, 0}).size(), 4u) << rule;
+  }
+}
+
 TEST(Selection, ReadsNothingBackInAStepOfAnyRule) {
   // What a read of a tensor's value calls, whatever the device.
   static int64_t reads;
@@ -234,7 +299,10 @@ TEST(Selection, ReadsNothingBackInAStepOfAnyRule) {
       const auto selection = Select(model, Rule(name));
       model.SetGradients(Random(10, 1), 1);
       reads = 0;
-      for (int step = 0; step < 3; ++step) selection->Prepare(model.all);
+      for (int step = 0; step < 3; ++step) {
+        selection->Prepare(model.all);
+        selection->Finish();
+      }
       EXPECT_EQ(reads, 0) << name;
     }
   }
@@ -254,6 +322,9 @@ TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
   SelectionOptions options = Rule("topk");
   options.k = 14;
   EXPECT_EQ(message(options), "select.k 14 is outside of 1 to 13, the number of nodes");
+  options = Rule("weight_topk");
+  options.percent = 0.1;
+  EXPECT_EQ(message(options), "select.percent 0.1 of 260 weights is less than one");
   options = Rule("path");
   options.scales = {1, 1.5};
   EXPECT_EQ(message(options), "select.scales: 1.5 is outside of 0 to 1");

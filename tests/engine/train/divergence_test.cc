@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
 
+#include "absl/strings/match.h"
 #include "tests/engine/temporary_folder.h"
 #include "tests/engine/train/tiny.h"
 
@@ -188,6 +190,22 @@ TEST(GradientNormWatchG23, WarnsOfANormFarAboveTheMedianAndRarely) {
   EXPECT_TRUE(watch.Add(104, 21));
   GradientNormWatch off(0);
   for (int64_t step = 1; step <= 60; ++step) EXPECT_FALSE(off.Add(step, step == 60 ? 1e9 : 1));
+}
+
+TEST(GradientNormWatchG23, AdvisesByWhatClippingIsSet) {
+  const auto said = [](double clip_norm) {
+    GradientNormWatch watch(20, clip_norm);
+    for (int64_t step = 1; step <= 60; ++step) watch.Add(step, 0.5);
+    return watch.Add(61, 30)->message;
+  };
+  for (const auto& [clip_norm, advice] : std::map<double, std::string>{
+           {0, "consider optim.clip_norm=1, twice the median"},
+           {50, "optim.clip_norm=50 is above it and changes nothing; consider optim.clip_norm=1, twice the median"},
+           {1,
+            "optim.clip_norm=1 made this update 30 times smaller; if it happens often, try a smaller learning rate "
+            "or a longer warm-up"}}) {
+    EXPECT_TRUE(absl::EndsWith(said(clip_norm), "(guards.grad_norm.ratio=20); " + advice)) << said(clip_norm);
+  }
 }
 
 TEST_F(DivergenceG23, SkipsSoManyUpdatesInARowAndCountsThem) {
