@@ -2,6 +2,8 @@
 // references to the children that were added from Lua, so that a child keeps its Lua forward.
 #include "bindings/nn/module.h"
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "bindings/lua/function.h"
 #include "bindings/ops/schema.h"
@@ -208,9 +210,11 @@ int ParameterCount(lua_State* L) {
 // Rows {name, layer, parameters} of what holds parameters itself, and of the leaves, for the table printed before
 // training.
 void AddRows(lua_State* L, const nn::Module& module, const std::string& path, int* count) {
+  // Not those without a dot: a layer may name its own parameters as if they were of parts, as PyTorch's are.
   int64_t own = 0;
   for (const auto& parameter : module.Parameters()) {
-    if (parameter.name.find('.') == std::string::npos) own += parameter.tensor.numel();
+    const auto holds = [&](const auto& child) { return absl::StartsWith(parameter.name, child.first + "."); };
+    if (absl::c_none_of(module.children(), holds)) own += parameter.tensor.numel();
   }
   if (module.children().empty() || own > 0) {
     lua_createtable(L, 0, 3);

@@ -71,7 +71,7 @@ local function domain_lines(data)
   end
   lines[#lines + 1] = row('', ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(data.vocab_size), o.batch, o.seq,
     o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
-    o.interleaved and 'domains take turns' or #data.phases .. ' phases one after the other'))
+    o.interleaved and 'domains take turns' or #data.phases == 1 and '1 phase' or #data.phases .. ' phases one after the other'))
   return lines
 end
 

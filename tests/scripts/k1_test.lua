@@ -23,6 +23,16 @@ t.test('trees and their dense twins have the parameters that were published', fu
   t.equal(count('tree', { vocab = 65, d_model = 64, ff = 128 }), 447745)
 end)
 
+t.test('the parameters of a level are told with its level', function()
+  local sum = 0
+  local tree = models.k1_tree { vocab = 65, max_len = 64, branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128 }
+  for _, layer in ipairs(tree:layers()) do
+    sum = sum + layer.parameters
+    if layer.name == 'tree.level1' then t.equal(layer.parameters, 3 * 33472) end
+  end
+  t.equal(sum, 447745)
+end)
+
 t.test('an untrained tree has the loss that its head implies', function()
   for _, case in ipairs { { 128, 10000 }, { 128, 65 }, { 64, 65 } } do
     torch.manual_seed(1)
