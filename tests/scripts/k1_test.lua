@@ -123,7 +123,7 @@ end)
 
 -- What the experiments do only after some updates: phases, anchors, specialists.
 local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
-  'guards.no_learning=off' }
+  'guards.no_learning=off', 'domains.allow_leak=true' }
 
 local function small(name, ...)
   local pieces = {}
