@@ -30,4 +30,5 @@ for _, row in ipairs(selection_report.specialists(fit.selection.blocks, #text.na
   end
 end
 print(('Found: %d leaves are selected for one text more than chance explains (no control of time here: see specialise.lua); '
-  .. 'touched %.1f %%, effective %.1f %% of all parameters.'):format(specialists, numbers.touched_pct, numbers.effective_pct))
+  .. 'touched %s, effective %.1f %% of all parameters.'):format(specialists,
+  numbers.touched_pct and ('%.1f %%'):format(numbers.touched_pct) or 'NA', numbers.effective_pct))

@@ -165,3 +165,10 @@ for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation'
     t.contains(output, 'ound')
   end)
 end
+
+t.test('under the published rule, which masks gradients, the share that was touched is not claimed', function()
+  if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
+  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q', 'select.rule=published', 'domains.batch=4')
+  t.equal(code, 0, output)
+  t.contains(output, 'touched NA, effective ')
+end)
