@@ -3,6 +3,7 @@
 
 #include <ATen/Functions.h>
 
+#include "absl/strings/str_cat.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
 #include "bindings/nn/module.h"
@@ -43,6 +44,14 @@ int Select(lua_State* L) {
   o.seed = given.value("seed", o.seed);
   nn::FoundTree found = Value(nn::FindTree(*model));
   const auto selection = Value(optim::Selection::Make(std::move(found.nodes), std::move(found.parameters), o));
+  for (const optim::Group& group : optimizer->groups()) {
+    const auto dampening = group.options.find("dampening");
+    // Its first step is not dampened, which slices of a parameter would take at different times.
+    if (o.moments == "lazy" && dampening != group.options.end() && dampening->second != 0) {
+      Check(ConfigError(absl::StrCat("select.moments 'lazy' does not go with optim.dampening ", dampening->second,
+                                     "; use dampening 0 or moments 'global'")));
+    }
+  }
   optimizer->SetMask(selection);
   PushObject(L, selection);
   return 1;
@@ -88,7 +97,9 @@ int Report(lua_State* L) {
                {"rule", self->options().rule},
                {"entry_share", self->entry_share()},
                {"shared", self->options().shared},
+               {"apply", self->options().apply},
                {"no_signal", Numbers(self->no_signal())[0]},
+               {"bad", Numbers(self->bad())[0]},
                {"nodes", nodes},
                {"histogram", histogram}});
   return 1;
@@ -102,10 +113,12 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Selection:report", "() -> dict",
-     "Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, "
+     "Counts so far: {steps=, no_signal=, bad=, rule=, apply=, shared=, entry_share=, nodes={{label=, level=, "
+     "parameters=, count=, effective=, "
      "distance=, "
      "mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed "
-     "since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part "
+     "since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move "
+     "nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part "
      "of a node's weights that moves with it, the "
      "histogram has a row for each domain and a column for each leaf.",
      &Thunk<&Report>},

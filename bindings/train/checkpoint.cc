@@ -85,8 +85,10 @@ int Restore(lua_State* L) {
 
 int Finished(lua_State* L) {
   const auto self = Self(L, "finished");
-  PushFit(L, Value(self->trainer->RestoreFinished(StoreOf(luaL_checkstring(L, 2)))));
-  return 1;
+  train::Restored restored;
+  PushFit(L, Value(self->trainer->RestoreFinished(StoreOf(luaL_checkstring(L, 2)), &restored)));
+  PushJson(L, restored.extra);
+  return 2;
 }
 
 int List(lua_State* L) {
@@ -146,8 +148,8 @@ const std::vector<FunctionRow> kMethods = {
      "set_aside=, "
      "note=, extra=}.",
      &Thunk<&Restore>},
-    {"Trainer:finished", "(str run_folder) -> table", "Loads the end of a finished run; gives what its run() gave.",
-     &Thunk<&Finished>},
+    {"Trainer:finished", "(str run_folder) -> table, table?",
+     "Loads the end of a finished run; gives what its run() gave, and what extra() kept.", &Thunk<&Finished>},
 };
 
 }  // namespace

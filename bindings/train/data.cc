@@ -112,10 +112,16 @@ int Get(lua_State* L) {
     throw UsageError("Batches:get: batch " + std::to_string(index) + " does not exist; there are " +
                      std::to_string(batches->count()) + ", from 0");
   }
+  if (!lua_isnoneornil(L, 3)) {
+    const lua_Integer epoch = luaL_checkinteger(L, 3);
+    if (epoch < 1) throw UsageError("Batches:get: epochs count from 1, got " + std::to_string(epoch));
+    batches->SetEpoch(epoch - 1);
+  }
   const data::Batch batch = batches->Get(index);
   PushTensor(L, batch.x);
   PushTensor(L, batch.y);
-  return 2;
+  lua_pushnumber(L, static_cast<double>(batch.domain + 1));
+  return 3;
 }
 
 int Hash(lua_State* L) {
@@ -153,9 +159,7 @@ int LeakOf(lua_State* L) {
   const int64_t train = text->train->length();
   const data::Leak leak =
       data::SharedBlocks(text->ids.narrow(0, 0, train), text->ids.narrow(0, train, text->ids.numel() - train));
-  PushCounts(L, {{"block", leak.block}, {"blocks", leak.blocks}, {"shared", leak.shared}});
-  lua_pushnumber(L, leak.searched);
-  lua_setfield(L, -2, "searched");
+  PushLeak(L, leak);
   return 1;
 }
 
@@ -190,7 +194,10 @@ const std::vector<FunctionRow> kBatchMethods = {
     {"Batches:count", "() -> int", "Batches per epoch.", &Thunk<&Count>},
     {"Batches:rows", "() -> int", "Samples per batch.", &Thunk<&Rows>},
     {"Batches:targets", "() -> int", "Targets per batch.", &Thunk<&Targets>},
-    {"Batches:get", "(int index) -> Tensor, Tensor", "Inputs and targets of batch `index`, from 0.", &Thunk<&Get>},
+    {"Batches:get", "(int index, int? epoch=None) -> Tensor, Tensor, int",
+     "Inputs and targets of batch `index`, from 0, and which of several texts it is of, from 1. With an epoch, from 1, "
+     "the batches stay in that one.",
+     &Thunk<&Get>},
     {"Batches:inspect", "() -> table",
      "What the first batch holds: {items=, longest=, width=, targets=, masked=, padding=, sha256=}; an error when it "
      "has "
@@ -200,6 +207,12 @@ const std::vector<FunctionRow> kBatchMethods = {
 };
 
 }  // namespace
+
+void PushLeak(lua_State* L, const data::Leak& leak) {
+  PushCounts(L, {{"block", leak.block}, {"blocks", leak.blocks}, {"shared", leak.shared}});
+  lua_pushnumber(L, leak.searched);
+  lua_setfield(L, -2, "searched");
+}
 
 void OpenData(lua_State* L) {
   lua_newtable(L);

@@ -109,16 +109,28 @@ int Val(lua_State* L) {
   return 1;
 }
 
-// The val or test batches of one domain, from 1.
+// The domain whose number, from 1, is the first argument.
+const data::Domain& CheckDomain(lua_State* L, const data::Domains& all) {
+  const lua_Integer index = luaL_checkinteger(L, 2);
+  if (index < 1 || index > static_cast<lua_Integer>(all.domains.size())) {
+    throw UsageError("Domains: domain " + std::to_string(index) + " does not exist; there are " +
+                     std::to_string(all.domains.size()));
+  }
+  return all.domains[static_cast<size_t>(index - 1)];
+}
+
+// The val or test batches of one domain.
 template <std::shared_ptr<data::WindowBatches> data::Domain::*kSplit>
 int OfDomain(lua_State* L) {
   const auto self = Self(L, "of_domain");
-  const lua_Integer index = luaL_checkinteger(L, 2);
-  if (index < 1 || index > static_cast<lua_Integer>(self->domains.size())) {
-    throw UsageError("Domains: domain " + std::to_string(index) + " does not exist; there are " +
-                     std::to_string(self->domains.size()));
-  }
-  PushObject<data::Batches>(L, self->domains[static_cast<size_t>(index - 1)].*kSplit);
+  PushObject<data::Batches>(L, CheckDomain(L, *self).*kSplit);
+  return 1;
+}
+
+int LeakOf(lua_State* L) {
+  const auto self = Self(L, "leak");
+  const data::Domain& domain = CheckDomain(L, *self);
+  PushLeak(L, data::SharedBlocks(domain.train_ids, domain.val_ids));
   return 1;
 }
 
@@ -140,11 +152,14 @@ const std::vector<FunctionRow> kMethods = {
     {"Domains:encode", "(str text) -> Tensor", "Token ids, int64 (L).", &Thunk<&Encode>},
     {"Domains:decode", "(Tensor ids) -> str", "Text of ids.", &Thunk<&Decode>},
     {"Domains:train", "() -> Batches", "The train batches of all phases.", &Thunk<&Train>},
-    {"Domains:val", "() -> Batches", "The val batches of all domains.", &Thunk<&Val>},
+    {"Domains:val", "() -> Batches", "The val batches of all domains, in turn.", &Thunk<&Val>},
     {"Domains:val_of", "(int domain) -> Batches", "The val batches of one domain, from 1.",
      &Thunk<&OfDomain<&data::Domain::val>>},
     {"Domains:test_of", "(int domain) -> Batches", "The test batches of one domain, from 1.",
      &Thunk<&OfDomain<&data::Domain::test>>},
+    {"Domains:leak", "(int domain) -> table",
+     "How many blocks of 64 tokens of a domain's val occur in its train: {block=, blocks=, shared=, searched=}.",
+     &Thunk<&LeakOf>},
 };
 
 }  // namespace

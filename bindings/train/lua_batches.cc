@@ -1,4 +1,6 @@
 // Batches made by a Lua function: data.custom.
+#include <cmath>
+
 #include "bindings/lua/function.h"
 #include "bindings/lua/ref.h"
 #include "bindings/lua/running.h"
@@ -26,8 +28,8 @@ class LuaBatches final : public data::Batches {
     get_.Push(L);
     lua_pushnumber(L, static_cast<double>(index));
     lua_pushnumber(L, static_cast<double>(epoch_ + 1));
-    Check(CallLua(L, 2, 2));
-    data::Batch batch{Take(L, top + 1, "x"), Take(L, top + 2, "y")};
+    Check(CallLua(L, 2, 3));
+    data::Batch batch{Take(L, top + 1, "x"), Take(L, top + 2, "y"), TakeDomain(L, top + 3)};
     lua_settop(L, top);
     if (batch.x.dim() == 0 || batch.y.dim() == 0 || batch.x.size(0) != batch.y.size(0)) {
       Check(DataError("data.custom: get(" + std::to_string(index) +
@@ -41,6 +43,13 @@ class LuaBatches final : public data::Batches {
   static at::Tensor Take(lua_State* L, int index, const char* name) {
     if (TensorBox* box = ToTensorBox(L, index); box != nullptr && box->tensor.defined()) return box->tensor;
     throw StatusError(DataError(std::string("data.custom: get must return two tensors, x and y; ") + name + " is " +
+                                Describe(L, index)));
+  }
+  static int64_t TakeDomain(lua_State* L, int index) {
+    if (lua_isnil(L, index)) return 0;
+    const double domain = lua_tonumber(L, index);
+    if (domain >= 1 && domain == std::floor(domain)) return static_cast<int64_t>(domain) - 1;
+    throw StatusError(DataError("data.custom: get's third value, the domain, must be a whole number from 1; it is " +
                                 Describe(L, index)));
   }
   static std::string Shape(const at::Tensor& tensor) {
@@ -69,10 +78,10 @@ int FromFunction(lua_State* L) {
   return 1;
 }
 
-const std::vector<FunctionRow> kRows = {
-    {"from_function", "(function get, int count, int rows, int targets) -> Batches",
-     "Batches by a Lua function of index (from 0) and epoch (from 1) to x and y; data.custom calls this.",
-     &Thunk<&FromFunction>}};
+const std::vector<FunctionRow> kRows = {{"from_function", "(function get, int count, int rows, int targets) -> Batches",
+                                         "Batches by a Lua function of index (from 0) and epoch (from 1) to x, y and, "
+                                         "with several texts, the domain (from 1); data.custom calls this.",
+                                         &Thunk<&FromFunction>}};
 
 }  // namespace
 

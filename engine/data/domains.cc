@@ -123,17 +123,20 @@ std::vector<int64_t> PhaseBatches::Ends() const {
   return ends;
 }
 
-int64_t JoinedBatches::count() const {
-  int64_t count = 0;
-  for (const auto& part : parts_) count += part->count();
-  return count;
+JoinedBatches::JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts) : parts_(std::move(parts)) {
+  int64_t most = 0;
+  for (const auto& part : parts_) most = std::max(most, part->count());
+  for (int64_t index = 0; index < most; ++index) {
+    for (size_t part = 0; part < parts_.size(); ++part) {
+      if (index < parts_[part]->count()) order_.emplace_back(part, index);
+    }
+  }
 }
 
 Batch JoinedBatches::Get(int64_t index) const {
   TORCH_CHECK(index >= 0 && index < count(), "[batches] batch ", index, " of ", count());
-  size_t part = 0;
-  while (index >= parts_[part]->count()) index -= parts_[part++]->count();
-  return parts_[part]->Get(index);
+  const auto& [part, at] = order_[static_cast<size_t>(index)];
+  return parts_[part]->Get(at);
 }
 
 absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainSource>& sources,
@@ -150,7 +153,6 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
   LANTHORN_ASSIGN_OR_RETURN(made->tokenizer, MakeTokenizer(texts, options.words));
   WindowOptions window = {options.batch, options.seq, options.stride, options.order, options.batches, options.seed, 0};
   const char* unit = options.words > 0 ? "words" : "characters";
-  std::vector<at::Tensor> train_ids;
   std::vector<std::shared_ptr<WindowBatches>> vals;
   for (size_t i = 0; i < sources.size(); ++i) {
     Domain& domain = made->domains[i];
@@ -164,6 +166,8 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
     domain.test_tokens = test.numel();
     domain.train_unknown = UnknownShare(*made->tokenizer, train);
     domain.val_unknown = UnknownShare(*made->tokenizer, val);
+    domain.train_ids = train;
+    domain.val_ids = val;
     domain.val = std::make_shared<WindowBatches>(val, window);
     domain.test = std::make_shared<WindowBatches>(test, window);
     // A split without a window ends here, with its numbers (guards.md G22).
@@ -180,8 +184,14 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
                           "domains.batch or domains.stride, or domains.order=random",
                           domain.name, CountWindows(train.numel(), window), options.batch));
     }
+    const int64_t whole = CountWindows(train.numel(), window) / options.batch;
+    if (options.order == WindowOrder::kEpoch && options.batches > whole) {
+      return ConfigError(
+          absl::StrFormat("domain '%s': train: domains.batches is %d, but its windows make %d batches and "
+                          "domains.order=epoch takes each once; use at most %d, or domains.order=random",
+                          domain.name, options.batches, whole, whole));
+    }
     vals.push_back(domain.val);
-    train_ids.push_back(train);
   }
   made->val = std::make_shared<JoinedBatches>(vals);
   made->phases = options.phases;
@@ -192,7 +202,8 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
     window.domain = made->phases[i];
     window.order = options.order;
     window.seed = options.seed + (static_cast<uint64_t>(i) << 32);  // a domain that comes again has other windows
-    phases.push_back(std::make_shared<WindowBatches>(train_ids[static_cast<size_t>(window.domain)], window));
+    phases.push_back(
+        std::make_shared<WindowBatches>(made->domains[static_cast<size_t>(window.domain)].train_ids, window));
   }
   made->train = std::make_shared<PhaseBatches>(std::move(phases), options.interleaved);
   return made;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/data/tokenizer.h"
@@ -32,6 +33,7 @@ struct Domain {
   std::string name, path, sha256;
   int64_t bytes = 0, train_tokens = 0, val_tokens = 0, test_tokens = 0;
   double train_unknown = 0, val_unknown = 0;  // shares of unknown tokens
+  at::Tensor train_ids, val_ids;              // int64 (L)
   std::shared_ptr<WindowBatches> val, test;   // every window once, in order
 };
 
@@ -53,17 +55,18 @@ class PhaseBatches final : public Batches {
   int64_t count_ = 0;
 };
 
-// All of several, one after the other.
+// All of several, taking turns until each is at its end: the first so many batches are of all of them.
 class JoinedBatches final : public Batches {
  public:
-  explicit JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts) : parts_(std::move(parts)) {}
-  int64_t count() const override;
+  explicit JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts);
+  int64_t count() const override { return static_cast<int64_t>(order_.size()); }
   int64_t rows() const override { return parts_.front()->rows(); }
   int64_t targets() const override { return parts_.front()->targets(); }
   Batch Get(int64_t index) const override;
 
  private:
   std::vector<std::shared_ptr<WindowBatches>> parts_;
+  std::vector<std::pair<size_t, int64_t>> order_;  // part and its batch
 };
 
 struct Domains {

@@ -26,7 +26,7 @@ WindowBatches::WindowBatches(at::Tensor ids, WindowOptions options)
   if (options_.order == WindowOrder::kFixed) {
     count_ = (windows_ + options_.batch - 1) / options_.batch;
   } else if (options_.order == WindowOrder::kEpoch) {
-    count_ = whole;
+    count_ = options_.batches > 0 ? std::min(options_.batches, whole) : whole;
   } else {
     count_ = windows_ == 0 ? 0 : options_.batches > 0 ? options_.batches : std::max<int64_t>(1, whole);
   }
@@ -34,8 +34,11 @@ WindowBatches::WindowBatches(at::Tensor ids, WindowOptions options)
 }
 
 void WindowBatches::SetEpoch(int64_t epoch) {
+  if (options_.order != WindowOrder::kEpoch || (epoch == epoch_ && !order_.empty())) {
+    epoch_ = epoch;
+    return;
+  }
   epoch_ = epoch;
-  if (options_.order != WindowOrder::kEpoch) return;
   order_.resize(static_cast<size_t>(windows_));
   std::iota(order_.begin(), order_.end(), int64_t{0});
   std::mt19937_64 generator = Generator(options_.seed, static_cast<uint64_t>(epoch), ~uint64_t{0});

@@ -30,16 +30,21 @@ absl::StatusOr<WordTokenizer> WordTokenizer::FromText(const std::string& text, i
                                     " leaves no room for a word beside <pad>, <unk>, ",
                                     "<bos> and <eos>; expected at least ", kSpecial + 1));
   }
+  WordTokenizer tokenizer;
+  tokenizer.words_ = {"<pad>", "<unk>", "<bos>", "<eos>"};
+  for (const std::string& special : tokenizer.words_) {
+    tokenizer.ids_[special] = static_cast<int64_t>(tokenizer.ids_.size());
+  }
   std::unordered_map<std::string, int64_t> counts;
-  ForWords(text, [&](std::string word) { ++counts[std::move(word)]; });
+  ForWords(text, [&](std::string word) {
+    if (tokenizer.ids_.count(word) == 0) ++counts[std::move(word)];
+  });
   std::vector<std::pair<std::string, int64_t>> ranked(counts.begin(), counts.end());
   const auto before = [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   };
   const size_t kept = std::min(ranked.size(), static_cast<size_t>(vocab - kSpecial));
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<int64_t>(kept), ranked.end(), before);
-  WordTokenizer tokenizer;
-  tokenizer.words_ = {"<pad>", "<unk>", "<bos>", "<eos>"};
   for (size_t i = 0; i < kept; ++i) {
     tokenizer.ids_[ranked[i].first] = tokenizer.vocab_size();
     tokenizer.words_.push_back(ranked[i].first);

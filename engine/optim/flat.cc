@@ -5,6 +5,7 @@
 namespace lanthorn::optim {
 
 std::vector<Slice> Slices(const PartMask& mask, const at::Tensor& p) {
+  if (mask.ok.defined() && *mask.ok.data_ptr<double>() == 0) return {};
   const float least = mask.least.defined() ? mask.least.item<float>() : 0;
   if (!mask.factors.defined()) return {{0, 0, p.numel(), 1, least, 1}};
   const int64_t count = mask.factors.numel(), size = count == 0 ? 0 : p.numel() / count;
@@ -36,7 +37,7 @@ MaskedUpdate::MaskedUpdate(const PartMask& mask, at::Tensor p, at::Tensor gradie
     : mask_(mask), p_(std::move(p)), gradient_(std::move(gradient)), state_(std::move(state)) {
   if (mask_.IsWhole()) return;
   before_ = p_.clone();
-  if (!mask_.lazy || !mask_.factors.defined()) return;
+  if (!mask_.ok.defined() && (!mask_.lazy || !mask_.factors.defined())) return;
   for (const at::Tensor& tensor : state_) state_before_.push_back(tensor.defined() ? tensor.clone() : tensor);
 }
 
@@ -51,12 +52,16 @@ void MaskedUpdate::Finish() {
     } else if (mask_.lazy) {
       next = at::where(f.eq(0), before_, p_);
     }
-    for (size_t i = 0; i < state_before_.size(); ++i) {
-      if (!state_before_[i].defined()) continue;
-      state_[i].copy_(at::where(PerSlice(mask_.factors, state_[i]).eq(0), state_before_[i], state_[i]));
-    }
   }
   if (mask_.least.defined()) next = at::where(gradient_.abs().ge(mask_.least), next, before_);
+  if (mask_.ok.defined()) next = at::where(mask_.ok.eq(0), before_, next);
+  for (size_t i = 0; i < state_before_.size(); ++i) {
+    if (!state_before_[i].defined()) continue;
+    at::Tensor held;
+    if (mask_.lazy && mask_.factors.defined()) held = PerSlice(mask_.factors, state_[i]).eq(0);
+    if (mask_.ok.defined()) held = held.defined() ? held.logical_or(mask_.ok.eq(0)) : mask_.ok.eq(0);
+    state_[i].copy_(at::where(held, state_before_[i], state_[i]));
+  }
   if (!next.is_same(p_)) p_.copy_(next);
 }
 

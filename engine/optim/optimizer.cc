@@ -48,7 +48,7 @@ void Optimizer::Step(double gradient_scale) {
     mask_->Prepare(parameters);
     for (Pending& one : pending) one.mask = mask_->Of(*one.parameter);
   }
-  Update(pending, gradient_scale);
+  if (mask_ == nullptr || !mask_->IsHeld()) Update(pending, gradient_scale);
   if (mask_ != nullptr) mask_->Finish();
 }
 
@@ -74,7 +74,10 @@ at::Tensor Optimizer::CountUpdate(const Pending& one) {
   if (!count.defined()) {
     count = each ? at::zeros({one.mask.factors.numel()}, p.options().dtype(c10::kDouble)) : at::zeros({}, c10::kDouble);
   }
-  return each ? count.add_(one.mask.factors.gt(0)) : count.add_(1);
+  const at::Tensor& ok = one.mask.ok;
+  if (!ok.defined()) return each ? count.add_(one.mask.factors.gt(0)) : count.add_(1);
+  if (count.dim() == 0) count = count.to(p.device()).reshape({1});
+  return each ? count.add_(one.mask.factors.gt(0) * ok) : count.add_(ok);
 }
 
 std::vector<NamedParameter> Optimizer::StateTensors() const {

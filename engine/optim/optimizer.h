@@ -42,9 +42,9 @@ class Optimizer {
   void SetMask(std::shared_ptr<UpdateMask> mask) { mask_ = std::move(mask); }
   // Whether an update may leave this parameter as it is, by its mask.
   bool IsSelective(const NamedParameter& parameter) const { return mask_ != nullptr && mask_->MayRest(parameter); }
-  // Which of several texts the next update comes from, for the mask's counts.
-  void SetDomain(int64_t domain) {
-    if (mask_ != nullptr) mask_->SetDomain(domain);
+  // Which of several texts each batch of the next update comes from, for the mask's counts.
+  void SetDomains(const std::vector<int64_t>& domains) {
+    if (mask_ != nullptr) mask_->SetDomains(domains);
   }
   double lr() const { return groups_.empty() ? 0 : groups_[0].options.at("lr"); }
 

@@ -108,6 +108,7 @@ Selection::Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, Selec
   delta_sum_ = Zeros({tree_.nodes()});
   histogram_ = Zeros({options_.domains, tree_.leaves()});
   no_signal_ = Zeros({});
+  bad_ = Zeros({});
   steps_ = at::zeros({}, c10::kLong);
 }
 
@@ -156,6 +157,14 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   }
   at::Tensor squares = Zeros({tree_.nodes()}), norms = Zeros({tree_.nodes()});
   AddSquares(gradients, &squares, &norms);
+  // Gradients that are not finite move nothing and count for nothing; only in the host's memory it costs no read to
+  // know.
+  const at::Tensor fine = squares.sum().isfinite();
+  ok_ = fine.to(c10::kDouble);
+  held_ = on_host_ && *ok_.data_ptr<double>() == 0;
+  bad_ += 1 - ok_;
+  squares = at::where(fine, squares, at::zeros_like(squares));
+  norms = at::where(fine, norms, at::zeros_like(norms));
   at::Tensor score = squares.sqrt();
   const at::Tensor largest = score.max();
   if (options_.norm == "level") {
@@ -169,11 +178,11 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   score_ = score;
   at::Tensor factors = rule_->rule({tree_, options_, levels_, score_, norms, count_, last_, steps()});
   if (rule_->reads_norms) {
-    no_signal_ += largest.eq(0);
+    no_signal_ += largest.eq(0) * ok_;
     factors = factors * largest.gt(0);
   }
-  factors_ = factors;
-  if (options_.rule == "weight_topk") SelectEntries();
+  factors_ = at::where(fine, factors, at::zeros_like(factors));
+  if (options_.rule == "weight_topk" && !held_) SelectEntries();
   *steps_.data_ptr<int64_t>() += 1;
   const at::Tensor moved = factors_.gt(0);
   count_ += moved;
@@ -184,7 +193,8 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   const at::Tensor& leaves = levels_.back();
   const at::Tensor leaf_factors = factors_.index_select(0, leaves), leaf_score = score_.index_select(0, leaves);
   const at::Tensor best = at::where(leaf_factors.gt(0), leaf_score, at::full_like(leaf_score, -1)).argmax();
-  histogram_[domain_].index_add_(0, best.reshape({1}), leaf_factors.gt(0).any().to(c10::kDouble).reshape({1}));
+  const at::Tensor any = leaf_factors.gt(0).any().to(c10::kDouble).reshape({1});
+  for (const auto& [domain, share] : domains_) histogram_[domain].index_add_(0, best.reshape({1}), any * share);
   KeepBefore(gradients);
 }
 
@@ -244,6 +254,7 @@ PartMask Selection::Of(const NamedParameter& parameter) const {
   const auto found = place_.find(parameter.tensor.unsafeGetTensorImpl());
   PartMask mask;
   mask.gradient = options_.apply == "gradient";
+  if (!on_host_) mask.ok = ok_;
   if (found == place_.end()) {
     if (options_.shared != 1)
       mask.factors = at::full({1}, options_.shared, parameter.tensor.options().dtype(c10::kFloat));
@@ -262,13 +273,17 @@ bool Selection::MayRest(const NamedParameter& parameter) const {
 
 std::vector<NamedParameter> Selection::State() const {
   return {{"count", count_},         {"effective", effective_}, {"last", last_},           {"score_sum", score_sum_},
-          {"delta_sum", delta_sum_}, {"histogram", histogram_}, {"no_signal", no_signal_}, {"steps", steps_}};
+          {"delta_sum", delta_sum_}, {"histogram", histogram_}, {"no_signal", no_signal_}, {"bad", bad_},
+          {"steps", steps_}};
 }
 
-void Selection::SetDomain(int64_t domain) {
-  TORCH_CHECK(domain >= 0 && domain < options_.domains, "[select] domain ", domain, " is outside of 0 to ",
-              options_.domains - 1);
-  domain_ = domain;
+void Selection::SetDomains(const std::vector<int64_t>& domains) {
+  domains_.clear();
+  for (int64_t domain : domains) {
+    TORCH_CHECK(domain >= 0 && domain < options_.domains, "[select] domain ", domain, " is outside of 0 to ",
+                options_.domains - 1);
+    domains_[domain] += 1 / static_cast<double>(domains.size());
+  }
 }
 
 at::Tensor Selection::Distance() const {

@@ -68,8 +68,10 @@ class Selection final : public UpdateMask {
   bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
 
-  // The row of the histogram that counts from now on; c10::Error for one that there is not.
-  void SetDomain(int64_t domain) override;
+  // The rows of the histogram that count from now on, each for its share of an update's batches; c10::Error for one
+  // that there is not.
+  void SetDomains(const std::vector<int64_t>& domains) override;
+  bool IsHeld() const override { return held_; }
 
   const nn::NodeTree& tree() const { return tree_; }
   const SelectionOptions& options() const { return options_; }
@@ -82,6 +84,7 @@ class Selection final : public UpdateMask {
   const at::Tensor& delta_sum() const { return delta_sum_; }  // sum over all updates of the norm of what each changed
   const at::Tensor& histogram() const { return histogram_; }  // (domains, leaves)
   const at::Tensor& no_signal() const { return no_signal_; }  // updates without any gradient
+  const at::Tensor& bad() const { return bad_; }              // updates whose gradients were not all finite
   int64_t steps() const;
   // Norm of what has changed since this object was made, and of the weights, by node.
   at::Tensor Distance() const;
@@ -113,9 +116,11 @@ class Selection final : public UpdateMask {
   std::vector<bool> updated_;            // which of them this update changes
   std::vector<bool> moves_;              // nodes that it may move
   std::map<const void*, size_t> place_;  // in owned_, by TensorImpl
-  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, steps_,
+  at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, bad_, steps_,
       least_;
-  int64_t domain_ = 0;
+  std::map<int64_t, double> domains_ = {{0, 1}};  // shares of an update's batches
+  at::Tensor ok_;                                 // float64 scalar: 1, or 0 where some norm is not finite
+  bool held_ = false;                             // ok_ is 0, as far as that is known without a read
 };
 
 }  // namespace lanthorn::optim

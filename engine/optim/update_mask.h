@@ -19,8 +19,9 @@ struct PartMask {
   at::Tensor least;       // scalar: elements whose gradient is smaller stay as they are; undefined: none do
   bool gradient = false;  // the factors multiply the gradient before the optimiser's step, and all of it moves
   bool lazy = false;      // state (moments, step counts) of a slice with f = 0 stays as it is
+  at::Tensor ok;          // scalar on the parameter's device: at 0 parameter and state stay as they are; undefined: 1
 
-  bool IsWhole() const { return !factors.defined() && !least.defined(); }
+  bool IsWhole() const { return !factors.defined() && !least.defined() && !ok.defined(); }
 };
 
 class UpdateMask {
@@ -33,10 +34,12 @@ class UpdateMask {
   virtual void Finish() {}
   // The mask of one of these parameters in this update.
   virtual PartMask Of(const NamedParameter& parameter) const = 0;
+  // Whether the update that Prepare was for is known to move nothing and to leave all state as it is.
+  virtual bool IsHeld() const { return false; }
   // Whether some update may leave all of this parameter as it is.
   virtual bool MayRest(const NamedParameter& parameter) const = 0;
-  // Which of several texts the next update comes from.
-  virtual void SetDomain(int64_t domain) {}
+  // Which of several texts the batches of the next updates come from: one for each batch of an update, at least one.
+  virtual void SetDomains(const std::vector<int64_t>& domains) {}
   // What a checkpoint keeps; LoadState copies the values of tensors of these names, and WeightsError names the first
   // that is missing or has another shape.
   virtual std::vector<NamedParameter> State() const = 0;

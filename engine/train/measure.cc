@@ -43,6 +43,7 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const ClearGradients clear(*model_);
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
   PhaseSeconds unused{};
+  train_->SetEpoch(result_.epoch - 1);
   LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0, &unused));
   model_->Train(true);
   Measurement measurement;

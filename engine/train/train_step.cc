@@ -164,7 +164,9 @@ absl::Status Trainer::TrainStep(Control* control) {
   optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
   if (!record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kOptimizer);
-    optimizer_->SetDomain(batches.front().domain);
+    std::vector<int64_t> domains;
+    for (const data::Batch& batch : batches) domains.push_back(batch.domain);
+    optimizer_->SetDomains(domains);
     const HostReads before = reads.Count();
     optimizer_->Step(scale);
     optimizer_reads = reads.Count() - before;

@@ -53,7 +53,9 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
       val_(std::move(val)),
       optimizer_(std::move(optimizer)),
       options_(std::move(options)),
-      parameters_(model_->Parameters()) {}
+      parameters_(model_->Parameters()) {
+  train_->SetEpoch(0);  // a training before this one may have left its last epoch in shared batches
+}
 
 Trainer::~Trainer() = default;
 
@@ -233,6 +235,13 @@ absl::Status Trainer::RunEpoch(Control* control) {
   return absl::OkStatus();
 }
 
+void Trainer::TimeSteps() {
+  result_.step_median_s = timer_.Median();
+  result_.step_p10_s = timer_.Percentile(0.1);
+  result_.step_p90_s = timer_.Percentile(0.9);
+  result_.micro_median_s = micro_.Value();
+}
+
 absl::StatusOr<FitResult> Trainer::Run() {
   const SignalScope signals;
   const double begin = Now(), before = result_.seconds;
@@ -256,10 +265,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
     result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
   }
   result_.seconds = before + Now() - begin;
-  result_.step_median_s = timer_.Median();
-  result_.step_p10_s = timer_.Percentile(0.1);
-  result_.step_p90_s = timer_.Percentile(0.9);
-  result_.micro_median_s = micro_.Value();
+  TimeSteps();
   if (checkpointer_ != nullptr && result_.steps > 0) {
     Announce("save");
     const bool best_here = result_.best && result_.best->step == result_.steps;

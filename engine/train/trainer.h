@@ -122,8 +122,9 @@ class Trainer {
   // is changed when model or optimiser do not fit. WeightsError also when the restored model does not give the recorded
   // outputs (guards.md G25): bit for bit on the machine that wrote them, within 1e-5 elsewhere.
   absl::StatusOr<Restored> Restore(CheckpointStore store, const std::string& name = "");
-  // The end of a finished training: its weights are loaded, and what its Run gave is given again.
-  absl::StatusOr<FitResult> RestoreFinished(const CheckpointStore& store);
+  // The end of a finished training: its weights are loaded, and what its Run gave is given again. `restored` says from
+  // where, and what else was kept.
+  absl::StatusOr<FitResult> RestoreFinished(const CheckpointStore& store, Restored* restored);
 
   // Trains, from the beginning or from where Restore left it. Guards that fire, a non-finite loss and errors of
   // observers end it with their status.
@@ -165,6 +166,7 @@ class Trainer {
   absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index, PhaseSeconds* phases) const;
   // Times and phases of the update that began at `begin`.
   void CloseTimes(double begin, StepRecord* record);
+  void TimeSteps();  // what the result says of the time of a step
   absl::Status RunEpoch(Control* control);
   absl::Status TrainStep(Control* control);
   absl::Status FinishEpoch(Control* control);

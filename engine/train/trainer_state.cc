@@ -62,6 +62,14 @@ std::string Arithmetic() {
   return "sha256:" + Sha256Hex(json({machine["cpu"], machine["flags"], versions}).dump());
 }
 
+// How long steps took so far, by name.
+std::vector<std::pair<std::string, std::optional<double>*>> StepSeconds(FitResult* result) {
+  return {{"median", &result->step_median_s},
+          {"p10", &result->step_p10_s},
+          {"p90", &result->step_p90_s},
+          {"micro_median", &result->micro_median_s}};
+}
+
 }  // namespace
 
 void Trainer::SaveTo(std::shared_ptr<RunDirectory> run, CheckpointOptions options,
@@ -71,9 +79,17 @@ void Trainer::SaveTo(std::shared_ptr<RunDirectory> run, CheckpointOptions option
   checkpointer_ = std::make_unique<Checkpointer>(
       std::move(run), std::move(options),
       [this]() -> absl::StatusOr<CheckpointContent> {
-        if (!stop_point_) return Snapshot();
-        CheckpointContent content = *stop_point_;
-        content.state["result"] = ToJson(result_);
+        CheckpointContent content;
+        if (stop_point_) {
+          content = *stop_point_;
+          content.state["result"] = ToJson(result_);
+        } else {
+          LANTHORN_ASSIGN_OR_RETURN(content, Snapshot());
+        }
+        TimeSteps();  // an end of an epoch may be that of the training
+        for (const auto& [name, seconds] : StepSeconds(&result_)) {
+          if (*seconds) content.state["step_seconds"][name] = **seconds;
+        }
         return content;
       },
       &Now);
@@ -192,12 +208,16 @@ absl::StatusOr<Restored> Trainer::Restore(CheckpointStore store, const std::stri
   return restored;
 }
 
-absl::StatusOr<FitResult> Trainer::RestoreFinished(const CheckpointStore& store) {
-  Restored restored;
-  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, LoadChecked(store, &restored));
+absl::StatusOr<FitResult> Trainer::RestoreFinished(const CheckpointStore& store, Restored* restored) {
+  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent content, LoadChecked(store, restored));
   const auto result = content.state.find("result");
   if (result != content.state.end()) {
     LANTHORN_ASSIGN_OR_RETURN(static_cast<FitState&>(result_), FitStateFromJson(*result));
+  }
+  const json times = content.state.value("step_seconds", json::object());
+  for (const auto& [name, seconds] : StepSeconds(&result_)) {
+    if (const auto found = times.find(name); found != times.end() && found->is_number())
+      *seconds = found->get<double>();
   }
   return result_;
 }

@@ -22,6 +22,10 @@ return function(given)
   end
   function callback.on_start(ctx)
     if ctx.data.kind ~= 'domains' then fail.config('callback domain_matrix needs data of data.domains') end
+    if ctx.epochs > 1 then
+      fail.config('callback domain_matrix: with train.epochs=%d every phase comes again and its row would be that of the last time; train '
+        .. 'for one epoch and repeat the phases, as in domains.phases={1,2,1,2}, or make them longer by domains.batches', ctx.epochs)
+    end
   end
   function callback.before_update(ctx, record)
     if #callback.matrix == 0 then evaluate(ctx, 0, record.step - 1) end

@@ -47,7 +47,7 @@ end
 local function declared_shift(data)
   local section = experiment.current().values.data
   local shift = data.shift or type(section) == 'table' and section.shift or nil
-  return shift or data.kind == 'text' and 1 or nil
+  return shift or (data.kind == 'text' or data.kind == 'domains') and 1 or nil
 end
 
 ---The shift of the targets, and what is wrong with it.

@@ -75,7 +75,8 @@ function continual.ewc(given)
   return { loss = loss, callback = callback }
 end
 
----Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each time.
+---Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each time. A batch counts for
+---the domain of its phase.
 ---@param text table of data.domains
 ---@param seed integer
 ---@return table data for train.fit
@@ -83,18 +84,18 @@ function continual.replay(text, seed)
   local train, starts = text.train, { 0 }
   for i, phase in ipairs(text.phases) do starts[i + 1] = phase.end_batch end
   local function get(index, epoch)
-    local x, y = train:get(index)
+    local x, y, domain = train:get(index, epoch)
     local begin = 0
     for _, start in ipairs(starts) do
       if start <= index then begin = start end
     end
-    if begin == 0 then return x, y end
+    if begin == 0 then return x, y, domain end
     -- A function of seed, epoch and index: Knuth's multiplicative hash, twice.
     local draw = ((index * 2654435761 + seed * 40503 + epoch * 69069) % 4294967296 * 1597 + 51749) % 4294967296 % begin
     local half = math.floor(x:size(0) / 2)
     local old_x, old_y = train:get(draw)
     return torch.cat { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) },
-      torch.cat { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) }
+      torch.cat { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) }, domain
   end
   local mixed = native.data.from_function(get, { count = train:count(), rows = train:rows(), targets = train:targets() })
   return setmetatable({ train = mixed }, { __index = text })

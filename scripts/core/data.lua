@@ -142,7 +142,7 @@ function Domains:decode(ids) return self.native:decode(ids) end
 ---`batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
 ---(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
 ---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
----order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, seed: integer? }
+---order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given)
   local o = options.check('data.domains', given, specs.domains)

@@ -52,22 +52,30 @@ function fit_checks.speed(device, level)
   return rates[device] / 1e9
 end
 
----Stops when more than 1 % of the blocks of val occur in train; a smaller share is told.
----@param data table
----@param evaluates boolean whether val is used
-function fit_checks.leak(data, evaluates)
-  if data.kind ~= 'text' or not evaluates then return end
-  if data.options.allow_leak then return fit_guards.switched_off('G24', 'data.allow_leak=true') end
-  local leak = data.native:leak()
+-- Stops for, or tells of, what one text's val has of its train. `of`: whose val; `option` accepts it.
+local function judge_leak(leak, of, unit, option)
   if leak.shared == 0 then return end
   local share = leak.shared / leak.blocks
-  local found = ('%d of %d blocks of %d characters of val also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks, leak.block,
+  local found = ('%d of %d blocks of %d %s of %s also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks, leak.block, unit, of,
     100 * share, leak.searched < 1 and ('; %.0f %% of the pairs were looked at'):format(100 * leak.searched) or '')
   if share > LEAK_LIMIT then
     guards.stop('G24', '%s, at most %g %% is accepted: a loss over known text says nothing; does the corpus repeat itself? to accept: '
-      .. 'data.allow_leak=true', found, 100 * LEAK_LIMIT)
+      .. '%s=true', found, 100 * LEAK_LIMIT, option)
   end
   console.note(('%-10s%s'):format('', found))
+end
+
+---Stops when more than 1 % of the blocks of val occur in train; a smaller share is told. Of several texts each is compared with itself.
+---@param data table
+---@param evaluates boolean whether val is used
+function fit_checks.leak(data, evaluates)
+  local option = ({ text = 'data.allow_leak', domains = 'domains.allow_leak' })[data.kind]
+  if not option or not evaluates then return end
+  if data.options.allow_leak then return fit_guards.switched_off('G24', option .. '=true') end
+  if data.kind == 'text' then return judge_leak(data.native:leak(), 'val', 'characters', option) end
+  for domain, name in ipairs(data.names) do
+    judge_leak(data.native:leak(domain), ("domain '%s': val"):format(name), data.options.words > 0 and 'words' or 'characters', option)
+  end
 end
 
 ---Refuses callbacks whose metric of T-Score cannot come to their threshold.

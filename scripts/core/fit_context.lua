@@ -42,7 +42,7 @@ end
 function fit_context.new(o, trainer, run, evaluates)
   return {
     model = o.model, data = o.data, selection = o.selection, trainer = trainer, run = run, evaluates = evaluates,
-    callbacks = o.callback_list, owners = {},
+    callbacks = o.callback_list, owners = {}, epochs = o.options.epochs,
     print = function(text)
       trainer:clear_progress()
       console.note(text)

@@ -71,7 +71,7 @@ end
 ---@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer, unmanaged_data: boolean?,
 ---learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer }
 ---@return table? run nil when the training is finished
----@return string? from the folder of the run to go on with, or of the finished one
+---@return string? from the folder of the run to go on with, or of the finished one; a finished one without a checkpoint is trained anew
 function fit_run.open(about)
   if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
   fits = fits + 1
@@ -81,7 +81,11 @@ function fit_run.open(about)
   local plan = resume.plan()
   local from = plan and plan.runs[fits]
   if plan then launch = plan.launch end
-  if from and fits < plan.fit then return nil, from end
+  if from and fits < plan.fit then
+    if #native.checkpoints.list(from).checkpoints > 0 then return nil, from end
+    console.note(('%-10s%s is over, but left no checkpoint: it is trained anew'):format('again', from))
+    from = nil
+  end
   local run = from and reopen(about, from) or claim(about)
   run:status { state = 'RUNNING', phase = 'build', steps = about.steps } -- so that a run which never begins shows its plan
   fit_guards.attach(run)

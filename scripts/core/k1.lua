@@ -86,7 +86,7 @@ function k1.train(cfg, text, o)
     seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s, updates = fit.steps }
   if fit.selection then
     local shares, balance = fit.selection, fit.selection.balance
-    numbers.touched_pct, numbers.effective_pct = 100 * shares.touched, 100 * shares.effective
+    numbers.touched_pct, numbers.effective_pct = shares.touched and 100 * shares.touched, 100 * shares.effective
     numbers.leaf_gini, numbers.leaf_entropy, numbers.dead = balance.leaf_gini, balance.leaf_entropy, balance.dead
     numbers.information = selection_report.mutual_information(shares.report.histogram)
     numbers.effective_updates = fit.steps * shares.effective

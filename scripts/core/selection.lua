@@ -55,7 +55,7 @@ end
 ---@param every integer
 ---@return table
 function selection.callback(every)
-  local blocks, before, moved = {}, nil, nil
+  local blocks, before, moved, logged = {}, nil, nil, nil
   local callback = { name = 'selection', every = every }
   local function look(ctx, step)
     local report = ctx.selection:report()
@@ -65,9 +65,12 @@ function selection.callback(every)
     node_delta, moved = moved_since(report, moved)
     local touched, effective = selection_report.shares(report, ctx.model:parameter_count())
     local balance = selection_report.balance(report)
+    -- The end may come right after a step that was looked at.
+    if logged == step then return report, balance, touched, effective end
+    logged = step
     ctx.log { kind = 'event', event = 'selection', step = step, touched_pct = percent(touched), effective_pct = percent(effective),
       node_entropy = balance.entropy, node_gini = balance.gini, leaf_entropy = balance.leaf_entropy, leaf_gini = balance.leaf_gini,
-      dead_n = balance.dead, no_signal_n = report.no_signal, node_delta = node_delta }
+      dead_n = balance.dead, no_signal_n = report.no_signal, bad_n = report.bad, node_delta = node_delta }
     return report, balance, touched, effective
   end
   function callback.on_step(ctx, record) look(ctx, record.step) end
@@ -78,14 +81,16 @@ function selection.callback(every)
     ctx.log { kind = 'event', event = 'selection_report', step = fit.steps, report = report, balance = balance,
       host_syncs_per_step = fit.host_syncs_per_step, host_reads_per_step = fit.host_reads_per_step,
       optimizer_reads_per_step = fit.optimizer_reads_per_step }
-    ctx.print(('select    %s: touched %.1f %% of all parameters an update, effective %.1f %%; leaf Gini %s; %d of %d nodes never'):format(
-      report.rule, 100 * touched, 100 * effective, balance.leaf_gini and ('%.2f'):format(balance.leaf_gini) or 'NA', balance.dead,
-      #report.nodes))
+    local share = touched and ('touched %.1f %% of all parameters an update, effective %.1f %%'):format(100 * touched, 100 * effective)
+      or ('touched NA (the gradients are masked, every weight may move), %.1f %% of them left'):format(100 * effective)
+    local gini = balance.leaf_gini and ('%.2f'):format(balance.leaf_gini) or 'NA'
+    local never = balance.dead and ('; %d of %d nodes never'):format(balance.dead, #report.nodes) or ''
+    ctx.print(('select    %s: %s; leaf Gini %s%s'):format(report.rule, share, gini, never))
     local reads = reads_text(fit)
     if reads then ctx.print(reads) end
   end
-  function callback.save() return { blocks = blocks, before = before, moved = moved } end
-  function callback.restore(_, saved) blocks, before, moved = saved.blocks or {}, saved.before, saved.moved end
+  function callback.save() return { blocks = blocks, before = before, moved = moved, logged = logged } end
+  function callback.restore(_, saved) blocks, before, moved, logged = saved.blocks or {}, saved.before, saved.moved, saved.logged end
   return callback
 end
 
@@ -99,7 +104,8 @@ function selection.node_lines(report)
     local number = node.level > 0 and node.number and (' (%d)'):format(node.number) or ''
     local name = ('  '):rep(node.level) .. node.label .. number
     lines[#lines + 1] = ('%-18s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name, node.count,
-      node.effective, node.distance, node.mean_delta, node.mean_score, node.count == 0 and '  never' or '')
+      node.effective, node.distance, node.mean_delta, node.mean_score,
+      node.count == 0 and selection_report.holds(report) and '  never' or '')
   end
   local function share(value) return value and ('%.2f'):format(value) or '-' end
   for _, row in ipairs(selection_report.balance(report).levels) do

@@ -27,10 +27,18 @@ function selection_report.gini(counts)
   return 2 * weighted / (#sorted * sum) - (#sorted + 1) / #sorted
 end
 
+---Whether a node that was not selected stays as it is: not where the gradients are masked, which momentum and weight decay do not need.
+---@param report table of Selection:report
+---@return boolean
+function selection_report.holds(report)
+  return report.apply ~= 'gradient'
+end
+
 ---The mean share of all parameters that an update touches, and the same weighted by the nodes' shares of their updates.
 ---@param report table of Selection:report
 ---@param parameters integer of the whole model
----@return number? touched, number? effective nil before the first update
+---@return number? touched nil before the first update, and where gradients are masked: the optimiser moves what has none
+---@return number? effective nil before the first update; of masked gradients the share that was left of them
 function selection_report.shares(report, parameters)
   if report.steps == 0 then return nil end
   local of_nodes, touched, effective = 0, 0, 0
@@ -42,12 +50,13 @@ function selection_report.shares(report, parameters)
   end
   local shared = parameters - of_nodes
   touched = touched + (report.shared > 0 and shared or 0)
-  return touched / parameters, (effective + report.shared * shared) / parameters
+  return selection_report.holds(report) and touched / parameters or nil, (effective + report.shared * shared) / parameters
 end
 
----How evenly nodes are selected. The root alone is on every path, so it is left out.
+---How evenly nodes are selected. The root alone is on every path, so it is left out. dead: nodes that no update moved, nil where gradients
+---are masked.
 ---@param report table
----@return { entropy: number?, gini: number?, leaf_entropy: number?, leaf_gini: number?, dead: integer, levels: table[] }
+---@return { entropy: number?, gini: number?, leaf_entropy: number?, leaf_gini: number?, dead: integer?, levels: table[] }
 function selection_report.balance(report)
   local all, leaves, levels, dead = {}, {}, {}, 0
   for _, node in ipairs(report.nodes) do
@@ -64,7 +73,7 @@ function selection_report.balance(report)
     rows[level] = { level = level, entropy = selection_report.entropy(counts), gini = selection_report.gini(counts) }
   end
   return { entropy = selection_report.entropy(all), gini = selection_report.gini(all), leaf_entropy = selection_report.entropy(leaves),
-    leaf_gini = selection_report.gini(leaves), dead = dead, levels = rows }
+    leaf_gini = selection_report.gini(leaves), dead = selection_report.holds(report) and dead or nil, levels = rows }
 end
 
 ---Mutual information of domain and leaf in nats, less the bias (D - 1)(K - 1) / (2 n) of counting (Miller 1955). nil without counts.

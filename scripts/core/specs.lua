@@ -30,9 +30,10 @@ specs.domains = {
   stride = 'int?',                             -- seq / 2 otherwise
   train = { 'number', 0.9 }, val = { 'number', 0.05 }, -- shares by position; the rest is the test split
   order = { 'string', 'random', one_of = { 'random', 'epoch' } }, -- windows drawn at random, or each once an epoch
-  batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once
+  batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once, the most for order=epoch
   phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
   interleaved = { 'boolean', false },          -- texts take turns batch by batch
+  allow_leak = { 'boolean', false },           -- accept a val split that stands in train too (G24)
   seed = 'int?',                               -- of the windows; train.seed otherwise
 }
 

@@ -243,7 +243,8 @@ local function summary_of(fit)
   if last.val_loss then made.val_loss = { last = last.val_loss, best = best and best.val_loss, best_step = best and best.step } end
   if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
   if fit.selection then
-    made.touched_pct, made.effective_pct = { last = 100 * fit.selection.touched }, { last = 100 * fit.selection.effective }
+    local touched = fit.selection.touched
+    made.touched_pct, made.effective_pct = touched and { last = 100 * touched }, { last = 100 * fit.selection.effective }
     if fit.host_syncs_per_step then made.host_syncs_per_step = { last = fit.host_syncs_per_step } end
   end
   if fit.noise then made.noise_scale = { last = last.noise and last.noise.scale } end
@@ -338,9 +339,26 @@ local function run_fit(o, trainer, plan, run, from)
   return fit
 end
 
--- A training of this launch that is over: its end is loaded.
-local function finished(trainer, path)
-  local fit = trainer:finished(path)
+-- The folder of a run that is over, as callbacks see a run: nothing more is written there.
+local function closed_run(path)
+  return setmetatable({ path = function() return path end, id = function() return path:match '[^/]*$' end }, { __index = function()
+    return function() end
+  end })
+end
+
+-- A training of this launch that is over: its end is loaded, and callbacks that can be restored say again what they said of it in `fit`.
+local function finished(o, trainer, plan, path)
+  local fit, extra = trainer:finished(path)
+  local contexts = make_contexts(o, trainer, closed_run(path), plan)
+  for _, context in ipairs(contexts) do context.print = function() end end
+  local function call_restorable(name, ...)
+    for i, callback in ipairs(o.callback_list) do
+      if callback.restore and callback[name] then callback[name](contexts[i], ...) end
+    end
+  end
+  call_restorable 'on_start'
+  restore_extra(o, contexts, extra or {})
+  call_restorable('on_end', fit)
   trainer:close()
   fit.run = path
   console.note(('%-10s%s: %d updates, loaded'):format('finished', path, fit.steps))
@@ -397,7 +415,7 @@ function train.fit(given)
     learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
     gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
     values = values, origin = origin, steps = plan.steps }
-  if not run then return finished(trainer, from) end
+  if not run then return finished(o, trainer, plan, from) end
   local watch = fit_watch.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run, from)
   fit_watch.stop(watch, trainer, ok and fit)

@@ -101,7 +101,7 @@ data = {}
 ---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?,
 function data.custom(given) end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split. order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, seed: integer? }
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split. order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
 ---@return DomainData
 function data.domains(given) end
@@ -226,11 +226,13 @@ Batches = {}
 ---@return integer
 function Batches:count() end
 
----Inputs and targets of batch `index`, from 0.
+---Inputs and targets of batch `index`, from 0, and which of several texts it is of, from 1. With an epoch, from 1, the batches stay in that one.
 ---@param index integer
+---@param epoch? integer|nil default None
 ---@return Tensor
 ---@return Tensor
-function Batches:get(index) end
+---@return integer
+function Batches:get(index, epoch) end
 
 ---sha256 over inputs and targets of a batch.
 ---@param index? integer default 0
@@ -266,6 +268,11 @@ function Domains:encode(text) end
 ---@return list
 function Domains:info() end
 
+---How many blocks of 64 tokens of a domain's val occur in its train: {block=, blocks=, shared=, searched=}.
+---@param domain integer
+---@return table
+function Domains:leak(domain) end
+
 ---For each phase of an epoch {end_batch=, domain=}: the number of batches up to its end; interleaved domains are one phase without a domain.
 ---@return list
 function Domains:phases() end
@@ -279,7 +286,7 @@ function Domains:test_of(domain) end
 ---@return Batches
 function Domains:train() end
 
----The val batches of all domains.
+---The val batches of all domains, in turn.
 ---@return Batches
 function Domains:val() end
 
@@ -315,7 +322,7 @@ lanthorn = {}
 ---@class lanthorn.data
 lanthorn.data = {}
 
----Batches by a Lua function of index (from 0) and epoch (from 1) to x and y; data.custom calls this.
+---Batches by a Lua function of index (from 0) and epoch (from 1) to x, y and, with several texts, the domain (from 1); data.custom calls this.
 ---@param get function
 ---@param count integer
 ---@param rows integer
@@ -528,9 +535,10 @@ function Trainer:dump_to(run) end
 ---@return table
 function Trainer:evaluate(batches) end
 
----Loads the end of a finished run; gives what its run() gave.
+---Loads the end of a finished run; gives what its run() gave, and what extra() kept.
 ---@param run_folder string
 ---@return table
+---@return table|nil
 function Trainer:finished(run_folder) end
 
 ---Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.
@@ -911,7 +919,7 @@ function Optimizer:zero_grad() end
 ---@class Selection
 Selection = {}
 
----Counts so far: {steps=, no_signal=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
+---Counts so far: {steps=, no_signal=, bad=, rule=, apply=, shared=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
 ---@return dict
 function Selection:report() end
 

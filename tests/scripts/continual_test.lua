@@ -47,6 +47,21 @@ t.test('what is replayed depends on the seed alone', function()
   t.equal(torch.equal(all(3), all(4)), false)
 end)
 
+t.test('replayed batches follow the epochs of their text and know the domain of their phase', function()
+  local text = open()
+  local mixed, plain = continual.replay(text, 3), open()
+  for epoch = 1, 2 do
+    for _, b in ipairs { 3, 15 } do
+      local x, _, domain = mixed.train:get(b, epoch)
+      t.equal(domain, b < 10 and 1 or 2)
+      t.is_true(torch.equal(x:narrow(0, 0, 2), (plain.train:get(b, epoch)):narrow(0, 0, 2)), b)
+    end
+  end
+  local first, second = plain.train:get(3, 1), plain.train:get(3, 2)
+  t.equal(torch.equal(first, second), false)
+  t.error_matches(function() plain.train:get(3, 0) end, 'epochs count from 1, got 0')
+end)
+
 t.test('consolidation costs nothing where the phase ended and strength / 2 F d^2 away from there', function()
   torch.manual_seed(5)
   local text = open()

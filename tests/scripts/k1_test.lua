@@ -123,7 +123,7 @@ end)
 
 -- What the experiments do only after some updates: phases, anchors, specialists.
 local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
-  'guards.no_learning=off' }
+  'guards.no_learning=off', 'domains.allow_leak=true' }
 
 local function small(name, ...)
   local pieces = {}
@@ -165,3 +165,10 @@ for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation'
     t.contains(output, 'ound')
   end)
 end
+
+t.test('under the published rule, which masks gradients, the share that was touched is not claimed', function()
+  if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
+  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q', 'select.rule=published', 'domains.batch=4')
+  t.equal(code, 0, output)
+  t.contains(output, 'touched NA, effective ')
+end)

@@ -36,6 +36,15 @@ t.test('shares are over all parameters, shared ones included', function()
   t.near(effective, 0.165, 1e-12)
 end)
 
+t.test('where gradients are masked nothing is said of what was touched, or of what never moved', function()
+  local masked = tree(1)
+  masked.apply = 'gradient'
+  local touched, effective = report.shares(masked, 100)
+  t.equal(touched, nil)
+  t.near(effective, (0.15 * 10 + 0.75 * 20 + 40) / 100, 1e-12)
+  t.equal(report.balance(masked).dead, nil)
+end)
+
 t.test('balance leaves the root out, which every path has', function()
   local balance = report.balance(tree(1))
   t.equal(balance.dead, 1)

@@ -14,7 +14,7 @@ write('b.txt', { 'red', 'green', 'blue' })
 local HEAD = ([[
 local experiment, data, nn, train = require 'experiment', require 'data', require 'nn', require 'train'
 local cfg = experiment.config { train = { epochs = 1, seed = 3, expect_loss = 3.6 }, optim = { name = 'adamw', lr = 0.01 },
-  domains = { texts = { '%s/a.txt', '%s/b.txt' }, batch = 4, seq = 12, batches = 12 },
+  domains = { texts = { '%s/a.txt', '%s/b.txt' }, batch = 4, seq = 12, batches = 12, allow_leak = true },
   select = { rule = 'path', log_every = 5 }, tscore = { every = 1 }, guards = { init_loss = 'off' },
   checkpoint = { every = { steps = 4 } } }
 local text = data.domains(cfg.domains)
@@ -167,4 +167,126 @@ t.test('what an update moved of each node, and what the updates read, is logged'
   t.equal({ last.host_syncs_per_step, last.optimizer_reads_per_step }, { 0, 0 })
   t.is_true(last.host_reads_per_step >= 1)
   t.matches(ran.output, "reads%s+host_syncs_per_step 0, [%d.]+ values read an update in the host's memory, 0 of them by the optimiser")
+end)
+
+t.test('every step is logged once, the last one too', function()
+  local ran = runs.run(HEAD:gsub('log_every = 5', 'log_every = 6') .. 'train.fit(fit)')
+  t.equal(ran.code, 0, ran.output)
+  local steps = {}
+  for i, line in ipairs(ran.lines.selection) do steps[i] = line.step end
+  t.equal(steps, { 6, 12, 18, 24 })
+end)
+
+t.test('under masked gradients the report says nothing of what was touched', function()
+  local ran = runs.run((HEAD:gsub("rule = 'path'", "rule = 'none', apply = 'gradient', shared = 0"):gsub("init_loss = 'off'",
+    "init_loss = 'off', no_learning = 'off'")) .. 'train.fit(fit)')
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'touched NA (the gradients are masked, every weight may move), 0.0 % of them left; leaf Gini NA\n')
+  local line = ran.lines.selection[1]
+  t.equal({ line.touched_pct, line.dead_n, ran.lines.selection_report[1].report.apply }, { nil, nil, 'gradient' })
+end)
+
+t.test('with accumulated batches of several texts each text gets its share of the selection', function()
+  local ran = runs.run((HEAD:gsub('batches = 12', 'batches = 12, interleaved = true'):gsub('epochs = 1', 'epochs = 1, accumulate = 2'):gsub(
+    "\n  callbacks = { 'domain_matrix' }", '')) .. 'train.fit(fit)')
+  t.equal(ran.code, 0, ran.output)
+  local sums = {}
+  for d, row in ipairs(ran.lines.selection_report[1].report.histogram) do
+    sums[d] = 0
+    for _, count in ipairs(row) do sums[d] = sums[d] + count end
+  end
+  t.equal(sums, { 6, 6 })
+end)
+
+t.test('domains evaluated after each phase need a training of one epoch', function()
+  local ran = runs.run((HEAD:gsub('epochs = 1', 'epochs = 2')) .. 'train.fit(fit)')
+  t.equal(ran.code, 3, ran.output)
+  t.contains(ran.output, 'callback domain_matrix: with train.epochs=2 every phase comes again and its row would be that of the last time')
+  t.contains(ran.output, 'domains.phases={1,2,1,2}')
+end)
+
+t.test('lazy moments and dampening are refused together', function()
+  local ran = runs.run((HEAD:gsub("name = 'adamw'", "name = 'sgd', momentum = 0.9, dampening = 0.5"):gsub("rule = 'path'",
+    "rule = 'path', moments = 'lazy'")) .. 'train.fit(fit)')
+  t.equal(ran.code, 3, ran.output)
+  t.contains(ran.output, "select.moments 'lazy' does not go with optim.dampening 0.5; use dampening 0 or moments 'global'")
+end)
+
+t.test('guard G24: a domain whose val stands in its train is refused and named', function()
+  local letters = {}
+  for i = 1, 4000 do letters[i] = string.char(97 + (i * i * 7 + math.floor(i / 3) * 11) % 2357 % 26) end
+  runs.write('fresh.txt', table.concat(letters))
+  runs.write('again.txt', ('The same sentence comes again and again, eighty characters long, it never ends. '):rep(60))
+  local leaking = HEAD:gsub('/b%.txt', '/again.txt'):gsub('/a%.txt', '/fresh.txt'):gsub(', allow_leak = true', '')
+  local ran = runs.run(leaking .. 'train.fit(fit)')
+  t.equal(ran.code, 4, ran.output)
+  t.contains(ran.output, "G24 validation: ")
+  t.contains(ran.output, "characters of domain 'again': val also occur in train (100 %)")
+  t.contains(ran.output, 'to accept: domains.allow_leak=true')
+  ran = runs.run(leaking .. 'train.fit(fit)', 'domains.allow_leak=true')
+  t.equal(ran.code, 0, ran.output)
+end)
+
+t.test('guard G45: the targets of several texts are the inputs shifted by one', function()
+  local ran = runs.run(HEAD .. [[
+local plain = text.train
+fit.data = setmetatable({ train = require('lanthorn').data.from_function(function(index)
+  local x, y = plain:get(index)
+  return x:narrow(1, 0, 11), y:narrow(1, 1, 11)
+end, { count = plain:count(), rows = plain:rows(), targets = plain:targets() }) }, { __index = text })
+train.fit(fit)]])
+  t.equal(ran.code, 4, ran.output)
+  t.contains(ran.output, 'targets are the inputs shifted by 2, expected a shift by 1')
+end)
+
+t.test('each training on shared texts is recorded and measured with the first batch that it trains on', function()
+  local ran = runs.run((HEAD:gsub('epochs = 1', 'epochs = 2'):gsub("\n  callbacks = { 'domain_matrix' }", '')) .. [[
+local host, torch = require 'host', require 'torch'
+local dkjson = require 'dkjson'
+local hashes = {}
+for i = 1, 2 do
+  fit.model = nn.Sequential { { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2 }, 8, 2, 12 } },
+    { 'head', nn.Linear { 8, text.vocab_size } } }
+  local done = train.fit(fit)
+  hashes[i] = dkjson.decode(io.open(done.run .. '/manifest.json'):read '*a').first_batch_sha256
+end
+print('same', hashes[1] == hashes[2], hashes[1] == text.train:hash(0))
+text.train:get(0, 1)
+print('first', hashes[1] == text.train:hash(0))]])
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'same\ttrue\tfalse')
+  t.contains(ran.output, 'first\ttrue')
+end)
+
+local TWICE = HEAD .. [[
+local first = train.fit(fit)
+fit.model = nn.Sequential { { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2 }, 8, 2, 12 } },
+  { 'head', nn.Linear { 8, text.vocab_size } } }
+fit.callbacks = { 'domain_matrix', { name = 'limit', every = 1, on_step = function(_, r)
+  if r.step == 9 and not os.getenv 'GO_ON' then os.exit(9) end
+end } }
+fit.checkpoint = nil
+train.fit(fit)
+local s = first.selection
+print('first', s.report.steps, s.effective, #s.blocks, #first.domains, first.domains[3][1], first.step_median_s ~= nil)]]
+
+-- The script ends in its second training, is resumed, and says of the first what it says when nothing disturbs it.
+local function check_twice(script, said)
+  local ran = runs.run(script, '-q')
+  t.equal(ran.code, 9, ran.output)
+  local go_on = 'GO_ON=1 RUNNER_RESULTS_DIR=' .. runs.root .. '/results ' .. runs.RUNNER
+  local output, code = t.shell(('%s resume %s'):format(go_on, ran.name))
+  t.equal(code, 0, output)
+  t.matches(output, said)
+  local expected = t.shell(('%s %s -q'):format(go_on, runs.write('whole.lua', script))):match 'first\t[^\n]*'
+  t.matches(expected, 'first\t24\t')
+  t.contains(output, expected)
+end
+
+t.test('resumed in its second training, a script has of the first what it had: selection, domains, time of a step', function()
+  check_twice(TWICE, 'finished%s+%S+: 24 updates, loaded')
+end)
+
+t.test('a finished training without a checkpoint is trained anew when its script is resumed', function()
+  check_twice(TWICE:gsub('local first', 'fit.checkpoint = { off = true }\nlocal first', 1), 'again%s+%S+ is over, but left no checkpoint')
 end)

@@ -80,6 +80,11 @@ TEST(Windows, DrawnAtRandomTheyDependOnSeedEpochAndIndexAlone) {
   EXPECT_GT(starts.size(), 100u);  // 200 draws of 332 windows
 }
 
+TEST(Windows, AnEpochMayHaveFewerBatches) {
+  const WindowBatches batches(Counting(67), Options(WindowOrder::kEpoch, 3));
+  EXPECT_EQ(batches.count(), 3);
+}
+
 class DomainsTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -134,6 +139,36 @@ TEST_F(DomainsTest, InterleavedDomainsTakeTurns) {
   EXPECT_EQ((*made)->train->count(), 6);
   for (int64_t i = 0; i < 6; ++i) EXPECT_EQ((*made)->train->Get(i).domain, i % 2);
   EXPECT_EQ((*made)->train->Ends(), (std::vector<int64_t>{6}));
+}
+
+TEST_F(DomainsTest, TheFirstValBatchesAreOfAllDomains) {
+  const auto made = Domains::Open({Write("a", Repeat("abcd ", 200)), Write("b", Repeat("wxyz ", 100))}, Small());
+  ASSERT_TRUE(made.ok()) << made.status();
+  const JoinedBatches& val = *(*made)->val;
+  const int64_t a = (*made)->domains[0].val->count(), b = (*made)->domains[1].val->count();
+  ASSERT_GT(a, b);
+  ASSERT_EQ(val.count(), a + b);
+  int64_t of_b = 0;
+  for (int64_t i = 0; i < val.count(); ++i) {
+    of_b += val.Get(i).domain;
+    if (i < 2 * b) {
+      EXPECT_EQ(val.Get(i).domain, i % 2) << i;
+    }
+  }
+  EXPECT_EQ(of_b, b);
+  EXPECT_TRUE(at::equal(val.Get(2).x, (*made)->domains[0].val->Get(1).x));
+}
+
+TEST_F(DomainsTest, AnEpochOfEachWindowOnceHasNoMoreBatchesThanWindowsMake) {
+  DomainOptions options = Small();
+  options.order = WindowOrder::kEpoch;
+  auto made = Domains::Open({Write("a", Repeat("abcd ", 100))}, options);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ((*made)->train->count(), 3);
+  options.batches = 1000;
+  EXPECT_EQ(std::string(Domains::Open({Write("a", Repeat("abcd ", 100))}, options).status().message()),
+            "domain 'a': train: domains.batches is 1000, but its windows make 111 batches and domains.order=epoch "
+            "takes each once; use at most 111, or domains.order=random");
 }
 
 TEST_F(DomainsTest, WordsComeFromTheTrainSplitsAlone) {

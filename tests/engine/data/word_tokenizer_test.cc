@@ -29,6 +29,13 @@ TEST(WordTokenizer, KeepsTheMostFrequentAndMarksTheRestAsUnknown) {
   EXPECT_EQ(made->Decode(*made->Encode("c a")), "<unk> a");
 }
 
+TEST(WordTokenizer, SpecialWordsInTheTextAreTheSpecialTokens) {
+  const auto made = WordTokenizer::FromText("<unk> <unk> <unk> a <eos> b b", 6);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->vocab_size(), 6);
+  EXPECT_EQ(Ids(*made, "<pad> <unk> <BOS> <eos> b a zebra"), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 1}));
+}
+
 TEST(WordTokenizer, OfNothingIsNothing) {
   const auto made = WordTokenizer::FromText("", 10);
   ASSERT_TRUE(made.ok());

@@ -311,6 +311,63 @@ TEST(Selection, ReadsNothingBackInAStepOfAnyRule) {
   at::removeCallback(handle);
 }
 
+TEST(Selection, GradientsThatAreNotFiniteMoveNothingAndAdvanceNoState) {
+  const std::vector<std::pair<std::string, Options>> optimizers = {
+      {"AdamW", {}}, {"SGD", {{"momentum", 0.9}}}, {"RMSprop", {{"momentum", 0.9}, {"centered", 1}}}};
+  for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {  // one pass, and tensor operators
+    for (const auto& [name, given] : optimizers) {
+      for (const char* rule : {"path", "topk", "ucb", "cooldown", "weight_topk", "published", "all"}) {
+        Model model({2, 2}, dtype), untold({2, 2}, dtype);
+        SelectionOptions options = Rule(rule);
+        options.k = 2;
+        const auto selection = Select(model, options), other = Select(untold, options);
+        const auto optimizer = Trained(model, name, given, selection), plain = Trained(untold, name, given, other);
+        const auto step = [](Model* one, Optimizer* with, bool bad) {
+          one->SetGradients(Random(7, 2), 1);
+          if (bad) {
+            for (const NamedParameter& p : one->all) p.tensor.mutable_grad().fill_(std::nan(""));
+          }
+          with->Step();
+        };
+        step(&model, optimizer.get(), false);
+        step(&untold, plain.get(), false);
+        step(&model, optimizer.get(), true);
+        EXPECT_EQ(selection->bad().item<double>(), 1);
+        EXPECT_TRUE(at::equal(selection->count(), other->count())) << rule;
+        EXPECT_TRUE(at::equal(selection->score_sum(), other->score_sum())) << rule;
+        EXPECT_TRUE(at::equal(selection->delta_sum(), other->delta_sum())) << rule;
+        EXPECT_TRUE(at::equal(selection->histogram(), other->histogram())) << rule;
+        for (size_t i = 0; i < model.all.size(); ++i)
+          EXPECT_TRUE(at::equal(model.all[i].tensor, untold.all[i].tensor)) << name << " " << rule;
+        const std::vector<NamedParameter> state = optimizer->StateTensors(), expected = plain->StateTensors();
+        ASSERT_EQ(state.size(), expected.size());
+        for (size_t i = 0; i < state.size(); ++i) {
+          if (state[i].name == "select/bad" || state[i].name == "select/steps") continue;
+          EXPECT_TRUE(at::equal(state[i].tensor, expected[i].tensor)) << name << " " << rule << " " << state[i].name;
+        }
+        step(&model, optimizer.get(), false);
+        for (const NamedParameter& p : model.all) EXPECT_TRUE(p.tensor.isfinite().all().item<bool>());
+        EXPECT_EQ(selection->bad().item<double>(), 1);
+      }
+    }
+  }
+}
+
+TEST(Selection, AnUpdateOfSeveralTextsCountsForEachByItsShare) {
+  Model model({2});
+  SelectionOptions options = Rule("path");
+  options.domains = 3;
+  const auto selection = Select(model, options);
+  model.SetGradients({1, 2, 3}, 1);
+  selection->SetDomains({0, 1, 1, 0});
+  selection->Prepare(model.all);
+  selection->SetDomains({2});
+  selection->Prepare(model.all);
+  const std::vector<double> shares = {0.5, 0.5, 1};
+  for (int64_t domain = 0; domain < 3; ++domain)
+    EXPECT_DOUBLE_EQ(selection->histogram()[domain][1].item<double>(), shares[static_cast<size_t>(domain)]);
+}
+
 TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
   const Model model({3, 3});
   const auto message = [&](SelectionOptions options) {
@@ -332,7 +389,7 @@ TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
   options.shared = -1;
   EXPECT_EQ(message(options), "select.shared -1 is outside of 0 to 1");
   const auto selection = Select(model, Rule("path"));
-  EXPECT_THROW(selection->SetDomain(1), c10::Error);
+  EXPECT_THROW(selection->SetDomains({1}), c10::Error);
   Model partial({3});
   partial.owned.pop_back();
   partial.owned.pop_back();
