@@ -61,8 +61,16 @@ function k1.build(name, m, vocab, seq)
   return build(m, vocab, seq)
 end
 
+---Texts with the windows of a seed, unless domains.seed was given: arms of one seed see the same batches, other seeds others.
+---@param text table of data.domains
+---@param seed integer
+---@return table
+function k1.seeded(text, seed)
+  return text.options.seed and text or text:with_seed(seed)
+end
+
 ---Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second, and
----for a tree the shares that were touched and the balance.
+---for a tree the shares that were touched and the balance. The windows are those of k1.seeded.
 ---@param cfg table with sections model, optim, train
 ---@param text table of data.domains
 ---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function?,
@@ -72,6 +80,7 @@ function k1.train(cfg, text, o)
   local m = {}
   for key, value in pairs(cfg.model) do m[key] = value end
   for key, value in pairs(o.model_options or {}) do m[key] = value end
+  text = k1.seeded(text, o.seed)
   torch.manual_seed(o.seed)
   local name = o.model or 'tree'
   local model = k1.build(name, m, text.vocab_size, text.options.seq)

@@ -33,7 +33,7 @@ specs.domains = {
   batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once
   phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
   interleaved = { 'boolean', false },          -- texts take turns batch by batch
-  seed = 'int?',                               -- of the windows; train.seed otherwise
+  seed = 'int?',                               -- of the windows, the same for every training; train.seed otherwise
 }
 
 specs.optim = {
