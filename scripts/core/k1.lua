@@ -161,22 +161,22 @@ function k1.loss_without(net, leaf, report, loss)
   end)
 end
 
----The loss after one step of plain gradient descent of one node's own parameters, which are put back.
----@param model Module
+---The loss of a model of which one node alone has made an update. All is put back.
+---@param model Module as it was before the update
 ---@param node table a node of Selection:report
 ---@param report table
----@param lr number
+---@param update table<string, Tensor> what the update adds to each parameter, by name
 ---@param loss fun(): number
 ---@return number
-function k1.loss_after_step(model, node, report, lr, loss)
+function k1.loss_with_update(model, node, report, update, loss)
   local place = place_of(node, report)
   return torch.no_grad(function()
     local kept = {}
     for _, parameter in ipairs(model:named_parameters()) do
-      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and parameter.tensor.grad then
+      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and update[parameter.name] then
         local slice = parameter.tensor[place]
         kept[#kept + 1] = { slice, slice:clone() }
-        slice:sub_(parameter.tensor.grad[place] * lr)
+        slice:add_(update[parameter.name][place])
       end
     end
     local value = loss()
