@@ -3,6 +3,7 @@ local data = require 'data'
 local host = require 'host'
 local k1 = require 'k1'
 local models = require 'models'
+local optim = require 'optim'
 local run_equality = require 'run_equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
@@ -123,6 +124,17 @@ t.test('an update of one node alone changes the loss, and is put back', function
   end
 end)
 
+t.test('the norms of nodes can be read alone, and are those of the report', function()
+  torch.manual_seed(3)
+  local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16 }
+  local adam = optim.Adam(net, { lr = 1e-3 })
+  local selection = optim.select(adam, net, { rule = 'path' })
+  k1.loss_of(net, torch.randint(20, { 4, 8 }), torch.randint(20, { 4, 8 })):backward()
+  adam:step()
+  for i, norm in ipairs(selection:score():tolist()) do t.equal(norm, selection:report().nodes[i].score) end
+  t.equal(selection:score().shape, { 3 })
+end)
+
 -- What the experiments do only after some updates: phases, anchors, specialists.
 local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
   'guards.no_learning=off' }
@@ -205,6 +217,16 @@ t.test('the experiment on specialists leaves them out one by one', function()
   local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5')
   t.contains(output, 'loss change when a specialist is left out')
   t.contains(output, "Found, against 'one domain under several labels' over 1 seed: no difference can be claimed")
+  t.contains(output, 'No claim that leaves specialise by domain')
+end)
+
+t.test('masking is compared within each optimiser, never across', function()
+  local output, code = runs.command('experiments/k1/optimizer_confound.lua', '-q', ('domains.texts=[%s/small1.txt]'):format(runs.root),
+    'domains.seq=16', 'domains.batches=2', 'train.epochs=1', 'sweep.seeds=[1]', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]',
+    'eval.val_cap=2', 'guards.no_learning=off')
+  t.equal(code, 0, output)
+  t.contains(output, "difference from 'sgd delta global'")
+  t.contains(output, "difference from 'adamw delta global'")
 end)
 
 -- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.
