@@ -105,6 +105,12 @@ int Report(lua_State* L) {
   return 1;
 }
 
+// A copy, which the next update does not change.
+int Score(lua_State* L) {
+  PushTensor(L, Self(L, "score")->score().clone());
+  return 1;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"select", "(Optimizer optimizer, Module model, dict options) -> Selection",
      "From now on the optimiser moves only what a rule selects of the model's tree (nn.Tree). train.fit calls this for "
@@ -122,6 +128,9 @@ const std::vector<FunctionRow> kMethods = {
      "of a node's weights that moves with it, the "
      "histogram has a row for each domain and a column for each leaf.",
      &Thunk<&Report>},
+    {"Selection:score", "() -> Tensor",
+     "The gradient norm of every node in the last update, in the order of report's nodes; no value is read.",
+     &Thunk<&Score>},
 };
 
 }  // namespace

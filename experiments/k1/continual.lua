@@ -1,4 +1,5 @@
--- continual: what does a model keep of earlier texts? A tree with path updates, dense training, elastic weight consolidation and replay.
+-- continual: what does a model keep of earlier texts? A tree with path updates and with all, its dense twin, elastic weight consolidation
+-- and replay.
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
 local continual, plasticity = require 'continual', require 'plasticity'
 
@@ -10,7 +11,7 @@ local cfg = experiment.config {
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 30 },
-  compare = { seeds = { 1, 2, 3, 4, 5 }, ewc = experiment.number(300), fisher_batches = 8 },
+  compare = { seeds = { 1, 2, 3, 4, 5 }, dense = 'dense_deep', ewc = experiment.number(300), fisher_batches = 8 },
 }
 
 local text = data.domains(cfg.domains)
@@ -33,15 +34,18 @@ local function arm(name, options)
   end }
 end
 
-local result = arms.run { seeds = cfg.compare.seeds, baseline = 'dense', arms = {
-  arm('dense', function() return { model = 'dense_4' } end),
-  arm('tree, all nodes', function() return { select = { rule = 'all' } } end),
+local ALL = 'tree, all nodes' -- what selection is to be measured by: the same model, all of which moves
+local dense = cfg.compare.dense
+local label = dense == 'dense_4' and 'dense_4 (unmatched)' or dense
+local result = arms.run { seeds = cfg.compare.seeds, baseline = ALL, arms = {
+  arm(ALL, function() return { select = { rule = 'all' } } end),
   arm('tree, path', function() return { select = { rule = 'path' } } end),
-  arm('dense, EWC', function()
+  arm(label, function() return { model = dense } end),
+  arm(label .. ', EWC', function()
     local penalty = continual.ewc { strength = cfg.compare.ewc, batches = cfg.compare.fisher_batches }
-    return { model = 'dense_4', loss = penalty.loss, callbacks = { penalty.callback }, checkpoint = { off = true } }
+    return { model = dense, loss = penalty.loss, callbacks = { penalty.callback }, checkpoint = { off = true } }
   end),
-  arm('dense, replay', function(seed) return { model = 'dense_4', text = continual.replay(text, seed) } end),
+  arm(label .. ', replay', function(seed) return { model = dense, text = continual.replay(k1.seeded(text, seed), seed) } end),
 } }
 for _, one in ipairs(result.arms) do
   if last[one.name] then print(('%s, seed %d: %s\n'):format(one.name, result.seeds[#result.seeds], table.concat(last[one.name], '\n'))) end

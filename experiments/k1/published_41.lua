@@ -1,4 +1,5 @@
--- published_41: the published model (41 nodes, words, three texts one after the other): which leaves come to be selected for which text?
+-- published_41: the published model (41 nodes, words, three texts one after the other) under masked path updates: which leaves come to be
+-- selected for which text? As published: select.rule=published loss.compat=t_plus_2.
 local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
 local fail, selection_report = require 'fail', require 'selection_report'
 

@@ -1,5 +1,6 @@
 -- selection_sweep: which selection rule learns best, at equal tokens and at equal effective updates?
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local equal_budget = require 'equal_budget'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 100 },
@@ -8,51 +9,51 @@ local cfg = experiment.config {
   train = { epochs = 10 },
   eval = { val_cap = 50 },
   sweep = { seeds = { 1, 2, 3 }, rules = { 'path', 'random_path', 'round_robin', 'lowest', 'cooldown', 'ucb', 'topk', 'weight_topk', 'all',
-    'none', 'published' } },
+    'none', 'published' }, budget = 0.8 }, -- the share of the first rule's updates whose effective updates all are given
 }
 
 local text = data.domains(cfg.domains)
 local SLOWER = 'all; lr x effective share of path'
-local curves, cells = {}, {} -- rule -> seed -> { effective updates, loss } of each epoch
-local effective = {}         -- seed -> effective share of an update by path
+local reasons = { none = 'moves shared parameters alone', published = 'masks gradients, whose shares an adaptive optimiser ignores' }
+local first -- the rule that sets the budget: the first that can be compared
+for _, rule in ipairs(cfg.sweep.rules) do first = first or not reasons[rule] and rule end
+local limits, effective, cells = {}, {}, {} -- by seed: effective updates; the effective share of an update by path
+
+local function train(rule, seed, given, optim)
+  local budget = equal_budget.callback('effective_updates', given)
+  local numbers, fit = k1.train(cfg, text, { seed = seed, select = { rule = rule }, optim = optim, callbacks = { budget } })
+  local at = fit.at_budget
+  numbers.loss_at_updates, numbers.updates_then = at and at.loss, at and at.step
+  return numbers, at
+end
+
 for i, rule in ipairs(cfg.sweep.rules) do
-  curves[rule] = {}
   cells[i] = { rule, function(seed)
-    local numbers, fit = k1.train(cfg, text, { seed = seed, select = { rule = rule } })
-    local curve = {}
-    for e, epoch in ipairs(fit.epochs) do curve[e] = { e / #fit.epochs * numbers.effective_updates, epoch.val_loss } end
-    curves[rule][seed] = curve
+    local given = rule == first and { share = cfg.sweep.budget } or not reasons[rule] and { limit = limits[seed] } or {}
+    local numbers, at = train(rule, seed, given)
+    if rule == first then limits[seed] = at and at.spent end
     if rule == 'path' then effective[seed] = numbers.effective_pct / 100 end
     return numbers
   end }
 end
--- What a path moves in effect may be no more than a smaller learning rate.
+-- What a path moves in effect may be no more than a smaller learning rate: as many effective updates as path at every update.
 for _, rule in ipairs(cfg.sweep.rules) do
   if rule == 'path' then
     cells[#cells + 1] = { SLOWER, function(seed)
       local optim = {}
       for key, value in pairs(cfg.optim) do optim[key] = value end
       optim.lr = optim.lr * effective[seed]
-      local numbers, fit = k1.train(cfg, text, { seed = seed, select = { rule = 'all' }, optim = optim })
-      numbers.effective_pct, numbers.effective_updates = 100 * effective[seed], fit.steps * effective[seed]
-      curves[SLOWER] = curves[SLOWER] or {}
-      curves[SLOWER][seed] = {}
-      for e, epoch in ipairs(fit.epochs) do curves[SLOWER][seed][e] = { e / #fit.epochs * numbers.effective_updates, epoch.val_loss } end
+      local numbers = train('all', seed, { share = first == 'path' and cfg.sweep.budget or nil }, optim)
+      numbers.effective_pct = 100 * effective[seed]
       return numbers
     end }
   end
 end
+reasons[SLOWER] = 'is measured by path, which is not the first rule'
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }
--- Each rule where it had made as many effective updates as the rule with the fewest had in all.
-for s, seed in ipairs(result.seeds) do
-  local limit = math.huge
-  for _, arm in ipairs(result.arms) do limit = math.min(limit, arm.cells[s].effective_updates) end
-  for _, arm in ipairs(result.arms) do
-    for _, point in ipairs(curves[arm.name][seed]) do
-      if point[1] <= limit * 1.0001 then arm.cells[s].loss_at_updates = point[2] end
-    end
-  end
-end
 arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_updates', 'val loss, equal effective updates' },
-  { 'effective_pct', 'effective %' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+  { 'updates_then', 'updates by then' }, { 'effective_pct', 'effective %' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
+local missing = equal_budget.missing(result, 'loss_at_updates', reasons)
+if missing then print('At equal effective updates. ' .. missing) end
+print('At equal effective updates. ' .. arms.finding(result, 'loss_at_updates', 'val loss'))

@@ -60,7 +60,7 @@ local PATH = 'levels at once; one path moves'
 time('node by node', node_by_node, optim.AdamW(all, { lr = 1e-3 }))
 time('levels at once', batched, plain)
 time(PATH, batched, masked)
-time(PATH .. '; norms read in every step', batched, masked, function() selection:report() end)
+time(PATH .. '; norms read in every step', batched, masked, function() selection:score():tolist() end)
 time(PATH .. '; a mask built in every step', batched, masked, function()
   for _ = 1, #sizes do torch.ones({ cfg.bench.seq, cfg.bench.seq }):triu(1):bool() end
 end)

@@ -42,4 +42,16 @@ function claims.verdict(d, comparisons, budget)
   return d.mean < 0 and 'lower' or 'higher'
 end
 
+---What an interval over seeds says of a sign, in words.
+---@param interval { n: integer, mean: number?, half: number? }
+---@param above string the claim where the whole interval is above 0
+---@param below string and where it is below
+---@return string
+function claims.sign(interval, above, below)
+  if interval.n < statistics.LEAST_SEEDS then return ('no claim: n = %d'):format(interval.n) end
+  if not interval.half then return 'no claim: the values do not vary' end
+  if math.abs(interval.mean) <= interval.half then return 'no claim: the interval contains 0' end
+  return interval.mean > 0 and above or below
+end
+
 return claims

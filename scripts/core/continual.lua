@@ -11,7 +11,8 @@ local function task_loss(model, x, y)
   return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
 end
 
--- Mean squares of the gradients over some batches of the phase that ends with `last`: the diagonal of an empirical Fisher matrix.
+-- Mean squares of the gradients of some batches of the phase that ends with `last`. Each gradient is the mean over a batch, so these are
+-- smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength` makes up for the scale.
 local function fisher(model, train, last, batches)
   local sums, first = {}, math.max(0, last - batches)
   model:eval()
@@ -42,8 +43,9 @@ function continual.ended(phases, record)
   return found
 end
 
----Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p - p*)^2, F from `batches`
----batches of the phase. Its state is not part of checkpoints: train with checkpoint = { off = true }.
+---Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p - p*)^2, F the mean
+---squared gradient of `batches` batches of the phase, in place of the Fisher matrix's diagonal (squares for each sample).
+---Its state is not part of checkpoints: train with checkpoint = { off = true }.
 ---@param given { strength: number, batches: integer? }
 ---@return { loss: function, callback: table } for train.fit
 function continual.ewc(given)

@@ -127,6 +127,7 @@ end
 ---@field phases table[] of Domains:phases
 ---@field train Batches
 ---@field val Batches
+---@field seed integer of the windows
 local Domains = {}
 Domains.__index = Domains
 
@@ -136,6 +137,23 @@ function Domains:test_of(domain) return self.native:test_of(domain) end
 -- Token ids of a text, int64, and back.
 function Domains:encode(text) return self.native:encode(text) end
 function Domains:decode(ids) return self.native:decode(ids) end
+
+---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are
+---opened. The newest is kept, so that all arms of a seed share one.
+---@param seed integer
+---@return DomainData
+function Domains:with_seed(seed)
+  if seed == self.seed then return self end
+  local kept = rawget(self, 'reseeded')
+  if not kept or kept.seed ~= seed then
+    local o = {}
+    for key, value in pairs(self.options) do o[key] = value end
+    o.seed = seed
+    kept = data.domains(o)
+    self.reseeded = kept
+  end
+  return kept
+end
 
 ---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words
 ---from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`;
@@ -164,8 +182,8 @@ function data.domains(given)
         .. 'comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
     end
   end
-  return setmetatable({ native = native, kind = 'domains', options = o, names = names, info = native:info(), phases = native:phases(),
-    vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
+  return setmetatable({ native = native, kind = 'domains', options = o, names = names, seed = seed, info = native:info(),
+    phases = native:phases(), vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
 end
 
 return setmetatable(data, { __index = function(_, name) nearest.missing('data', data, name) end })

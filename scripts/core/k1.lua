@@ -61,8 +61,16 @@ function k1.build(name, m, vocab, seq)
   return build(m, vocab, seq)
 end
 
+---Texts with the windows of a seed, unless domains.seed was given: arms of one seed see the same batches, other seeds others.
+---@param text table of data.domains
+---@param seed integer
+---@return table
+function k1.seeded(text, seed)
+  return text.options.seed and text or text:with_seed(seed)
+end
+
 ---Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second, and
----for a tree the shares that were touched and the balance.
+---for a tree the shares that were touched and the balance. The windows are those of k1.seeded.
 ---@param cfg table with sections model, optim, train
 ---@param text table of data.domains
 ---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function?,
@@ -72,6 +80,7 @@ function k1.train(cfg, text, o)
   local m = {}
   for key, value in pairs(cfg.model) do m[key] = value end
   for key, value in pairs(o.model_options or {}) do m[key] = value end
+  text = k1.seeded(text, o.seed)
   torch.manual_seed(o.seed)
   local name = o.model or 'tree'
   local model = k1.build(name, m, text.vocab_size, text.options.seq)
@@ -152,22 +161,22 @@ function k1.loss_without(net, leaf, report, loss)
   end)
 end
 
----The loss after one step of plain gradient descent of one node's own parameters, which are put back.
----@param model Module
+---The loss of a model of which one node alone has made an update. All is put back.
+---@param model Module as it was before the update
 ---@param node table a node of Selection:report
 ---@param report table
----@param lr number
+---@param update table<string, Tensor> what the update adds to each parameter, by name
 ---@param loss fun(): number
 ---@return number
-function k1.loss_after_step(model, node, report, lr, loss)
+function k1.loss_with_update(model, node, report, update, loss)
   local place = place_of(node, report)
   return torch.no_grad(function()
     local kept = {}
     for _, parameter in ipairs(model:named_parameters()) do
-      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and parameter.tensor.grad then
+      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and update[parameter.name] then
         local slice = parameter.tensor[place]
         kept[#kept + 1] = { slice, slice:clone() }
-        slice:sub_(parameter.tensor.grad[place] * lr)
+        slice:add_(update[parameter.name][place])
       end
     end
     local value = loss()

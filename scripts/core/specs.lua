@@ -34,7 +34,7 @@ specs.domains = {
   phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
   interleaved = { 'boolean', false },          -- texts take turns batch by batch
   allow_leak = { 'boolean', false },           -- accept a val split that stands in train too (G24)
-  seed = 'int?',                               -- of the windows; train.seed otherwise
+  seed = 'int?',                               -- of the windows, the same for every training; train.seed otherwise
 }
 
 specs.optim = {

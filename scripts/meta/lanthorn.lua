@@ -94,6 +94,14 @@ function console.warn(text) end
 ---@param text string
 function console.write(text) end
 
+---@class Domains
+Domains = {}
+
+---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are opened. The newest is kept, so that all arms of a seed share one.
+---@param seed integer
+---@return DomainData
+function Domains:with_seed(seed) end
+
 ---@class data
 data = {}
 
@@ -250,9 +258,6 @@ function Batches:rows() end
 ---Targets per batch.
 ---@return integer
 function Batches:targets() end
-
----@class Domains
-Domains = {}
 
 ---Text of ids.
 ---@param ids Tensor
@@ -922,6 +927,10 @@ Selection = {}
 ---Counts so far: {steps=, no_signal=, bad=, rule=, apply=, shared=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
 ---@return dict
 function Selection:report() end
+
+---The gradient norm of every node in the last update, in the order of report's nodes; no value is read.
+---@return Tensor
+function Selection:score() end
 
 ---@class optim
 optim = {}

@@ -3,6 +3,8 @@ local data = require 'data'
 local host = require 'host'
 local k1 = require 'k1'
 local models = require 'models'
+local optim = require 'optim'
+local run_equality = require 'run_equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
 local torch = require 'torch'
@@ -106,19 +108,31 @@ t.test('without a leaf the mean is over the others, in either mode, and the leaf
   end
 end)
 
-t.test('a step of one node alone changes the loss, and is put back', function()
+t.test('an update of one node alone changes the loss, and is put back', function()
   torch.manual_seed(2)
   local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16 }
   local x, y = torch.randint(20, { 4, 8 }), torch.randint(20, { 4, 8 })
   local function loss() return torch.cross_entropy_loss(net(x):reshape { -1, 20 }, y:reshape { -1 }) end
   loss():backward()
-  local before = loss():item()
+  local before, update = loss():item(), {}
+  for _, parameter in ipairs(net:named_parameters()) do update[parameter.name] = parameter.tensor.grad * -0.05 end
   local report = { nodes = { { node = 0, level = 0 }, { node = 1, level = 1 }, { node = 2, level = 1 } } }
   for _, node in ipairs(report.nodes) do
-    local after = k1.loss_after_step(net, node, report, 0.05, function() return loss():item() end)
+    local after = k1.loss_with_update(net, node, report, update, function() return loss():item() end)
     t.is_true(after < before, node.node)
     t.near(loss():item(), before, 0)
   end
+end)
+
+t.test('the norms of nodes can be read alone, and are those of the report', function()
+  torch.manual_seed(3)
+  local net = models.k1_tree { vocab = 20, max_len = 8, branching = { 2 }, d_model = 16, ff = 16 }
+  local adam = optim.Adam(net, { lr = 1e-3 })
+  local selection = optim.select(adam, net, { rule = 'path' })
+  k1.loss_of(net, torch.randint(20, { 4, 8 }), torch.randint(20, { 4, 8 })):backward()
+  adam:step()
+  for i, norm in ipairs(selection:score():tolist()) do t.equal(norm, selection:report().nodes[i].score) end
+  t.equal(selection:score().shape, { 3 })
 end)
 
 -- What the experiments do only after some updates: phases, anchors, specialists.
@@ -139,9 +153,61 @@ local function small(name, ...)
   return output
 end
 
+-- Two arms of two seeds each.
+local SEEDS = [[
+local experiment, data, k1, arms = require 'experiment', require 'data', require 'k1', require 'arms'
+local cfg = experiment.config { domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12 }, train = { epochs = 1 },
+  model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
+  optim = { lr = 1e-3 }, eval = { val_cap = 1 }, guards = { init_loss = 'off' } }
+local text = data.domains(cfg.domains)
+local function arm(name) return { name, function(seed) return (k1.train(cfg, text, { model = name, seed = seed })) end } end
+arms.run { seeds = { 1, 2 }, arms = { arm 'tree', arm 'dense_4' } }
+]]
+
+-- Of each training of the newest launch: its folder, seed and the hash of its first batch.
+local function fits(ran)
+  local root, found = ran.folder:match '^(.*)/latest$', {}
+  for _, name in ipairs(host.listdir(root)) do
+    local folder = root .. '/' .. name
+    if name ~= 'latest' and host.stat(folder .. '/manifest.json') then
+      local manifest = runs.json(folder .. '/manifest.json')
+      found[manifest.fit] = { folder = folder, seed = manifest.seed, batch = manifest.first_batch_sha256 }
+    end
+  end
+  return found
+end
+
+t.test('windows follow the seed of a training, resumed or not, unless domains.seed holds them', function()
+  local words = {}
+  for i = 1, 600 do words[i] = ({ 'owl ', 'cat ', 'cow ' })[i * i % 7 % 3 + 1] end
+  runs.write('seeds.txt', table.concat(words))
+  local script = SEEDS:format(runs.root)
+  local ran = runs.run(script, '-q')
+  t.equal(ran.code, 0, ran.output)
+  local whole = fits(ran)
+  t.equal({ whole[1].seed, whole[2].seed, whole[3].seed, whole[4].seed }, { 1, 1, 2, 2 })
+  t.is_true(whole[1].batch ~= whole[3].batch)
+  t.is_true(whole[2].batch ~= whole[4].batch)
+  local text = data.domains { texts = { runs.root .. '/seeds.txt' }, batch = 2, seq = 8, batches = 12, seed = 1 }
+  t.is_true(text:with_seed(1) == text)
+  t.is_true(text:with_seed(2) == text:with_seed(2))
+  t.equal(text:with_seed(2).train:inspect().sha256, whole[3].batch)
+
+  local second = runs.run((script:gsub('seeds = { 1, 2 }', 'seeds = { 2 }')), '-q', '--stop-after', '5')
+  t.equal(second.code, 75, second.output)
+  local output, code = runs.command('resume', second.name)
+  t.equal(code, 0, output)
+  local resumed = fits(second)[1]
+  t.equal(resumed.batch, whole[3].batch)
+  t.equal({ run_equality.compare(whole[3].folder, resumed.folder) }, { {}, 12 })
+
+  local fixed = fits(runs.run(script, '-q', 'domains.seed=5'))
+  t.equal(fixed[2].batch, fixed[4].batch)
+end)
+
 t.test('the experiment on what is kept fills its matrix for every arm', function()
   local output = small('k1/continual', 'domains.batches=12')
-  for _, arm in ipairs { 'dense', 'tree, all nodes', 'tree, path', 'dense, EWC', 'dense, replay' } do
+  for _, arm in ipairs { 'tree, all nodes', 'tree, path', 'dense_deep', 'dense_deep, EWC', 'dense_deep, replay' } do
     t.contains(output, arm .. ', seed 1: loss on each domain (columns) after training each domain (rows)')
   end
   t.contains(output, 'first domain, learnt again')
@@ -151,6 +217,16 @@ t.test('the experiment on specialists leaves them out one by one', function()
   local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5')
   t.contains(output, 'loss change when a specialist is left out')
   t.contains(output, "Found, against 'one domain under several labels' over 1 seed: no difference can be claimed")
+  t.contains(output, 'No claim that leaves specialise by domain')
+end)
+
+t.test('masking is compared within each optimiser, never across', function()
+  local output, code = runs.command('experiments/k1/optimizer_confound.lua', '-q', ('domains.texts=[%s/small1.txt]'):format(runs.root),
+    'domains.seq=16', 'domains.batches=2', 'train.epochs=1', 'sweep.seeds=[1]', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]',
+    'eval.val_cap=2', 'guards.no_learning=off')
+  t.equal(code, 0, output)
+  t.contains(output, "difference from 'sgd delta global'")
+  t.contains(output, "difference from 'adamw delta global'")
 end)
 
 -- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.

@@ -1,0 +1,61 @@
+-- Evaluations at an equal budget.
+local arms = require 'arms'
+local equal_budget = require 'equal_budget'
+local t = require 'testing'
+
+-- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share of an update.
+local function train(callback, steps, step_ms, share)
+  local evals, reports, at = 0, 0, 0
+  local ctx = { evaluate = function()
+    evals = evals + 1
+    return { loss = 10 - at }
+  end, model = { parameter_count = function() return 100 end }, selection = { report = function()
+    reports = reports + 1
+    return { steps = at, shared = 0, nodes = { { parameters = 100, count = at, effective = at * (share or 0) } } }
+  end } }
+  for step = 1, steps do
+    at = step
+    callback.on_step(ctx, { step = step, steps = steps, step_ms = step_ms })
+  end
+  local fit = {}
+  callback.on_end(ctx, fit)
+  return fit.at_budget, evals, reports
+end
+
+t.test('the first training sets the time, and a slower one is evaluated at the update in which it has spent as much', function()
+  local first, evals = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
+  t.equal({ first, evals }, { { spent = 4, step = 8, loss = 2 }, 1 })
+  local slower = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 1000)
+  t.equal(slower, { spent = 4, step = 4, loss = 6 })
+  local faster, none = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 250)
+  t.equal({ faster, none }, { nil, 0 })
+end)
+
+t.test('effective updates are read where the budget can be reached, and no update too late', function()
+  local first, _, reports = train(equal_budget.callback('effective_updates', { share = 0.5 }), 80, 1, 0.125)
+  t.equal({ first, reports }, { { spent = 5, step = 40, loss = -30 }, 1 })
+  local all, _, few = train(equal_budget.callback('effective_updates', { limit = first.spent }), 80, 1, 1)
+  t.equal(all, { spent = 5, step = 5, loss = 5 })
+  t.is_true(few <= 3, few)
+  local same, _, some = train(equal_budget.callback('effective_updates', { limit = first.spent }), 80, 1, 0.125)
+  t.equal({ same.step, same.spent }, { 40, 5 })
+  t.is_true(some < 40, some)
+end)
+
+t.test('a training that goes on keeps what it had spent', function()
+  local before = equal_budget.callback('seconds', { limit = 4 })
+  train(before, 3, 1000)
+  local after = equal_budget.callback('seconds', { limit = 4 })
+  after.restore(nil, before.save())
+  t.equal(train(after, 3, 1000).step, 1)
+end)
+
+t.test('arms without a value are named with the reason', function()
+  local result = arms.run { seeds = { 1, 2 }, arms = { { 'whole', function() return { loss = 1 } end },
+    { 'fast', function(seed) return { loss = seed == 2 and 1 or nil } end }, { 'none', function() return {} end } } }
+  t.equal(equal_budget.missing(result, 'loss', { none = 'moves shared parameters alone' }),
+    "Not compared: 'fast' ended before it had spent "
+    .. "the budget with 1 of 2 seeds; 'none' moves shared parameters alone.")
+  result.arms = { result.arms[1] }
+  t.equal(equal_budget.missing(result, 'loss', {}), nil)
+end)
