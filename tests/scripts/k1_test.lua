@@ -156,8 +156,8 @@ end
 -- Two arms of two seeds each.
 local SEEDS = [[
 local experiment, data, k1, arms = require 'experiment', require 'data', require 'k1', require 'arms'
-local cfg = experiment.config { domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12, allow_leak = true }, train = { epochs = 1 },
-  model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
+local cfg = experiment.config { domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12, allow_leak = true },
+  train = { epochs = 1 }, model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
   optim = { lr = 1e-3 }, eval = { val_cap = 1 }, guards = { init_loss = 'off' } }
 local text = data.domains(cfg.domains)
 local function arm(name) return { name, function(seed) return (k1.train(cfg, text, { model = name, seed = seed })) end } end
@@ -222,8 +222,8 @@ end)
 
 t.test('masking is compared within each optimiser, never across', function()
   local output, code = runs.command('experiments/k1/optimizer_confound.lua', '-q', ('domains.texts=[%s/small1.txt]'):format(runs.root),
-    'domains.seq=16', 'domains.batches=2', 'domains.allow_leak=true', 'train.epochs=1', 'sweep.seeds=[1]', 'model.d_model=16', 'model.ff=16',
-    'model.branching=[3]', 'eval.val_cap=2', 'guards.no_learning=off')
+    'domains.seq=16', 'domains.batches=2', 'domains.allow_leak=true', 'train.epochs=1', 'sweep.seeds=[1]',
+    'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'guards.no_learning=off')
   t.equal(code, 0, output)
   t.contains(output, "difference from 'sgd delta global'")
   t.contains(output, "difference from 'adamw delta global'")
