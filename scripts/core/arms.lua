@@ -160,9 +160,9 @@ end
 ---@param what string such as 'val loss'
 ---@return string
 function arms.finding(result, metric, what)
-  local better, worse, rest = {}, {}, {}
+  local better, worse, rest, none = {}, {}, {}, {}
   for _, d in ipairs(arms.differences(result, metric)) do
-    local list = d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
+    local list = d.n == 0 and none or d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
     list[#list + 1] = ('\'%s\''):format(d.name)
   end
   local parts = {}
@@ -172,6 +172,7 @@ function arms.finding(result, metric, what)
   add(better, 'lower ' .. what .. ' for %s')
   add(worse, 'higher ' .. what .. ' for %s')
   add(rest, 'no difference can be claimed for %s')
+  add(none, 'no values to compare for %s')
   return ("Found, against '%s' over %d seed%s: %s."):format(result.baseline, #result.seeds, #result.seeds == 1 and '' or 's',
     table.concat(parts, '; '))
 end

@@ -44,6 +44,12 @@ t.test('whole numbers are written as whole numbers, their means with one decimal
   t.matches(lines[3], '^b%s+1%.5 %+%- %d+%.%d %(2%)$')
 end)
 
+t.test('of an arm without values nothing is found', function()
+  local missing = arms.run { seeds = { 1, 2 }, arms = { { 'a', function(seed) return { loss = seed } end },
+    { 'b', function() return {} end } } }
+  t.equal(arms.finding(missing, 'loss', 'val loss'), "Found, against 'a' over 2 seeds: no values to compare for 'b'.")
+end)
+
 t.test('each cell begins with its seed', function()
   local drawn = {}
   arms.run { seeds = { 7, 8 }, arms = { { 'a', function() drawn[#drawn + 1] = torch.randn({ 1 }):item() return {} end },
