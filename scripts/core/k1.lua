@@ -136,6 +136,23 @@ function k1.t_plus_2(net, x, y)
   return torch.cross_entropy_loss(logits:narrow(1, 0, steps):reshape { -1, logits:size(-1) }, later:reshape { -1 }), later:numel()
 end
 
+-- The loss of a model while `change` has been at work on the parameters of a prefix. All is put back, whatever happens.
+local function loss_while_changed(model, prefix, change, loss)
+  return torch.no_grad(function()
+    local kept = {}
+    for _, parameter in ipairs(model:named_parameters()) do
+      if parameter.name:find(prefix, 1, true) == 1 then
+        kept[#kept + 1] = { parameter.tensor, parameter.tensor:clone() }
+        change(parameter)
+      end
+    end
+    local ok, value = pcall(loss)
+    for _, pair in ipairs(kept) do pair[1]:copy_(pair[2]) end
+    if not ok then error(value, 0) end
+    return value
+  end)
+end
+
 ---The loss of a tree without one of its leaves: the mean is over the others. All is put back.
 ---@param net Module
 ---@param leaf table a node of Selection:report
@@ -145,20 +162,11 @@ end
 function k1.loss_without(net, leaf, report, loss)
   local place, count = place_of(leaf, report)
   if count < 2 then return nil end
-  return torch.no_grad(function()
-    -- A leaf gives what its last norm gives: without weight and bias that is 0.
-    local norm, kept = ('tree.level%d.norm2.'):format(leaf.level), {}
-    for _, parameter in ipairs(net:named_parameters()) do
-      if parameter.name:find(norm, 1, true) then
-        kept[#kept + 1] = { parameter.tensor, parameter.tensor:clone() }
-        parameter.tensor:mul_(count / (count - 1))
-        parameter.tensor[place]:zero_()
-      end
-    end
-    local value = loss()
-    for _, pair in ipairs(kept) do pair[1]:copy_(pair[2]) end
-    return value
-  end)
+  -- A leaf gives what its last norm gives: without weight and bias that is 0.
+  return loss_while_changed(net, ('tree.level%d.norm2.'):format(leaf.level), function(parameter)
+    parameter.tensor:mul_(count / (count - 1))
+    parameter.tensor[place]:zero_()
+  end, loss)
 end
 
 ---The loss of a model of which one node alone has made an update. All is put back.
@@ -170,19 +178,10 @@ end
 ---@return number
 function k1.loss_with_update(model, node, report, update, loss)
   local place = place_of(node, report)
-  return torch.no_grad(function()
-    local kept = {}
-    for _, parameter in ipairs(model:named_parameters()) do
-      if parameter.name:find(('tree.level%d.'):format(node.level), 1, true) == 1 and update[parameter.name] then
-        local slice = parameter.tensor[place]
-        kept[#kept + 1] = { slice, slice:clone() }
-        slice:add_(update[parameter.name][place])
-      end
-    end
-    local value = loss()
-    for _, pair in ipairs(kept) do pair[1]:copy_(pair[2]) end
-    return value
-  end)
+  return loss_while_changed(model, ('tree.level%d.'):format(node.level), function(parameter)
+    local delta = update[parameter.name]
+    if delta then parameter.tensor[place]:add_(delta[place]) end
+  end, loss)
 end
 
 return k1

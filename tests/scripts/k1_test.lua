@@ -92,6 +92,8 @@ t.test('without a leaf the mean is over the others, in either mode, and the leaf
     local before = sum()
     local without = k1.loss_without(net, report.nodes[2], report, sum)
     t.equal(sum(), before)
+    t.error_matches(function() k1.loss_without(net, report.nodes[2], report, function() error 'no batch' end) end, 'no batch')
+    t.equal(sum(), before)
     t.equal(k1.loss_without(net, report.nodes[1], report, sum), nil)
     -- The other leaf alone: a chain whose leaf has its weights.
     local chain = models.k1_tree { vocab = 20, max_len = 8, branching = { 1 }, d_model = 16, ff = 16, forward = forward }
