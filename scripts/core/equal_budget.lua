@@ -3,6 +3,7 @@
 --
 --   local first = equal_budget.callback('seconds', { share = 0.8 })        -- then fit.at_budget = { spent =, step =, loss = }
 --   local other = equal_budget.callback('seconds', { limit = fit.at_budget.spent })
+local fail = require 'fail'
 local options = require 'options'
 local selection_report = require 'selection_report'
 
@@ -29,6 +30,10 @@ end
 ---@return table
 function equal_budget.callback(meter, given)
   local o, add = options.check('equal_budget', given, GIVEN), meters[meter]
+  if o.share and not (o.share > 0 and o.share <= 1) then
+    fail.config('equal_budget: share is %g, expected more than 0 and at most 1: the part of the planned updates after which to look',
+      o.share)
+  end
   local state = { spent = 0 }
   local callback = { name = 'equal_budget', every = 1, over_budget = 'off' } -- its one eval is the purpose
   function callback.on_step(ctx, record)

@@ -22,6 +22,14 @@ local function train(callback, steps, step_ms, share)
   return fit.at_budget, evals, reports
 end
 
+t.test('a share of more than all updates, or of none, is refused', function()
+  for _, share in ipairs { 2, 0, -0.5 } do
+    local ok, message = pcall(equal_budget.callback, 'seconds', { share = share })
+    t.equal(ok, false)
+    t.contains(message, 'share is ' .. share .. ', expected more than 0 and at most 1')
+  end
+end)
+
 t.test('the first training sets the time, and a slower one is evaluated at the update in which it has spent as much', function()
   local first, evals = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
   t.equal({ first, evals }, { { spent = 4, step = 8, loss = 2 }, 1 })
