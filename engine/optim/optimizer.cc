@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "engine/base/square_sum.h"
+#include "engine/optim/resting_check.h"
 
 namespace lanthorn::optim {
 namespace {
@@ -48,7 +49,12 @@ void Optimizer::Step(double gradient_scale) {
     mask_->Prepare(parameters);
     for (Pending& one : pending) one.mask = mask_->Of(*one.parameter);
   }
+  RestingCheck resting;
+  for (const Pending& one : pending) {
+    if (watch_) resting.Keep(*one.parameter, one.mask);
+  }
   if (mask_ == nullptr || !mask_->IsHeld()) Update(pending, gradient_scale);
+  moved_at_rest_ = resting.Moved();
   if (mask_ != nullptr) mask_->Finish();
 }
 

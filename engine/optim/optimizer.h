@@ -40,6 +40,11 @@ class Optimizer {
   // From now on updates move only what the mask lets them; nullptr: everything. The mask's state is part of this
   // optimiser's.
   void SetMask(std::shared_ptr<UpdateMask> mask) { mask_ = std::move(mask); }
+  // Whether the updates from now on are compared, bit by bit, with what the mask says must stay. It costs a copy of all
+  // masked parameters and a read of the device for each of them.
+  void WatchResting(bool on) { watch_ = on; }
+  // What the last update, if it was watched, moved of that: "'name', slice i"; empty: nothing.
+  const std::string& moved_at_rest() const { return moved_at_rest_; }
   // Whether an update may leave this parameter as it is, by its mask.
   bool IsSelective(const NamedParameter& parameter) const { return mask_ != nullptr && mask_->MayRest(parameter); }
   // Which of several texts each batch of the next update comes from, for the mask's counts.
@@ -83,6 +88,8 @@ class Optimizer {
   int64_t steps_ = 0;
   std::vector<Group> groups_;
   std::shared_ptr<UpdateMask> mask_;
+  bool watch_ = false;
+  std::string moved_at_rest_;
   std::map<const void*, std::map<std::string, at::Tensor>> slots_;  // by the parameter's TensorImpl
 };
 

@@ -146,20 +146,32 @@ void Selection::AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* t
   }
 }
 
+at::Tensor Selection::SharedSquares(const std::vector<at::Tensor>& gradients) const {
+  at::Tensor sum = Zeros({});
+  if (on_host_) return sum.fill_(SquareSum(gradients));
+  for (const at::Tensor& gradient : gradients) {
+    if (gradient.defined()) sum += gradient.detach().to(sum.device(), c10::kDouble).square().sum();
+  }
+  return sum;
+}
+
 void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   const at::NoGradGuard no_grad;
   std::set<const void*> present;
-  for (const NamedParameter& parameter : parameters) present.insert(parameter.tensor.unsafeGetTensorImpl());
-  std::vector<at::Tensor> gradients;
+  std::vector<at::Tensor> gradients, shared;
+  for (const NamedParameter& parameter : parameters) {
+    present.insert(parameter.tensor.unsafeGetTensorImpl());
+    if (place_.count(parameter.tensor.unsafeGetTensorImpl()) == 0) shared.push_back(parameter.tensor.grad());
+  }
   for (const OwnedParameter& one : owned_) {
     const at::Tensor& p = one.parameter.tensor;
     gradients.push_back(present.count(p.unsafeGetTensorImpl()) > 0 ? p.grad() : at::Tensor());
   }
   at::Tensor squares = Zeros({tree_.nodes()}), norms = Zeros({tree_.nodes()});
   AddSquares(gradients, &squares, &norms);
-  // Gradients that are not finite move nothing and count for nothing; only in the host's memory it costs no read to
-  // know.
-  const at::Tensor fine = squares.sum().isfinite();
+  // Gradients that are not finite, be they of nodes or of shared parameters, move nothing and count for nothing; only
+  // in the host's memory it costs no read to know.
+  const at::Tensor fine = (squares.sum() + SharedSquares(shared)).isfinite();
   ok_ = fine.to(c10::kDouble);
   held_ = on_host_ && *ok_.data_ptr<double>() == 0;
   bad_ += 1 - ok_;

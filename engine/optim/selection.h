@@ -99,6 +99,8 @@ class Selection final : public UpdateMask {
   // In the host's memory those of the nodes in `which` alone.
   void AddSquares(const std::vector<at::Tensor>& tensors, at::Tensor* total, at::Tensor* norms,
                   const std::vector<bool>* which = nullptr) const;
+  // || g ||^2 of gradients that belong to no node, together.
+  at::Tensor SharedSquares(const std::vector<at::Tensor>& gradients) const;
   at::Tensor Zeros(std::vector<int64_t> shape) const;
   void SelectEntries();
   // The slices of `whole`, as large as owned parameter i, that this update may move.
@@ -119,7 +121,7 @@ class Selection final : public UpdateMask {
   at::Tensor factors_, score_, count_, effective_, last_, score_sum_, delta_sum_, histogram_, no_signal_, bad_, steps_,
       least_;
   std::map<int64_t, double> domains_ = {{0, 1}};  // shares of an update's batches
-  at::Tensor ok_;                                 // float64 scalar: 1, or 0 where some norm is not finite
+  at::Tensor ok_;                                 // float64 scalar: 1, or 0 where some gradient is not finite
   bool held_ = false;                             // ok_ is 0, as far as that is known without a read
 };
 

@@ -28,7 +28,7 @@ ProtectedCheck::ProtectedCheck(std::vector<nn::NamedParameter> parameters) {
 }
 
 std::optional<Warning> ProtectedCheck::AfterUpdate(int64_t own_step, int64_t step) {
-  const bool look = own_step <= kFirst || own_step % kEvery == 0;
+  const bool look = Looks(own_step);
   for (Entry& entry : entries_) {
     if (entry.parameter.tensor.requires_grad()) {
       if (entry.before.defined()) entry.before.reset();
@@ -49,6 +49,15 @@ std::optional<Warning> ProtectedCheck::AfterUpdate(int64_t own_step, int64_t ste
         step, moved, 0.0};
   }
   return std::nullopt;
+}
+
+Warning MovedAtRest(const std::string& what, int64_t step) {
+  return {absl::StrFormat("G43 protected: update %d has changed parameter %s, which is not selected, expected the same "
+                          "bits; the optimiser ignores its mask; to accept: guards.protected=off",
+                          step, what),
+          step,
+          {},
+          {}};
 }
 
 }  // namespace lanthorn::train

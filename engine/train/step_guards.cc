@@ -58,6 +58,8 @@ absl::Status StepGuards::AfterUpdate(const StepRecord& record) {
   if (protected_) {
     if (const auto found = protected_->AfterUpdate(record.step - first_step_, record.step))
       LANTHORN_RETURN_IF_ERROR(Raise(options_.protect, *found));
+    if (const std::string& moved = optimizer_.moved_at_rest(); !record.skipped && !moved.empty())
+      LANTHORN_RETURN_IF_ERROR(Raise(options_.protect, MovedAtRest(moved, record.step)));
   }
   if (const auto found = skipped_.Add(record.step, record.skipped)) {
     const bool stops = found->fatal && options_.skipped_updates == GuardLevel::kError;

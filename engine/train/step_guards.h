@@ -25,6 +25,8 @@ class StepGuards {
   StepGuards(const GuardOptions& options, const std::vector<nn::NamedParameter>& parameters,
              const optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn);
 
+  // Whether update number `step` (1-based) is to be compared with what the optimiser's mask says must stay.
+  bool WatchesResting(int64_t step) const { return protected_ && ProtectedCheck::Looks(step - first_step_); }
   // After each update, before the observers hear of it. The status of the first guard that stops.
   absl::Status AfterUpdate(const StepRecord& record);
   // At the end of a training.

@@ -167,6 +167,7 @@ absl::Status Trainer::TrainStep(Control* control) {
     std::vector<int64_t> domains;
     for (const data::Batch& batch : batches) domains.push_back(batch.domain);
     optimizer_->SetDomains(domains);
+    optimizer_->WatchResting(guards_->WatchesResting(record.step));
     const HostReads before = reads.Count();
     optimizer_->Step(scale);
     optimizer_reads = reads.Count() - before;

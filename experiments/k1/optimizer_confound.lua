@@ -7,7 +7,7 @@ local cfg = experiment.config {
   optim = { clip_norm = 1 },
   train = { epochs = 10 },
   eval = { val_cap = 50 },
-  sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.3, adamw = 1e-3 } },
+  sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.03, adamw = 1e-3 } },
 }
 
 local text = data.domains(cfg.domains)

@@ -6,7 +6,8 @@ local options = require 'options'
 
 return function(given)
   options.check('callback domain_matrix', given, {})
-  local callback = { name = 'domain_matrix', every = 1, matrix = {} }
+  -- Its losses are what it is for, once in a phase however short that is: no overhead that other settings would save.
+  local callback = { name = 'domain_matrix', every = 1, matrix = {}, over_budget = 'off' }
   local function evaluate(ctx, phase, step)
     local line, row = { kind = 'event', event = 'domain_eval', step = step, phase_n = phase }, {}
     for d, name in ipairs(ctx.data.names) do

@@ -353,6 +353,22 @@ TEST(Selection, GradientsThatAreNotFiniteMoveNothingAndAdvanceNoState) {
   }
 }
 
+TEST(Selection, OneSharedGradientThatIsNotFiniteHoldsTheWholeUpdate) {
+  for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
+    Model model({2, 2}, dtype);
+    const auto selection = Select(model, Rule("path"));
+    const auto optimizer = Trained(model, "AdamW", {}, selection);
+    model.SetGradients(Random(7, 2), 1);
+    model.shared.tensor.mutable_grad()[1][2] = std::numeric_limits<double>::infinity();
+    std::vector<at::Tensor> before;
+    for (const NamedParameter& p : model.all) before.push_back(p.tensor.detach().clone());
+    optimizer->Step();
+    EXPECT_EQ(selection->bad().item<double>(), 1);
+    EXPECT_EQ(selection->count().sum().item<double>(), 0);
+    for (size_t i = 0; i < model.all.size(); ++i) EXPECT_TRUE(at::equal(model.all[i].tensor, before[i])) << i;
+  }
+}
+
 TEST(Selection, AnUpdateOfSeveralTextsCountsForEachByItsShare) {
   Model model({2});
   SelectionOptions options = Rule("path");

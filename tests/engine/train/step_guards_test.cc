@@ -3,6 +3,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "tests/engine/optim/careless.h"
 #include "tests/engine/train/tiny.h"
 
 namespace lanthorn::train {
@@ -135,6 +136,48 @@ TEST(ProtectedCheckG43, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
     return absl::OkStatus();
   };
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G43 protected", "'head.bias'", "update 5"});
+}
+
+// Holds back all of one parameter.
+struct Hold final : optim::UpdateMask {
+  std::string name;
+  explicit Hold(std::string held) : name(std::move(held)) {}
+  void Prepare(const std::vector<nn::NamedParameter>&) override {}
+  optim::PartMask Of(const nn::NamedParameter& parameter) const override {
+    optim::PartMask mask;
+    if (parameter.name == name) mask.factors = at::zeros({1});
+    return mask;
+  }
+  bool MayRest(const nn::NamedParameter& parameter) const override { return parameter.name == name; }
+  std::vector<nn::NamedParameter> State() const override { return {}; }
+};
+
+TEST(ProtectedCheckG43, StopsATrainingWhoseOptimiserIgnoresItsMask) {
+  for (const GuardLevel level : {GuardLevel::kError, GuardLevel::kOff}) {
+    FitOptions options{.max_steps = 5};
+    options.guards.protect = level;
+    Tiny tiny({.options = options});
+    tiny.optimizer = std::make_shared<optim::Careless>();
+    tiny.optimizer->AddGroup(tiny.model->Parameters(), {{"lr", 0.001}});
+    tiny.optimizer->SetMask(std::make_shared<Hold>("head.bias"));
+    tiny.trainer = std::make_unique<Trainer>(tiny.model, tiny.loss, tiny.train, tiny.val, tiny.optimizer, options);
+    const absl::Status status = tiny.trainer->Run().status();
+    EXPECT_EQ(status.ok(), level == GuardLevel::kOff) << status;
+    if (level == GuardLevel::kError) {
+      ExpectStatus(status, ExitCode::kNumerics,
+                   {"G43 protected: update 1 has changed parameter 'head.bias', slice 0, which is not selected"});
+    }
+  }
+}
+
+TEST(ProtectedCheckG43, LetsATrainingGoOnWhoseOptimiserKeepsToItsMask) {
+  Tiny tiny({.optimizer = "AdamW", .options = {.max_steps = 30}});
+  const at::Tensor bias = tiny.model->Child("head")->Own("bias");
+  const at::Tensor before = bias.detach().clone();
+  tiny.optimizer->SetMask(std::make_shared<Hold>("head.bias"));
+  const auto result = tiny.Start().Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(at::equal(bias, before));
 }
 
 TEST(MemoryFloorG04, StopsWhenTheCounterSeesHalfOfWhatMustBeThere) {

@@ -1,0 +1,77 @@
+// What a mask holds back and an optimiser moves all the same is seen, by bits (guards.md G43).
+#include "engine/optim/resting_check.h"
+
+#include "tests/engine/optim/careless.h"
+#include "tests/engine/optim/selection_model.h"
+
+namespace lanthorn::optim {
+namespace {
+
+TEST(RestingCheckG43, NamesTheFirstSliceThatAnUpdateMovesWithoutBeingSelected) {
+  Model model({3, 3});
+  Careless careless;
+  careless.AddGroup(model.all, {{"lr", 0.1}});
+  careless.SetMask(Select(model, Rule("path")));
+  std::vector<double> norms(13, 0.1);
+  norms[9] = 2;  // r.3, the third of its level
+  model.SetGradients(norms, 1);
+  careless.Step();
+  EXPECT_EQ(careless.moved_at_rest(), "") << "nobody watches";
+  careless.WatchResting(true);
+  careless.Step();
+  EXPECT_EQ(careless.moved_at_rest(), "'level1.weight', slice 0");
+  careless.WatchResting(false);
+  careless.Step();
+  EXPECT_EQ(careless.moved_at_rest(), "");
+}
+
+TEST(RestingCheckG43, SeesSingleEntriesAndSharedParameters) {
+  for (const char* rule : {"weight_topk", "none"}) {
+    Model model({2});
+    SelectionOptions options = Rule(rule);
+    options.percent = 50;
+    options.shared = rule == std::string("none") ? 0 : 1;
+    Careless careless;
+    careless.AddGroup({rule == std::string("none") ? model.shared : model.all[0]}, {{"lr", 0.1}});
+    careless.SetMask(Select(model, options));
+    careless.WatchResting(true);
+    model.SetGradients(Random(3, 1), 1);
+    careless.Step();
+    EXPECT_NE(careless.moved_at_rest(), "") << rule;
+  }
+}
+
+TEST(RestingCheckG43, FindsNothingInTheOptimisersThatThereAre) {
+  for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
+    for (const auto& [rule, spec] : SelectionRules()) {
+      for (const char* name : {"AdamW", "Adam", "SGD", "RMSprop"}) {
+        Model model({2, 2}, dtype);
+        SelectionOptions options = Rule(rule);
+        options.shared = 0;
+        options.k = 2;
+        const auto optimizer = Trained(model, name, {{"weight_decay", 0.1}}, Select(model, options));
+        optimizer->WatchResting(true);
+        for (uint64_t step = 0; step < 5; ++step) {
+          model.SetGradients(Random(7, step), step);
+          if (step == 3) model.shared.tensor.mutable_grad().fill_(std::nan(""));
+          optimizer->Step();
+          EXPECT_EQ(optimizer->moved_at_rest(), "") << rule << " " << name << " update " << step;
+        }
+      }
+    }
+  }
+}
+
+TEST(RestingCheckG43, AMaskOfGradientsPromisesNothing) {
+  Model model({2, 2});
+  SelectionOptions options = Rule("path");
+  options.apply = "gradient";
+  const auto optimizer = Trained(model, "AdamW", {{"weight_decay", 0.1}}, Select(model, options));
+  optimizer->WatchResting(true);
+  model.SetGradients(Random(7, 1), 1);
+  optimizer->Step();
+  EXPECT_EQ(optimizer->moved_at_rest(), "");
+}
+
+}  // namespace
+}  // namespace lanthorn::optim
