@@ -1,15 +1,17 @@
--- runner api: every function exposed to Lua, as JSON, as a Markdown reference or as LuaCATS stubs for editors.
+-- runner api: every function exposed to Lua, as JSON, as a Markdown reference or as LuaCATS stubs for editors; or what one of them does.
 local api_docs = require 'api_docs'
 local api_stubs = require 'api_stubs'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
+local nearest = require 'nearest'
 local pretty = require 'pretty'
 local specs = require 'specs'
 
-local api = { summary = 'Print every exposed function.' }
+local api = { summary = 'Print every exposed function, or what one does.' }
 
 function api.configure(parser)
+  parser:argument 'name':args '?':description 'A function, such as nn.GRU or matmul, or a module, such as optim.'
   parser:flag '--json':description 'One JSON object per line (the default).'
   parser:flag '--md':description 'A Markdown reference.'
   parser:flag '--stubs':description 'LuaCATS stubs (---@meta).'
@@ -57,10 +59,31 @@ local function print_markdown(rows)
   print_config_options()
 end
 
+-- What one function does, or the signatures of a module.
+local function explain(name, rows)
+  local found = api_docs.find(name, rows)
+  if #found > 0 then return console.write(api_docs.text(found)) end
+  local names, of_module = {}, {}
+  for i, row in ipairs(rows) do
+    names[i] = row.name
+    if row.module == name then of_module[#of_module + 1] = row.signature .. '\n' end
+  end
+  if #of_module == 0 then
+    fail.usage("api: there is nothing called '%s'%s", name,
+      #nearest.find(name, names) > 0 and nearest.hint(name, names) or '; `runner api --md` lists all')
+  end
+  console.write(table.concat(of_module))
+end
+
 function api.run(args)
   local chosen = (args.json and 1 or 0) + (args.md and 1 or 0) + (args.stubs and 1 or 0)
   if chosen > 1 then fail.usage('--json, --md and --stubs exclude each other') end
+  if args.name and chosen > 0 then fail.usage('api NAME explains to people; --json, --md and --stubs print everything') end
   local rows = api_docs.rows(args.lua_only)
+  if args.name then
+    explain(args.name, rows)
+    return 0
+  end
   if args.md then
     print_markdown(rows)
   elseif args.stubs then

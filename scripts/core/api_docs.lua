@@ -20,14 +20,18 @@ local function module_of(path)
   return folder .. '.' .. name:gsub('/', '.'), PUBLIC_FOLDERS[folder]
 end
 
--- Keeps the text of `---@param` and `---@return` lines.
+-- Keeps the text of `---@param` and `---@return` lines; a tag goes on in the next line while one of its braces is open.
 local function read_tag(comment, into)
-  local kind, rest = comment:match('^@(%a+)%s+(.*)$')
-  if kind == 'param' then
-    into.params[#into.params + 1] = rest
-  elseif kind == 'return' then
-    into.returns[#into.returns + 1] = rest
+  local list = into.open
+  if list then
+    list[#list] = list[#list] .. ' ' .. comment
+  else
+    local kind, rest = comment:match('^@(%a+)%s+(.*)$')
+    list = kind == 'param' and into.params or kind == 'return' and into.returns or {}
+    list[#list + 1] = rest
   end
+  local opened, closed = (list[#list] or ''):gsub('{', ''), (list[#list] or ''):gsub('}', '')
+  into.open = #opened < #closed and list or nil
 end
 
 local function finish_row(block, module, name, arguments)
@@ -47,7 +51,7 @@ function api_docs.of_source(text, module)
     local comment = line:match('^%-%-%-%s?(.*)$')
     if comment then
       block = block or { doc = {}, params = {}, returns = {} }
-      if comment:sub(1, 1) == '@' then read_tag(comment, block) else block.doc[#block.doc + 1] = comment end
+      if block.open or comment:sub(1, 1) == '@' then read_tag(comment, block) else block.doc[#block.doc + 1] = comment end
     else
       local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
       if block and name then
@@ -119,13 +123,27 @@ end
 
 ---Rows whose name is or ends with `.name`.
 ---@param name string
+---@param rows? table[] all of them, if left out
 ---@return table[]
-function api_docs.find(name)
+function api_docs.find(name, rows)
   local found = {}
-  for _, row in ipairs(api_docs.rows(not pcall(require, 'lanthorn'))) do
+  for _, row in ipairs(rows or api_docs.rows(not pcall(require, 'lanthorn'))) do
     if row.name == name or row.name:match('[^.:]*$') == name then found[#found + 1] = row end
   end
   return found
+end
+
+---Rows as text for people: signature, doc and example of each.
+---@param rows table[]
+---@return string
+function api_docs.text(rows)
+  local lines = {}
+  for _, row in ipairs(rows) do
+    lines[#lines + 1] = row.signature
+    if row.doc ~= '' then lines[#lines + 1] = '  ' .. row.doc end
+    if row.example then lines[#lines + 1] = '  example: ' .. row.example end
+  end
+  return table.concat(lines, '\n') .. '\n'
 end
 
 ---Rows with a word in their name or doc, in any case.

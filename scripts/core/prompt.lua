@@ -1,5 +1,6 @@
 -- The prompt. On a terminal it edits lines, keeps a history and shows values; fed from a pipe it is a filter that runs
 -- chunk after chunk, prints values without a prompt and ends with 1 if any failed.
+local api_docs = require 'api_docs'
 local chunks = require 'chunks'
 local completion = require 'completion'
 local console = require 'console'
@@ -57,24 +58,19 @@ local function run_chunk(chunk, text, first_line)
 end
 
 local function print_docs(rows, missing)
-  for _, row in ipairs(rows) do
-    console.write(row.signature .. '\n')
-    if row.doc ~= '' then console.write('  ' .. row.doc .. '\n') end
-    if row.example then console.write('  example: ' .. row.example .. '\n') end
-  end
-  if #rows == 0 then console.write(missing .. '\n') end
+  console.write(#rows > 0 and api_docs.text(rows) or missing .. '\n')
 end
 
 -- Lines that are not Lua: `? name`, `?? word`, `$ command`. True when the line was one.
 local function run_special(line)
   local word = line:match('^%s*%?%?%s*(%S+)%s*$')
   if word then
-    print_docs(require('api_docs').search(word), ("nothing mentions '%s'"):format(word))
+    print_docs(api_docs.search(word), ("nothing mentions '%s'"):format(word))
     return true
   end
   local name = line:match('^%s*%?%s*([%w_.:]+)%s*$')
   if name then
-    print_docs(require('api_docs').find(name), ("no documentation for '%s'; search with ?? %s"):format(name, name))
+    print_docs(api_docs.find(name), ("no documentation for '%s'; search with ?? %s"):format(name, name))
     return true
   end
   local command = line:match('^%s*%$%s*(.+)$')

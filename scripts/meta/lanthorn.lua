@@ -105,17 +105,17 @@ function Domains:with_seed(seed) end
 ---@class data
 data = {}
 
----Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors. shift: integer?, vocab_size: integer? }
----@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?,
+---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors.
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?, shift: integer?, vocab_size: integer? }
 function data.custom(given) end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split. order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
----@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?, order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given) end
 
----Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45). learnable: boolean?, shift: integer? }
----@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
+---Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45).
+---@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?, learnable: boolean?, shift: integer? }
 function data.tensors(given) end
 
 ---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.

@@ -39,6 +39,28 @@ t.test('doc comments of library functions become rows', function()
   t.equal({ rows[1].name, rows[1].signature, rows[1].doc }, { 'mod.add', 'mod.add(a) -> number', 'Adds.' })
 end)
 
+t.test('a tag over several lines is one tag', function()
+  local source = '---Adds.\n---@param a { x: integer,\n---y: { z: string } }\n---@return number\nfunction m.add(a)\nend'
+  local row = api_docs.of_source(source, 'mod')[1]
+  t.equal({ row.doc, row.signature }, { 'Adds.', 'mod.add(a) -> number' })
+  t.equal(row.lua.params, { 'a { x: integer, y: { z: string } }' })
+end)
+
+t.test('one name is explained, a module lists its signatures, and what is unknown has its nearest', function()
+  local output, code = t.runner('api', 'nn.GRU')
+  t.equal(code, 0)
+  t.contains(output, 'nn.GRU(')
+  t.equal(output:find('{"module"', 1, true), nil)
+  output, code = t.runner('api', 'optim')
+  t.equal(code, 0)
+  t.contains(output, 'optim.AdamW(')
+  output, code = t.runner('api', 'nn.GRUU')
+  t.equal(code, 2)
+  t.contains(output, "api: there is nothing called 'nn.GRUU'")
+  t.contains(output, "nearest: nn.GRU")
+  t.contains(t.runner('api', 'plasticity'), 'lists all')
+end)
+
 t.test('rows of the library are sorted and the same every time', function()
   local output, code = t.runner('api', '--library', '--stubs')
   t.equal(code, 0)
