@@ -1,5 +1,6 @@
 -- blame_demo: what does one update of a selective tree look like? Prints the tree, path, norms and shares, and what leaves were blamed for.
 local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
+local torch = require 'torch'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
@@ -54,15 +55,17 @@ for _, node in ipairs(fit.selection.report.nodes) do
   if counts then
     local ranked, own, total = {}, sum(counts), sum(all)
     for id, count in pairs(counts) do
-      if count >= 20 then ranked[#ranked + 1] = { id = id, lift = count / own / (all[id] / total) } end
+      local lift = count / own / (all[id] / total)
+      if count >= 20 and lift > 1 then ranked[#ranked + 1] = { id = id, lift = lift } end
     end
     table.sort(ranked, function(a, b) return a.lift > b.lift or (a.lift == b.lift and a.id < b.id) end)
     local words = {}
     for i = 1, math.min(cfg.demo.top, #ranked) do
-      words[i] = ('%q x%.2f'):format(text:decode(require('torch').tensor({ ranked[i].id - 1 }, { dtype = 'int64' })), ranked[i].lift)
+      local shown = text:decode(torch.tensor({ ranked[i].id - 1 }, { dtype = 'int64' })):gsub('\n', '\\n')
+      words[i] = ('"%s" x%.2f'):format(shown, ranked[i].lift)
     end
-    print(('  %-8s %s'):format(node.label, table.concat(words, '  ')))
+    print(('  %-8s %s'):format(node.label, #words > 0 and table.concat(words, '  ') or 'none'))
   end
 end
-print(('\nFound: %d updates moved %.1f %% of all parameters each in effect; leaf Gini %s.'):format(numbers.updates, numbers.effective_pct,
+print(('\nFound: %d updates; each moved %.1f %% of all parameters in effect; leaf Gini %s.'):format(numbers.updates, numbers.effective_pct,
   numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA'))

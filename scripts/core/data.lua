@@ -138,6 +138,18 @@ function Domains:test_of(domain) return self.native:test_of(domain) end
 function Domains:encode(text) return self.native:encode(text) end
 function Domains:decode(ids) return self.native:decode(ids) end
 
+-- Domains of options that were checked, from texts that were found.
+local function open_domains(o, sources, seed)
+  local names = {}
+  for i, source in ipairs(sources) do names[i] = source.name end
+  local native = require('lanthorn').data.open_domains {
+    sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
+    batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet,
+  }
+  return setmetatable({ native = native, kind = 'domains', options = o, sources = sources, names = names, seed = seed, info = native:info(),
+    phases = native:phases(), vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
+end
+
 ---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are
 ---opened. The newest is kept, so that all arms of a seed share one.
 ---@param seed integer
@@ -149,7 +161,7 @@ function Domains:with_seed(seed)
     local o = {}
     for key, value in pairs(self.options) do o[key] = value end
     o.seed = seed
-    kept = data.domains(o)
+    kept = open_domains(o, self.sources, seed)
     self.reseeded = kept
   end
   return kept
@@ -165,25 +177,17 @@ end
 function data.domains(given)
   local o = options.check('data.domains', given, specs.domains)
   o.stride = o.stride or math.max(1, math.floor(o.seq / 2))
-  local sources, names = {}, {}
-  for i, domain in ipairs(o.texts) do
-    sources[i] = domain_source(domain, i)
-    names[i] = sources[i].name
-  end
+  local sources = {}
+  for i, domain in ipairs(o.texts) do sources[i] = domain_source(domain, i) end
   local values = experiment.current().values
-  local seed = o.seed or (values.train and values.train.seed) or 0
-  local native = require('lanthorn').data.open_domains {
-    sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
-    batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet,
-  }
-  for _, one in ipairs(native:info()) do
+  local made = open_domains(o, sources, o.seed or (values.train and values.train.seed) or 0)
+  for _, one in ipairs(made.info) do
     if math.max(one.train_unknown, one.val_unknown) > 0.1 then
       console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities of it are not "
         .. 'comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
     end
   end
-  return setmetatable({ native = native, kind = 'domains', options = o, names = names, seed = seed, info = native:info(),
-    phases = native:phases(), vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
+  return made
 end
 
 return setmetatable(data, { __index = function(_, name) nearest.missing('data', data, name) end })

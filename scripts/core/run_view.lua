@@ -122,7 +122,12 @@ end
 local function data_lines(run)
   local lines = {}
   for i, data in ipairs(type(run.data) == 'table' and run.data or {}) do
-    lines[i] = ('%s  %s bytes  %s'):format(data.name or 'NA', number(data.bytes, '%d'), tostring(data.sha256):sub(1, 19))
+    local unknown, note = data.unknown_pct, ''
+    if type(unknown) == 'table' and type(unknown.train) == 'number' and type(unknown.val) == 'number' then
+      note = ('  unknown words %.1f %% of train, %.1f %% of val%s'):format(unknown.train, unknown.val,
+        math.max(unknown.train, unknown.val) > 10 and ': perplexities are not comparable' or '')
+    end
+    lines[i] = ('%s  %s bytes  %s%s'):format(data.name or 'NA', number(data.bytes, '%d'), tostring(data.sha256):sub(1, 19), note)
   end
   return lines
 end

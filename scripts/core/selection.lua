@@ -99,11 +99,15 @@ end
 ---@param report table of Selection:report
 ---@return string[]
 function selection.node_lines(report)
-  local lines = {}
-  for _, node in ipairs(report.nodes) do
+  local lines, names, width = {}, {}, 0
+  for i, node in ipairs(report.nodes) do
     local number = node.level > 0 and node.number and (' (%d)'):format(node.number) or ''
-    local name = ('  '):rep(node.level) .. node.label .. number
-    lines[#lines + 1] = ('%-18s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name, node.count,
+    names[i] = ('  '):rep(node.level) .. node.label .. number
+    width = math.max(width, #names[i])
+  end
+  for i, node in ipairs(report.nodes) do
+    local name = names[i] .. (' '):rep(width - #names[i])
+    lines[#lines + 1] = ('%s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name, node.count,
       node.effective, node.distance, node.mean_delta, node.mean_score,
       node.count == 0 and selection_report.holds(report) and '  never' or '')
   end

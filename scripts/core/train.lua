@@ -201,7 +201,10 @@ end
 local function data_record(data)
   if data.kind == 'domains' then
     local records = {}
-    for i, one in ipairs(data.info) do records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256 } end
+    for i, one in ipairs(data.info) do
+      records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256,
+        unknown_pct = data.options.words > 0 and { train = 100 * one.train_unknown, val = 100 * one.val_unknown } or nil }
+    end
     return records
   end
   if data.kind ~= 'text' then return {} end

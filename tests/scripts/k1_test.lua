@@ -207,6 +207,19 @@ t.test('windows follow the seed of a training, resumed or not, unless domains.se
   t.equal(fixed[2].batch, fixed[4].batch)
 end)
 
+t.test('a text of many unknown words is told once, for all seeds, and where its perplexity is shown', function()
+  local words = {}
+  for i = 1, 900 do words[i] = i % 3 == 0 and ('rare%d '):format(i) or i * i % 7 % 2 == 0 and 'owl ' or 'cat ' end
+  runs.write('rare.txt', table.concat(words))
+  local script = SEEDS:format(runs.root):gsub('seeds.txt', 'rare.txt'):gsub('batch = 2', 'words = 7, batch = 2', 1)
+  local ran = runs.run(script)
+  t.equal(ran.code, 0, ran.output)
+  t.equal(select(2, ran.output:gsub('perplexities of it are not comparable', '')), 1)
+  local unknown = runs.json(fits(ran)[1].folder .. '/manifest.json').data[1].unknown_pct
+  t.near(unknown.train, 100 / 3, 0.3)
+  t.contains(runs.command('show', ran.name), 'unknown words 33.')
+end)
+
 t.test('the experiment on what is kept fills its matrix for every arm', function()
   local output = small('k1/continual', 'domains.batches=12')
   for _, arm in ipairs { 'tree, all nodes', 'tree, path', 'dense_deep', 'dense_deep, EWC', 'dense_deep, replay' } do
