@@ -248,7 +248,7 @@ end)
 local root = host.getenv 'RUNNER_DATA_DIR'
 for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
   'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance', 'k1/tree_sweep',
-  'k1/sync_bench', 'k1/published_41' } do
+  'k1/sync_bench', 'k1/published_41', 'precision' } do
   t.test(('experiments/%s.lua runs under --fast-dev-run and says what it found'):format(name), function()
     if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
     local output, code = runs.command('experiments/' .. name .. '.lua', '--fast-dev-run', '-q')
