@@ -9,12 +9,16 @@ local cfg = experiment.config {
   sweep = { epochs = { 1, 2, 4, 8 }, seeds = { 1, 2, 3 }, rules = { 'path', 'all' } },
 }
 
+k1.check_names(cfg.sweep.rules, 'rule')
+k1.varies({ 'train.epochs' }, 'set sweep.epochs')
 local text = data.domains(cfg.domains)
 local cells = {}
 for _, rule in ipairs(cfg.sweep.rules) do
   for _, epochs in ipairs(cfg.sweep.epochs) do
     cells[#cells + 1] = { ('%s, %d epochs'):format(rule, epochs), function(seed)
-      local options = { train = { epochs = epochs, device = cfg.train.device }, model = cfg.model, optim = cfg.optim }
+      local options = { train = {}, model = cfg.model, optim = cfg.optim }
+      for key, value in pairs(cfg.train) do options.train[key] = value end
+      options.train.epochs = epochs
       return (k1.train(options, text, { seed = seed, select = { rule = rule } }))
     end }
   end

@@ -1,5 +1,5 @@
 -- seq_len_ablation: how much does a longer context help a tree with path updates, at equal tokens an update?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, fail, k1 = require 'arms', require 'experiment', require 'data', require 'fail', require 'k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } } },
@@ -11,11 +11,18 @@ local cfg = experiment.config {
   eval = { val_cap = 50 },
 }
 
+k1.varies({ 'domains.seq', 'domains.batch' }, 'set sweep.lengths and sweep.tokens')
+k1.varies({ 'domains.batches' }, 'set sweep.updates')
 local cells = {}
 for i, length in ipairs(cfg.sweep.lengths) do
-  if length < 1 then require('fail').config('sweep.lengths[%d] is %d, expected at least 1 token', i, length) end
-  local text = data.domains { texts = cfg.domains.texts, batch = math.max(1, math.floor(cfg.sweep.tokens / length)), seq = length,
-    batches = cfg.sweep.updates }
+  if length < 1 or cfg.sweep.tokens % length ~= 0 then
+    fail.config('sweep.lengths[%d] is %d, expected a divisor of sweep.tokens, %d: every update has as many, in whole windows', i, length,
+      cfg.sweep.tokens)
+  end
+  local domains = {}
+  for key, value in pairs(cfg.domains) do domains[key] = value end
+  domains.batch, domains.seq, domains.batches, domains.stride = cfg.sweep.tokens / length, length, cfg.sweep.updates, nil
+  local text = data.domains(domains)
   cells[i] = { ('%d tokens'):format(length), function(seed) return (k1.train(cfg, text, { seed = seed, select = cfg.select })) end }
 end
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }

@@ -98,6 +98,7 @@ int Report(lua_State* L) {
                {"entry_share", self->entry_share()},
                {"shared", self->options().shared},
                {"apply", self->options().apply},
+               {"moments", self->options().moments},
                {"no_signal", Numbers(self->no_signal())[0]},
                {"bad", Numbers(self->bad())[0]},
                {"nodes", nodes},
@@ -119,7 +120,8 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Selection:report", "() -> dict",
-     "Counts so far: {steps=, no_signal=, bad=, rule=, apply=, shared=, entry_share=, nodes={{label=, level=, "
+     "Counts so far: {steps=, no_signal=, bad=, rule=, apply=, moments=, shared=, entry_share=, nodes={{label=, "
+     "level=, "
      "parameters=, count=, effective=, "
      "distance=, "
      "mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed "

@@ -24,7 +24,7 @@ at::Tensor Bits(const at::Tensor& tensor) {
 }  // namespace
 
 void RestingCheck::Keep(const NamedParameter& parameter, const PartMask& mask) {
-  if (mask.gradient || mask.IsWhole()) return;
+  if ((mask.gradient && !mask.lazy) || mask.IsWhole()) return;
   const at::NoGradGuard no_grad;
   const at::Tensor& p = parameter.tensor;
   at::Tensor rests = at::zeros({}, p.options().dtype(c10::kBool).requires_grad(false));

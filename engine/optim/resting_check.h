@@ -11,8 +11,8 @@ namespace lanthorn::optim {
 
 class RestingCheck {
  public:
-  // Before an update: remembers `parameter` where `mask` says that parts of it stay. A mask of gradients promises
-  // nothing and is passed over.
+  // Before an update: remembers `parameter` where `mask` says that parts of it stay. A mask of gradients
+  // alone promises nothing and is passed over; with lazy state it does.
   void Keep(const NamedParameter& parameter, const PartMask& mask);
   // After the update: the first parameter of which a part that had to stay has other bits, as "'name', slice i", or
   // empty. Lets all values go. One read of the device for each parameter kept.

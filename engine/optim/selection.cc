@@ -188,7 +188,8 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
     score = score / WeightNorm().clamp_min(1e-20);
   }
   score_ = score;
-  at::Tensor factors = rule_->rule({tree_, options_, levels_, score_, norms, count_, last_, steps()});
+  const SelectionShares shares = rule_->rule({tree_, options_, levels_, score_, norms, count_, last_, steps()});
+  at::Tensor factors = shares.factors;
   if (rule_->reads_norms) {
     no_signal_ += largest.eq(0) * ok_;
     factors = factors * largest.gt(0);
@@ -201,12 +202,16 @@ void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
   effective_ += factors_;
   score_sum_ += score_;
   last_ = at::where(moved, at::full_like(last_, static_cast<double>(steps())), last_);
-  // The leaf that counts for this update: of those selected the one with the largest norm.
+  // The leaf that counts for this update: the one that the rule blames, else of those selected the one with the largest
+  // norm.
   const at::Tensor& leaves = levels_.back();
   const at::Tensor leaf_factors = factors_.index_select(0, leaves), leaf_score = score_.index_select(0, leaves);
-  const at::Tensor best = at::where(leaf_factors.gt(0), leaf_score, at::full_like(leaf_score, -1)).argmax();
+  const at::Tensor best =
+      shares.leaf.defined()
+          ? shares.leaf
+          : at::where(leaf_factors.gt(0), leaf_score, at::full_like(leaf_score, -1)).argmax().reshape({1});
   const at::Tensor any = leaf_factors.gt(0).any().to(c10::kDouble).reshape({1});
-  for (const auto& [domain, share] : domains_) histogram_[domain].index_add_(0, best.reshape({1}), any * share);
+  for (const auto& [domain, share] : domains_) histogram_[domain].index_add_(0, best, any * share);
   KeepBefore(gradients);
 }
 

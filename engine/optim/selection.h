@@ -45,8 +45,14 @@ struct SelectionView {
   at::Tensor count, last;                 // float64: updates of a node so far; the last update that moved it
   int64_t step;                           // updates before this one
 };
-// The share of every node, float64.
-using SelectionRule = std::function<at::Tensor(const SelectionView&)>;
+struct SelectionShares {
+  at::Tensor factors;  // the share of every node, float64
+  at::Tensor leaf;     // int64 (1), among the leaves: the one that is blamed; undefined: of those with a share above 0
+                       // that with the largest norm
+  SelectionShares(at::Tensor of_nodes, at::Tensor blamed = {})
+      : factors(std::move(of_nodes)), leaf(std::move(blamed)) {}
+};
+using SelectionRule = std::function<SelectionShares(const SelectionView&)>;
 
 struct SelectionRuleSpec {
   std::string name, doc;

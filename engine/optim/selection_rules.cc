@@ -34,13 +34,13 @@ int64_t Children(const SelectionView& view, int64_t level) { return view.tree.br
 // Walks from the root to a leaf. `choose(level, nodes)` gives the place of the child among `nodes`, the indices of the
 // children, as a 0-dim int64 tensor.
 template <typename Choose>
-at::Tensor Path(const SelectionView& view, const Choose& choose) {
+SelectionShares Path(const SelectionView& view, const Choose& choose) {
   at::Tensor factors = at::zeros_like(view.score);
   at::Tensor place = at::zeros({1}, view.levels[0].options());  // within the level
   for (int64_t level = 0;; ++level) {
     const at::Tensor& nodes = view.levels[static_cast<size_t>(level)];
     factors.index_fill_(0, nodes.index_select(0, place), Scale(view, level));
-    if (level + 1 == view.tree.levels()) return factors;
+    if (level + 1 == view.tree.levels()) return {factors, place};
     const int64_t b = Children(view, level);
     const at::Tensor first = place * b;
     const at::Tensor children =
@@ -49,11 +49,11 @@ at::Tensor Path(const SelectionView& view, const Choose& choose) {
   }
 }
 
-at::Tensor Largest(const SelectionView& view) {
+SelectionShares Largest(const SelectionView& view) {
   return Path(view, [&](int64_t, const at::Tensor& nodes) { return view.score.index_select(0, nodes).argmax(); });
 }
 
-at::Tensor Lowest(const SelectionView& view) {
+SelectionShares Lowest(const SelectionView& view) {
   return Path(view, [&](int64_t, const at::Tensor& nodes) { return view.score.index_select(0, nodes).argmin(); });
 }
 
@@ -62,11 +62,11 @@ at::Tensor RandomChild(const SelectionView& view, int64_t level, const at::Tenso
   return at::full({}, child, nodes.options());
 }
 
-at::Tensor RandomPath(const SelectionView& view) {
+SelectionShares RandomPath(const SelectionView& view) {
   return Path(view, [&](int64_t level, const at::Tensor& nodes) { return RandomChild(view, level, nodes); });
 }
 
-at::Tensor RoundRobin(const SelectionView& view) {
+SelectionShares RoundRobin(const SelectionView& view) {
   int64_t leaf = view.step % view.tree.leaves(), leaves = view.tree.leaves();
   return Path(view, [&](int64_t level, const at::Tensor& nodes) {
     leaves /= Children(view, level);  // below each child
@@ -77,7 +77,7 @@ at::Tensor RoundRobin(const SelectionView& view) {
 }
 
 // As the path of the largest, but past children that were moved less than `cooldown` updates ago.
-at::Tensor Cooldown(const SelectionView& view) {
+SelectionShares Cooldown(const SelectionView& view) {
   constexpr int64_t kExplore = 1 << 20;
   return Path(view, [&](int64_t level, const at::Tensor& nodes) {
     if (Uniform(view, kExplore + level) < view.options.explore) return RandomChild(view, level, nodes);
@@ -89,7 +89,7 @@ at::Tensor Cooldown(const SelectionView& view) {
 }
 
 // Upper confidence bound (Auer, Cesa-Bianchi and Fischer 2002), drawn from the softmax of the bounds by Gumbel noise.
-at::Tensor Ucb(const SelectionView& view) {
+SelectionShares Ucb(const SelectionView& view) {
   const SelectionOptions& o = view.options;
   const double done = std::min(1.0, static_cast<double>(view.step) / static_cast<double>(o.tau_steps));
   const double tau = o.tau + (o.tau_end - o.tau) * done, log_time = std::log(static_cast<double>(view.step + 2));
@@ -107,18 +107,18 @@ at::Tensor Ucb(const SelectionView& view) {
   });
 }
 
-at::Tensor TopK(const SelectionView& view) {
+SelectionShares TopK(const SelectionView& view) {
   const at::Tensor order =
       std::get<1>(at::sort(view.score, /*stable=*/c10::optional<bool>(true), /*dim=*/0, /*descending=*/true));
   return at::zeros_like(view.score).index_fill_(0, order.narrow(0, 0, view.options.k), 1);
 }
 
-at::Tensor All(const SelectionView& view) { return at::ones_like(view.score); }
-at::Tensor None(const SelectionView& view) { return at::zeros_like(view.score); }
+SelectionShares All(const SelectionView& view) { return at::ones_like(view.score); }
+SelectionShares None(const SelectionView& view) { return at::zeros_like(view.score); }
 
 // What the published code does: a path of the largest subtree norms, whose nodes scale the gradients of their whole
 // subtrees one after the other; nothing is left out.
-at::Tensor Published(const SelectionView& view) {
+SelectionShares Published(const SelectionView& view) {
   const nn::NodeTree& tree = view.tree;
   // Sums over subtrees, which are ranges in preorder.
   std::vector<int64_t> ends;
@@ -129,11 +129,11 @@ at::Tensor Published(const SelectionView& view) {
   const at::Tensor sums = at::cat({at::zeros({1}, view.score.options()), view.tensor_norms.cumsum(0)});
   const at::Tensor total = sums.index_select(0, end) - sums.index_select(0, begin);
   std::vector<at::Tensor> path = {view.levels[0].narrow(0, 0, 1)};
-  (void)Path(view, [&](int64_t, const at::Tensor& nodes) {
-    const at::Tensor child = total.index_select(0, nodes).argmax();
-    path.push_back(nodes.index_select(0, child.reshape({1})));
-    return child;
-  });
+  const at::Tensor leaf = Path(view, [&](int64_t, const at::Tensor& nodes) {
+                            const at::Tensor child = total.index_select(0, nodes).argmax();
+                            path.push_back(nodes.index_select(0, child.reshape({1})));
+                            return child;
+                          }).leaf;
   const at::Tensor on_path = at::cat(path), norms = total.index_select(0, on_path), sum = norms.sum();
   const at::Tensor share = norms / sum.clamp_min(1e-300);
   at::Tensor scale = share.clamp_max(0.3);
@@ -148,7 +148,7 @@ at::Tensor Published(const SelectionView& view) {
     const at::Tensor below = begin.ge(node).logical_and(begin.lt(end.index_select(0, node)));
     factors = at::where(below, factors * scale.narrow(0, i, 1), factors);
   }
-  return factors;
+  return {factors, leaf};
 }
 
 }  // namespace

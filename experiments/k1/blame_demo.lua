@@ -17,12 +17,30 @@ local cfg = experiment.config {
 local text = data.domains(cfg.domains)
 local seen, all = {}, {} -- token counts of the batches that blamed a leaf, and of all batches
 
+-- Rules that move every node choose no path.
+local has_path = cfg.select.rule ~= 'published' and cfg.select.rule ~= 'all' and cfg.select.rule ~= 'weight_topk'
 local function tell(report, step)
   print(('update %d'):format(step))
   for _, node in ipairs(report.nodes) do
     print(('  %s%-8s norm %.4f  share %.2f%s'):format(('  '):rep(node.level), node.label, node.score, node.factor,
-      node.factor > 0 and '  <- on the path' or ''))
+      has_path and node.factor > 0 and '  <- selected' or ''))
   end
+end
+
+-- The leaf that the last update counted for, by its place among the leaves.
+local blames = {}
+local function blamed_leaf(report)
+  local place, found = 0, nil
+  for _, node in ipairs(report.nodes) do
+    if node.leaf then
+      place = place + 1
+      local sum = 0
+      for _, row in ipairs(report.histogram) do sum = sum + row[place] end
+      if sum > (blames[place] or 0) then found = node.label end
+      blames[place] = sum
+    end
+  end
+  return found
 end
 
 local watch = { name = 'blame', every = 1, on_step = function(ctx, record)
@@ -30,14 +48,12 @@ local watch = { name = 'blame', every = 1, on_step = function(ctx, record)
   if record.step == 1 or record.step % cfg.demo.every == 0 then tell(report, record.step) end
   local x = text.train:get(record.batch - 1)
   local counts = x:flatten():bincount(nil, text.vocab_size):tolist()
-  for _, node in ipairs(report.nodes) do
-    if node.leaf and node.factor > 0 then
-      seen[node.label] = seen[node.label] or {}
-      for id, count in ipairs(counts) do
-        seen[node.label][id] = (seen[node.label][id] or 0) + count
-        all[id] = (all[id] or 0) + count
-      end
-    end
+  local label = blamed_leaf(report)
+  if not label then return end
+  seen[label] = seen[label] or {}
+  for id, count in ipairs(counts) do
+    seen[label][id] = (seen[label][id] or 0) + count
+    all[id] = (all[id] or 0) + count
   end
 end }
 

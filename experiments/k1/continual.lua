@@ -1,7 +1,7 @@
 -- continual: what does a model keep of earlier texts? A tree with path updates and with all, its dense twin, elastic weight consolidation
 -- and replay.
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local continual, plasticity = require 'continual', require 'plasticity'
+local continual, fail, plasticity = require 'continual', require 'fail', require 'plasticity'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
@@ -11,10 +11,19 @@ local cfg = experiment.config {
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 30 },
-  compare = { seeds = { 1, 2, 3, 4, 5 }, dense = 'dense_deep', ewc = experiment.number(300), fisher_batches = 8 },
+  compare = { seeds = { 1, 2, 3, 4, 5 }, dense = 'dense_wide', ewc = experiment.number(300), fisher_batches = 8 },
 }
 
+k1.check_names({ cfg.compare.dense }, 'model')
 local text = data.domains(cfg.domains)
+local order = cfg.domains.phases or {}
+for i = 1, #text.names do
+  if cfg.domains.interleaved or cfg.domains.phases and order[i] ~= i then
+    fail.config('domains: what is kept of earlier texts is told for texts that come one after the other, at first as 1 to %d: '
+      .. 'domains.phases={1, 2, ..., then any}, domains.interleaved=false; for another order change that of domains.texts', #text.names)
+  end
+end
+local again = #order > #text.names and order[#order] == 1
 local learnt = #text.names -- the phases that learn a domain for the first time; those after them go back
 local last = {}            -- arm -> matrix of its last seed
 
@@ -28,7 +37,7 @@ local function arm(name, options)
     local matrix = { unpack(fit.domains, 2, learnt + 1) }
     local m = plasticity.measures(matrix, text.names)
     numbers.final_mean, numbers.forgetting, numbers.new_task = m.final_mean, m.forgetting, m.new_task
-    numbers.first_again = fit.domains[#fit.domains][1]
+    numbers.first_again = again and fit.domains[#fit.domains][1] or nil
     last[name] = plasticity.lines(matrix, text.names)
     return numbers
   end }
@@ -53,3 +62,8 @@ end
 arms.print(result, { { 'final_mean', 'final mean' }, { 'forgetting', 'forgetting' }, { 'new_task', 'new-task loss' },
   { 'first_again', 'first domain, learnt again' } })
 print('\n' .. arms.finding(result, 'final_mean', 'final mean loss'))
+print(arms.finding(result, 'forgetting', 'forgetting'))
+-- Consolidation and replay by what they are added to: beside a tree their effect would be mixed with that of the model.
+local twins = arms.against(result, label, { label, label .. ', EWC', label .. ', replay' })
+print(arms.finding(twins, 'final_mean', 'final mean loss'))
+print(arms.finding(twins, 'forgetting', 'forgetting'))

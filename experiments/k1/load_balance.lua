@@ -19,7 +19,7 @@ local function arm(name, select)
       counts[#counts + 1], all = node.count, all + node.count
     end
     table.sort(counts, function(a, b) return a > b end)
-    numbers.top3_pct = 100 * (counts[1] + counts[2] + counts[3]) / all
+    numbers.top3_pct = all > 0 and 100 * (counts[1] + (counts[2] or 0) + (counts[3] or 0)) / all or nil
     return numbers
   end }
 end

@@ -4,12 +4,15 @@ local arms, experiment, data, k1 = require 'arms', require 'experiment', require
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
   model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
-  optim = { clip_norm = 1 },
+  optim = { weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 10 },
   eval = { val_cap = 50 },
-  sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.03, adamw = 1e-3 } },
+  sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.03, adamw = 1e-3 }, momentum = 0.9 },
 }
 
+k1.varies({ 'optim.lr' }, 'set sweep.lr')
+k1.varies({ 'optim.momentum' }, 'set sweep.momentum')
+k1.varies({ 'optim.name' }, 'sgd and adamw are compared')
 local text = data.domains(cfg.domains)
 -- Each optimiser against its own masked update: a difference between optimisers is not the question.
 for _, name in ipairs { 'sgd', 'adamw' } do
@@ -17,9 +20,10 @@ for _, name in ipairs { 'sgd', 'adamw' } do
   for _, apply in ipairs { 'delta', 'gradient' } do
     for _, moments in ipairs { 'global', 'lazy' } do
       cells[#cells + 1] = { ('%s %s %s'):format(name, apply, moments), function(seed)
-        return (k1.train(cfg, text, { seed = seed, select = { rule = 'path', apply = apply, moments = moments },
-          optim = { name = name, lr = cfg.sweep.lr[name], momentum = name == 'sgd' and 0.9 or nil, weight_decay = 0.01,
-            clip_norm = cfg.optim.clip_norm } }))
+        local optim = {}
+        for key, value in pairs(cfg.optim) do optim[key] = value end
+        optim.name, optim.lr, optim.momentum = name, cfg.sweep.lr[name], name == 'sgd' and cfg.sweep.momentum or nil
+        return (k1.train(cfg, text, { seed = seed, select = { rule = 'path', apply = apply, moments = moments }, optim = optim }))
       end }
     end
   end

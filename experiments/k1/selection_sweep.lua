@@ -12,6 +12,8 @@ local cfg = experiment.config {
     'none', 'published' }, budget = 0.8 }, -- the share of the first rule's updates whose effective updates all are given
 }
 
+k1.check_names(cfg.sweep.rules, 'rule')
+k1.varies({ 'select.rule' }, 'set sweep.rules')
 local text = data.domains(cfg.domains)
 local SLOWER = 'all; lr x effective share of path'
 local reasons = { none = 'moves shared parameters alone', published = 'masks gradients, whose shares an adaptive optimiser ignores' }
@@ -52,8 +54,11 @@ end
 reasons[SLOWER] = 'is measured by path, which is not the first rule'
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }
 arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_updates', 'val loss, equal effective updates' },
-  { 'updates_then', 'updates by then' }, { 'effective_pct', 'effective %' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+  { 'updates_then', 'updates by then' }, { 'effective_updates', 'effective updates' }, { 'effective_pct', 'effective %' },
+  { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_updates', reasons)
 if missing then print('At equal effective updates. ' .. missing) end
-print('At equal effective updates. ' .. arms.finding(result, 'loss_at_updates', 'val loss'))
+if first then
+  print('At equal effective updates. ' .. arms.finding(arms.against(result, first), 'loss_at_updates', 'val loss'))
+end

@@ -14,29 +14,39 @@ local cfg = experiment.config {
   compare = { seeds = { 1, 2, 3 }, drop_batches = 10 },
 }
 
+local fail = require 'fail'
 local texts = cfg.domains.texts
+if cfg.domains.phases then fail.config('domains.phases has no effect here: each text comes once, in the order of the arm') end
+if cfg.domains.batches < 1 then
+  fail.config('domains.batches is %d, expected at least 1: by chance a leaf has equal shares only of texts that are trained on '
+    .. 'equally long', cfg.domains.batches)
+end
 local function named(text, name)
   if type(text) == 'string' then text = { file = text } end
   return { file = text.file, corpus = text.corpus, bytes = text.bytes, name = name }
 end
 local reversed, again = {}, {}
 for i = #texts, 1, -1 do reversed[#reversed + 1] = texts[i] end
-for i = 1, #texts do again[i] = named(texts[1], 'time ' .. i) end
+-- The control trains on one text alone, but has the vocabulary of all, so that a seed draws the same weights in every arm.
+local phases_of_time = {}
+for i = 1, #texts do again[i], phases_of_time[i] = named(texts[1], 'time ' .. i), i end
+for i = 2, #texts do again[#again + 1] = texts[i] end
 
 -- Leaves as lines of text, and what the table over seeds wants to know of them.
-local function describe(rows, text, numbers)
-  local lines, weighted, chance, counted = { 'leaf  domain            share  by chance  selected      p' }, 0, 0, 0
+local function describe(rows, text, histogram, numbers)
+  local lines, weighted, chance, counted = { 'leaf  domain            share  by chance      p  selected, for each domain' }, 0, 0, 0
   numbers.specialists = 0
   for _, row in ipairs(rows) do
     if row.count > 0 then
-      local by_chance = selection_report.chance_share(#text.names, row.count)
-      lines[#lines + 1] = ('%4d  %-16s %5.1f %%    %5.1f %%  %8d  %.3f%s'):format(row.leaf, text.names[row.domain], 100 * row.share,
-        100 * by_chance, row.count, row.p, row.specialist and '  specialist' or '')
+      local by_chance, counts = selection_report.chance_share(#texts, row.count), {}
+      for d = 1, #texts do counts[d] = ('%g'):format(histogram[d][row.leaf]) end
+      lines[#lines + 1] = ('%4d  %-16s %5.1f %%    %5.1f %%  %.3f  %8d = %s%s'):format(row.leaf, text.names[row.domain], 100 * row.share,
+        100 * by_chance, row.p, row.count, table.concat(counts, ' + '), row.specialist and '  specialist' or '')
       weighted, chance, counted = weighted + row.share * row.count, chance + by_chance * row.count, counted + row.count
     end
     numbers.specialists = numbers.specialists + (row.specialist and 1 or 0)
   end
-  numbers.share_pct, numbers.chance_pct = 100 * weighted / counted, 100 * chance / counted
+  if counted > 0 then numbers.share_pct, numbers.chance_pct = 100 * weighted / counted, 100 * chance / counted end
   return lines
 end
 
@@ -70,25 +80,32 @@ local function causal_lines(model, text, rows, report)
   return lines
 end
 
+-- Blocks of updates for each domain; with fewer of them no order of their labels is rare enough for p < 0.01.
+local LEAST_BLOCKS = 4
 local shown = {} -- setting -> lines of its last seed
-local function setting(name, of_texts, interleaved, causal)
+local function setting(name, of_texts, interleaved, causal, phases)
   return { name, function(seed)
     local d = {}
     for key, value in pairs(cfg.domains) do d[key] = value end
-    d.texts, d.interleaved, d.seed = of_texts, interleaved, d.seed or seed
+    d.texts, d.interleaved, d.phases, d.seed = of_texts, interleaved, phases, d.seed or seed
     local text = data.domains(d)
     local numbers, fit, model = k1.train(cfg, text, { seed = seed, select = cfg.select })
-    local rows = selection_report.specialists(fit.selection.blocks, #of_texts)
-    shown[name] = describe(rows, text, numbers)
-    if causal and #of_texts > 1 then
-      for _, line in ipairs(causal_lines(model, text, rows, fit.selection.report)) do table.insert(shown[name], line) end
+    local blocks, report = fit.selection.blocks, fit.selection.report
+    local rows = selection_report.specialists(blocks, #of_texts)
+    shown[name] = describe(rows, text, report.histogram, numbers)
+    if #blocks < LEAST_BLOCKS * #texts then
+      table.insert(shown[name], ('%d blocks of updates are too few for a leaf to be called a specialist: make phases longer, or '
+        .. 'select.log_every smaller'):format(#blocks))
+    end
+    if causal and #texts > 1 then
+      for _, line in ipairs(causal_lines(model, text, rows, report)) do table.insert(shown[name], line) end
     end
     return numbers
   end }
 end
 
 local TIME = 'one domain under several labels'
-local result = arms.run { seeds = cfg.compare.seeds, baseline = TIME, arms = { setting(TIME, again, false),
+local result = arms.run { seeds = cfg.compare.seeds, baseline = TIME, arms = { setting(TIME, again, false, false, phases_of_time),
   setting('domains one after the other', texts, false, true), setting('domains in turn', texts, true),
   setting('domains in reverse', reversed, false) } }
 for _, arm in ipairs(result.arms) do

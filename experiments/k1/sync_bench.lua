@@ -10,13 +10,18 @@ local cfg = experiment.config {
 }
 if experiment.current().flags.fast_dev_run then cfg.bench.steps, cfg.bench.warm_up = 2, 1 end
 
-local m, x = cfg.model, torch.randn { cfg.bench.batch, cfg.bench.seq, cfg.model.d_model }
+local device = torch.device(cfg.train.device)
+local m, x = cfg.model, torch.randn({ cfg.bench.batch, cfg.bench.seq, cfg.model.d_model }):to(device)
 local tree = nn.Tree { m.branching, m.d_model, m.heads, m.ff }
+tree:to(device)
 local sizes, blocks = { 1 }, {}
 for _, b in ipairs(m.branching) do sizes[#sizes + 1] = sizes[#sizes] * b end
 for level, size in ipairs(sizes) do
   blocks[level] = {}
-  for i = 1, size do blocks[level][i] = nn.TransformerEncoderLayer { m.d_model, m.heads, m.ff, dropout = 0, causal = true } end
+  for i = 1, size do
+    blocks[level][i] = nn.TransformerEncoderLayer { m.d_model, m.heads, m.ff, dropout = 0, causal = true }
+    blocks[level][i]:to(device)
+  end
 end
 local all = {}
 for _, level in ipairs(blocks) do
@@ -35,6 +40,9 @@ local function node_by_node()
   return h
 end
 
+-- Until the device has done all that it was given: reading a value waits for that.
+local function wait() x:sum():item() end
+
 local cells = {}
 local function time(name, forward, optimizer, extra)
   local warm = false
@@ -47,8 +55,10 @@ local function time(name, forward, optimizer, extra)
     end
     for _ = 1, warm and 0 or cfg.bench.warm_up do torch.scope(step) end
     warm = true
+    wait()
     local begin = host.now()
     for _ = 1, cfg.bench.steps do torch.scope(step) end
+    wait()
     return { rate = cfg.bench.steps / (host.now() - begin) }
   end }
 end
@@ -56,13 +66,14 @@ end
 local plain, masked = optim.AdamW(tree, { lr = 1e-3 }), optim.AdamW(tree, { lr = 1e-3 })
 local selection = optim.select(masked, tree, { rule = 'path' })
 local function batched() return tree(x) end
-local PATH = 'levels at once; one path moves'
-time('node by node', node_by_node, optim.AdamW(all, { lr = 1e-3 }))
-time('levels at once', batched, plain)
+local NODES, LEVELS = 'node by node', 'levels at once'
+local PATH = LEVELS .. '; one path moves'
+time(NODES, node_by_node, optim.AdamW(all, { lr = 1e-3 }))
+time(LEVELS, batched, plain)
 time(PATH, batched, masked)
 time(PATH .. '; norms read in every step', batched, masked, function() selection:score():tolist() end)
 time(PATH .. '; a mask built in every step', batched, masked, function()
-  for _ = 1, #sizes do torch.ones({ cfg.bench.seq, cfg.bench.seq }):triu(1):bool() end
+  for _ = 1, #sizes do torch.ones({ cfg.bench.seq, cfg.bench.seq }, { device = device }):triu(1):bool() end
 end)
 time(PATH .. '; all gradients sorted in every step', batched, masked, function()
   local flat = {}
@@ -71,6 +82,7 @@ time(PATH .. '; all gradients sorted in every step', batched, masked, function()
 end)
 local rounds = {}
 for i = 1, cfg.bench.rounds do rounds[i] = i end
-local result = arms.run { seeds = rounds, baseline = PATH, arms = cells } -- the rounds are paired: a machine has slow times
+local result = arms.run { seeds = rounds, baseline = PATH, arms = cells, unit = 'round' } -- the rounds are paired: a machine has slow times
 arms.print(result, { { 'rate', 'steps/s' } })
 print('\n' .. arms.finding(result, 'rate', 'steps/s'))
+print(arms.finding(arms.against(result, LEVELS, { NODES, LEVELS }), 'rate', 'steps/s'))

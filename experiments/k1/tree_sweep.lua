@@ -12,15 +12,18 @@ local cfg = experiment.config {
 }
 
 local text = data.domains(cfg.domains)
-local cells = {}
+local cells, baseline = {}, nil
+k1.varies({ 'model.branching', 'model.forward' }, 'set sweep.shapes')
 for _, forward in ipairs { 'level_mean', 'tree' } do
   for _, branching in ipairs(cfg.sweep.shapes) do
-    cells[#cells + 1] = { ('{%s} %s'):format(table.concat(branching, ','), forward), function(seed)
+    local name = ('{%s} %s'):format(table.concat(branching, ','), forward)
+    if name == '{3,3} level_mean' then baseline = name end -- where it is among the shapes, the first otherwise
+    cells[#cells + 1] = { name, function(seed)
       return (k1.train(cfg, text, { seed = seed, select = cfg.select, model_options = { branching = branching, forward = forward } }))
     end }
   end
 end
-local result = arms.run { seeds = cfg.sweep.seeds, arms = cells, baseline = '{3,3} level_mean' }
+local result = arms.run { seeds = cfg.sweep.seeds, arms = cells, baseline = baseline }
 arms.print(result, { { 'val_loss', 'val loss' }, { 'parameters', 'parameters' }, { 'effective_pct', 'effective %' },
   { 'leaf_gini', 'leaf Gini' } })
 print('\n' .. arms.finding(result, 'val_loss', 'val loss'))

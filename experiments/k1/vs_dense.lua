@@ -32,7 +32,8 @@ local result = arms.run { seeds = cfg.compare.seeds, baseline = PATH, arms = { a
   arm('dense_wide', 'dense_wide'), arm('dense_4 (unmatched)', 'dense_4') } }
 
 arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_time', 'val loss, equal time' },
-  { 'updates_at_time', 'updates by then' }, { 'step_ms', 'ms an update' }, { 'parameters', 'parameters' },
+  { 'updates_at_time', 'updates by then' }, { 'step_ms', 'ms an update' },
+  { 'tokens_per_s', 'tokens/s' }, { 'parameters', 'parameters' },
   { 'effective_pct', 'effective %' } })
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_time', {})

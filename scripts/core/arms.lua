@@ -13,18 +13,34 @@ local torch = require 'torch'
 
 local arms = {}
 
-local SPEC = { seeds = 'list', arms = 'list', baseline = 'string?' }
+local SPEC = { seeds = 'list', arms = 'list', baseline = 'string?', unit = { 'string', 'seed' } }
+
+local function find(result, name)
+  for _, arm in ipairs(result.arms) do
+    if arm.name == name then return arm end
+  end
+  return fail.config("arms: there is no arm '%s'", tostring(name))
+end
 
 ---Runs every arm with every seed, the seed given to LibTorch's generator before each cell. An arm is {name, function(seed)}; the function
----returns a table of numbers. Under --fast-dev-run one seed is enough.
----@param given { seeds: integer[], arms: table[], baseline: string? }
----@return { seeds: integer[], arms: { name: string, cells: table[] }[], baseline: string }
+---returns a table of numbers. Under --fast-dev-run one seed is enough. `unit` is what a sentence calls a repetition.
+---@param given { seeds: integer[], arms: table[], baseline: string?, unit: string? }
+---@return { seeds: integer[], arms: { name: string, cells: table[] }[], baseline: string, unit: string }
 function arms.run(given)
   local o = options.check('arms.run', given, SPEC)
-  if #o.seeds == 0 or #o.arms == 0 then fail.config('arms.run: at least one seed and one arm are needed') end
+  if #o.seeds == 0 or #o.arms == 0 then fail.config('arms.run: at least one %s and one arm are needed', o.unit) end
+  local known = {}
+  for _, seed in ipairs(o.seeds) do
+    if known[seed] then
+      fail.config('arms.run: %s %s is given twice, expected different ones: the same training twice is no second value', o.unit,
+        tostring(seed))
+    end
+    known[seed] = true
+  end
   local seeds = experiment.current().flags.fast_dev_run and { o.seeds[1] } or o.seeds
-  local result = { seeds = seeds, arms = {}, baseline = o.baseline or o.arms[1][1] }
+  local result = { seeds = seeds, arms = {}, baseline = o.baseline or o.arms[1][1], unit = o.unit }
   for i, arm in ipairs(o.arms) do result.arms[i] = { name = arm[1], cells = {} } end
+  find(result, result.baseline)
   for s, seed in ipairs(seeds) do -- seeds outside: an interrupted experiment has whole pairs
     for i, arm in ipairs(o.arms) do
       torch.manual_seed(seed)
@@ -46,11 +62,20 @@ function arms.values(arm, metric)
   return values
 end
 
-local function find(result, name)
-  for _, arm in ipairs(result.arms) do
-    if arm.name == name then return arm end
+---The same cells looked at from another baseline, or fewer of them.
+---@param result table of arms.run
+---@param baseline string
+---@param names? string[] of the arms to keep; all, if left out
+---@return table result as of arms.run
+function arms.against(result, baseline, names)
+  local kept = result.arms
+  if names then
+    kept = {}
+    for i, name in ipairs(names) do kept[i] = find(result, name) end
   end
-  return fail.config("arms: there is no arm '%s'", tostring(name))
+  local view = { seeds = result.seeds, arms = kept, baseline = baseline, unit = result.unit }
+  find(view, baseline)
+  return view
 end
 
 ---The paired differences of every other arm from the baseline, with Holm's correction and what may be said of them.
@@ -76,7 +101,7 @@ function arms.differences(result, metric)
     end
   end
   for i, p in ipairs(statistics.holm(p_values)) do tested[i].p_holm = p end
-  for _, d in ipairs(found) do d.verdict = claims.verdict(d, #tested, {}) end
+  for _, d in ipairs(found) do d.verdict = claims.verdict(d, #tested, { unit = result.unit }) end
   return found
 end
 
@@ -132,7 +157,7 @@ end
 function arms.print(result, columns)
   print(table.concat(arms.lines(result, columns), '\n'))
   if #result.arms < 2 then return end
-  print(("\n%s, difference from '%s', paired by seed"):format(columns[1][2], result.baseline))
+  print(("\n%s, difference from '%s', paired by %s"):format(columns[1][2], result.baseline, result.unit))
   local rows = {}
   for i, d in ipairs(arms.differences(result, columns[1][1])) do
     rows[i] = { d.name, cell_text(d, format_of(result, columns[1][1])), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
@@ -160,6 +185,7 @@ end
 ---@param what string such as 'val loss'
 ---@return string
 function arms.finding(result, metric, what)
+  if #result.arms == 1 then return ('Found: %s; nothing to compare it with.'):format(arms.sentence(result, metric, what)) end
   local better, worse, rest, none = {}, {}, {}, {}
   for _, d in ipairs(arms.differences(result, metric)) do
     local list = d.n == 0 and none or d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
@@ -173,7 +199,7 @@ function arms.finding(result, metric, what)
   add(worse, 'higher ' .. what .. ' for %s')
   add(rest, 'no difference can be claimed for %s')
   add(none, 'no values to compare for %s')
-  return ("Found, against '%s' over %d seed%s: %s."):format(result.baseline, #result.seeds, #result.seeds == 1 and '' or 's',
+  return ("Found, against '%s' over %d %s%s: %s."):format(result.baseline, #result.seeds, result.unit, #result.seeds == 1 and '' or 's',
     table.concat(parts, '; '))
 end
 

@@ -26,16 +26,17 @@ end
 ---What may be said of a paired difference: 'lower' and 'higher' are claims, all else is none.
 ---@param d { n: integer, mean: number?, half: number?, p_holm: number?, same: boolean?, no_claim: string? }
 ---@param comparisons integer how many p values Holm's correction was over
----@param budget { unequal: boolean? }
+---@param budget { unequal: boolean?, unit: string? } unit: what a repetition is called, seed if left out
 ---@return string
 function claims.verdict(d, comparisons, budget)
-  if d.n == 0 then return 'no common seed: no claim' end
+  local unit = budget.unit or 'seed'
+  if d.n == 0 then return ('no common %s: no claim'):format(unit) end
   if d.no_claim then return ('no claim: %s says that there is nothing to learn'):format(d.no_claim) end
   if d.n < statistics.LEAST_SEEDS then return ('n = %d: no claim'):format(d.n) end
-  if d.same then return 'equal to 12 digits in every common seed: no claim' end
+  if d.same then return ('equal to 12 digits in every common %s: no claim'):format(unit) end
   if not d.half then return 'the differences do not vary: no interval, no claim' end
   if math.abs(d.mean) <= d.half then
-    return ('effect smaller than noise; these seeds could have shown %s'):format(number(d.half))
+    return ('effect smaller than noise; these %ss could have shown %s'):format(unit, number(d.half))
   end
   if d.p_holm > 1 - statistics.LEVEL then return ("not significant after Holm's correction for %d comparisons"):format(comparisons) end
   if budget.unequal then return 'no claim: the budgets differ' end

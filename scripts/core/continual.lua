@@ -1,5 +1,6 @@
 -- What helps a model to keep earlier texts while it learns the next (for data.domains with phases): elastic weight consolidation
 -- (Kirkpatrick et al. 2017) and replay of earlier batches.
+local fail = require 'fail'
 local native = require 'lanthorn'
 local options = require 'options'
 local torch = require 'torch'
@@ -7,14 +8,16 @@ local torch = require 'torch'
 local continual = {}
 
 local function task_loss(model, x, y)
-  local logits = model(x)
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+  local device = model:parameters()[1].device
+  local logits = model(x:to(device))
+  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
 end
 
--- Mean squares of the gradients of some batches of the phase that ends with `last`. Each gradient is the mean over a batch, so these are
--- smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength` makes up for the scale.
-local function fisher(model, train, last, batches)
-  local sums, first = {}, math.max(0, last - batches)
+-- Mean squares of the gradients of the last batches, so many at most, of the phase from `begin` up to `last`. Each gradient is the mean
+-- over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength`
+-- makes up for the scale.
+local function fisher(model, train, begin, last, batches)
+  local sums, first = {}, math.max(begin, last - batches)
   model:eval()
   for b = first, last - 1 do
     model:zero_grad()
@@ -50,6 +53,9 @@ end
 ---@return { loss: function, callback: table } for train.fit
 function continual.ewc(given)
   local o = options.check('continual.ewc', given, { strength = 'number', batches = { 'int', 8 } })
+  if o.batches < 1 then
+    fail.config('continual.ewc: batches is %d, expected at least 1: the importance of weights is taken from them', o.batches)
+  end
   local tasks = {}
   local function loss(model, x, y)
     local task, penalty = task_loss(model, x, y), nil
@@ -70,7 +76,8 @@ function continual.ewc(given)
     if not phase or phase == #ctx.data.phases then return end
     local values = {}
     for i, parameter in ipairs(ctx.model:named_parameters()) do values[i] = parameter.tensor:detach():clone() end
-    local squares = fisher(ctx.model, ctx.data.train, ctx.data.phases[phase].end_batch, o.batches)
+    local begin = phase > 1 and ctx.data.phases[phase - 1].end_batch or 0
+    local squares = fisher(ctx.model, ctx.data.train, begin, ctx.data.phases[phase].end_batch, o.batches)
     torch.keep(values, squares) -- beyond the scope of this call
     tasks[#tasks + 1] = { values = values, fisher = squares }
   end }

@@ -178,7 +178,16 @@ function data.domains(given)
   local o = options.check('data.domains', given, specs.domains)
   o.stride = o.stride or math.max(1, math.floor(o.seq / 2))
   local sources = {}
-  for i, domain in ipairs(o.texts) do sources[i] = domain_source(domain, i) end
+  local places = {}
+  for i, domain in ipairs(o.texts) do
+    local source = domain_source(domain, i)
+    local other = places[source.name]
+    if other then
+      fail.config("domains.texts[%d] and [%d] are both called '%s'; give one a name of its own: {file=..., name=...}", other, i,
+        source.name)
+    end
+    sources[i], places[source.name] = source, i
+  end
   local values = experiment.current().values
   local made = open_domains(o, sources, o.seed or (values.train and values.train.seed) or 0)
   for _, one in ipairs(made.info) do

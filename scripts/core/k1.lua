@@ -1,8 +1,10 @@
 -- What the K-1 experiments share: models of equal size as tree and dense, one training of an arm, its numbers.
+local experiment = require 'experiment'
 local fail = require 'fail'
 local models = require 'models'
 local nearest = require 'nearest'
 local selection_report = require 'selection_report'
+local specs = require 'specs'
 local torch = require 'torch'
 local train = require 'train'
 
@@ -54,11 +56,31 @@ local builders = {
 ---@param seq integer
 ---@return Module
 function k1.build(name, m, vocab, seq)
-  local build = builders[name]
-  if not build then
-    fail.config("k1: there is no model '%s'%s", name, nearest.hint(name, { 'tree', 'dense_deep', 'dense_wide', 'dense_4' }))
+  k1.check_names({ name }, 'model')
+  return builders[name](m, vocab, seq)
+end
+
+local KNOWN = { model = { 'tree', 'dense_deep', 'dense_wide', 'dense_4' }, rule = specs.select.rule.one_of }
+
+---Raises (exit 3) for a name that is none: before the first training, not when its turn comes.
+---@param names string[]
+---@param kind string model or rule
+function k1.check_names(names, kind)
+  for _, name in ipairs(names) do
+    local known = false
+    for _, one in ipairs(KNOWN[kind]) do known = known or one == name end
+    if not known then fail.config("k1: there is no %s '%s'%s", kind, tostring(name), nearest.hint(tostring(name), KNOWN[kind])) end
   end
-  return build(m, vocab, seq)
+end
+
+---Raises (exit 3) if the command line sets a key that the experiment itself varies.
+---@param paths string[] such as 'optim.lr'
+---@param why string what to do in place of it, such as 'set sweep.lr'
+function k1.varies(paths, why)
+  local origin = experiment.current().origin
+  for _, path in ipairs(paths) do
+    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
+  end
 end
 
 ---Texts with the windows of a seed, unless domains.seed was given: arms of one seed see the same batches, other seeds others.
@@ -69,8 +91,8 @@ function k1.seeded(text, seed)
   return text.options.seed and text or text:with_seed(seed)
 end
 
----Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second, and
----for a tree the shares that were touched and the balance. The windows are those of k1.seeded.
+---Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second in
+---the median update, and for a tree the shares that were touched and the balance. The windows are those of k1.seeded.
 ---@param cfg table with sections model, optim, train
 ---@param text table of data.domains
 ---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function?,
@@ -92,7 +114,8 @@ function k1.train(cfg, text, o)
   local last, seconds = fit.epochs[#fit.epochs], 0
   for _, epoch in ipairs(fit.epochs) do seconds = seconds + epoch.train_s end
   local numbers = { val_loss = last and last.val_loss, train_loss = last and last.train_loss, parameters = model:parameter_count(),
-    seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s, updates = fit.steps }
+    seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s, updates = fit.steps,
+    tokens_per_s = fit.step_median_s and text.options.batch * text.options.seq / fit.step_median_s }
   if fit.selection then
     local shares, balance = fit.selection, fit.selection.balance
     numbers.touched_pct, numbers.effective_pct = shares.touched and 100 * shares.touched, 100 * shares.effective
@@ -121,8 +144,9 @@ end
 ---@param y Tensor
 ---@return Tensor
 function k1.loss_of(net, x, y)
-  local logits = net(x)
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+  local device = net:parameters()[1].device
+  local logits = net(x:to(device))
+  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
 end
 
 ---The published loss: logits at t against the token after the next one (the targets were shifted twice).

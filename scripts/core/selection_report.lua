@@ -27,11 +27,12 @@ function selection_report.gini(counts)
   return 2 * weighted / (#sorted * sum) - (#sorted + 1) / #sorted
 end
 
----Whether a node that was not selected stays as it is: not where the gradients are masked, which momentum and weight decay do not need.
+---Whether a node that was not selected stays as it is: not where the gradients alone are masked, which momentum and weight decay do not
+---need.
 ---@param report table of Selection:report
 ---@return boolean
 function selection_report.holds(report)
-  return report.apply ~= 'gradient'
+  return report.apply ~= 'gradient' or report.moments == 'lazy'
 end
 
 ---The mean share of all parameters that an update touches, and the same weighted by the nodes' shares of their updates.
@@ -53,11 +54,24 @@ function selection_report.shares(report, parameters)
   return selection_report.holds(report) and touched / parameters or nil, (effective + report.shared * shared) / parameters
 end
 
+-- How often each leaf was blamed.
+local function blamed(histogram)
+  local counts = {}
+  for _, row in ipairs(histogram) do
+    for k, c in ipairs(row) do counts[k] = (counts[k] or 0) + c end
+  end
+  return counts
+end
+
 ---How evenly nodes are selected. The root alone is on every path, so it is left out. dead: nodes that no update moved, nil where gradients
----are masked.
+---are masked. The published rule scales all nodes, so of it only the leaves that its paths end at are counted.
 ---@param report table
 ---@return { entropy: number?, gini: number?, leaf_entropy: number?, leaf_gini: number?, dead: integer?, levels: table[] }
 function selection_report.balance(report)
+  if report.rule == 'published' then
+    local counts = blamed(report.histogram)
+    return { leaf_entropy = selection_report.entropy(counts), leaf_gini = selection_report.gini(counts), levels = {} }
+  end
   local all, leaves, levels, dead = {}, {}, {}, 0
   for _, node in ipairs(report.nodes) do
     if node.count == 0 then dead = dead + 1 end
@@ -76,15 +90,17 @@ function selection_report.balance(report)
     leaf_gini = selection_report.gini(leaves), dead = selection_report.holds(report) and dead or nil, levels = rows }
 end
 
----Mutual information of domain and leaf in nats, less the bias (D - 1)(K - 1) / (2 n) of counting (Miller 1955). nil without counts.
+---Mutual information of domain and leaf in nats, less the bias (D - 1)(K - 1) / (2 n) of counting (Miller 1955), D the domains that were
+---trained on. nil without counts.
 ---@param histogram number[][] a row for each domain
 ---@return number?
 function selection_report.mutual_information(histogram)
-  local sum, rows, columns = 0, {}, {}
+  local sum, rows, columns, domains = 0, {}, {}, 0
   for d, row in ipairs(histogram) do
     for k, c in ipairs(row) do
       sum, rows[d], columns[k] = sum + c, (rows[d] or 0) + c, (columns[k] or 0) + c
     end
+    if rows[d] > 0 then domains = domains + 1 end
   end
   if sum == 0 then return nil end
   local information = 0
@@ -93,7 +109,7 @@ function selection_report.mutual_information(histogram)
       if c > 0 then information = information + c / sum * math.log(c * sum / (rows[d] * columns[k])) end
     end
   end
-  return information - (#rows - 1) * (#columns - 1) / (2 * sum)
+  return information - (domains - 1) * (#columns - 1) / (2 * sum)
 end
 
 -- The largest share of one domain among a leaf's selections, the domain, and how often the leaf was selected.

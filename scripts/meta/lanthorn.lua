@@ -924,7 +924,7 @@ function Optimizer:zero_grad() end
 ---@class Selection
 Selection = {}
 
----Counts so far: {steps=, no_signal=, bad=, rule=, apply=, shared=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
+---Counts so far: {steps=, no_signal=, bad=, rule=, apply=, moments=, shared=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
 ---@return dict
 function Selection:report() end
 

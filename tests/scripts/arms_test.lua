@@ -73,3 +73,33 @@ t.test('a sign is claimed where the whole interval is on one side of 0', functio
   t.equal({ said(3, 0.1, 0.2), said(2, 0.5, 0.1), said(3, 1, nil) },
     { 'no claim: the interval contains 0', 'no claim: n = 2', 'no claim: the values do not vary' })
 end)
+
+t.test('cells can be looked at from another baseline, and fewer of them', function()
+  local view = arms.against(result(), 'better', { 'better', 'base' })
+  t.equal(arms.finding(view, 'loss', 'val loss'), "Found, against 'better' over 5 seeds: higher val loss for 'base'.")
+  local ok, message = pcall(arms.against, result(), 'bettr')
+  t.equal(ok, false)
+  t.contains(tostring(message), "there is no arm 'bettr'")
+end)
+
+t.test('one arm is told without a comparison', function()
+  local one = arms.run { seeds = { 1, 2 }, arms = { { 'a', function(seed) return { loss = seed } end } } }
+  t.matches(arms.finding(one, 'loss', 'val loss'), '^Found: a ends at 1%.5 .* val loss; nothing to compare it with%.$')
+end)
+
+t.test('a seed that is given twice, and a baseline that is no arm, are refused before anything is trained', function()
+  local function never() error 'trained' end
+  local ok, message = pcall(arms.run, { seeds = { 1, 1 }, arms = { { 'a', never } } })
+  t.equal(ok, false)
+  t.contains(tostring(message), 'seed 1 is given twice')
+  ok, message = pcall(arms.run, { seeds = { 1 }, arms = { { 'a', never } }, baseline = 'b' })
+  t.equal(ok, false)
+  t.contains(tostring(message), "there is no arm 'b'")
+end)
+
+t.test('repetitions are called what they are', function()
+  local rounds = arms.run { seeds = { 1, 2, 3 }, unit = 'round', arms = { { 'a', function(i) return { rate = i } end },
+    { 'b', function(i) return { rate = i + i % 2 } end } } }
+  t.contains(arms.finding(rounds, 'rate', 'steps/s'), 'over 3 rounds')
+  t.contains(arms.differences(rounds, 'rate')[1].verdict, 'these rounds could have shown')
+end)

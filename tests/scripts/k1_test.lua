@@ -138,17 +138,21 @@ t.test('the norms of nodes can be read alone, and are those of the report', func
 end)
 
 -- What the experiments do only after some updates: phases, anchors, specialists.
-local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'compare.seeds=[1]',
-  'guards.no_learning=off', 'domains.allow_leak=true' }
+local SMALL = { '-q', 'domains.seq=16', 'model.d_model=16', 'model.ff=16', 'eval.val_cap=2', 'guards.no_learning=off',
+  'domains.allow_leak=true' }
 
-local function small(name, ...)
+-- The word that gives an experiment three small texts.
+local function small_texts()
   local pieces = {}
   for i, words in ipairs { { 'owl ', 'cat ', 'cow ' }, { 'x = 1\n', 'y = f(x)\n' }, { 'And ', 'LORD ', 'said ' } } do
     for j = 1, 700 do pieces[j] = words[j * j % 7 % #words + 1] end
     runs.write(('small%d.txt'):format(i), table.concat(pieces))
   end
-  local texts = ('domains.texts=[%s/small1.txt,%s/small2.txt,%s/small3.txt]'):format(runs.root, runs.root, runs.root)
-  local words = { texts, ... }
+  return ('domains.texts=[%s/small1.txt,%s/small2.txt,%s/small3.txt]'):format(runs.root, runs.root, runs.root)
+end
+
+local function small(name, ...)
+  local words = { small_texts(), ... }
   for _, word in ipairs(SMALL) do words[#words + 1] = word end
   local output, code = runs.command('experiments/' .. name .. '.lua', unpack(words))
   t.equal(code, 0, output)
@@ -221,7 +225,7 @@ t.test('a text of many unknown words is told once, for all seeds, and where its 
 end)
 
 t.test('the experiment on what is kept fills its matrix for every arm', function()
-  local output = small('k1/continual', 'domains.batches=12')
+  local output = small('k1/continual', 'domains.batches=12', 'compare.seeds=[1]', 'model.branching=[3]', 'compare.dense=dense_deep')
   for _, arm in ipairs { 'tree, all nodes', 'tree, path', 'dense_deep', 'dense_deep, EWC', 'dense_deep, replay' } do
     t.contains(output, arm .. ', seed 1: loss on each domain (columns) after training each domain (rows)')
   end
@@ -229,10 +233,39 @@ t.test('the experiment on what is kept fills its matrix for every arm', function
 end)
 
 t.test('the experiment on specialists leaves them out one by one', function()
-  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5')
+  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5', 'compare.seeds=[1]', 'model.branching=[3]')
   t.contains(output, 'loss change when a specialist is left out')
   t.contains(output, "Found, against 'one domain under several labels' over 1 seed: no difference can be claimed")
   t.contains(output, 'No claim that leaves specialise by domain')
+end)
+
+t.test('what would have no effect, or no meaning, is refused before the first training', function()
+  local texts = small_texts()
+  for _, case in ipairs {
+    { 'epoch_sweep', 'train.epochs=3', 'train.epochs has no effect here; set sweep.epochs' },
+    { 'epoch_sweep', 'sweep.rules=[pathh]', "there is no rule 'pathh'; nearest: path" },
+    { 'seq_len_ablation', 'domains.seq=9', 'domains.seq has no effect here; set sweep.lengths' },
+    { 'seq_len_ablation', 'sweep.lengths=[600]', 'sweep.lengths[1] is 600, expected a divisor of sweep.tokens, 1024' },
+    { 'k1/optimizer_confound', 'optim.lr=5', 'optim.lr has no effect here; set sweep.lr' },
+    { 'k1/continual', 'domains.phases=[2,1,3]', 'for texts that come one after the other, at first as 1 to 3' },
+    { 'k1/continual', 'domains.interleaved=true', 'for texts that come one after the other' },
+    { 'k1/continual', 'compare.dense=dense', "there is no model 'dense'; nearest: dense_4" },
+    { 'k1/specialise', 'domains.batches=0', 'domains.batches is 0, expected at least 1' },
+    { 'k1/specialise', 'domains.phases=[1,2]', 'domains.phases has no effect here' },
+    { 'k1/blame_validity', 'probe.held_out=0', 'probe.held_out is 0, expected at least 1' },
+    { 'k1/load_balance', ('domains.texts=[%s/small1.txt,%s/small1.txt]'):format(runs.root, runs.root),
+      "domains.texts[1] and [2] are both called 'small1'" },
+  } do
+    local output, code = runs.command('experiments/' .. case[1] .. '.lua', '-q', texts, case[2])
+    t.equal(code, 3, case[1] .. ' ' .. case[2] .. ': ' .. output)
+    t.contains(output, case[3])
+  end
+end)
+
+t.test('a shape without the published one, and a tree of a single node, are compared all the same', function()
+  t.contains(small('k1/tree_sweep', 'sweep.shapes=[[2]]', 'sweep.seeds=[1]', 'domains.batches=2', 'train.epochs=1'),
+    "difference from '{2} level_mean'")
+  t.contains(small('k1/load_balance', 'model.branching=[]', 'sweep.seeds=[1]', 'domains.batches=2'), 'no difference can be claimed')
 end)
 
 t.test('masking is compared within each optimiser, never across', function()

@@ -56,6 +56,7 @@ end)
 t.test('information of domain and leaf is ln 2 less its bias where each has its own, and below 0 where there is none', function()
   t.near(report.mutual_information { { 50, 0 }, { 0, 50 } }, math.log(2) - 1 / 200, 1e-12)
   t.near(report.mutual_information { { 25, 25 }, { 25, 25 } }, -1 / 200, 1e-12)
+  t.near(report.mutual_information { { 50, 0 }, { 0, 50 }, { 0, 0 } }, math.log(2) - 1 / 200, 1e-12) -- a text that no phase trains on
   t.equal(report.mutual_information { { 0, 0 } }, nil)
 end)
 

@@ -1,6 +1,8 @@
 // What a mask holds back and an optimiser moves all the same is seen, by bits (guards.md G43).
 #include "engine/optim/resting_check.h"
 
+#include <algorithm>
+
 #include "tests/engine/optim/careless.h"
 #include "tests/engine/optim/selection_model.h"
 
@@ -62,7 +64,34 @@ TEST(RestingCheckG43, FindsNothingInTheOptimisersThatThereAre) {
   }
 }
 
-TEST(RestingCheckG43, AMaskOfGradientsPromisesNothing) {
+TEST(RestingCheckG43, AMaskOfGradientsWithLazyStateHoldsWhatIsNotSelected) {
+  for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
+    for (const char* name : {"AdamW", "Adam", "SGD", "RMSprop"}) {
+      Model model({2, 2}, dtype);
+      SelectionOptions options = Rule("path");
+      options.apply = "gradient";
+      options.moments = "lazy";
+      const auto selection = Select(model, options);
+      const auto optimizer = Trained(model, name, {{"weight_decay", 0.1}}, selection);
+      optimizer->WatchResting(true);
+      std::vector<at::Tensor> before;
+      for (uint64_t step = 0; step < 5; ++step) {
+        before.clear();
+        for (int64_t node = 0; node < 7; ++node) before.push_back(model.Node(node));
+        model.SetGradients(Random(7, step), step);
+        optimizer->Step();
+        EXPECT_EQ(optimizer->moved_at_rest(), "") << name << " update " << step;
+        const std::vector<int64_t> path = Selected(*selection);
+        for (int64_t node = 0; node < 7; ++node) {
+          const bool on_path = std::find(path.begin(), path.end(), node) != path.end();
+          EXPECT_EQ(at::equal(before[static_cast<size_t>(node)], model.Node(node)), !on_path) << name << " " << node;
+        }
+      }
+    }
+  }
+}
+
+TEST(RestingCheckG43, AMaskOfGradientsAlonePromisesNothing) {
   Model model({2, 2});
   SelectionOptions options = Rule("path");
   options.apply = "gradient";

@@ -139,6 +139,16 @@ TEST(SelectionRules, ThePublishedFactorsAreProductsDownThePathAndNoNodeStandsSti
   for (int64_t i = 0; i < 7; ++i)
     EXPECT_NEAR(selection->factors()[i].item<double>(), expected[static_cast<size_t>(i)], 1e-9) << i;
   EXPECT_EQ(selection->options().apply, "gradient");
+  EXPECT_DOUBLE_EQ(selection->histogram()[0][0].item<double>(), 1);  // r.1.1 ends the path
+}
+
+TEST(SelectionRules, ThePublishedRuleBlamesTheLeafOfItsPathNotTheLeafWithTheLargestNorm) {
+  Model model({2, 2});
+  const auto selection = Select(model, Rule("published"));
+  model.SetGradients({1, 2, 3, 3, 0.1, 4, 0.1}, 1);  // below r.2 is the largest leaf, below r.1 the larger sum
+  selection->Prepare(model.all);
+  EXPECT_DOUBLE_EQ(selection->histogram()[0][2].item<double>(), 0);
+  EXPECT_DOUBLE_EQ(selection->histogram()[0].narrow(0, 0, 2).sum().item<double>(), 1);
 }
 
 TEST(SelectionRules, WithoutAnyGradientNothingIsSelectedAndItIsCounted) {
