@@ -61,9 +61,12 @@ for _, one in ipairs(result.arms) do
 end
 arms.print(result, { { 'final_mean', 'final mean' }, { 'forgetting', 'forgetting' }, { 'new_task', 'new-task loss' },
   { 'first_again', 'first domain, learnt again' } })
+arms.print_differences(result, 'forgetting', 'forgetting')
 print('\n' .. arms.finding(result, 'final_mean', 'final mean loss'))
 print(arms.finding(result, 'forgetting', 'forgetting'))
 -- Consolidation and replay by what they are added to: beside a tree their effect would be mixed with that of the model.
 local twins = arms.against(result, label, { label, label .. ', EWC', label .. ', replay' })
-print(arms.finding(twins, 'final_mean', 'final mean loss'))
+arms.print_differences(twins, 'final_mean', 'final mean')
+arms.print_differences(twins, 'forgetting', 'forgetting')
+print('\n' .. arms.finding(twins, 'final_mean', 'final mean loss'))
 print(arms.finding(twins, 'forgetting', 'forgetting'))

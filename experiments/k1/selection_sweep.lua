@@ -60,5 +60,7 @@ print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_updates', reasons)
 if missing then print('At equal effective updates. ' .. missing) end
 if first then
-  print('At equal effective updates. ' .. arms.finding(arms.against(result, first), 'loss_at_updates', 'val loss'))
+  local from_first = arms.against(result, first)
+  arms.print_differences(from_first, 'loss_at_updates', 'val loss, equal effective updates')
+  print('\nAt equal effective updates. ' .. arms.finding(from_first, 'loss_at_updates', 'val loss'))
 end

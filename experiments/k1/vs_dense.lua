@@ -38,4 +38,5 @@ arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_time',
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_time', {})
 if missing then print('At equal time. ' .. missing) end
-print('At equal time. ' .. arms.finding(result, 'loss_at_time', 'val loss'))
+arms.print_differences(result, 'loss_at_time', 'val loss, equal time')
+print('\nAt equal time. ' .. arms.finding(result, 'loss_at_time', 'val loss'))

@@ -151,18 +151,26 @@ function arms.lines(result, columns)
   return aligned(rows)
 end
 
+---Prints each arm's difference from the baseline.
+---@param result table of arms.run
+---@param metric string
+---@param title string
+function arms.print_differences(result, metric, title)
+  if #result.arms < 2 then return end
+  print(("\n%s, difference from '%s', paired by %s"):format(title, result.baseline, result.unit))
+  local rows = {}
+  for i, d in ipairs(arms.differences(result, metric)) do
+    rows[i] = { d.name, cell_text(d, format_of(result, metric)), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
+  end
+  print(table.concat(aligned(rows), '\n'))
+end
+
 ---Prints the table and, for the first column, each arm's difference from the baseline.
 ---@param result table of arms.run
 ---@param columns { [1]: string, [2]: string }[]
 function arms.print(result, columns)
   print(table.concat(arms.lines(result, columns), '\n'))
-  if #result.arms < 2 then return end
-  print(("\n%s, difference from '%s', paired by %s"):format(columns[1][2], result.baseline, result.unit))
-  local rows = {}
-  for i, d in ipairs(arms.differences(result, columns[1][1])) do
-    rows[i] = { d.name, cell_text(d, format_of(result, columns[1][1])), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
-  end
-  print(table.concat(aligned(rows), '\n'))
+  arms.print_differences(result, columns[1][1], columns[1][2])
 end
 
 ---"path ends at 2.3281 +- 0.0810 (3) nats of val loss", for each arm.
@@ -195,12 +203,12 @@ function arms.finding(result, metric, what)
   local function add(list, text)
     if #list > 0 then parts[#parts + 1] = text:format(table.concat(list, ', ')) end
   end
-  add(better, 'lower ' .. what .. ' for %s')
-  add(worse, 'higher ' .. what .. ' for %s')
+  add(better, 'lower for %s')
+  add(worse, 'higher for %s')
   add(rest, 'no difference can be claimed for %s')
   add(none, 'no values to compare for %s')
-  return ("Found, against '%s' over %d %s%s: %s."):format(result.baseline, #result.seeds, result.unit, #result.seeds == 1 and '' or 's',
-    table.concat(parts, '; '))
+  return ("Found for %s, against '%s' over %d %s%s: %s."):format(what, result.baseline, #result.seeds, result.unit,
+    #result.seeds == 1 and '' or 's', table.concat(parts, '; '))
 end
 
 return arms

@@ -12,6 +12,7 @@ local equal_budget = {}
 local GIVEN = { share = 'number?', limit = 'number?' }
 
 local meters = {}
+local UNITS = { seconds = 'spent_s', effective_updates = 'spent_n' }
 
 function meters.seconds(state, _, record) state.spent = state.spent + record.step_ms / 1e3 end
 
@@ -24,7 +25,7 @@ function meters.effective_updates(state, ctx, record, limit, at)
   state.due = record.step + math.max(1, math.ceil((limit or 0) - state.spent))
 end
 
----The callback; `fit.at_budget` is nil where the training ended before, or neither `share` nor `limit` is given.
+---The callback; it writes an event `at_budget`, and `fit.at_budget` is nil where the training ended before, or neither `share` nor `limit` is given.
 ---@param meter string seconds (of training, evals left out) or effective_updates
 ---@param given { share: number?, limit: number? } share of the planned updates after which to look; or what is to be spent
 ---@return table
@@ -42,6 +43,7 @@ function equal_budget.callback(meter, given)
     add(state, ctx, record, o.limit, at)
     if at and record.step >= at or o.limit and state.spent >= o.limit * (1 - 1e-9) then
       state.step, state.loss = record.step, ctx.evaluate().loss
+      ctx.log { kind = 'event', event = 'at_budget', step = record.step, val_loss = state.loss, [UNITS[meter]] = state.spent }
     end
   end
   function callback.on_end(_, fit)

@@ -25,8 +25,8 @@ t.test('arms are compared with the baseline by seed, with what may be said of ea
 end)
 
 t.test('the finding is one sentence', function()
-  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found, against 'base' over 5 seeds: lower val loss for 'better'; no difference can "
-    .. "be claimed for 'same', 'noise', 'half'.")
+  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found for val loss, against 'base' over 5 seeds: lower for 'better'; no difference "
+    .. "can be claimed for 'same', 'noise', 'half'.")
 end)
 
 t.test('the table has a row for each arm and an interval for each metric', function()
@@ -47,7 +47,7 @@ end)
 t.test('of an arm without values nothing is found', function()
   local missing = arms.run { seeds = { 1, 2 }, arms = { { 'a', function(seed) return { loss = seed } end },
     { 'b', function() return {} end } } }
-  t.equal(arms.finding(missing, 'loss', 'val loss'), "Found, against 'a' over 2 seeds: no values to compare for 'b'.")
+  t.equal(arms.finding(missing, 'loss', 'val loss'), "Found for val loss, against 'a' over 2 seeds: no values to compare for 'b'.")
 end)
 
 t.test('each cell begins with its seed', function()
@@ -76,7 +76,7 @@ end)
 
 t.test('cells can be looked at from another baseline, and fewer of them', function()
   local view = arms.against(result(), 'better', { 'better', 'base' })
-  t.equal(arms.finding(view, 'loss', 'val loss'), "Found, against 'better' over 5 seeds: higher val loss for 'base'.")
+  t.equal(arms.finding(view, 'loss', 'val loss'), "Found for val loss, against 'better' over 5 seeds: higher for 'base'.")
   local ok, message = pcall(arms.against, result(), 'bettr')
   t.equal(ok, false)
   t.contains(tostring(message), "there is no arm 'bettr'")

@@ -5,8 +5,8 @@ local t = require 'testing'
 
 -- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share of an update.
 local function train(callback, steps, step_ms, share)
-  local evals, reports, at = 0, 0, 0
-  local ctx = { evaluate = function()
+  local evals, reports, at, logged = 0, 0, 0, {}
+  local ctx = { log = function(line) logged[#logged + 1] = line end, evaluate = function()
     evals = evals + 1
     return { loss = 10 - at }
   end, model = { parameter_count = function() return 100 end }, selection = { report = function()
@@ -19,7 +19,7 @@ local function train(callback, steps, step_ms, share)
   end
   local fit = {}
   callback.on_end(ctx, fit)
-  return fit.at_budget, evals, reports
+  return fit.at_budget, evals, reports, logged
 end
 
 t.test('a share of more than all updates, or of none, is refused', function()
@@ -31,8 +31,9 @@ t.test('a share of more than all updates, or of none, is refused', function()
 end)
 
 t.test('the first training sets the time, and a slower one is evaluated at the update in which it has spent as much', function()
-  local first, evals = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
+  local first, evals, _, logged = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
   t.equal({ first, evals }, { { spent = 4, step = 8, loss = 2 }, 1 })
+  t.equal(logged, { { kind = 'event', event = 'at_budget', step = 8, val_loss = 2, spent_s = 4 } })
   local slower = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 1000)
   t.equal(slower, { spent = 4, step = 4, loss = 6 })
   local faster, none = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 250)
