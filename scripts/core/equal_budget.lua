@@ -25,7 +25,8 @@ function meters.effective_updates(state, ctx, record, limit, at)
   state.due = record.step + math.max(1, math.ceil((limit or 0) - state.spent))
 end
 
----The callback; it writes an event `at_budget`, and `fit.at_budget` is nil where the training ended before, or neither `share` nor `limit` is given.
+---The callback; it writes an event `at_budget`. `fit.at_budget` is nil where the training ended before, or neither `share` nor `limit` is
+---given.
 ---@param meter string seconds (of training, evals left out) or effective_updates
 ---@param given { share: number?, limit: number? } share of the planned updates after which to look; or what is to be spent
 ---@return table
