@@ -83,5 +83,5 @@ for _, node in ipairs(fit.selection.report.nodes) do
     print(('  %-8s %s'):format(node.label, #words > 0 and table.concat(words, '  ') or 'none'))
   end
 end
-print(('\nFound: %d updates; each moved %.1f %% of all parameters in effect; leaf Gini %s.'):format(numbers.updates, numbers.effective_pct,
-  numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA'))
+print(('\nFound: updates made: %d; each moved %.1f %% of all parameters in effect; leaf Gini %s.'):format(numbers.updates,
+  numbers.effective_pct, numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA'))
