@@ -15,7 +15,7 @@ local text = data.domains(cfg.domains)
 local cells = {}
 for _, rule in ipairs(cfg.sweep.rules) do
   for _, epochs in ipairs(cfg.sweep.epochs) do
-    cells[#cells + 1] = { ('%s, %d epochs'):format(rule, epochs), function(seed)
+    cells[#cells + 1] = { ('%s, %d epoch%s'):format(rule, epochs, epochs == 1 and '' or 's'), function(seed)
       local options = { train = {}, model = cfg.model, optim = cfg.optim }
       for key, value in pairs(cfg.train) do options.train[key] = value end
       options.train.epochs = epochs
