@@ -1,6 +1,6 @@
 -- specialise: do leaves specialise by domain, or by the time at which they were trained? Three domains, and three controls of time.
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local selection_report, statistics = require 'selection_report', require 'statistics'
+local fail, selection_report, statistics = require 'fail', require 'selection_report', require 'statistics'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
@@ -14,7 +14,6 @@ local cfg = experiment.config {
   compare = { seeds = { 1, 2, 3 }, drop_batches = 10 },
 }
 
-local fail = require 'fail'
 local texts = cfg.domains.texts
 if cfg.domains.phases then fail.config('domains.phases has no effect here: each text comes once, in the order of the arm') end
 if cfg.domains.batches < 1 then

@@ -3,6 +3,7 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local models = require 'models'
 local nearest = require 'nearest'
+local pretty = require 'pretty'
 local selection_report = require 'selection_report'
 local specs = require 'specs'
 local torch = require 'torch'
@@ -60,7 +61,7 @@ function k1.build(name, m, vocab, seq)
   return builders[name](m, vocab, seq)
 end
 
-local KNOWN = { model = { 'tree', 'dense_deep', 'dense_wide', 'dense_4' }, rule = specs.select.rule.one_of }
+local KNOWN = { model = pretty.sorted_keys(builders), rule = specs.select.rule.one_of }
 
 ---Raises (exit 3) for a name that is none: before the first training, not when its turn comes.
 ---@param names string[]
