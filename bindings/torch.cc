@@ -265,12 +265,7 @@ int DeviceName(lua_State* L) {
 }
 
 int Operators(lua_State* L) {
-  lua_newtable(L);
-  int at = 0;
-  for (const std::string& name : OperatorNames()) {
-    lua_pushstring(L, name.c_str());
-    lua_rawseti(L, -2, ++at);
-  }
+  PushNames(L, OperatorNames());
   return 1;
 }
 
@@ -350,6 +345,8 @@ void OpenTorch(lua_State* L) {
   lua_newtable(L);
   lua_pushcfunction(L, &Thunk<&IndexTorch>);
   lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, &Thunk<&Operators>);
+  lua_setfield(L, -2, "__complete");  // what Tab offers beside the table's own names
   lua_setmetatable(L, -2);
 }
 

@@ -3,7 +3,7 @@ local arms, experiment, data, models, train = require 'arms', require 'experimen
 local diagnostics = require('lanthorn').diagnostics
 
 local cfg = experiment.config {
-  data = { corpus = 'tinyshakespeare', chars = 100000, batch = 64, seq = 100, split = 0.9 },
+  data = { corpus = 'tinyshakespeare', chars = 100000, batch = 64, seq = 100, split = 0.9, drop_last = true },
   model = { embed = 128, hidden = 256, layers = 2 },
   optim = { name = 'adam', lr = 2e-3 },
   train = { epochs = 10, device = 'cpu' },

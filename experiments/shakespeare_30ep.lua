@@ -2,7 +2,7 @@
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
 
 local cfg = experiment.config {
-  data = { corpus = 'tinyshakespeare', batch = 64, seq = 100, stride = 100, split = 0.9 },
+  data = { corpus = 'tinyshakespeare', batch = 64, seq = 100, stride = 100, split = 0.9, drop_last = true },
   model = { cell = 'gru', embed = 128, hidden = 256, layers = 2, dropout = experiment.number(0) },
   optim = { name = 'adam', lr = 2e-3 },
   train = { epochs = 30, seed = 42, device = 'auto' },

@@ -111,7 +111,7 @@ absl::Status CallLua(lua_State* L, int arguments, int results) {
     lua_remove(L, function);
     return absl::OkStatus();
   }
-  std::string message = "error in error handling", traceback;
+  std::string message = "an error without a message", traceback;
   int code = 1;
   if (lua_istable(L, -1)) {
     lua_rawgeti(L, -1, 1);
@@ -124,6 +124,8 @@ absl::Status CallLua(lua_State* L, int arguments, int results) {
     lua_pop(L, 1);
     lua_rawgeti(L, -1, 2);
     if (const char* text = lua_tostring(L, -1)) traceback = text;
+  } else if (lua_isstring(L, -1)) {
+    message = lua_tostring(L, -1);  // without memory, or with an error in the handler, Lua tells so itself
   }
   lua_settop(L, function - 1);
   absl::Status status = Error(static_cast<ExitCode>(code), message);

@@ -47,4 +47,12 @@ std::string Describe(lua_State* L, int index) {
   return name;
 }
 
+void PushNames(lua_State* L, const std::vector<std::string>& names) {
+  lua_createtable(L, static_cast<int>(names.size()), 0);
+  for (size_t i = 0; i < names.size(); ++i) {
+    lua_pushlstring(L, names[i].data(), names[i].size());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
 }  // namespace lanthorn::lua

@@ -62,6 +62,9 @@ inline int NameOfObject(lua_State* L) {
   return 1;
 }
 
+// Pushes a list of strings. [-0, +1, m]
+void PushNames(lua_State* L, const std::vector<std::string>& names);
+
 // Makes the metatable of T with __gc and, as __index, the methods table which is left on the stack. [-0, +1, m]
 template <typename T>
 void DefineType(lua_State* L) {

@@ -33,6 +33,18 @@ std::vector<std::string> MemberNames(lua_State* L, const nn::Module& module) {
   return names;
 }
 
+// What Tab offers behind a module.
+int Complete(lua_State* L) {
+  std::vector<std::string> names = MemberNames(L, *Self(L, "nn.Module"));
+  lua_getfenv(L, 1);  // what Lua has set on it
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) names.push_back(lua_tostring(L, -2));
+  }
+  lua_pop(L, 1);
+  PushNames(L, names);
+  return 1;
+}
+
 // upvalue 1: the methods.
 int Index(lua_State* L) {
   const auto module = Self(L, "nn.Module");
@@ -408,6 +420,7 @@ void OpenModule(lua_State* L) {
   lua_pushcclosure(L, &Thunk<&Index>, 1);
   lua_setfield(L, -2, "__index");
   const luaL_Reg meta[] = {{"__newindex", &Thunk<&NewIndex>},
+                           {"__complete", &Thunk<&Complete>},
                            {"__call", &Thunk<&CallMeta>},
                            {"__tostring", &Thunk<&ToString>},
                            {"__eq", &Thunk<&Equal>}};

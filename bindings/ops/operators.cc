@@ -191,6 +191,24 @@ const OperatorSet* FindOperator(const std::string& name) {
   return resolved.emplace(name, std::move(set)).first->second.get();
 }
 
+const std::vector<std::string>& MethodNames() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> found;
+    for (const std::string& name : OperatorNames()) {
+      for (const c10::OperatorName& full : TheIndex().by_name.at(name)) {
+        const auto handle = c10::Dispatcher::singleton().findSchema(full);
+        if (!handle || TakesDimensionNames(full.overload_name)) continue;
+        const auto& arguments = handle->schema().arguments();
+        if (arguments.empty() || arguments[0].type()->kind() != c10::TypeKind::TensorType) continue;
+        found.push_back(name);
+        break;
+      }
+    }
+    return found;
+  }();
+  return names;
+}
+
 int CallOperator(lua_State* L, const OperatorSet& set, int first) {
   const Call call = SplitArguments(L, first);
   const Overload* overload = Choose(set, call);

@@ -32,6 +32,9 @@ const OperatorSet* FindOperator(const std::string& name);
 // Every name that FindOperator knows, sorted.
 const std::vector<std::string>& OperatorNames();
 
+// Those that take a tensor first, and so are a tensor's methods, sorted.
+const std::vector<std::string>& MethodNames();
+
 // Pushes the function for `set`. [-0, +1, m]
 void PushOperator(lua_State* L, const OperatorSet* set);
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bindings/runner/library.h"
+#include "engine/base/terminal.h"
 
 namespace lanthorn::runner {
 namespace {
@@ -26,12 +26,7 @@ int IsATty(lua_State* L) {
 
 // columns(): width of the terminal behind stderr, else of $COLUMNS, else 80.
 int Columns(lua_State* L) {
-  winsize size{};
-  int columns = 0;
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
-  const char* text = getenv("COLUMNS");
-  if (columns <= 0 && text != nullptr) columns = atoi(text);
-  lua_pushinteger(L, columns > 0 ? columns : 80);
+  lua_pushinteger(L, TerminalColumns());
   return 1;
 }
 

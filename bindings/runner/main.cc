@@ -79,6 +79,8 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterLineEdit(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");
+  lua_pushliteral(L, LANTHORN_OPENBLAS);  // path of the library that lanthorn.so is linked with
+  lua_setfield(L, -2, "openblas");
   if (!scripts.empty()) {
     lua_pushstring(L, scripts.c_str());
     lua_setfield(L, -2, "scripts");

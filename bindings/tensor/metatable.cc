@@ -32,6 +32,14 @@ std::string MissingMember(const std::string& name) {
   return "a Tensor has no '" + name + "'" + DidYouMean(name, names);
 }
 
+// What Tab offers behind a tensor.
+int Complete(lua_State* L) {
+  std::vector<std::string> names = FieldNames();
+  names.insert(names.end(), MethodNames().begin(), MethodNames().end());
+  PushNames(L, names);
+  return 1;
+}
+
 // upvalue 1: table of methods, which also caches the operators found so far.
 int IndexMeta(lua_State* L) {
   if (lua_type(L, 2) != LUA_TSTRING) {
@@ -151,6 +159,7 @@ constexpr char kShapeType[] = "torch.Size";
 
 constexpr luaL_Reg kMeta[] = {{"__gc", &Collect},
                               {"__newindex", &Thunk<&NewIndexMeta>},
+                              {"__complete", &Thunk<&Complete>},
                               {"__len", &Thunk<&Length>},
                               {"__tostring", &Thunk<&ToString>},
                               {"__concat", &Thunk<&Concat>},
@@ -200,8 +209,6 @@ void OpenTensor(lua_State* L) {
   lua_setfield(L, -2, "__name");
   lua_newtable(L);
   RegisterMethods(L);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__methods");  // for completion at the prompt
   lua_pushcclosure(L, &Thunk<&IndexMeta>, 1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -101,6 +101,11 @@ int Numel(lua_State* L) {
   return 1;
 }
 
+int ElementSize(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(CheckTensor(L, 1, "element_size").element_size()));
+  return 1;
+}
+
 int Dim(lua_State* L) {
   lua_pushnumber(L, static_cast<double>(CheckTensor(L, 1, "dim").dim()));
   return 1;
@@ -181,6 +186,7 @@ const std::vector<FunctionRow> kMethods = {
     {"Tensor:size", "(int? dim=None) -> table|int", "The shape, or the size of one dimension.", &Thunk<&Size>,
      "torch.ones{2, 3}:size(-1)"},
     {"Tensor:numel", "() -> int", "Number of elements.", &Thunk<&Numel>, "torch.ones{2, 3}:numel()"},
+    {"Tensor:element_size", "() -> int", "Bytes of an element.", &Thunk<&ElementSize>},
     {"Tensor:dim", "() -> int", "Number of dimensions.", &Thunk<&Dim>, "torch.ones{2, 3}:dim()"},
     {"Tensor:backward", "(Tensor? gradient=None, *, bool retain_graph=False) -> ()",
      "Adds the gradient of this tensor to the grad of every leaf it depends on; `gradient` is needed unless it has one "

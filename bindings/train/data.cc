@@ -25,7 +25,8 @@ int OpenText(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
       "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
       "layout='rows', "
-      "int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False)");
+      "int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False, bool keep=True, str "
+      "other_folder='', bool drop_last=False)");
   const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "data.");
   data::TextOptions options;
   options.batch = a[3].toInt();
@@ -38,7 +39,11 @@ int OpenText(lua_State* L) {
   options.seed = a[10].toInt();
   options.val_required = a[11].toBool();
   const train::Progress progress({.quiet = a[12].toBool(), .write = &WriteError});
-  PushObject(L, Value(data::Text::Open(a[0].toStringRef(), a[1].toStringRef(), a[2].toStringRef(), options)));
+  options.tokens.expected_sha256 = a[2].toStringRef();
+  if (!a[13].toBool()) options.tokens.keep_from_bytes = -1;
+  options.tokens.other_folder = a[14].toStringRef();
+  options.drop_last = a[15].toBool();
+  PushObject(L, Value(data::Text::Open(a[0].toStringRef(), a[1].toStringRef(), options)));
   return 1;
 }
 
@@ -49,7 +54,7 @@ int IndexText(lua_State* L) {
   if (name == "vocab_size") {
     lua_pushnumber(L, static_cast<double>(text->tokenizer.vocab_size()));
   } else if (name == "length") {
-    lua_pushnumber(L, static_cast<double>(text->ids.numel()));
+    lua_pushnumber(L, static_cast<double>(text->ids.size()));
   } else if (name == "name") {
     lua_pushstring(L, text->name.c_str());
   } else if (name == "path") {
@@ -59,7 +64,13 @@ int IndexText(lua_State* L) {
   } else if (name == "bytes") {
     lua_pushnumber(L, static_cast<double>(text->bytes));
   } else if (name == "ids") {
-    PushTensor(L, text->ids);
+    PushTensor(L, text->ids.ToTensor());
+  } else if (name == "data_bytes") {
+    lua_pushnumber(L, static_cast<double>(text->ids.bytes()));
+  } else if (name == "kept_in") {
+    lua_pushstring(L, text->tokens->kept_in().c_str());
+  } else if (name == "note") {
+    lua_pushstring(L, text->tokens->note().c_str());
   } else if (name == "train") {
     PushObject<data::Batches>(L, text->train);
   } else if (name == "val") {
@@ -92,6 +103,21 @@ std::shared_ptr<data::Batches> SelfBatches(lua_State* L, const char* method) {
 
 int Count(lua_State* L) {
   lua_pushnumber(L, static_cast<double>(SelfBatches(L, "count")->count()));
+  return 1;
+}
+
+int Samples(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "samples")->samples()));
+  return 1;
+}
+
+int LeftOut(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "left_out")->left_out()));
+  return 1;
+}
+
+int EpochTargets(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(SelfBatches(L, "epoch_targets")->epoch_targets()));
   return 1;
 }
 
@@ -158,14 +184,20 @@ int LeakOf(lua_State* L) {
   const auto text = SelfText(L, "leak");
   const int64_t train = text->train->length();
   const data::Leak leak =
-      data::SharedBlocks(text->ids.narrow(0, 0, train), text->ids.narrow(0, train, text->ids.numel() - train));
+      data::SharedBlocks(text->ids.Slice(0, train), text->ids.Slice(train, text->ids.size() - train));
+  text->tokens->Forget();
   PushLeak(L, leak);
   return 1;
 }
 
 int FromTensors(lua_State* L) {
+  static const NamedSignature signature =
+      ParseSignature("from_tensors(int batch=0, bool drop_last=False, bool shuffle=False, int seed=0)");
   const at::Tensor x = CheckTensor(L, 1, "data.tensors: x"), y = CheckTensor(L, 2, "data.tensors: y");
-  PushObject<data::Batches>(L, Value(data::TensorBatches::Make(x, y, luaL_optinteger(L, 3, 0))));
+  const std::vector<c10::IValue> a = ReadCall(L, 3, signature, "data.");
+  PushObject<data::Batches>(
+      L, Value(data::TensorBatches::Make(
+             x, y, {a[0].toInt(), a[1].toBool(), a[2].toBool(), static_cast<uint64_t>(a[3].toInt())})));
   return 1;
 }
 
@@ -177,11 +209,16 @@ int Sha256(lua_State* L) {
 const std::vector<FunctionRow> kFunctions = {
     {"open_text",
      "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
-     "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False) -> Text",
-     "A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on.",
+     "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False, bool "
+     "keep=True, str other_folder='', bool drop_last=False) -> Text",
+     "A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. "
+     "keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: "
+     "rows that do not fill a last batch are left out, else they make a smaller one.",
      &Thunk<&OpenText>},
-    {"from_tensors", "(Tensor x, Tensor y, int batch=0) -> Batches",
-     "Batches of rows of two tensors; batch 0 takes all rows at once.", &Thunk<&FromTensors>},
+    {"from_tensors", "(Tensor x, Tensor y, *, int batch=0, bool drop_last=False, bool shuffle=False, int seed=0) -> Batches",
+     "Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch are "
+     "left out. shuffle: a new order of rows each epoch, from the seed.",
+     &Thunk<&FromTensors>},
     {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
 };
 const std::vector<FunctionRow> kTextMethods = {
@@ -190,10 +227,23 @@ const std::vector<FunctionRow> kTextMethods = {
     {"Text:leak", "() -> table",
      "How many blocks of 64 characters of val occur in train: {block=, blocks=, shared=, searched=}.", &Thunk<&LeakOf>},
 };
+
+// What Tab offers behind a text.
+int CompleteText(lua_State* L) {
+  std::vector<std::string> names = {"vocab_size", "length", "name", "path", "sha256", "bytes", "ids", "data_bytes", "kept_in", "note",
+                                    "train", "val"};
+  for (const FunctionRow& row : kTextMethods) names.push_back(std::string(row.name).substr(sizeof("Text:") - 1));
+  PushNames(L, names);
+  return 1;
+}
+
 const std::vector<FunctionRow> kBatchMethods = {
     {"Batches:count", "() -> int", "Batches per epoch.", &Thunk<&Count>},
-    {"Batches:rows", "() -> int", "Samples per batch.", &Thunk<&Rows>},
+    {"Batches:rows", "() -> int", "Samples per batch; the last one may have fewer.", &Thunk<&Rows>},
+    {"Batches:samples", "() -> int", "Samples in all batches of an epoch.", &Thunk<&Samples>},
+    {"Batches:left_out", "() -> int", "Samples that are in no batch of an epoch.", &Thunk<&LeftOut>},
     {"Batches:targets", "() -> int", "Targets per batch.", &Thunk<&Targets>},
+    {"Batches:epoch_targets", "() -> int", "Targets of an epoch that the loss does not leave out.", &Thunk<&EpochTargets>},
     {"Batches:get", "(int index, int? epoch=None) -> Tensor, Tensor, int",
      "Inputs and targets of batch `index`, from 0, and which of several texts it is of, from 1. With an epoch, from 1, "
      "the batches stay in that one.",
@@ -225,6 +275,8 @@ void OpenData(lua_State* L) {
   lua_insert(L, -2);
   lua_pushcclosure(L, &Thunk<&IndexText>, 1);
   lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, &Thunk<&CompleteText>);
+  lua_setfield(L, -2, "__complete");
   lua_pop(L, 1);
   DefineType<data::Batches>(L);
   RegisterRows(L, "data", kBatchMethods);

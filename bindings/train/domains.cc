@@ -41,6 +41,9 @@ int OpenDomains(lua_State* L) {
   options.batches = given.value("batches", options.batches);
   options.interleaved = given.value("interleaved", false);
   options.seed = given.value("seed", uint64_t{0});
+  options.drop_last = given.value("drop_last", false);
+  if (!given.value("keep", true)) options.tokens.keep_from_bytes = -1;
+  options.tokens.other_folder = given.value("other_folder", std::string());
   if (given.contains("phases")) {
     for (int64_t phase : given.at("phases")) options.phases.push_back(phase - 1);
   }
@@ -57,6 +60,8 @@ int Info(lua_State* L) {
                     {"path", one.path},
                     {"sha256", one.sha256},
                     {"bytes", one.bytes},
+                    {"data_bytes", one.tokens->ids().bytes()},
+                    {"note", one.tokens->note()},
                     {"train_tokens", one.train_tokens},
                     {"val_tokens", one.val_tokens},
                     {"test_tokens", one.test_tokens},
@@ -131,6 +136,7 @@ int LeakOf(lua_State* L) {
   const auto self = Self(L, "leak");
   const data::Domain& domain = CheckDomain(L, *self);
   PushLeak(L, data::SharedBlocks(domain.train_ids, domain.val_ids));
+  domain.tokens->Forget();
   return 1;
 }
 
@@ -140,7 +146,7 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Domains:info", "() -> list",
-     "For each domain {name=, path=, sha256=, bytes=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, "
+     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, "
      "val_unknown=}; unknown are shares of tokens.",
      &Thunk<&Info>},
     {"Domains:phases", "() -> list",

@@ -59,6 +59,7 @@ void PushEpoch(lua_State* L, const train::EpochRecord& record) {
   Number(L, "train_s", record.seconds);
   Number(L, "eval_s", record.eval_seconds);
   Number(L, "tokens_per_s", record.tokens_per_s);
+  Number(L, "samples_per_s", record.samples_per_s);
   Statistics(L, "tscore", record.tscore);
   Noise(L, record.noise);
   lua_pushboolean(L, record.best);
@@ -73,7 +74,7 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   Number(L, "batch", static_cast<double>(record.batch));
   Number(L, "batches", static_cast<double>(record.batches));
   Number(L, "micro_batches", static_cast<double>(record.micro_batches));
-  Number(L, "loss", record.loss);
+  if (!record.empty) Number(L, "loss", record.loss);
   Number(L, "lr", record.lr);
   Number(L, "grad_norm", record.grad_norm);
   Number(L, "updates_skipped", static_cast<double>(record.skipped_total));
@@ -100,6 +101,8 @@ void PushFit(lua_State* L, const train::FitResult& result) {
   Number(L, "code", result.code);
   Number(L, "steps", static_cast<double>(result.steps));
   Number(L, "tokens", static_cast<double>(result.tokens));
+  Number(L, "samples", static_cast<double>(result.samples));
+  if (result.empty > 0) Number(L, "empty_batches", static_cast<double>(result.empty));
   Number(L, "seconds", result.seconds);
   Number(L, "step_median_s", result.step_median_s);
   Number(L, "step_p10_s", result.step_p10_s);

@@ -10,6 +10,7 @@
 #include "bindings/train/data.h"
 #include "bindings/train/lua_callback.h"
 #include "bindings/train/run.h"
+#include "bindings/train/schedule.h"
 #include "bindings/tscore.h"
 #include "engine/device/device.h"
 #include "engine/train/precision_check.h"
@@ -115,22 +116,6 @@ std::shared_ptr<T> Field(lua_State* L, const char* name, bool required) {
   if (required || !lua_isnil(L, -1)) object = CheckObject<T>(L, lua_gettop(L), (std::string("train: ") + name).c_str());
   lua_pop(L, 1);
   return object;
-}
-
-optim::Schedule ReadSchedule(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(
-      "schedule(str name='constant', int warmup=0, int total=0, int every=0, float gamma=0.1, float min_factor=0.)");
-  optim::Schedule schedule;
-  lua_getfield(L, 1, "schedule");
-  if (!lua_isnil(L, -1)) {
-    luaL_checktype(L, -1, LUA_TTABLE);
-    lua_insert(L, 2);
-    lua_settop(L, 2);
-    const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
-    schedule = {a[0].toStringRef(), a[1].toInt(), a[2].toInt(), a[3].toInt(), a[4].toDouble(), a[5].toDouble()};
-  }
-  lua_settop(L, 1);
-  return schedule;
 }
 
 int New(lua_State* L) {
@@ -302,7 +287,7 @@ int Warn(lua_State* L) {
 
 int ShowProgress(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
-      "progress(bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.)");
+      "progress(bool terminal=False, bool unicode=False, bool quiet=False, bool samples=False, float interval_s=30.)");
   const auto self = Self(L, "show_progress");
   std::shared_ptr<RunDirectory> run = ToObject<RunDirectory>(L, 2);
   lua_remove(L, 2);
@@ -311,7 +296,7 @@ int ShowProgress(lua_State* L) {
   options.terminal = a[0].toBool();
   options.unicode = a[1].toBool();
   options.quiet = a[2].toBool();
-  options.columns = static_cast<int>(a[3].toInt());
+  options.samples = a[3].toBool();
   options.interval_s = a[4].toDouble();
   options.write = &WriteError;
   if (run != nullptr) {
@@ -365,7 +350,7 @@ const std::vector<FunctionRow> kMethods = {
      "Calls f({message=, step=, value=, limit=}) when a guard warns: \"Gnn name: ...\".", &Thunk<&OnWarning>},
     {"Trainer:warn", "(str message) -> ()", "Tells and records a guard's warning, \"Gnn name: ...\".", &Thunk<&Warn>},
     {"Trainer:show_progress",
-     "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, int columns=80, float interval_s=30.) "
+     "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, bool samples=False, float interval_s=30.) "
      "-> ()",
      "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
     {"Trainer:close", "() -> ()", "Ends reporting, drops all callbacks and gives signals back.", &Thunk<&Close>},
@@ -392,6 +377,7 @@ void OpenTrain(lua_State* L) {
   RegisterWatch(L);
   AddGuardMethods(L);
   AddCheckpointMethods(L);
+  AddScheduleMethods(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");
 }

@@ -11,8 +11,12 @@ std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) { return Chec
 
 int Watch(lua_State* L) {
   const auto self = Self(L, "watch");
-  const auto run = CheckObject<RunDirectory>(L, 2, "watch: run");
   self->signals = std::make_unique<train::SignalScope>();
+  if (lua_isnoneornil(L, 2)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  const auto run = CheckObject<RunDirectory>(L, 2, "watch: run");
   SetStackDumpFolder(run->path());
   auto file = ProgressFile::Create(run->path() + "/.progress");
   if (!file.ok()) {
@@ -55,9 +59,9 @@ int StopRequested(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kMethods = {
-    {"Trainer:watch", "(Run run) -> str?",
-     "From here to close() signals ask the training to save or stop, stacks of SIGQUIT go to the run, and .progress "
-     "tells what goes on; gives the reason where that file cannot be made.",
+    {"Trainer:watch", "(Run? run=None) -> str?",
+     "From here to close() signals ask the training to save or stop and, with a run, stacks of SIGQUIT go there and "
+     ".progress tells what goes on; gives the reason where that file cannot be made.",
      &Thunk<&Watch>},
     {"Trainer:phase", "(str name) -> ()", "Tells observers what goes on: load, build, train, eval, save or report.",
      &Thunk<&Phase>},

@@ -1,7 +1,6 @@
 #include "engine/base/files.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,38 +12,13 @@
 #include <system_error>
 #include <vector>
 
+#include "engine/base/sha256.h"
 #include "engine/base/syscalls.h"
 
 namespace lanthorn {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 20;
-
-// SHA-256 over pieces, by OpenSSL.
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    LANTHORN_CHECK(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-  }
-
-  void Update(const void* data, size_t bytes) { LANTHORN_CHECK(EVP_DigestUpdate(context_.get(), data, bytes) == 1); }
-
-  std::string Hex() {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    LANTHORN_CHECK(EVP_DigestFinal_ex(context_.get(), digest, &size) == 1);
-    constexpr char kDigits[] = "0123456789abcdef";
-    std::string hex;
-    for (unsigned int i = 0; i < size; ++i) {
-      hex += kDigits[digest[i] >> 4];
-      hex += kDigits[digest[i] & 15];
-    }
-    return hex;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
 
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');

@@ -18,8 +18,12 @@ class Batches {
  public:
   virtual ~Batches() = default;
   virtual int64_t count() const = 0;    // batches per epoch
-  virtual int64_t rows() const = 0;     // samples per batch
-  virtual int64_t targets() const = 0;  // targets per batch
+  virtual int64_t rows() const = 0;     // samples per batch; the last one may have fewer
+  virtual int64_t targets() const = 0;  // targets of a batch of so many samples
+  virtual int64_t samples() const { return count() * rows(); }  // in all batches of an epoch
+  virtual int64_t left_out() const { return 0; }                // samples that are in no batch
+  // Targets of an epoch that the loss does not leave out.
+  virtual int64_t epoch_targets() const { return rows() > 0 ? samples() * (targets() / rows()) : 0; }
   virtual Batch Get(int64_t index) const = 0;
   // Selects the epoch whose order Get follows, where the order differs between epochs.
   virtual void SetEpoch(int64_t epoch) {}

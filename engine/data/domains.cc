@@ -2,9 +2,7 @@
 
 #include <ATen/Functions.h>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
 
 namespace lanthorn::data {
 namespace {
@@ -32,61 +30,78 @@ absl::Status Validate(const std::vector<DomainSource>& sources, const DomainOpti
   return absl::OkStatus();
 }
 
-// The place at or after `at` where text may be cut: after white space for words, between code points for characters.
-size_t CutAt(const std::string& text, size_t at, bool words) {
-  if (words) {
-    while (at < text.size() && !absl::ascii_isspace(static_cast<unsigned char>(text[at]))) ++at;
-  } else {
-    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
-  }
-  return at;
-}
-
+// The parts of a text, in the text's own numbers.
 struct Splits {
-  std::string train, val, test;
+  TokenIds train, val, test;
 };
 
-Splits Split(const std::string& text, const DomainOptions& o) {
-  const auto place = [&](double share) {
-    return CutAt(text, static_cast<size_t>(share * static_cast<double>(text.size())), o.words > 0);
+// Shares are of bytes; a word or a character that begins before a border belongs to the part before it.
+absl::StatusOr<Splits> Split(const TokenFile& tokens, int64_t bytes, const DomainOptions& o) {
+  const auto place = [&](double share) -> absl::StatusOr<int64_t> {
+    LANTHORN_ASSIGN_OR_RETURN(const int64_t cut, tokens.CutAt(static_cast<int64_t>(share * static_cast<double>(bytes))));
+    return tokens.TokensBefore(std::min(cut, bytes));
   };
-  const size_t train = place(o.train), val = std::max(train, place(o.train + o.val));
-  return {text.substr(0, train), text.substr(train, val - train), text.substr(val)};
+  LANTHORN_ASSIGN_OR_RETURN(const int64_t train, place(o.train));
+  LANTHORN_ASSIGN_OR_RETURN(const int64_t train_and_val, place(o.train + o.val));
+  LANTHORN_ASSIGN_OR_RETURN(const int64_t all, tokens.TokensBefore(bytes));
+  const int64_t val_end = std::max(train, train_and_val);
+  const TokenIds& ids = tokens.ids();
+  return Splits{ids.Slice(0, train), ids.Slice(train, val_end - train), ids.Slice(val_end, all - val_end)};
 }
 
-double UnknownShare(const Tokenizer& tokenizer, const at::Tensor& ids) {
-  if (tokenizer.unknown() < 0 || ids.numel() == 0) return 0;
-  return static_cast<double>(ids.eq(tokenizer.unknown()).sum().item<int64_t>()) / static_cast<double>(ids.numel());
+// The share of `ids` that the vocabulary does not have; `table` is what the stored numbers stand for.
+double UnknownShare(const Tokenizer& tokenizer, const std::vector<int64_t>& table, const TokenIds& ids) {
+  if (tokenizer.unknown() < 0 || ids.size() == 0) return 0;
+  const std::vector<int64_t> counts = ids.Counts(static_cast<int64_t>(table.size()));
+  int64_t unknown = 0;
+  for (size_t number = 0; number < counts.size(); ++number) {
+    if (table[number] == tokenizer.unknown()) unknown += counts[number];
+  }
+  return static_cast<double>(unknown) / static_cast<double>(ids.size());
 }
 
-absl::StatusOr<std::string> ReadSource(const DomainSource& source, bool words, Domain* domain) {
-  LANTHORN_ASSIGN_OR_RETURN(std::string text, ReadFile(source.path));
+absl::StatusOr<Splits> ReadSource(const DomainSource& source, const DomainOptions& options, Domain* domain) {
+  TokenFileOptions how = options.tokens;
+  how.kind = options.words > 0 ? TokenKind::kWords : TokenKind::kCharacters;
+  how.expected_sha256 = source.sha256;
+  LANTHORN_ASSIGN_OR_RETURN(domain->tokens, TokenFile::Open(source.path, how));
   domain->name = source.name;
   domain->path = source.path;
-  domain->sha256 = Sha256Hex(text);
-  domain->bytes = static_cast<int64_t>(text.size());
-  if (!source.sha256.empty() && domain->sha256 != source.sha256) {
-    return DataError(absl::StrFormat(
-        "domain '%s': '%s' is not the file that was pinned: sha256 %s, expected %s; remove or replace it", source.name,
-        source.path, domain->sha256, source.sha256));
-  }
-  if (source.bytes > domain->bytes) {
+  domain->sha256 = domain->tokens->sha256();
+  domain->bytes = domain->tokens->text_bytes();
+  int64_t bytes = domain->bytes;
+  if (source.bytes > bytes) {
     return DataError(absl::StrFormat("domain '%s': bytes=%d, but '%s' has only %d", source.name, source.bytes,
                                      source.path, domain->bytes));
   }
-  if (source.bytes > 0) text.resize(CutAt(text, static_cast<size_t>(source.bytes), words));
-  return text;
+  if (source.bytes > 0) {
+    LANTHORN_ASSIGN_OR_RETURN(bytes, domain->tokens->CutAt(source.bytes));
+  }
+  return Split(*domain->tokens, bytes, options);
 }
 
-absl::StatusOr<std::shared_ptr<Tokenizer>> MakeTokenizer(const std::vector<Splits>& texts, int64_t words) {
-  std::string all;
-  for (const Splits& one : texts) all += words > 0 ? one.train + "\n" : one.train + one.val + one.test;
+// Words: of the train splits alone. Characters: all that occur.
+absl::StatusOr<std::shared_ptr<Tokenizer>> MakeTokenizer(const std::vector<Domain>& domains,
+                                                         const std::vector<Splits>& texts, int64_t words) {
+  absl::flat_hash_map<std::string, int64_t> counts;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::vector<std::string>& tokens = domains[i].tokens->tokens();
+    std::vector<const TokenIds*> parts = {&texts[i].train};
+    if (words == 0) parts.insert(parts.end(), {&texts[i].val, &texts[i].test});
+    for (const TokenIds* part : parts) {
+      const std::vector<int64_t> found = part->Counts(static_cast<int64_t>(tokens.size()));
+      for (size_t number = 0; number < tokens.size(); ++number) {
+        if (found[number] > 0) counts[tokens[number]] += found[number];
+      }
+    }
+  }
   if (words > 0) {
-    LANTHORN_ASSIGN_OR_RETURN(WordTokenizer made, WordTokenizer::FromText(all, words));
+    LANTHORN_ASSIGN_OR_RETURN(WordTokenizer made, WordTokenizer::FromCounts(counts, words));
     return std::make_shared<WordTokenizer>(std::move(made));
   }
-  LANTHORN_ASSIGN_OR_RETURN(CharTokenizer made, CharTokenizer::FromText(all));
-  return std::make_shared<CharTokenizer>(std::move(made));
+  std::vector<std::string> characters;
+  for (const auto& [character, count] : counts) characters.push_back(character);
+  return std::make_shared<CharTokenizer>(CharTokenizer::FromCharacters(characters));
 }
 
 }  // namespace
@@ -99,6 +114,21 @@ PhaseBatches::PhaseBatches(std::vector<std::shared_ptr<WindowBatches>> phases, b
     least = std::min(least, phase->count());
   }
   if (interleaved_) count_ = least * static_cast<int64_t>(phases_.size());
+}
+
+int64_t PhaseBatches::samples() const {
+  int64_t all = 0;
+  for (const auto& phase : phases_) {
+    const int64_t batches = interleaved_ ? count_ / static_cast<int64_t>(phases_.size()) : phase->count();
+    all += std::min(phase->samples(), batches * phase->rows());
+  }
+  return all;
+}
+
+int64_t PhaseBatches::left_out() const {
+  int64_t all = -samples();
+  for (const auto& phase : phases_) all += phase->samples() + phase->left_out();
+  return all;
 }
 
 Batch PhaseBatches::Get(int64_t index) const {
@@ -133,6 +163,12 @@ JoinedBatches::JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts) 
   }
 }
 
+int64_t JoinedBatches::samples() const {
+  int64_t all = 0;
+  for (const auto& part : parts_) all += part->samples();
+  return all;
+}
+
 Batch JoinedBatches::Get(int64_t index) const {
   TORCH_CHECK(index >= 0 && index < count(), "[batches] batch ", index, " of ", count());
   const auto& [part, at] = order_[static_cast<size_t>(index)];
@@ -146,45 +182,57 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
   std::vector<Splits> texts;
   for (const DomainSource& source : sources) {
     Domain domain;
-    LANTHORN_ASSIGN_OR_RETURN(const std::string text, ReadSource(source, options.words > 0, &domain));
+    auto parts = ReadSource(source, options, &domain);
+    if (!parts.ok()) {
+      const std::string message = MessageOf(parts.status());
+      return Error(ExitCodeOf(parts.status()),
+                   message.starts_with("domain '") ? message : absl::StrCat("domain '", source.name, "': ", message));
+    }
     made->domains.push_back(std::move(domain));
-    texts.push_back(Split(text, options));
+    texts.push_back(*std::move(parts));
   }
-  LANTHORN_ASSIGN_OR_RETURN(made->tokenizer, MakeTokenizer(texts, options.words));
-  WindowOptions window = {options.batch, options.seq, options.stride, options.order, options.batches, options.seed, 0};
+  LANTHORN_ASSIGN_OR_RETURN(made->tokenizer, MakeTokenizer(made->domains, texts, options.words));
+  WindowOptions window = {.batch = options.batch,
+                          .seq = options.seq,
+                          .stride = options.stride,
+                          .order = options.order,
+                          .batches = options.batches,
+                          .drop_last = options.drop_last,
+                          .seed = options.seed};
   const char* unit = options.words > 0 ? "words" : "characters";
   std::vector<std::shared_ptr<WindowBatches>> vals;
   for (size_t i = 0; i < sources.size(); ++i) {
     Domain& domain = made->domains[i];
     window.domain = static_cast<int64_t>(i);
     window.order = WindowOrder::kFixed;
-    LANTHORN_ASSIGN_OR_RETURN(const at::Tensor train, made->tokenizer->Encode(texts[i].train));
-    LANTHORN_ASSIGN_OR_RETURN(const at::Tensor val, made->tokenizer->Encode(texts[i].val));
-    LANTHORN_ASSIGN_OR_RETURN(const at::Tensor test, made->tokenizer->Encode(texts[i].test));
-    domain.train_tokens = train.numel();
-    domain.val_tokens = val.numel();
-    domain.test_tokens = test.numel();
-    domain.train_unknown = UnknownShare(*made->tokenizer, train);
-    domain.val_unknown = UnknownShare(*made->tokenizer, val);
+    const auto table = std::make_shared<const std::vector<int64_t>>(made->tokenizer->IdsOf(domain.tokens->tokens()));
+    const TokenIds train = texts[i].train.Under(table), val = texts[i].val.Under(table),
+                   test = texts[i].test.Under(table);
+    domain.train_tokens = train.size();
+    domain.val_tokens = val.size();
+    domain.test_tokens = test.size();
+    domain.train_unknown = UnknownShare(*made->tokenizer, *table, train);
+    domain.val_unknown = UnknownShare(*made->tokenizer, *table, val);
     domain.train_ids = train;
     domain.val_ids = val;
     domain.val = std::make_shared<WindowBatches>(val, window);
     domain.test = std::make_shared<WindowBatches>(test, window);
     // A split without a window ends here, with its numbers (guards.md G22).
-    for (const auto& [name, tokens] : {std::pair{"train", train.numel()}, {"val", val.numel()}}) {
+    for (const auto& [name, tokens] : {std::pair{"train", train.size()}, {"val", val.size()}}) {
       if (CountWindows(tokens, window) > 0) continue;
       return DataError(
           absl::StrFormat("domain '%s': '%s': %s: %d %s are too few for a window of %d and its target; use a smaller "
                           "domains.seq, or more text",
                           domain.name, domain.path, name, tokens, unit, options.seq));
     }
-    if (options.order == WindowOrder::kEpoch && CountWindows(train.numel(), window) < options.batch) {
+    if (options.order == WindowOrder::kEpoch && CountWindows(train.size(), window) < options.batch) {
       return DataError(
           absl::StrFormat("domain '%s': train: %d windows are less than a batch of %d; use a smaller "
                           "domains.batch or domains.stride, or domains.order=random",
-                          domain.name, CountWindows(train.numel(), window), options.batch));
+                          domain.name, CountWindows(train.size(), window), options.batch));
     }
-    const int64_t whole = CountWindows(train.numel(), window) / options.batch;
+    const int64_t windows = CountWindows(train.size(), window), rest = options.drop_last ? 0 : options.batch - 1;
+    const int64_t whole = (windows + rest) / options.batch;
     if (options.order == WindowOrder::kEpoch && options.batches > whole) {
       return ConfigError(
           absl::StrFormat("domain '%s': train: domains.batches is %d, but its windows make %d batches and "

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/data/token_file.h"
 #include "engine/data/tokenizer.h"
 #include "engine/data/windows.h"
 
@@ -25,15 +26,18 @@ struct DomainOptions {
   WindowOrder order = WindowOrder::kRandom;
   int64_t batches = 0;               // of each phase, see WindowOptions
   std::vector<int64_t> phases = {};  // domains in the order they are trained on; empty: each once
+  bool drop_last = false;            // see WindowOptions
   bool interleaved = false;          // phases take turns batch by batch
   uint64_t seed = 0;
+  TokenFileOptions tokens = {};  // how texts are read and kept; `kind` follows from `words`
 };
 
 struct Domain {
   std::string name, path, sha256;
   int64_t bytes = 0, train_tokens = 0, val_tokens = 0, test_tokens = 0;
   double train_unknown = 0, val_unknown = 0;  // shares of unknown tokens
-  at::Tensor train_ids, val_ids;              // int64 (L)
+  std::shared_ptr<const TokenFile> tokens;
+  TokenIds train_ids, val_ids;
   std::shared_ptr<WindowBatches> val, test;   // every window once, in order
 };
 
@@ -44,6 +48,8 @@ class PhaseBatches final : public Batches {
   int64_t count() const override { return count_; }
   int64_t rows() const override { return phases_.front()->rows(); }
   int64_t targets() const override { return phases_.front()->targets(); }
+  int64_t samples() const override;
+  int64_t left_out() const override;
   Batch Get(int64_t index) const override;
   void SetEpoch(int64_t epoch) override;
   // The number of batches up to the end of each phase; those of interleaved phases end together.
@@ -62,6 +68,7 @@ class JoinedBatches final : public Batches {
   int64_t count() const override { return static_cast<int64_t>(order_.size()); }
   int64_t rows() const override { return parts_.front()->rows(); }
   int64_t targets() const override { return parts_.front()->targets(); }
+  int64_t samples() const override;
   Batch Get(int64_t index) const override;
 
  private:

@@ -12,11 +12,12 @@ namespace {
 
 constexpr uint64_t kBase = 0x9e3779b97f4a7c15u | 1;
 
-uint64_t Append(uint64_t hash, int64_t token) { return hash * kBase + static_cast<uint64_t>(token) + 1; }
+uint64_t Append(uint64_t hash, uint64_t token) { return hash * kBase + token + 1; }
 
 // Blocks of val by hash: equal ones are one entry.
+template <typename Number>
 struct Entry {
-  const int64_t* tokens = nullptr;
+  const Number* tokens = nullptr;
   int64_t count = 0;
   bool found = false;
 };
@@ -37,26 +38,22 @@ class Sieve {
   std::vector<uint64_t> words_;
 };
 
-}  // namespace
-
-Leak SharedBlocks(const at::Tensor& train, const at::Tensor& val, int64_t block, int64_t most_tokens,
-                  int64_t most_blocks) {
-  TORCH_CHECK(block > 0 && most_tokens >= block && most_blocks > 0, "[leak] sizes must be positive");
+template <typename Text, typename Other>
+Leak Search(const Text* from, int64_t length, const Other* other, int64_t other_length, int64_t block,
+            int64_t most_tokens, int64_t most_blocks) {
   Leak leak;
   leak.block = block;
-  const at::Tensor text = train.contiguous(), other = val.contiguous();
-  const int64_t* from = text.data_ptr<int64_t>();
-  const int64_t length = text.numel(), all = other.numel() / block;
+  const int64_t all = other_length / block;
   leak.blocks = std::min(all, most_blocks);
   if (leak.blocks == 0 || length < block) return leak;
 
-  absl::flat_hash_map<uint64_t, Entry> entries;
+  absl::flat_hash_map<uint64_t, Entry<Other>> entries;
   Sieve sieve(static_cast<size_t>(leak.blocks));
   for (int64_t i = 0; i < leak.blocks; ++i) {
-    const int64_t* tokens = other.data_ptr<int64_t>() + i * all / leak.blocks * block;
+    const Other* tokens = other + i * all / leak.blocks * block;
     uint64_t hash = 0;
     for (int64_t k = 0; k < block; ++k) hash = Append(hash, tokens[k]);
-    Entry& entry = entries[hash];
+    Entry<Other>& entry = entries[hash];
     entry.tokens = tokens;
     ++entry.count;
     sieve.Add(hash);
@@ -89,6 +86,19 @@ Leak SharedBlocks(const at::Tensor& train, const at::Tensor& val, int64_t block,
     leak.searched = static_cast<double>(pieces * piece) / static_cast<double>(length);
   }
   leak.searched *= static_cast<double>(leak.blocks) / static_cast<double>(all);
+  return leak;
+}
+
+}  // namespace
+
+Leak SharedBlocks(const TokenIds& train, const TokenIds& val, int64_t block, int64_t most_tokens, int64_t most_blocks) {
+  TORCH_CHECK(block > 0 && most_tokens >= block && most_blocks > 0, "[leak] sizes must be positive");
+  Leak leak;
+  train.WithNumbers([&](const auto* from) {
+    val.WithNumbers([&](const auto* other) {
+      leak = Search(from, train.size(), other, val.size(), block, most_tokens, most_blocks);
+    });
+  });
   return leak;
 }
 

@@ -1,7 +1,7 @@
 // How much of the validation text stands in the training text too (guards.md G24).
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "engine/data/token_ids.h"
 
 namespace lanthorn::data {
 
@@ -18,9 +18,10 @@ inline constexpr int64_t kLeakBlock = 64;
 // pieces.
 inline constexpr int64_t kLeakTokens = int64_t{50} << 20, kLeakBlocks = int64_t{1} << 18;
 
-// Cuts `val` (int64 ids) into blocks that follow each other and looks for each at every position of `train`. Exact: a
-// block counts when all its tokens agree. A val shorter than a block has no blocks.
-Leak SharedBlocks(const at::Tensor& train, const at::Tensor& val, int64_t block = kLeakBlock,
+// Cuts `val` into blocks that follow each other and looks for each at every position of `train`. Exact: a block counts
+// when all its tokens agree. A val shorter than a block has no blocks. Both must be numbered alike: parts of one text,
+// whose stored numbers are compared, not the ids that a table makes of them.
+Leak SharedBlocks(const TokenIds& train, const TokenIds& val, int64_t block = kLeakBlock,
                   int64_t most_tokens = kLeakTokens, int64_t most_blocks = kLeakBlocks);
 
 }  // namespace lanthorn::data

@@ -1,27 +1,39 @@
-// Batches over tensors in memory: rows of x and y, in order.
+// Batches over tensors in memory: rows of x and y, in order or in a new order each epoch.
 #pragma once
+
+#include <vector>
 
 #include "engine/data/batches.h"
 
 namespace lanthorn::data {
 
+struct TensorOptions {
+  int64_t batch = 0;       // 0: all rows as one batch
+  bool drop_last = false;  // leave out the rows that do not fill a last batch
+  bool shuffle = false;    // a new order of rows each epoch, from `seed`
+  uint64_t seed = 0;
+};
+
 class TensorBatches final : public Batches {
  public:
-  // x and y have the same number of rows; `batch` 0 takes all rows as one batch. The incomplete last batch is dropped.
-  // Different row counts or fewer rows than a batch are data errors.
-  static absl::StatusOr<std::shared_ptr<TensorBatches>> Make(at::Tensor x, at::Tensor y, int64_t batch);
+  // x and y have the same number of rows. Different row counts or fewer rows than a batch are data errors.
+  static absl::StatusOr<std::shared_ptr<TensorBatches>> Make(at::Tensor x, at::Tensor y, const TensorOptions& options);
 
-  int64_t count() const override { return x_.size(0) / batch_; }
-  int64_t rows() const override { return batch_; }
-  int64_t targets() const override { return batch_ * (y_.numel() / y_.size(0)); }
-  Batch Get(int64_t index) const override {
-    return {x_.narrow(0, index * batch_, batch_), y_.narrow(0, index * batch_, batch_)};
-  }
+  int64_t count() const override { return (samples() + options_.batch - 1) / options_.batch; }
+  int64_t rows() const override { return options_.batch; }
+  int64_t targets() const override { return options_.batch * (y_.numel() / y_.size(0)); }
+  int64_t samples() const override { return x_.size(0) - left_out(); }
+  int64_t left_out() const override { return options_.drop_last ? x_.size(0) % options_.batch : 0; }
+  int64_t epoch_targets() const override { return epoch_targets_; }
+  Batch Get(int64_t index) const override;
+  void SetEpoch(int64_t epoch) override;
 
  private:
-  TensorBatches(at::Tensor x, at::Tensor y, int64_t batch) : x_(std::move(x)), y_(std::move(y)), batch_(batch) {}
+  TensorBatches(at::Tensor x, at::Tensor y, TensorOptions options);
   at::Tensor x_, y_;
-  int64_t batch_;
+  TensorOptions options_;
+  int64_t epoch_targets_ = 0;
+  at::Tensor order_;  // row numbers, when shuffled
 };
 
 }  // namespace lanthorn::data

@@ -3,11 +3,9 @@
 #include <ATen/Functions.h>
 
 #include <cmath>
-#include <numeric>
-#include <random>
-
 #include "absl/strings/str_format.h"
 #include "engine/base/files.h"
+#include "engine/data/epoch_order.h"
 
 namespace lanthorn::data {
 namespace {
@@ -34,7 +32,7 @@ absl::Status Validate(const TextOptions& o) {
 
 int64_t CountBatches(int64_t length, const TextOptions& o) {
   if (o.layout == Layout::kStreams) return std::max<int64_t>(0, length / (o.batch * o.seq) - 1);
-  return RowCount(length, o) / o.batch;
+  return (RowCount(length, o) + (o.drop_last ? 0 : o.batch - 1)) / o.batch;
 }
 
 std::string HashBatch(const Batch& batch) {
@@ -46,81 +44,85 @@ std::string HashBatch(const Batch& batch) {
   return "sha256:" + Sha256Hex(bytes);
 }
 
-TextBatches::TextBatches(at::Tensor ids, TextOptions options)
-    : ids_(std::move(ids)), options_(options), count_(CountBatches(ids_.numel(), options)) {
+TextBatches::TextBatches(TokenIds ids, TextOptions options)
+    : ids_(std::move(ids)), options_(options), count_(CountBatches(ids_.size(), options)) {
   SetEpoch(0);
 }
 
 void TextBatches::SetEpoch(int64_t epoch) {
-  if (!options_.shuffle) return;
-  order_.resize(static_cast<size_t>(RowCount(ids_.numel(), options_)));
-  std::iota(order_.begin(), order_.end(), int64_t{0});
-  const uint64_t key = static_cast<uint64_t>(options_.seed), number = static_cast<uint64_t>(epoch);
-  std::seed_seq seed{key, key >> 32, number, number >> 32};  // it keeps 32 bits of each
-  std::mt19937_64 generator(seed);
-  for (size_t i = order_.size(); i > 1; --i)
-    std::swap(order_[i - 1], order_[generator() % i]);  // the same on every library
+  if (options_.shuffle)
+    order_ = EpochOrder(RowCount(ids_.size(), options_), static_cast<uint64_t>(options_.seed), epoch);
+}
+
+int64_t TextBatches::rows() const {
+  return options_.layout == Layout::kStreams ? options_.batch
+                                             : std::min(options_.batch, RowCount(ids_.size(), options_));
+}
+
+int64_t TextBatches::samples() const {
+  if (options_.layout == Layout::kStreams || options_.drop_last) return count_ * options_.batch;
+  return RowCount(ids_.size(), options_);
+}
+
+int64_t TextBatches::left_out() const {
+  return options_.layout == Layout::kStreams ? 0 : RowCount(ids_.size(), options_) - samples();
 }
 
 Batch TextBatches::Get(int64_t index) const {
   TORCH_CHECK(index >= 0 && index < count_, "[batches] batch ", index, " of ", count_);
-  const int64_t B = options_.batch, S = options_.seq;
-  if (options_.layout == Layout::kStreams) {
-    const int64_t width = (count_ + 1) * S;
-    const at::Tensor streams = ids_.narrow(0, 0, B * width).view({B, width});
-    return {streams.narrow(1, index * S, S).contiguous(), streams.narrow(1, index * S + 1, S).contiguous()};
-  }
-  Batch batch = {at::empty({B, S}, ids_.options()), at::empty({B, S}, ids_.options())};
-  const int64_t step = options_.layout == Layout::kOverlap ? 1 : options_.stride;
-  const int64_t* from = ids_.data_ptr<int64_t>();
-  for (int64_t b = 0; b < B; ++b) {
-    const int64_t row = order_.empty() ? index * B + b : order_[static_cast<size_t>(index * B + b)];
-    const int64_t* start = from + row * step;
-    std::copy_n(start, S, batch.x.data_ptr<int64_t>() + b * S);
-    std::copy_n(start + 1, S, batch.y.data_ptr<int64_t>() + b * S);
+  const int64_t B = options_.batch, S = options_.seq, rows = std::min(B, samples() - index * B);
+  const at::TensorOptions type(c10::kLong);
+  Batch batch = {at::empty({rows, S}, type), at::empty({rows, S}, type)};
+  const int64_t width = (count_ + 1) * S;  // of a stream
+  for (int64_t b = 0; b < rows; ++b) {
+    int64_t start = b * width + index * S;
+    if (options_.layout != Layout::kStreams) {
+      const int64_t row = order_.empty() ? index * B + b : order_[static_cast<size_t>(index * B + b)];
+      start = row * (options_.layout == Layout::kOverlap ? 1 : options_.stride);
+    }
+    ids_.Copy(start, S, batch.x.data_ptr<int64_t>() + b * S);
+    ids_.Copy(start + 1, S, batch.y.data_ptr<int64_t>() + b * S);
   }
   return batch;
 }
 
 absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const std::string& path,
-                                                 const std::string& expected_sha256, const TextOptions& options) {
+                                                 const TextOptions& options) {
   LANTHORN_RETURN_IF_ERROR(Validate(options));
-  LANTHORN_ASSIGN_OR_RETURN(std::string contents, ReadFile(path));
   auto text = std::make_shared<Text>();
+  auto tokens = TokenFile::Open(path, options.tokens);
+  if (!tokens.ok()) {
+    const std::string message = MessageOf(tokens.status());
+    return Error(ExitCodeOf(tokens.status()),
+                 absl::StrCat("corpus '", name, "': ", message.find(path) == std::string::npos ? "'" + path + "': " : "", message));
+  }
+  text->tokens = *std::move(tokens);
   text->name = name;
   text->path = path;
-  text->bytes = static_cast<int64_t>(contents.size());
-  text->sha256 = Sha256Hex(contents);
+  text->bytes = text->tokens->text_bytes();
+  text->sha256 = text->tokens->sha256();
   text->options = options;
-  if (!expected_sha256.empty() && text->sha256 != expected_sha256) {
-    return DataError(absl::StrFormat(
-        "corpus '%s': '%s' is not the file that was pinned: sha256 %s, expected %s; remove or replace it", name, path,
-        text->sha256, expected_sha256));
-  }
-  if (contents.empty()) return DataError("corpus '" + name + "': '" + path + "' is empty");
-  const auto with_path = [&](const absl::Status& status) {
-    return DataError("corpus '" + name + "': '" + path + "': " + MessageOf(status));
-  };
+  TokenIds ids = text->tokens->ids();
+  if (ids.size() == 0) return DataError("corpus '" + name + "': '" + path + "' is empty");
+  std::vector<std::string> characters = text->tokens->tokens();
   if (options.chars > 0) {  // the vocabulary is that of the characters used
-    auto all = CharTokenizer::FromText(contents);
-    if (!all.ok()) return with_path(all.status());
-    const at::Tensor ids = all->Encode(contents).value();
-    if (options.chars > ids.numel()) {
+    if (options.chars > ids.size()) {
       return DataError(
-          absl::StrFormat("corpus '%s': chars=%d, but it has only %d characters", name, options.chars, ids.numel()));
+          absl::StrFormat("corpus '%s': chars=%d, but it has only %d characters", name, options.chars, ids.size()));
     }
-    contents = all->Decode(ids.narrow(0, 0, options.chars));
+    ids = ids.Slice(0, options.chars);
+    // Numbers are in the order of appearance, so those that occur come first.
+    const std::vector<int64_t> counts = ids.Counts(static_cast<int64_t>(characters.size()));
+    characters.resize(static_cast<size_t>(std::find(counts.begin(), counts.end(), 0) - counts.begin()));
   }
-  auto tokenizer = CharTokenizer::FromText(contents);
-  if (!tokenizer.ok()) return with_path(tokenizer.status());
-  text->tokenizer = *std::move(tokenizer);
-  text->ids = text->tokenizer.Encode(contents).value();
-  const int64_t length = text->ids.numel();
+  text->tokenizer = CharTokenizer::FromCharacters(characters);
+  text->ids = ids.Under(std::make_shared<const std::vector<int64_t>>(text->tokenizer.IdsOf(characters)));
+  const int64_t length = text->ids.size();
   const int64_t train = static_cast<int64_t>(std::floor(options.split * static_cast<double>(length)));
   TextOptions val_options = options;
   val_options.shuffle = false;
-  text->train = std::make_shared<TextBatches>(text->ids.narrow(0, 0, train), options);
-  text->val = std::make_shared<TextBatches>(text->ids.narrow(0, train, length - train), val_options);
+  text->train = std::make_shared<TextBatches>(text->ids.Slice(0, train), options);
+  text->val = std::make_shared<TextBatches>(text->ids.Slice(train, length - train), val_options);
   // A split without a batch ends here, with its numbers (guards.md G22).
   const auto too_short = [&](const char* split, int64_t have) {
     const std::string rows = options.layout == Layout::kStreams
@@ -133,7 +135,8 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
         name, split, have, rows, options.batch, options.seq + 1,
         std::string(split) == "val" ? ", or eval.off=true" : ""));
   };
-  if (text->train->count() == 0) return too_short("train", train);
+  // Whoever asks for batches of 64 is not given one of 3; a val split may be as short as a row.
+  if (text->train->count() == 0 || text->train->rows() < options.batch) return too_short("train", train);
   if (options.val_required && text->val->count() == 0) return too_short("val", length - train);
   return text;
 }

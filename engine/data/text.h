@@ -4,7 +4,8 @@
 //   rows     starts 0, stride, 2 stride ... below L - S - 1; batches floor(ceil((L-S-1)/stride) / B)
 //   streams  B parallel streams of M = floor(L/(B S)) windows; batch c is columns cS..cS+S-1; batches M - 1
 //   overlap  starts 0..n-S-1 with n = floor(L/S) S, one apart; batches floor((n-S)/B)
-// Targets are the inputs one character later. The incomplete last batch is dropped; the order is fixed unless shuffled.
+// Targets are the inputs one character later. Rows that do not fill a last batch make a smaller one, unless drop_last (the
+// formulas above) leaves them out; the order is fixed unless shuffled.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "engine/base/status.h"
 #include "engine/data/batches.h"
+#include "engine/data/token_file.h"
 #include "engine/data/tokenizer.h"
 
 namespace lanthorn::data {
@@ -24,9 +26,11 @@ struct TextOptions {
   double split = 0.9;  // share of the text for training; the rest is val
   Layout layout = Layout::kRows;
   int64_t chars = 0;     // use the first so many characters; 0 for all
+  bool drop_last = false;  // leave out the rows that do not fill a last batch, in train and val
   bool shuffle = false;  // a new order of rows each epoch, from `seed` (rows and overlap)
   int64_t seed = 0;
   bool val_required = true;  // an empty val split is an error
+  TokenFileOptions tokens = {};  // how the text is read and kept; `kind` is characters
 };
 
 // Number of batches for a text of `length` characters; 0 when it is too short.
@@ -34,20 +38,22 @@ int64_t CountBatches(int64_t length, const TextOptions& options);
 
 class TextBatches final : public Batches {
  public:
-  TextBatches(at::Tensor ids, TextOptions options);
+  TextBatches(TokenIds ids, TextOptions options);
   int64_t count() const override { return count_; }
-  int64_t rows() const override { return options_.batch; }
-  int64_t targets() const override { return options_.batch * options_.seq; }
+  int64_t rows() const override;
+  int64_t targets() const override { return rows() * options_.seq; }
+  int64_t samples() const override;
+  int64_t left_out() const override;
   Batch Get(int64_t index) const override;
-  int64_t length() const { return ids_.numel(); }
+  int64_t length() const { return ids_.size(); }
   // Without shuffling all epochs are alike.
   void SetEpoch(int64_t epoch) override;
 
  private:
-  at::Tensor ids_;
+  TokenIds ids_;
   TextOptions options_;
   int64_t count_;
-  std::vector<int64_t> order_;  // row numbers, when shuffled
+  std::vector<uint32_t> order_;  // row numbers, when shuffled
 };
 
 // A text ready for training.
@@ -55,14 +61,15 @@ struct Text {
   std::string name, path, sha256;
   int64_t bytes = 0;
   CharTokenizer tokenizer;
-  at::Tensor ids;
+  std::shared_ptr<const TokenFile> tokens;
+  TokenIds ids;
   TextOptions options;
   std::shared_ptr<TextBatches> train, val;  // val has count 0 when the split leaves too little
 
-  // Reads a file and prepares it. `expected_sha256` may be empty. Missing or changed files and splits without a batch
-  // are data errors that give the numbers.
+  // Opens a file and prepares it. Missing or changed files and splits without a batch are data errors that give the
+  // numbers.
   static absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& name, const std::string& path,
-                                                    const std::string& expected_sha256, const TextOptions& options);
+                                                    const TextOptions& options);
 };
 
 }  // namespace lanthorn::data

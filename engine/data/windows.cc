@@ -20,13 +20,14 @@ int64_t CountWindows(int64_t length, const WindowOptions& o) {
   return length <= o.seq ? 0 : (length - o.seq - 1) / o.stride + 1;
 }
 
-WindowBatches::WindowBatches(at::Tensor ids, WindowOptions options)
-    : ids_(std::move(ids)), options_(options), windows_(CountWindows(ids_.numel(), options)) {
-  const int64_t whole = windows_ / options_.batch;
+WindowBatches::WindowBatches(TokenIds ids, WindowOptions options)
+    : ids_(std::move(ids)), options_(options), windows_(CountWindows(ids_.size(), options)) {
+  const int64_t whole = windows_ / options_.batch, all = (windows_ + options_.batch - 1) / options_.batch;
   if (options_.order == WindowOrder::kFixed) {
-    count_ = (windows_ + options_.batch - 1) / options_.batch;
+    count_ = all;
   } else if (options_.order == WindowOrder::kEpoch) {
-    count_ = options_.batches > 0 ? std::min(options_.batches, whole) : whole;
+    count_ = options_.drop_last ? whole : all;
+    if (options_.batches > 0) count_ = std::min(options_.batches, count_);
   } else {
     count_ = windows_ == 0 ? 0 : options_.batches > 0 ? options_.batches : std::max<int64_t>(1, whole);
   }
@@ -39,8 +40,9 @@ void WindowBatches::SetEpoch(int64_t epoch) {
     return;
   }
   epoch_ = epoch;
+  TORCH_CHECK(windows_ < int64_t{1} << 32, "[windows] 2^32 windows or more have no order of an epoch's own");
   order_.resize(static_cast<size_t>(windows_));
-  std::iota(order_.begin(), order_.end(), int64_t{0});
+  std::iota(order_.begin(), order_.end(), uint32_t{0});
   std::mt19937_64 generator = Generator(options_.seed, static_cast<uint64_t>(epoch), ~uint64_t{0});
   for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[generator() % i]);
 }
@@ -49,18 +51,18 @@ Batch WindowBatches::Get(int64_t index) const {
   TORCH_CHECK(index >= 0 && index < count_, "[batches] batch ", index, " of ", count_);
   const int64_t first = index * options_.batch, S = options_.seq;
   const int64_t rows =
-      options_.order == WindowOrder::kFixed ? std::min(options_.batch, windows_ - first) : options_.batch;
+      options_.order == WindowOrder::kRandom ? options_.batch : std::min(options_.batch, windows_ - first);
   std::mt19937_64 generator = Generator(options_.seed, static_cast<uint64_t>(epoch_), static_cast<uint64_t>(index));
-  Batch batch = {at::empty({rows, S}, ids_.options()), at::empty({rows, S}, ids_.options()), options_.domain};
+  const at::TensorOptions type(c10::kLong);
+  Batch batch = {at::empty({rows, S}, type), at::empty({rows, S}, type), options_.domain};
   for (int64_t row = 0; row < rows; ++row) {
     int64_t window = first + row;
     if (options_.order == WindowOrder::kEpoch) window = order_[static_cast<size_t>(window)];
     if (options_.order == WindowOrder::kRandom) {
       window = static_cast<int64_t>(generator() % static_cast<uint64_t>(windows_));
     }
-    const int64_t* from = ids_.data_ptr<int64_t>() + window * options_.stride;
-    std::copy_n(from, S, batch.x.data_ptr<int64_t>() + row * S);
-    std::copy_n(from + 1, S, batch.y.data_ptr<int64_t>() + row * S);
+    ids_.Copy(window * options_.stride, S, batch.x.data_ptr<int64_t>() + row * S);
+    ids_.Copy(window * options_.stride + 1, S, batch.y.data_ptr<int64_t>() + row * S);
   }
   return batch;
 }

@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "engine/data/batches.h"
+#include "engine/data/token_ids.h"
 
 namespace lanthorn::data {
 
 enum class WindowOrder {
   kFixed,   // one after the other, each once; the last batch may be smaller
-  kEpoch,   // each once in an order of the epoch's own; an incomplete last batch is left out
+  kEpoch,   // each once in an order of the epoch's own; the last batch may be smaller, or is left out (drop_last)
   kRandom,  // drawn evenly with replacement
 };
 
@@ -19,6 +20,7 @@ struct WindowOptions {
   int64_t batch = 64, seq = 64, stride = 32;
   WindowOrder order = WindowOrder::kRandom;
   int64_t batches = 0;  // an epoch, but for kFixed; 0: as many as hold each window once
+  bool drop_last = false;  // kEpoch: leave out the windows that do not fill a last batch
   uint64_t seed = 0;
   int64_t domain = 0;  // of every batch
 };
@@ -28,23 +30,29 @@ int64_t CountWindows(int64_t length, const WindowOptions& options);
 
 class WindowBatches final : public Batches {
  public:
-  // ids: int64 (L) on the CPU.
-  WindowBatches(at::Tensor ids, WindowOptions options);
+  WindowBatches(TokenIds ids, WindowOptions options);
   int64_t count() const override { return count_; }
   int64_t rows() const override {
-    return options_.order == WindowOrder::kFixed ? std::min(options_.batch, windows_) : options_.batch;
+    return options_.order == WindowOrder::kRandom ? options_.batch : std::min(options_.batch, windows_);
   }
   int64_t targets() const override { return rows() * options_.seq; }
+  int64_t samples() const override {
+    return options_.order == WindowOrder::kRandom ? count_ * options_.batch
+                                                  : std::min(windows_, count_ * options_.batch);
+  }
+  int64_t left_out() const override {
+    return options_.order == WindowOrder::kEpoch && options_.drop_last ? windows_ % options_.batch : 0;
+  }
   // A function of index, epoch and seed.
   Batch Get(int64_t index) const override;
   void SetEpoch(int64_t epoch) override;
   int64_t windows() const { return windows_; }
 
  private:
-  at::Tensor ids_;
+  TokenIds ids_;
   WindowOptions options_;
   int64_t windows_, count_, epoch_ = 0;
-  std::vector<int64_t> order_;
+  std::vector<uint32_t> order_;
 };
 
 }  // namespace lanthorn::data

@@ -1,7 +1,6 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -24,7 +23,8 @@ void ForWords(const std::string& text, const Take& take) {
 
 }  // namespace
 
-absl::StatusOr<WordTokenizer> WordTokenizer::FromText(const std::string& text, int64_t vocab) {
+absl::StatusOr<WordTokenizer> WordTokenizer::FromCounts(const absl::flat_hash_map<std::string, int64_t>& counts,
+                                                       int64_t vocab) {
   if (vocab <= kSpecial) {
     return ConfigError(absl::StrCat("words: a vocabulary of ", vocab,
                                     " leaves no room for a word beside <pad>, <unk>, ",
@@ -35,11 +35,10 @@ absl::StatusOr<WordTokenizer> WordTokenizer::FromText(const std::string& text, i
   for (const std::string& special : tokenizer.words_) {
     tokenizer.ids_[special] = static_cast<int64_t>(tokenizer.ids_.size());
   }
-  std::unordered_map<std::string, int64_t> counts;
-  ForWords(text, [&](std::string word) {
-    if (tokenizer.ids_.count(word) == 0) ++counts[std::move(word)];
-  });
-  std::vector<std::pair<std::string, int64_t>> ranked(counts.begin(), counts.end());
+  std::vector<std::pair<std::string, int64_t>> ranked;
+  for (const auto& [word, count] : counts) {
+    if (count > 0 && tokenizer.ids_.count(word) == 0) ranked.emplace_back(word, count);
+  }
   const auto before = [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   };
@@ -59,6 +58,15 @@ absl::StatusOr<at::Tensor> WordTokenizer::Encode(const std::string& text) const 
     ids.push_back(found == ids_.end() ? kUnknown : found->second);
   });
   return at::tensor(ids, at::TensorOptions(c10::kLong));
+}
+
+std::vector<int64_t> WordTokenizer::IdsOf(const std::vector<std::string>& tokens) const {
+  std::vector<int64_t> ids;
+  for (const std::string& token : tokens) {
+    const auto found = ids_.find(token);
+    ids.push_back(found == ids_.end() ? kUnknown : found->second);
+  }
+  return ids;
 }
 
 std::string WordTokenizer::Decode(const at::Tensor& ids) const {

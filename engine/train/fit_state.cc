@@ -42,10 +42,12 @@ void Fields(Visitor visit, T& value) {
     visit("trace", value.trace);
     visit("signal", value.signal);
   } else if constexpr (std::is_same_v<Plain, EpochSums>) {
-    visit("loss", value.loss);
     visit("seconds", value.seconds);
-    visit("batches", value.batches);
     visit("tokens", value.tokens);
+    visit.Later("loss_sum", value.loss_sum);
+    visit.Later("loss_targets", value.loss_targets);
+    visit.Later("samples", value.samples);
+    visit.Later("empty", value.empty);
     visit("tscore", value.tscore);
     visit("noise", value.noise);
   } else if constexpr (std::is_same_v<Plain, EpochRecord>) {
@@ -59,6 +61,7 @@ void Fields(Visitor visit, T& value) {
     visit("seconds", value.seconds);
     visit("eval_seconds", value.eval_seconds);
     visit("tokens_per_s", value.tokens_per_s);
+    visit.Later("samples_per_s", value.samples_per_s);
     visit("best", value.best);
   } else {
     static_assert(std::is_same_v<Plain, FitState>);
@@ -73,8 +76,10 @@ void Fields(Visitor visit, T& value) {
     visit("noise", value.noise);
     visit("epochs", value.epochs);
     visit("best", value.best);
+    visit.Later("samples", value.samples);
     visit.Later("tokens_forward", value.tokens_forward);
     visit.Later("skipped", value.skipped);
+    visit.Later("empty", value.empty);
     visit.Later("first_loss", value.first_loss);
     visit.Later("rollbacks", value.rollbacks);
     visit.Later("lr_factor", value.lr_factor);

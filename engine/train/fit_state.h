@@ -12,19 +12,22 @@ namespace lanthorn::train {
 
 // Sums over the updates of the epoch that is under way.
 struct EpochSums {
-  double loss = 0, seconds = 0;
-  int64_t batches = 0, tokens = 0;
+  double loss_sum = 0, seconds = 0;      // of the losses of all targets
+  int64_t loss_targets = 0, tokens = 0;  // targets in loss_sum: those of finite losses, of skipped updates too
+  int64_t samples = 0;                   // of updates that were made
+  int64_t empty = 0;                     // batches without any target
   tscore::Statistics tscore;
   tscore::NoiseStatistics noise;
 };
 
 struct FitState {
-  int64_t steps = 0, tokens = 0;
+  int64_t steps = 0, tokens = 0, samples = 0;
   // The batch that comes next: the epoch (1-based) and its 0-based number in it, which is the number of batches when
   // only the end of the epoch is left to do.
   int64_t epoch = 1, batch = 0;
   int64_t tokens_forward = 0;        // targets of all forwards of updates
   int64_t skipped = 0;               // updates that were skipped
+  int64_t empty = 0;                 // batches without any target, which no update learnt from
   std::optional<double> first_loss;  // of the first update
   int64_t rollbacks = 0;             // so far, and what they have multiplied every base learning rate by
   double lr_factor = 1;

@@ -1,5 +1,6 @@
 #include "engine/train/progress.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_format.h"
@@ -78,8 +79,12 @@ std::string Progress::PlainLine() const {
   std::string line =
       absl::StrFormat("step %d/%d  epoch %d  loss %.4f", last_.step, last_.steps, last_.epoch, last_.loss);
   if (last_.score) line += Optional(last_.score->t, "T", 4);
-  return line + absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s))) +
-         Eta(last_.remaining);
+  return line + Rate(last_.tokens_per_s, last_.samples_per_s) + Eta(last_.remaining);
+}
+
+std::string Progress::Rate(double tokens_per_s, double samples_per_s) const {
+  return absl::StrFormat("  %s %s/s", FormatCount(std::llround(options_.samples ? samples_per_s : tokens_per_s)),
+                         options_.samples ? "samples" : "tok");
 }
 
 std::string Progress::StillLine(double now) const {
@@ -91,25 +96,28 @@ std::string Progress::StillLine(double now) const {
   return line;
 }
 
+// One line that fits the terminal as it is now: what would wrap could not be drawn over. The bar gives way first, then
+// what is last.
 std::string Progress::Bar() const {
-  constexpr int kWidth = 24;
-  const double share = last_.batches > 0 ? static_cast<double>(last_.batch) / static_cast<double>(last_.batches) : 0;
-  const int full = static_cast<int>(share * kWidth);
+  constexpr int kWidest = 24, kNarrowest = 3;
+  // The batches of this epoch that the plan reaches.
+  const int64_t to_come = (last_.steps - last_.step) * std::max<int64_t>(last_.micro_batches, 1);
+  const int64_t end = std::min(last_.batches, last_.batch + to_come);
+  const int room = options_.columns() - 1;  // a full line wraps on some terminals
+  const std::string head = absl::StrFormat("epoch %d %s", last_.epoch, options_.unicode ? "" : "[");
+  std::string tail = absl::StrFormat("%s %d/%d  loss %.4f", options_.unicode ? "" : "]", last_.batch, end, last_.loss);
+  const auto width = [&] { return DisplayWidth(head) + DisplayWidth(tail); };
+  const std::string extras[] = {last_.score ? Optional(last_.score->t, "T", 3) : "",
+                                Rate(last_.tokens_per_s, last_.samples_per_s), Eta(last_.remaining)};
+  for (const std::string& extra : extras)
+    if (width() + DisplayWidth(extra) + kNarrowest <= room) tail += extra;
+  const int cells = std::clamp(room - width(), kNarrowest, kWidest);
+  const double share = end > 0 ? static_cast<double>(last_.batch) / static_cast<double>(end) : 0;
+  const int full = static_cast<int>(share * cells);
   std::string bar;
-  for (int i = 0; i < kWidth; ++i)
+  for (int i = 0; i < cells; ++i)
     bar += i < full ? (options_.unicode ? "\u2588" : "=") : (options_.unicode ? "\u2591" : " ");
-  std::string text = absl::StrFormat("epoch %d %s%s%s %d/%d  loss %.4f", last_.epoch, options_.unicode ? "" : "[", bar,
-                                     options_.unicode ? "" : "]", last_.batch, last_.batches, last_.loss);
-  if (last_.score) text += Optional(last_.score->t, "T", 3);
-  const std::string speed = absl::StrFormat("  %s tok/s", FormatCount(static_cast<int64_t>(last_.tokens_per_s)));
-  const std::string eta = Eta(last_.remaining);
-  // What does not fit the terminal's width is left out, rather than wrapped; block characters take three bytes each.
-  const auto width = [&](const std::string& t) {
-    return static_cast<int>(t.size()) - (options_.unicode ? 2 * kWidth : 0);
-  };
-  if (width(text + speed) < options_.columns) text += speed;
-  if (width(text + eta) < options_.columns) text += eta;
-  return text;
+  return CutToWidth(head + bar + tail, room);
 }
 
 void Progress::Emit(const std::string& text) {
@@ -136,7 +144,9 @@ void Progress::Line(const std::string& text) {
 
 absl::Status Progress::OnStep(const StepRecord& record, Control*) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  const double loss = record.empty ? last_.loss : record.loss;
   last_ = record;
+  last_.loss = loss;
   const double now = last_step_ = options_.now();
   if (!options_.terminal) {
     if (now - last_line_ >= options_.interval_s) Emit(PlainLine());
@@ -159,8 +169,7 @@ absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
     if (const auto deviation = record.tscore.StdDev()) line += absl::StrFormat(" sd %.4f", *deviation);
     if (record.tscore.skipped > 0) line += absl::StrFormat(" (%d undefined)", record.tscore.skipped);
   }
-  line +=
-      "  " + FormatSeconds(record.seconds) + "  " + FormatCount(static_cast<int64_t>(record.tokens_per_s)) + " tok/s";
+  line += "  " + FormatSeconds(record.seconds) + Rate(record.tokens_per_s, record.samples_per_s);
   if (record.best) line += "  best";
   const std::lock_guard<std::mutex> lock(mutex_);
   // Epochs of milliseconds would scroll everything else away; all of them are in metrics.jsonl.

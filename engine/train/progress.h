@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/base/terminal.h"
 #include "engine/train/records.h"
 
 namespace lanthorn::train {
@@ -22,7 +23,8 @@ struct ProgressOptions {
   bool unicode = false;    // of block characters
   bool quiet = false;      // no lines at all but what `log` gets
   double interval_s = 30;  // longest silence
-  int columns = 80;
+  bool samples = false;    // rates are of samples, where targets are no tokens
+  std::function<int()> columns = &TerminalColumns;
   std::function<void(const std::string&)> write = {};  // to stderr
   std::function<void(const std::string&)> log = {};    // plain lines, for stdout.log
   std::function<double()> now = &Now;
@@ -51,6 +53,8 @@ class Progress final : public Observer {
   // "still in eval: 40s, 12 of 340 batches"
   std::string StillLine(double now) const;
   std::string Bar() const;
+  // "  12,345 tok/s"
+  std::string Rate(double tokens_per_s, double samples_per_s) const;
   void Emit(const std::string& text);
   void ClearLocked();
   void Watch();

@@ -51,6 +51,7 @@ struct StepRecord {
   TermValues terms = {};      // of the loss
   bool skipped = false;       // nothing was changed: a callback or guards.nonfinite=skip:N asked for it
   int64_t skipped_total = 0;  // updates skipped so far
+  bool empty = false;         // skipped because no batch of it has a target; then it has no loss
   int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
   int64_t tokens_total = 0;
   int64_t tokens_forward_total = 0;  // targets that went through the forward, masked and skipped ones included
@@ -61,7 +62,8 @@ struct StepRecord {
   bool counted = false;  // in the medians: no warm-up, no eval or save before it
   std::optional<tscore::Score> score;
   std::optional<Interval> remaining;
-  double tokens_per_s = 0;  // from the median step
+  int64_t samples = 0;      // rows of its batches
+  double tokens_per_s = 0, samples_per_s = 0;  // from the median step
 };
 
 inline double Sum(const PhaseSeconds& phases) {
@@ -91,6 +93,7 @@ struct EpochRecord {
   double seconds = 0;  // training alone
   double eval_seconds = 0;
   double tokens_per_s = 0;  // tokens of the epoch over its training seconds
+  double samples_per_s = 0;
   bool best = false;        // the lowest val loss so far
 };
 

@@ -50,12 +50,18 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"micro_ms", MicroSeconds(record) * 1e3},
                          {"wall_ms", record.wall_seconds * 1e3},
                          {"phase_ms", phases}};
+  if (record.empty) {
+    line["loss"] = nullptr;
+    line["grad_norm"] = nullptr;
+    line["empty"] = true;
+  }
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
   for (const auto& [name, value] : record.terms) line["term"][name] = value;
   if (record.score) AddScore(*record.score, sample_squares_, &line);
   if (record.step % kMemoryEvery == 0) AddMemory(memory_, &line);
   LANTHORN_RETURN_IF_ERROR(run_->LogMetrics(line));
-  nlohmann::json status = {{"step", record.step}, {"steps", record.steps}, {"epoch", epoch}, {"loss", record.loss}};
+  nlohmann::json status = {{"step", record.step}, {"steps", record.steps}, {"epoch", epoch}};
+  if (!record.empty) status["loss"] = record.loss;
   if (record.remaining) status["eta_s"] = {record.remaining->low, record.remaining->mid, record.remaining->high};
   return run_->UpdateStatus(status);
 }
@@ -81,6 +87,7 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
                          {"train_s", record.seconds},
                          {"eval_s", record.eval_seconds},
                          {"tokens_per_s", record.tokens_per_s},
+                         {"samples_per_s", record.samples_per_s},
                          {"best", record.best}};
   AddMemory(memory_, &line);
   if (record.tscore.counted + record.tscore.skipped > 0) {

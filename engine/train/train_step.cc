@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -60,13 +61,16 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
       if (record) recorder = tally.Open(parameters_, batch.x.size(0));
       const CloseRecorder close(recorder);
       LANTHORN_ASSIGN_OR_RETURN(loss, CheckedLoss(batch));
+      if (loss.targets == 0) {
+        ++pass.empty;
+        continue;
+      }
       const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);
-      if (assumed == 0) assumed = std::max(1.0, targets) * static_cast<double>(batches.size());
+      if (assumed == 0) assumed = targets * static_cast<double>(batches.size());
       if (!single) loss.mean = loss.mean * (targets / assumed);
       LANTHORN_ASSIGN_OR_RETURN(const TermValues terms, ReadTerms(loss.terms));
       AddTerms(terms, single ? 1 : targets, &pass.terms);
-      if (single || targets > 0)
-        summed += single ? value : value * targets;  // 0 targets: the mean is NaN, and no value
+      summed += single ? value : value * targets;
     }
     {
       const PhaseClock clock(phases, Phase::kBackward);
@@ -78,6 +82,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
     }
     pass.targets += loss.targets;
   }  // the graph ends with its batch
+  if (pass.targets == 0) {
+    pass.value = std::numeric_limits<double>::quiet_NaN();
+    return pass;
+  }
   if (!single) {
     for (auto& [name, value] : pass.terms) value /= static_cast<double>(pass.targets);
   }
@@ -119,6 +127,14 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>&
   return tscore::LoopScore(parameters_, static_cast<int64_t>(samples.size()), loss, options_.tscore_groups);
 }
 
+// The first time only; the summary counts them all.
+absl::Status Trainer::WarnOfEmpty(int64_t batches, const StepRecord& record) {
+  return Warn(absl::StrFormat("%d of the %d batches of update %d %s no target; nothing is learnt from such batches%s", batches,
+                              record.micro_batches, record.step, batches == 1 ? "has" : "have",
+                              record.empty ? ", and the update is skipped" : ""),
+              std::nullopt, std::nullopt);
+}
+
 absl::Status Trainer::TrainStep(Control* control) {
   const double begin = Now();
   const int64_t epoch = result_.epoch, index = result_.batch;
@@ -138,18 +154,19 @@ absl::Status Trainer::TrainStep(Control* control) {
   record.epoch = epoch;
   record.loss = pass.value;
   record.terms = pass.terms;
+  record.empty = record.skipped = pass.targets == 0;
   double scale = 1;
-  {
+  if (!record.empty) {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
     record.grad_norm =
         pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
   }
-  {
+  if (!record.empty) {
     const PhaseClock clock(&record.phases, Phase::kGuards);
     LANTHORN_ASSIGN_OR_RETURN(record.skipped, CheckDivergence(pass, record.grad_norm, batches));
   }
-  {
+  if (!record.empty) {
     const PhaseClock clock(&record.phases, Phase::kClip);
     if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
     if (options_.clip_norm > 0)
@@ -174,6 +191,11 @@ absl::Status Trainer::TrainStep(Control* control) {
   }
   ++result_.steps;
   if (record.skipped) ++result_.skipped;
+  if (pass.empty > 0) {
+    if (result_.empty == 0) LANTHORN_RETURN_IF_ERROR(WarnOfEmpty(pass.empty, record));
+    result_.empty += pass.empty;
+    result_.sums.empty += pass.empty;
+  }
   record.skipped_total = result_.skipped;
   if (alive_ != nullptr && !record.skipped) {
     const PhaseClock clock(&record.phases, Phase::kGuards);
@@ -190,28 +212,34 @@ absl::Status Trainer::TrainStep(Control* control) {
   // Counted from the tensors that went through the forward, never from configured sizes (guards.md G17).
   record.tokens = record.skipped ? 0 : pass.targets;
   record.tokens_total = result_.tokens += record.tokens;
-  for (const data::Batch& batch : batches) result_.tokens_forward += batch.y.numel();
+  for (const data::Batch& batch : batches) {
+    result_.tokens_forward += batch.y.numel();
+    if (!record.skipped) record.samples += batch.x.size(0);
+  }
+  result_.samples += record.samples;
   record.tokens_forward_total = result_.tokens_forward;
   record.score = pass.score;
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
+  record.samples_per_s = typical > 0 ? static_cast<double>(record.samples) / typical : 0;
   const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
   record.remaining =
       timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * result_.eval_seconds);
   EpochSums& sums = result_.sums;
   if (std::isfinite(pass.value)) {
-    sums.loss += pass.value * static_cast<double>(record.micro_batches);
-    sums.batches += record.micro_batches;
+    sums.loss_sum += pass.value * static_cast<double>(pass.targets);
+    sums.loss_targets += pass.targets;
   }
   sums.seconds += record.seconds;
   sums.tokens += record.tokens;
+  sums.samples += record.samples;
   if (pass.score && !record.skipped) {
     sums.tscore.Add(pass.score->t);
     result_.tscore.Add(pass.score->t);
     sums.noise.Add(pass.score->noise);
     result_.noise.Add(pass.score->noise);
   }
-  {
+  if (!record.empty) {
     const PhaseClock clock(&between_, Phase::kGuards);
     LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
   }

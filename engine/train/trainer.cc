@@ -118,7 +118,7 @@ absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, con
     if (stop != nullptr && stop()) break;
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i, &unused));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
-    sum += loss.mean.item<double>() * static_cast<double>(loss.targets);
+    if (loss.targets > 0) sum += loss.mean.item<double>() * static_cast<double>(loss.targets);  // a mean over none is NaN
     record.targets += loss.targets;
     record.batches = i + 1;
     for (const auto& observer : observers_) observer->OnPart(record.batches, wanted);
@@ -137,7 +137,7 @@ absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches)
     model_->ZeroGrad();
     LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                               ForwardBackward({batch}, /*with_score=*/true, /*verify=*/false, &unused));
-    scores.push_back(*pass.score);
+    if (pass.score) scores.push_back(*pass.score);  // a batch without targets has none
     for (const auto& observer : observers_) observer->OnPart(i + 1, batches);
   }
   model_->ZeroGrad();
@@ -150,8 +150,14 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   record.epoch = result_.epoch;
   record.epochs = options_.epochs;
   record.step = result_.steps;
-  record.train_loss = sums.batches > 0 ? sums.loss / static_cast<double>(sums.batches) : 0;
+  if (sums.loss_targets == 0 && sums.empty > 0) {
+    return DataError(absl::StrFormat(
+        "epoch %d: none of its %d batches has a target (all are masked, or the loss function returned 0), so nothing was "
+        "learnt", result_.epoch, sums.empty));
+  }
+  record.train_loss = sums.loss_targets > 0 ? sums.loss_sum / static_cast<double>(sums.loss_targets) : 0;
   record.seconds = sums.seconds;
+  record.samples_per_s = sums.seconds > 0 ? static_cast<double>(sums.samples) / sums.seconds : 0;
   record.tokens_per_s = sums.seconds > 0 ? static_cast<double>(sums.tokens) / sums.seconds : 0;
   record.tscore = sums.tscore;
   record.noise = sums.noise;
@@ -160,6 +166,10 @@ absl::Status Trainer::FinishEpoch(Control* control) {
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
     SecondsOf(between_, Phase::kEval) += eval.seconds;
     if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
+    if (eval.targets == 0 && eval.batches > 0) {
+      return DataError(absl::StrFormat("val: none of the %d batches has a target, so there is no val loss after update %d",
+                                       eval.batches, result_.steps));
+    }
     if (eval.loss && !std::isfinite(*eval.loss)) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }

@@ -146,12 +146,18 @@ class Trainer {
   int64_t epoch_steps() const;
   int64_t planned_steps() const;
   const FitOptions& options() const { return options_; }
+  const optim::Schedule& schedule() const { return options_.schedule; }
+  // Another curve from the next update on. Valid ones only.
+  void SetSchedule(const optim::Schedule& schedule) { options_.schedule = schedule; }
+  // The first group's learning rate before the schedule's factor.
+  double base_rate() const { return optimizer_->groups().front().base_lr; }
   nn::Module& model() { return *model_; }
 
  private:
   struct Pass {
-    double value = 0;
+    double value = 0;  // the mean over all targets; NaN when there is none
     int64_t targets = 0;
+    int64_t empty = 0;  // batches without a target: they have neither a loss nor a gradient
     TermValues terms;
     std::optional<tscore::Score> score;
   };
@@ -159,6 +165,7 @@ class Trainer {
   absl::StatusOr<Pass> ForwardBackward(const std::vector<data::Batch>& batches, bool with_score, bool verify,
                                        PhaseSeconds* phases);
   absl::StatusOr<Loss> CheckedLoss(const data::Batch& batch);
+  absl::Status WarnOfEmpty(int64_t batches, const StepRecord& record);
   absl::StatusOr<tscore::Score> LoopScore(const std::vector<data::Batch>& batches);
   // On the device of the training; the time goes to the phases data and transfer.
   absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index, PhaseSeconds* phases) const;

@@ -139,7 +139,10 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
       {"config_hash", config_hash_},
       {"ranks", json::array({{{"rng", {{"torch_cpu", RandomBytes()}}},
                               {"sampler", {{"epoch", result_.epoch}, {"index", result_.batch}}}}})},
-      {"schedule", {{"factor", options_.schedule.Factor(result_.steps)}}},
+      {"schedule",
+       {{"name", options_.schedule.name},
+        {"total", options_.schedule.total},
+        {"factor", options_.schedule.Factor(result_.steps)}}},
       {"optimizer", {{"name", optimizer_->name()}, {"steps", optimizer_->steps()}, {"groups", std::move(groups)}}},
       {"fit", ToJson(result_)},
       {"extra", nullptr}};

@@ -31,7 +31,7 @@ void SetNoise(double own, Score* score) {
   noise.status = score->status;
   if (score->status == "ok") {
     const double n = static_cast<double>(score->n), factor = own * own;
-    noise.trace = factor * (score->q - score->s / n) / (n - 1);
+    noise.trace = std::max(0.0, factor * (score->q - score->s / n) / (n - 1));  // below 0 by rounding alone
     noise.signal = factor * (score->s - score->q) / (n * (n - 1));
     if (*noise.signal > 0) {
       noise.scale = *noise.trace / *noise.signal;

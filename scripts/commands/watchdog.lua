@@ -1,11 +1,23 @@
--- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that process.
+-- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that process. Should
+-- the process have become another program (exec), it closes the run, which nobody else can.
+local exit_file = require 'exit_file'
 local fail = require 'fail'
 local host = require 'host'
 local progress_file = require 'progress_file'
+local run_files = require 'run_files'
 local stall = require 'stall'
 local stall_end = require 'stall_end'
 
 local watchdog = { summary = 'Look after a run (started by train.fit).', hidden = true }
+
+-- The pipe's end is closed by an exec too, and the process goes on under the same number.
+local function close_abandoned(args)
+  if run_files.is_runner(args.pid) ~= false then return end
+  local progress = progress_file.read(args.run .. '/.progress')
+  if progress and progress.pid ~= args.pid then return end
+  exit_file.write(args.run, { state = 'FAILED', code = 1, step = progress and progress.step, phase = progress and progress.phase,
+    reason = ('the process of the run became another program (exec of %s)'):format(host.realpath(('/proc/%d/exe'):format(args.pid))) })
+end
 
 function watchdog.configure(parser)
   parser:option '--pid':convert(tonumber):description 'The process of the run.'
@@ -32,6 +44,7 @@ function watchdog.run(args)
       return stall_end.run(args, config, progress, verdict)
     end
   end
+  close_abandoned(args)
   return 0
 end
 

@@ -7,7 +7,7 @@ local api_docs = {}
 -- Modules that users require; the other library files are their parts.
 local PUBLIC_FOLDERS = { models = true, callbacks = true, testing = true }
 local PUBLIC = { experiment = true, options = true, nearest = true, fail = true, console = true, pretty = true, train = true,
-  data = true, model = true, callbacks = true }
+  data = true, model = true, callbacks = true, json = true, files = true }
 
 -- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
 local BEHIND = { data = true, diagnostics = true, run = true, train = true }
@@ -133,6 +133,40 @@ function api_docs.find(name, rows)
   return found
 end
 
+---Rows of the methods that are called so, whatever the value before the colon is: "x:backward".
+---@param name string
+---@return table[]
+function api_docs.methods(name)
+  local found, word = {}, name:match ':([%w_]+)$'
+  for _, row in ipairs(word and api_docs.find(word) or {}) do
+    if row.name:find(':', 1, true) then found[#found + 1] = row end
+  end
+  return found
+end
+
+-- An operator's overloads as rows: "torch.gru(Tensor input, ...) -> (Tensor, Tensor)".
+local function operator_rows(name)
+  local torch, rows = require('lanthorn').torch, {}
+  for _, schema in ipairs(torch.schemas(name)) do
+    local arguments = schema:match('^[%w_:.]+(%(.*)$')
+    rows[#rows + 1] = { name = 'torch.' .. name, module = 'torch', signature = ('torch.%s%s'):format(name, arguments), doc = '' }
+  end
+  if rows[1] then
+    local method = rows[1].signature:find '^[^(]*%(Tensor' and ('; also x:%s(...)'):format(name) or ''
+    rows[#rows].doc = ('An operator of LibTorch, as PyTorch documents torch.%s%s.'):format(name, method)
+  end
+  return rows
+end
+
+---What is known of a name that no row has: the overloads of the operator of that name. Loads the native module.
+---@param name string such as "gru", "torch.gru" or "x:gru"
+---@return table[] rows none when there is no such operator, or it is not one of torch's
+function api_docs.operator(name)
+  local owner, word = name:match('^(.-)[.:]?([%w_]+)$')
+  if not word or owner ~= '' and owner ~= 'torch' and not name:find(':', 1, true) then return {} end
+  return pcall(require, 'lanthorn') and operator_rows(word) or {}
+end
+
 ---Rows as text for people: signature, doc and example of each.
 ---@param rows table[]
 ---@return string
@@ -146,15 +180,20 @@ function api_docs.text(rows)
   return table.concat(lines, '\n') .. '\n'
 end
 
----Rows with a word in their name or doc, in any case.
+---Rows with a word in their name or doc, in any case, and operators with it in their name.
 ---@param word string
----@return table[]
+---@return table[] rows
+---@return string[] operators names, sorted
 function api_docs.search(word)
-  local found, wanted = {}, word:lower()
-  for _, row in ipairs(api_docs.rows(not pcall(require, 'lanthorn'))) do
+  local found, operators, wanted = {}, {}, word:lower()
+  local has_native = pcall(require, 'lanthorn')
+  for _, row in ipairs(api_docs.rows(not has_native)) do
     if (row.name .. '\n' .. row.doc):lower():find(wanted, 1, true) then found[#found + 1] = row end
   end
-  return found
+  for _, name in ipairs(has_native and require('lanthorn').torch.operators() or {}) do
+    if name:sub(1, 1) ~= '_' and name:lower():find(wanted, 1, true) then operators[#operators + 1] = name end
+  end
+  return found, operators
 end
 
 return api_docs

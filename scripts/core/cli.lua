@@ -92,7 +92,7 @@ end
 local function exit(code)
   if code == nil or code == true then code = 0 end
   if code == false then code = 1 end
-  host.exit(finish.run(code))
+  host.exit(finish.run(code, 'os.exit'))
 end
 
 ---Runs the command line. Returns the exit code.

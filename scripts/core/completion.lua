@@ -16,16 +16,17 @@ end
 
 local function collect(into, value, depth)
   if depth > 5 then return end
+  local function add(key)
+    if type(key) == 'string' and key:match('^[%a_][%w_]*$') then into[key] = true end
+  end
   if type(value) == 'table' then
-    for key in next, value do
-      if type(key) == 'string' and key:match('^[%a_][%w_]*$') then into[key] = true end
-    end
+    for key in next, value do add(key) end
   end
   local meta = debug.getmetatable(value)
   if type(meta) ~= 'table' then return end
   local complete, index = rawget(meta, '__complete'), rawget(meta, '__index')
   if complete then
-    for _, name in ipairs(complete(value)) do into[name] = true end
+    for _, name in ipairs(complete(value)) do add(name) end
   end
   if type(index) == 'table' then collect(into, index, depth + 1) end
 end

@@ -1,4 +1,5 @@
 -- Texts and batches for training.
+local cache_folder = require 'cache_folder'
 local console = require 'console'
 local corpora = require 'corpora'
 local experiment = require 'experiment'
@@ -21,6 +22,13 @@ function Text.__index(text, key)
   return Text[key] or rawget(text, 'native')[key]
 end
 
+-- What Tab offers behind a text.
+function Text.__complete(text)
+  local names = debug.getmetatable(text.native).__complete(text.native)
+  for name in pairs(Text) do names[#names + 1] = name end
+  return names
+end
+
 -- Ids of a text, int64.
 function Text:encode(text) return self.native:encode(text) end
 -- Text of ids.
@@ -29,6 +37,16 @@ function Text:decode(ids) return self.native:decode(ids) end
 local function stride_of(given)
   if given.layout == 'overlap' then return 1 end
   return given.stride
+end
+
+-- What became of the file that keeps a long text's tokens.
+local function say_tokens(note)
+  if note ~= '' then console.note(('%-10s%s'):format('tokens', note)) end
+end
+
+local function experiment_seed()
+  local values = experiment.current().values
+  return values.train and values.train.seed or 0
 end
 
 ---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
@@ -46,26 +64,40 @@ function data.text(given)
   local eval_off = values.eval and values.eval.off or false
   local native = require('lanthorn').data.open_text {
     name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq, stride = stride_of(o),
-    split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = values.train and values.train.seed or 0,
-    val_required = not eval_off, quiet = console.quiet,
+    split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = experiment_seed(),
+    val_required = not eval_off, quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens',
+    drop_last = o.drop_last,
   }
-  return setmetatable({ native = native, options = o, layout = layout, kind = 'text', floor_nats = o.floor_nats, learnable = o.learnable,
-    shift = o.shift }, Text)
+  say_tokens(native.note)
+  return setmetatable({ native = native, options = o, bytes = native.data_bytes, layout = layout, kind = 'text',
+    floor_nats = o.floor_nats, learnable = o.learnable, shift = o.shift }, Text)
 end
 
-local TENSORS = { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, val_x = 'Tensor?', val_y = 'Tensor?', vocab_size = 'int?',
+local TENSORS = { x = 'Tensor', y = 'Tensor', batch = { 'int', 0 }, drop_last = { 'boolean', false }, shuffle = { 'boolean', false },
+  seed = 'int?', val_x = 'Tensor?', val_y = 'Tensor?', vocab_size = 'int?',
   floor_nats = 'number?', learnable = 'boolean?', shift = 'int?' }
 
----Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss
+---Batches over rows of two tensors; batch = 0 takes all rows at once. Rows that do not fill a last batch make a smaller one, unless
+---`drop_last` leaves them out of the training; `shuffle`: a new order each epoch, from `seed` (train.seed). `vocab_size`: how many
+---classes y has, for which a fresh model's loss
 ---is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets.
 ---`shift`: the targets are the inputs so many positions later, which is checked (guard G45).
----@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
+---@param given { x: Tensor, y: Tensor, batch: integer?, drop_last: boolean?, shuffle: boolean?, seed: integer?, val_x: Tensor?,
+---val_y: Tensor?, vocab_size: integer?, floor_nats: number?,
 ---learnable: boolean?, shift: integer? }
 function data.tensors(given)
   local o = options.check('data.tensors', given, TENSORS)
   local from = require('lanthorn').data.from_tensors
-  return { kind = 'tensors', train = from(o.x, o.y, o.batch), val = o.val_x and from(o.val_x, o.val_y, o.batch) or nil,
-    vocab_size = o.vocab_size, floor_nats = o.floor_nats, learnable = o.learnable, shift = o.shift }
+  local bytes = 0
+  for _, tensor in ipairs { o.x, o.y, o.val_x, o.val_y } do bytes = bytes + tensor:numel() * tensor:element_size() end
+  local train = from(o.x, o.y, { batch = o.batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = o.seed or experiment_seed() })
+  local val -- all of it counts
+  if o.val_x then
+    local rows = o.val_x:dim() > 0 and o.val_x.shape[1] or 0
+    val = from(o.val_x, o.val_y, { batch = math.min(o.batch, rows) })
+  end
+  return { kind = 'tensors', bytes = bytes, train = train, val = val, vocab_size = o.vocab_size, floor_nats = o.floor_nats,
+    learnable = o.learnable, shift = o.shift }
 end
 
 local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
@@ -144,10 +176,17 @@ local function open_domains(o, sources, seed)
   for i, source in ipairs(sources) do names[i] = source.name end
   local native = require('lanthorn').data.open_domains {
     sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
-    batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet,
+    batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet, keep = o.cache,
+    other_folder = cache_folder 'tokens', drop_last = o.drop_last,
   }
-  return setmetatable({ native = native, kind = 'domains', options = o, sources = sources, names = names, seed = seed, info = native:info(),
-    phases = native:phases(), vocab_size = native:vocab_size(), train = native:train(), val = native:val() }, Domains)
+  local bytes = 0
+  for _, one in ipairs(native:info()) do
+    say_tokens(one.note)
+    bytes = bytes + one.data_bytes
+  end
+  return setmetatable({ native = native, kind = 'domains', options = o, sources = sources, names = names, seed = seed,
+    info = native:info(), bytes = bytes, phases = native:phases(), vocab_size = native:vocab_size(), train = native:train(),
+    val = native:val() }, Domains)
 end
 
 ---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are
@@ -168,11 +207,13 @@ function Domains:with_seed(seed)
 end
 
 ---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words
----from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`;
+---from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an
+---`order='epoch'` (the last batch
+---smaller, or left out by `drop_last`);
 ---`batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
 ---(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
 ---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
----order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
+---order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given)
   local o = options.check('data.domains', given, specs.domains)
@@ -188,8 +229,7 @@ function data.domains(given)
     end
     sources[i], places[source.name] = source, i
   end
-  local values = experiment.current().values
-  local made = open_domains(o, sources, o.seed or (values.train and values.train.seed) or 0)
+  local made = open_domains(o, sources, o.seed or experiment_seed())
   for _, one in ipairs(made.info) do
     if math.max(one.train_unknown, one.val_unknown) > 0.1 then
       console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities of it are not "

@@ -1,9 +1,13 @@
 -- What `runner doctor` finds out about libraries: BLAS, oneDNN, LibTorch, LuaJIT, how errors pass between C++ and Lua, and
 -- the rates they reach. Findings are those of doctor_machine.lua.
 local blas_check = require 'blas_check'
+local blas_core = require 'blas_core'
 local host = require 'host'
 
 local doctor_libraries = {}
+
+-- at::mm below this share of oneDNN's rate on one thread is judged; kernels of the right kind reach two thirds and more.
+local SLOW_BLAS = 0.45
 
 local function set(name)
   local value = host.getenv(name)
@@ -27,13 +31,28 @@ local function has(list, wanted)
   return false
 end
 
----BLAS: its build must be OpenMP's, once.
+-- Where the BLAS core comes from, as the end of a line.
+local function core_origin(chosen)
+  if chosen.from == blas_core.variable then return ('%s=%s'):format(blas_core.variable, chosen.value) end
+  if not chosen.value then return "OpenBLAS's own choice" end
+  return ('chosen for this CPU; by itself OpenBLAS takes %s'):format(chosen.own or 'none that works')
+end
+
+-- The command that gives OpenBLAS a better core than it uses now.
+local function core_fix(chosen)
+  if chosen.from == blas_core.variable then return 'unset ' .. blas_core.variable end
+  return 'apt-get install --only-upgrade libopenblas0-openmp'
+end
+
+---BLAS: its build must be OpenMP's, once, and its kernels those of this CPU.
 function doctor_libraries.blas(context)
   local l = context.libraries
-  local finding = { mark = 'ok', fix = {}, text = { ('%s, %s build, %s kernels'):format(
-    l.blas:match '^%S+ %S+' or l.blas, l.blas_threading == 'openmp' and 'OpenMP' or l.blas_threading:gsub('s$', ''),
-    l.blas:match '(%S+) MAX_THREADS' or 'unknown'), unpack(l.blas_files) },
-    data = { blas = l.blas, threading = l.blas_threading, files = l.blas_files, openmp_files = l.openmp_files } }
+  local chosen, core = context.settings.blas, l.blas:match '(%S+) MAX_THREADS' or 'unknown'
+  local finding = { mark = 'ok', fix = {}, text = { ('%s, %s build, %s kernels (%s)'):format(
+    l.blas:match '^%S+ %S+' or l.blas, l.blas_threading == 'openmp' and 'OpenMP' or l.blas_threading:gsub('s$', ''), core,
+    core_origin(chosen)), unpack(l.blas_files) },
+    data = { blas = l.blas, threading = l.blas_threading, files = l.blas_files, openmp_files = l.openmp_files, core = core,
+      core_from = chosen.from, own_core = chosen.own, wrong_cores = chosen.wrong } }
   local function problem(mark, text, fix)
     if finding.mark ~= 'FAIL' then finding.mark = mark end
     finding.text[#finding.text + 1] = text
@@ -46,6 +65,12 @@ function doctor_libraries.blas(context)
     problem('warn', 'the sequential build uses one thread only', fix)
   elseif l.blas_threading ~= 'openmp' then
     problem('warn', 'this BLAS does not say how it makes its threads; the OpenMP build of OpenBLAS is what LibTorch needs', fix)
+  end
+  for _, wrong in ipairs(chosen.wrong) do finding.text[#finding.text + 1] = 'wrong on this CPU and not used: ' .. wrong end
+  if chosen.unfit then
+    problem('FAIL', 'no core computes right products here: every result of this machine is in doubt', core_fix(chosen))
+  elseif chosen.best and (blas_core.rank(core) or math.huge) < blas_core.rank(chosen.best) and #chosen.wrong == 0 then
+    problem('warn', ("this CPU can run OpenBLAS's %s kernels, which are faster"):format(chosen.best), core_fix(chosen))
   end
   if #l.blas_files > 1 then
     problem('FAIL', ('%d BLAS libraries are loaded; which one computes is chance'):format(#l.blas_files), fix)
@@ -101,17 +126,23 @@ function doctor_libraries.gemm(context)
     return one, all
   end
   local one, all = rates('fp32 oneDNN', 'onednn', 'float32')
-  rates('fp32 at::mm', 'libtorch', 'float32')
+  local plain = rates('fp32 at::mm', 'libtorch', 'float32')
   if context.diagnostics.missing_precision 'bf16' == nil then
     rates('bf16 at::mm', 'libtorch', 'bfloat16')
   else
     text[#text + 1] = 'bf16 not measured: this CPU has none'
   end
-  local finding = { mark = 'ok', text = text, data = { threads = threads, rates = data } }
+  local finding = { mark = 'ok', fix = {}, text = text, data = { threads = threads, rates = data } }
+  if plain < SLOW_BLAS * one then
+    finding.mark = 'warn'
+    text[#text + 1] = ("at::mm, that is OpenBLAS, has %.0f %% of oneDNN's rate: products of a model's own layers are slow"):format(
+      100 * plain / one)
+    finding.fix[1] = core_fix(context.settings.blas)
+  end
   if threads > 1 and all < 1.2 * one then
     finding.mark = 'warn'
     text[#text + 1] = 'more threads bring nothing: the machine is busy, or the cores are shared'
-    finding.fix = { 'ps -eo pid,pcpu,etime,args --sort=-pcpu | head' }
+    finding.fix[#finding.fix + 1] = 'ps -eo pid,pcpu,etime,args --sort=-pcpu | head'
   end
   return finding
 end

@@ -5,18 +5,19 @@ local finish = {}
 
 local pending = {}
 
----Calls f(code) when the command ends; a number it returns replaces the exit code.
----@param f fun(code: integer): integer?
+---Calls f(code, how) when the command ends; a number it returns replaces the exit code. how: "os.exit" where a script ended it so.
+---@param f fun(code: integer, how: string?): integer?
 function finish.add(f)
   pending[#pending + 1] = f
 end
 
 ---Runs what is pending.
 ---@param code integer
+---@param how string? "os.exit"
 ---@return integer code
-function finish.run(code)
+function finish.run(code, how)
   while #pending > 0 do
-    local ok, result = traceback.call(table.remove(pending), code)
+    local ok, result = traceback.call(table.remove(pending), code, how)
     if not ok then
       traceback.report(result)
       code = code ~= 0 and code or result.code

@@ -37,6 +37,15 @@ function fit_report.batches(batches, first_batch)
   return ('%s batches an epoch, first batch %s'):format(count(batches), first_batch.sha256:sub(1, 19))
 end
 
+---What a rate counts: tokens, or samples where targets are no tokens.
+---@param data table
+---@return string "tokens" or "samples", the name of their number in a fit
+function fit_report.rate(data)
+  if data.kind == 'text' or data.kind == 'domains' then return 'tokens' end
+  local _, y = data.train:get(0)
+  return y.dtype == 'int64' and y:dim() > 1 and 'tokens' or 'samples'
+end
+
 ---Batches that an eval takes; 0 when there is none.
 ---@param data table
 ---@param eval { off: boolean, val_cap: integer }
@@ -54,10 +63,28 @@ local function masking(first)
   return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
 end
 
+-- "17 batches", "3 of 17 batches"
 local function val_text(plan)
   local all = plan.data.val and plan.data.val:count() or 0
-  if plan.eval_batches == all then return count(all) end
-  return ('%s of %s'):format(count(plan.eval_batches), count(all))
+  if plan.eval_batches == all then return count(all) .. ' batches' end
+  return ('%s of %s batches'):format(count(plan.eval_batches), count(all))
+end
+
+-- ", the last of 2" where the last batch of an epoch is smaller than the others.
+local function last_batch(batches)
+  local rest = batches:samples() - (batches:count() - 1) * batches:rows()
+  return batches:count() > 1 and rest < batches:rows() and (', the last of %d'):format(rest) or ''
+end
+
+-- What no batch holds; nil when all is used.
+local function left_out(data, unit)
+  local parts = {}
+  for _, split in ipairs { 'train', 'val' } do
+    local rows = data[split] and data[split]:left_out() or 0
+    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), unit, split) end
+  end
+  if #parts == 0 then return nil end
+  return table.concat(parts, ' and ') .. ' do not fill a batch and are left out (drop_last)'
 end
 
 -- A line for each domain, and one for how they are trained on.
@@ -86,16 +113,21 @@ local function data_lines(plan)
       or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
     lines[1] = row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
       o.shuffle and ', shuffled' or ''))
-    lines[2] = row('', ('train %s batches of %d x %d   val %s batches'):format(count(train:count()), o.batch, o.seq, val_text(plan)))
+    lines[2] = row('', ('train %s batches of %d x %d%s   val %s'):format(count(train:count()), train:rows(), o.seq, last_batch(train),
+      val_text(plan)))
     lines[3] = row('', batches)
   elseif data.kind == 'domains' then
     lines = domain_lines(data)
     lines[#lines + 1] = row('', batches)
   else
-    lines[1] = row('data', ('%s%s batches of %d rows'):format(data.kind == 'custom' and 'unmanaged data: ' or '', count(train:count()),
-      train:rows()))
+    lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
+      count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
+      count(train:samples() + train:left_out())) or ''))
+    if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
     lines[2] = row('', batches)
   end
+  local unused = left_out(data, data.kind == 'domains' and 'windows' or 'rows')
+  if unused then lines[#lines + 1] = row('', unused) end
   local masked = masking(plan.first_batch)
   if masked then lines[#lines + 1] = row('', masked) end
   return lines
@@ -124,6 +156,16 @@ local function planned_batches(plan)
   return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
 end
 
+-- Targets that the plan trains on, and whether that is exact: masked ones are none.
+local function planned_targets(plan)
+  local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
+  if plan.data.kind == 'custom' then return batches * (first.targets - first.masked), batches == 1 end
+  local epochs, rest = math.floor(batches / train:count()), batches % train:count()
+  local epoch = train:epoch_targets()
+  local last = math.min(rest * train:targets(), epoch)
+  return epochs * epoch + last, rest == 0 or epoch == train:samples() * train:targets() / train:rows()
+end
+
 -- "bf16, emulated"; nil in fp32.
 local function precision_of(plan)
   if plan.precision == 'fp32' then return nil end
@@ -132,8 +174,9 @@ end
 
 local function plan_line(plan)
   local batches = plan.data.train:count()
-  local text = ('%d epochs x %s batches, %s updates, %s targets'):format(plan.epochs, count(batches), count(plan.steps),
-    count(planned_batches(plan) * plan.data.train:targets()))
+  local targets, exact = planned_targets(plan)
+  local text = ('%d epochs x %s batches, %s updates, %s%s targets'):format(plan.epochs, count(batches), count(plan.steps),
+    exact and '' or 'about ', count(targets))
   if plan.accumulate > 1 then
     local rest = batches % plan.accumulate
     text = ('%s; %d batches an update%s'):format(text, plan.accumulate,
@@ -165,8 +208,8 @@ function fit_report.measured(plan, measured)
   local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
   local total = plan.steps * measured.step_s + eval_s
   return {
-    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB'):format(mb, mb, plan.optimizer_name,
-      mb * plan.optimizer_slots, measured.activation_mb)),
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb, plan.optimizer_name,
+      mb * plan.optimizer_slots, measured.activation_mb, plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
     row('measured', ('%.0f ms a step%s, first loss %.4f; about %s in all'):format(measured.step_s * 1e3,
       plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
   }, total
@@ -193,9 +236,12 @@ function fit_report.summary(fit, plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
     local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %.0f ms a batch, forward and backward, '):format(
       fit.micro_median_s * 1e3) or ''
-    lines[#lines + 1] = row('step', ('%.0f ms %smedian (p10 %.0f, p90 %.0f), %s tokens/s%s'):format(fit.step_median_s * 1e3, micro,
-      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit.tokens / fit.steps / fit.step_median_s),
+    lines[#lines + 1] = row('step', ('%.0f ms %smedian (p10 %.0f, p90 %.0f), %s %s/s%s'):format(fit.step_median_s * 1e3, micro,
+      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
       precision and ', in ' .. precision or ''))
+  end
+  if fit.empty_batches then
+    lines[#lines + 1] = row('', ('%s batches had no target and taught nothing'):format(count(fit.empty_batches)))
   end
   local best = fit.best
   if best then

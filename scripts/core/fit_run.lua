@@ -9,6 +9,7 @@ local host = require 'host'
 local native = require 'lanthorn'
 local resume = require 'resume'
 local run_files = require 'run_files'
+local unrecorded = require 'unrecorded'
 
 local fit_run = {}
 
@@ -34,6 +35,21 @@ local function sources()
     used[name] = file.text
   end
   return used
+end
+
+-- Runs that are claimed and not closed yet.
+local open = {}
+
+-- Closes a training that its script left without an end: os.exit in a callback, or a coroutine that nobody went on with.
+local function close_when_left(run)
+  open[run] = true
+  finish.add(function(code, how)
+    if not open[run] then return end
+    local reason = how and ('%s(%d) during the training'):format(how, code) or 'the script ended while this training was suspended'
+    local state = code == 0 and 'INTERRUPTED' or STATE_OF_CODE[code] or 'FAILED'
+    console.warn(('run %s is %s: %s'):format(run:path(), state, reason))
+    fit_run.close(run, { failed = true, code = code, state = state, reason = reason })
+  end)
 end
 
 -- A run of its own for a training that begins.
@@ -62,17 +78,26 @@ end
 local function reopen(about, path)
   resume.check(path, { values = about.values, source_hash = native.run.hash_sources(sources()),
     first_batch_sha256 = about.first_batch_sha256 })
+  local moved = about.settle(path)
   local run = native.run.reopen(path)
   console.attach(function(text) run:append_log(text) end)
-  return run
+  return run, moved
 end
 
 ---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
----@param about { seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer, unmanaged_data: boolean?,
----learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer }
+---@param about { unrecorded: boolean?, seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer,
+---unmanaged_data: boolean?,
+---learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer,
+---settle: fun(path: string): table? }
 ---@return table? run nil when the training is finished
 ---@return string? from the folder of the run to go on with, or of the finished one; a finished one without a checkpoint is trained anew
+---@return table? moved what about.settle gave for the run to go on with, for its metrics
 function fit_run.open(about)
+  if about.unrecorded then
+    local run = unrecorded.new()
+    fit_guards.attach(run)
+    return run
+  end
   if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
   fits = fits + 1
   if about.auto and fits == 1 and not resume.plan() then
@@ -86,18 +111,23 @@ function fit_run.open(about)
     console.note(('%-10s%s is over, but left no checkpoint: it is trained anew'):format('again', from))
     from = nil
   end
-  local run = from and reopen(about, from) or claim(about)
+  local run, moved
+  if from then run, moved = reopen(about, from) else run = claim(about) end
+  close_when_left(run)
   run:status { state = 'RUNNING', phase = 'build', steps = about.steps } -- so that a run which never begins shows its plan
   fit_guards.attach(run)
-  return run, from
+  return run, from, moved
 end
 
 ---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
 ---@param run table
----@param outcome { error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table? } code: of a run that was
----cut short
+---@param outcome { failed: boolean?, error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table? }
+---failed: it raised `error`, or was left; code: of a run that was cut short
 function fit_run.close(run, outcome)
-  local message = outcome.error and tostring(outcome.error) or ''
+  if run.unrecorded then return end
+  open[run] = nil
+  local message = outcome.error ~= nil and tostring(outcome.error) or ''
+  if message == '' and outcome.failed and not outcome.reason then message = 'an error without a message' end
   local function close(code)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
@@ -106,8 +136,8 @@ function fit_run.close(run, outcome)
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.
-  if outcome.error or outcome.code or not experiment.current().script then
-    return close(outcome.error and fail.code_of(outcome.error) or outcome.code or 0)
+  if outcome.failed or outcome.code or not experiment.current().script then
+    return close(outcome.code or outcome.failed and fail.code_of(outcome.error) or 0)
   end
   local function close_once(code)
     if fit_run.close_finished == close_once then

@@ -22,6 +22,7 @@ end
 ---@param config table the section `watchdog`
 ---@return table? dog for stop
 function fit_watch.start(trainer, run, config)
+  if run.unrecorded then return trainer:watch() end
   local problem = trainer:watch(run)
   if problem then
     console.warn('warning: no watchdog: ' .. problem)
@@ -46,10 +47,11 @@ end
 ---Leaves the script of a run that was cut short, with the exit code it has.
 ---@param fit table
 function fit_watch.leave(fit)
+  local so_far = fit.run and '; the model so far is in ' .. fit.run or ''
   if fit.state == 'INTERRUPTED' then
-    fail.raise(fit.code, 'interrupted by signal %d after %d updates; the model so far is in %s', fit.signal, fit.steps, fit.run)
+    fail.raise(fit.code, 'interrupted by signal %d after %d updates%s', fit.signal, fit.steps, so_far)
   end
-  fail.raise(fit.code, '%s; the model so far is in %s', fit.reason, fit.run)
+  fail.raise(fit.code, '%s%s', fit.reason, so_far)
 end
 
 return fit_watch

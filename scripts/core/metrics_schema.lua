@@ -12,24 +12,25 @@ local COLUMNS = {
     tokens_forward = false, updates_skipped = false, step_ms = false, micro_ms = false, wall_ms = false, phase_ms = false,
     micro_batches = false, term = false, tscore = false, tscore_corrected = false, tscore_status = false, tscore_s = false,
     tscore_q = false, tscore_n = false, tscore_sample_sq = false, tscore_groups = false, noise_scale = false, noise_trace = false,
-    noise_signal = false, noise_status = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
+    noise_signal = false, noise_status = false, empty = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
   eval = { step = true, split = true, loss = true, t = false, n = false, of = false, targets = false, eval_s = false },
   callback_update = { step = true, callback = false, step_norm = true, t = false },
   ready = { step = true, startup_s = true, t = false },
   event = { event = true, step = false, t = false },
   epoch = { step = true, epoch = true, train_loss = false, t = false, val_loss = false, train_s = false, eval_s = false,
-    tokens_per_s = false, best = false, tscore_mean = false, tscore_std = false, tscore_undefined_n = false, noise_scale = false,
+    tokens_per_s = false, samples_per_s = false, best = false, tscore_mean = false, tscore_std = false, tscore_undefined_n = false,
+    noise_scale = false,
     noise_trace = false, noise_signal = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
 }
 
 -- Events that tell what has happened: their numbers are no metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true, stop = true,
-  sample = true, early_stop = true, rollback = true, ready = true, selection_report = true }
+  sample = true, early_stop = true, rollback = true, ready = true, horizon = true, selection_report = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }
 local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, step_norm = true, tscore = true, seed = true,
   n = true, of = true, targets = true, best = true, value = true, limit = true, batch = true, tokens_backprop = true, tokens_forward = true,
-  tokens_per_s = true, term = true }
+  tokens_per_s = true, samples_per_s = true, empty = true, term = true }
 local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
 
 -- Which units a name without one may have meant.

@@ -1,9 +1,10 @@
--- Opening of the native module `lanthorn.so`. OpenMP reads its environment once, when it is loaded with the module, so
--- the wait policy, the thread count and pinning must stand before.
+-- Opening of the native module `lanthorn.so`. OpenMP and OpenBLAS read their environment once, when they are loaded with
+-- the module, so the wait policy, the thread count, pinning and the BLAS core must stand before.
 --
 -- Several runners on one machine: whoever starts them gives each its share in OMP_NUM_THREADS (cores / jobs); a runner
 -- looks at its own cores and quota, never at its neighbours. Waiting threads sleep, so that neighbours lose little.
 local blas_check = require 'blas_check'
+local blas_core = require 'blas_core'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
@@ -66,7 +67,7 @@ end
 
 ---What the native module gets or got: wait policy, threads and pinning, each { value =, from = } where `from` is an
 ---option, an environment variable or "default"; the cores they are for; and, once the module is found, cpus: the list of CPUs
----this process could use before its threads were bound, for those who start others.
+---this process could use before its threads were bound, for those who start others, and blas: see blas_core.choose.
 ---@return table
 function native.settings()
   if settings then return settings end
@@ -107,6 +108,8 @@ local function prepare_environment()
     if not given 'OMP_PLACES' then host.setenv('OMP_PLACES', 'cores') end
   end
   warn_of_oversubscription(settings)
+  settings.blas = blas_core.choose()
+  host.setenv(blas_core.variable, settings.blas.value)
 end
 
 ---Finds the module beside the runner, else on package.cpath. What is given back opens it, once, and refuses the pthread build of

@@ -57,20 +57,36 @@ local function run_chunk(chunk, text, first_line)
   return true
 end
 
-local function print_docs(rows, missing)
-  console.write(#rows > 0 and api_docs.text(rows) or missing .. '\n')
+local function explain(name)
+  local rows = api_docs.find(name)
+  if #rows == 0 then rows = api_docs.methods(name) end
+  if #rows == 0 then rows = api_docs.operator(name) end
+  console.write(#rows > 0 and api_docs.text(rows) or ("no documentation for '%s'; search with ?? %s\n"):format(name,
+    name:match '[%w_]*$'))
+end
+
+local SHOWN_OPERATORS = 40
+
+local function search(word)
+  local rows, operators = api_docs.search(word)
+  local text = #rows > 0 and api_docs.text(rows) or ''
+  if #operators > 0 then
+    text = ('%soperators of torch: %s%s\n'):format(text, table.concat(operators, ' ', 1, math.min(#operators, SHOWN_OPERATORS)),
+      #operators > SHOWN_OPERATORS and (' and %d more'):format(#operators - SHOWN_OPERATORS) or '')
+  end
+  console.write(text ~= '' and text or ("nothing mentions '%s'\n"):format(word))
 end
 
 -- Lines that are not Lua: `? name`, `?? word`, `$ command`. True when the line was one.
 local function run_special(line)
   local word = line:match('^%s*%?%?%s*(%S+)%s*$')
   if word then
-    print_docs(api_docs.search(word), ("nothing mentions '%s'"):format(word))
+    search(word)
     return true
   end
   local name = line:match('^%s*%?%s*([%w_.:]+)%s*$')
   if name then
-    print_docs(api_docs.find(name), ("no documentation for '%s'; search with ?? %s"):format(name, name))
+    explain(name)
     return true
   end
   local command = line:match('^%s*%$%s*(.+)$')

@@ -10,7 +10,7 @@ local resume = {}
 -- What may differ from the run that is resumed: how long it trains, what is saved and watched. Everything else decides
 -- what is computed.
 local FREE = { '^train%.epochs$', '^train%.max_steps$', '^train%.max_time$', '^train%.accept_eta$', '^train%.resume$',
-  '^checkpoint%.', '^watchdog%.', '^guards%.' }
+  '^optim%.horizon$', '^checkpoint%.', '^watchdog%.', '^guards%.', '^data%.cache$', '^domains%.cache$' }
 
 local current
 

@@ -6,7 +6,8 @@ local run_metrics = require 'run_metrics'
 
 local run_equality = {}
 
-local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true, train_s = true, eval_s = true,
+local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true, samples_per_s = true,
+  train_s = true, eval_s = true,
   config_hash = true }
 
 local function by_clock(name)

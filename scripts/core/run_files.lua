@@ -66,10 +66,23 @@ function run_files.seconds(text)
   return (era * 146097 + day_of_era - 719468) * 86400 + h * 3600 + mi * 60 + tonumber(s)
 end
 
--- A run that says RUNNING is dead when its process is gone, or when it has not been heard of for two minutes.
+---Whether a process is a runner: one that was replaced by another program (exec) keeps its number. Nil when it cannot be told.
+---@param pid integer
+---@return boolean?
+function run_files.is_runner(pid)
+  local function name(link)
+    local path = host.realpath(link)
+    return path and path:gsub(' %(deleted%)$', ''):match '[^/]*$'
+  end
+  local program = name(('/proc/%d/exe'):format(pid))
+  return program and (program == 'runner' or program == name '/proc/self/exe')
+end
+
+-- A run that says RUNNING is dead when its process is gone or became another program, or when it has not been heard of for two
+-- minutes.
 local function is_dead(status)
   if status.host == host.hostname() and status.boot_id == boot_id() and status.pid then
-    if not host.stat(('/proc/%d'):format(status.pid)) then return true end
+    if not host.stat(('/proc/%d'):format(status.pid)) or run_files.is_runner(status.pid) == false then return true end
   end
   local beat = run_files.seconds(status.heartbeat)
   return beat ~= nil and host.unix_time() - beat > HEARTBEAT_LIMIT_S

@@ -14,8 +14,10 @@ specs.data = {
   layout = { 'string', 'rows', one_of = { 'rows', 'streams', 'overlap' } },
   chars = { 'int', 0 },                        -- first so many characters; 0: all
   shuffle = { 'boolean', false },
+  drop_last = { 'boolean', false },            -- leave out rows that do not fill a last batch (train and val); else it is smaller
   allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
   allow_leak = { 'boolean', false },           -- val text that is in train too (guard G24)
+  cache = { 'boolean', true },                 -- tokens of a long text stay in a file beside it, for the next training
   floor_nats = 'number?',                      -- the lowest loss that is possible, where it is known
   shift = 'int?',                              -- targets are the inputs so many positions later (guard G45); 1 for a text
   learnable = 'boolean?',                      -- false: nothing to learn, such as random targets; true accepts guard G06
@@ -32,8 +34,10 @@ specs.domains = {
   order = { 'string', 'random', one_of = { 'random', 'epoch' } }, -- windows drawn at random, or each once an epoch
   batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once, the most for order=epoch
   phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
+  drop_last = { 'boolean', false },            -- of order = 'epoch': leave out windows that do not fill a last batch
   interleaved = { 'boolean', false },          -- texts take turns batch by batch
   allow_leak = { 'boolean', false },           -- accept a val split that stands in train too (G24)
+  cache = { 'boolean', true },                 -- tokens of long texts stay in files beside them
   seed = 'int?',                               -- of the windows, the same for every training; train.seed otherwise
 }
 
@@ -44,6 +48,9 @@ specs.optim = {
   clip_norm = { 'number', 0 },                 -- 0: off
   clip_value = { 'number', 0 },
   schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' } },
+  -- Where cosine and linear end: at the training's last update, or at this one. Of a resumed run that becomes longer or
+  -- shorter: keep stays on its curve and then at its end value, stretch goes over to the new plan's.
+  horizon = 'number|string?',
   warmup = { 'int', 0 },                       -- updates
   decay_every = { 'int', 0 },                  -- updates between two steps of the step schedule
   gamma = { 'number', 0.1 },

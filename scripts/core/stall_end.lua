@@ -1,8 +1,8 @@
 -- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the run.
 local dkjson = require 'dkjson'
+local exit_file = require 'exit_file'
 local host = require 'host'
 local progress_file = require 'progress_file'
-local run_files = require 'run_files'
 local stall = require 'stall'
 local watchdog = require 'watchdog'
 
@@ -127,19 +127,11 @@ local function cpu_seconds(pid)
   return user and (tonumber(user) + tonumber(system)) / 100 or nil
 end
 
--- exit.json for a process that could not write it, as engine/run/README.md specifies it.
 local function close_run(run, facts)
-  if host.stat(run .. '/exit.json') then return end
-  local status = run_files.read_json(run .. '/status.json') or {}
-  local started, now = run_files.seconds(status.started), host.unix_time()
-  local exit = { format = 1, attempt = status.attempt or 1, state = 'STALLED', code = STALLED, reason = facts.message,
-    phase = facts.progress.phase, step = facts.progress.step, steps = status.steps, started = status.started,
-    ended = os.date('!%Y-%m-%dT%H:%M:%S', now) .. ('.%03dZ'):format(math.floor(now % 1 * 1000)), wall_s = started and now - started,
-    cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb, summary = setmetatable({}, { __jsontype = 'object' }),
+  exit_file.write(run, { state = 'STALLED', code = STALLED, reason = facts.message, phase = facts.progress.phase,
+    step = facts.progress.step, cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb,
     guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s, limit = facts.verdict.budget_s,
-      message = facts.message } } }
-  write(run .. '/exit.json.tmp', dkjson.encode(exit, { indent = true }) .. '\n')
-  os.rename(run .. '/exit.json.tmp', run .. '/exit.json')
+      message = facts.message } } })
 end
 
 -- Asks, asks again, and ends it. A process that answers the first request closes its run itself, may take its time for that as

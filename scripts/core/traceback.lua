@@ -54,9 +54,14 @@ end
 ---@return boolean ok, any ...
 function traceback.call(f, ...)
   local arguments, count = { ... }, select('#', ...)
-  return xpcall(function() return f(unpack(arguments, 1, count)) end, function(err)
+  local function pack(ok, ...)
+    -- Without memory, or with an error in the handler, Lua gives its own message instead of the handler's.
+    if not ok and type((...)) == 'string' then return false, { value = (...), message = (...), code = 1, trace = {} } end
+    return ok, ...
+  end
+  return pack(xpcall(function() return f(unpack(arguments, 1, count)) end, function(err)
     return { value = err, message = traceback.message(err), code = fail.code_of(err), trace = traceback.lines(2) }
-  end)
+  end))
 end
 
 ---Prints what traceback.call returned to stderr. The stack is shown for script errors only: the other codes are about

@@ -13,6 +13,7 @@ local fit_report = require 'fit_report'
 local fit_run = require 'fit_run'
 local fit_watch = require 'fit_watch'
 local guards = require 'guards'
+local horizon = require 'horizon'
 local host = require 'host'
 local loop_guards = require 'loop_guards'
 local native = require 'lanthorn'
@@ -32,7 +33,7 @@ local last_end -- of the train.fit before this one, in this process
 
 local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
   options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
-  callbacks = { 'list', {} } }
+  callbacks = { 'list', {} }, run = { 'boolean', true } }
 
 local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
 
@@ -40,7 +41,7 @@ local OPTIMIZERS = { adam = 'Adam', adamw = 'AdamW', sgd = 'SGD', rmsprop = 'RMS
 local SLOTS = { Adam = 2, AdamW = 2, SGD = 1, RMSprop = 1 }
 -- Keys of the optim section that the loop uses; the rest goes to the optimiser.
 local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true, decay_every = true, gamma = true,
-  min_factor = true, groups = true }
+  min_factor = true, groups = true, horizon = true }
 
 local function optimizer_options(o)
   local made = {}
@@ -141,12 +142,12 @@ local function build_trainer(o, device)
   end
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
   local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
-  if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end -- schedules end with the training
+  if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
     loss = o.loss and function(x, y) return o.loss(o.model, x, y) end or train.default_loss(o.model),
-    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = steps, every = o.optim.decay_every, gamma = o.optim.gamma,
-      min_factor = o.optim.min_factor },
+    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = horizon.total(o.optim.horizon, steps),
+      every = o.optim.decay_every, gamma = o.optim.gamma, min_factor = o.optim.min_factor },
     guards = loop_guards.native(o),
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
@@ -186,7 +187,7 @@ local function make_plan(o, trainer, kind, device)
     epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
     precision = o.options.precision, emulate = o.options.emulate,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
-    eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = o.data.train:inspect() }
+    eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = o.data.train:inspect(), rate = fit_report.rate(o.data) }
 end
 
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
@@ -290,7 +291,7 @@ local function restore_extra(o, contexts, extra)
 end
 
 -- Puts a training where its run's newest checkpoint left it.
-local function restore(o, trainer, run, contexts)
+local function restore(o, trainer, run, contexts, moved)
   local plan = resume.plan()
   if not plan.from and #native.checkpoints.list(run:path()).checkpoints == 0 then
     run:log { kind = 'event', event = 'resume', step = 0, attempt_n = run:attempt() }
@@ -301,6 +302,7 @@ local function restore(o, trainer, run, contexts)
   run:log { kind = 'event', event = 'resume', step = restored.step, checkpoint = restored.checkpoint, attempt_n = run:attempt(),
     passed_over = #restored.passed_over > 0 and restored.passed_over or nil,
     set_aside = #restored.set_aside > 0 and restored.set_aside or nil }
+  if moved then run:log(moved) end
   run:status { step = restored.step, last_checkpoint = restored.checkpoint }
   for _, why in ipairs(restored.passed_over) do console.warn('warning: passed over ' .. why) end
   console.note(('%-10s%s of %s, attempt %d%s'):format('resumed', restored.checkpoint, run:path(), run:attempt(),
@@ -309,10 +311,11 @@ local function restore(o, trainer, run, contexts)
 end
 
 -- Everything between the claim of the run directory and its end.
-local function run_fit(o, trainer, plan, run, from)
+local function run_fit(o, trainer, plan, run, from, moved)
   local flags = experiment.current().flags
-  trainer:show_progress(run, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = encoding.is_unicode(),
-    quiet = flags.quiet or false, columns = host.columns() })
+  trainer:show_progress(not run.unrecorded and run or nil, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb',
+    unicode = encoding.is_unicode(),
+    quiet = flags.quiet or false, samples = plan.rate == 'samples' })
   trainer:phase 'build'
   local measured = from and trainer:measure {} or measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
@@ -322,10 +325,10 @@ local function run_fit(o, trainer, plan, run, from)
   attach_callbacks(o, trainer, contexts, run)
   trainer:on_warning(function(warning) fit_guards.warned(run, warning.message, warning) end)
   trainer:on_rollback(function(rollback) restore_extra(o, contexts, rollback.extra or {}) end)
-  trainer:dump_to(run)
+  if not run.unrecorded then trainer:dump_to(run) end
   call_all(o, 'on_start', contexts)
-  if from then restore(o, trainer, run, contexts) end
-  if not o.checkpoint.off then
+  if from then restore(o, trainer, run, contexts, moved) end
+  if not o.checkpoint.off and not run.unrecorded then
     local every = o.checkpoint.every
     trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
       keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, contexts) end)
@@ -334,7 +337,7 @@ local function run_fit(o, trainer, plan, run, from)
   local fit = trainer:run()
   trainer:clear_progress()
   trainer:phase 'save'
-  o.model:save(run:path() .. '/model.safetensors')
+  if not run.unrecorded then o.model:save(run:path() .. '/model.safetensors') end
   fit_report.print(fit_report.summary(fit, plan))
   if fit.code == 0 then fit_checks.outcome(o, fit, run) end
   trainer:phase 'report'
@@ -388,8 +391,10 @@ local function effective_config(o)
   return values, origin
 end
 
----Trains a model and leaves a run directory. Under `runner resume` and with train.resume='auto' it goes on with an unfinished one.
----@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
+---Trains a model and leaves a run directory, or none with `run = false`. Under `runner resume` and with train.resume='auto' it goes on
+---with an unfinished one.
+---@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table?,
+---run: boolean? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given)
   local o = read(given)
@@ -413,22 +418,24 @@ function train.fit(given)
   causality.check(o)
   local learnable = fit_checks.learnable(o.data)
   local values, origin = effective_config(o)
-  local run, from = fit_run.open { seed = plan.seed, device = device, data = data_record(o.data),
+  local run, from, moved = fit_run.open { unrecorded = not o.run, seed = plan.seed, device = device, data = data_record(o.data),
     first_batch_sha256 = plan.first_batch.sha256, batches = o.data.train:count(), unmanaged_data = o.data.kind == 'custom' or nil,
     learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
     gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
-    values = values, origin = origin, steps = plan.steps }
+    values = values, origin = origin, steps = plan.steps, settle = function(path) return horizon.settle(trainer, path, o) end }
   if not run then return finished(o, trainer, plan, from) end
   local watch = fit_watch.start(trainer, run, o.watchdog)
-  local ok, fit = pcall(run_fit, o, trainer, plan, run, from)
+  local ok, fit = pcall(run_fit, o, trainer, plan, run, from, moved)
   fit_watch.stop(watch, trainer, ok and fit)
   last_end = host.now()
   if not ok then
-    fit_run.close(run, { error = fit })
+    fit_run.close(run, { failed = true, error = fit })
     error(fit, 0)
   end
-  fit.run = run:path()
-  console.note(('%-10s%s'):format('results', fit.run))
+  if not run.unrecorded then
+    fit.run = run:path()
+    console.note(('%-10s%s'):format('results', fit.run))
+  end
   local cut = fit.code ~= 0
   fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason, signal = fit.signal ~= 0 and fit.signal or nil,
     code = cut and fit.code or nil, summary = summary_of(fit) })

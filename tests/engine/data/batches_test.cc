@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_format.h"
+#include "engine/data/tensors.h"
 #include "engine/data/text.h"
 
 namespace lanthorn::data {
@@ -13,7 +14,7 @@ namespace {
 
 // Ids 0, 1, 2 ...: a value is its position.
 TextBatches Positions(int64_t length, const TextOptions& options) {
-  return TextBatches(at::arange(length, c10::kLong), options);
+  return TextBatches(TokenIds::FromTensor(at::arange(length, c10::kLong)), options);
 }
 int64_t At(const at::Tensor& tensor, int64_t row, int64_t column) { return tensor[row][column].item<int64_t>(); }
 
@@ -21,14 +22,19 @@ TEST(Batches, TargetsAreTheInputsOneCharacterLater) {
   for (const Layout layout : {Layout::kRows, Layout::kStreams, Layout::kOverlap}) {
     const TextBatches batches = Positions(200, {.batch = 3, .seq = 7, .stride = 5, .layout = layout});
     ASSERT_GT(batches.count(), 1);
+    int64_t rows = 0;
     for (int64_t i = 0; i < batches.count(); ++i) {
       const Batch batch = batches.Get(i);
-      EXPECT_EQ(batch.x.sizes(), at::IntArrayRef({3, 7}));
+      rows += batch.x.size(0);
+      if (i + 1 < batches.count()) {
+        EXPECT_EQ(batch.x.sizes(), at::IntArrayRef({3, 7}));
+      }
       EXPECT_TRUE(at::equal(batch.x + 1, batch.y));
       EXPECT_TRUE(at::equal(batch.x.narrow(1, 1, 6), batch.y.narrow(1, 0, 6)));
       EXPECT_LT(batch.y.max().item<int64_t>(), 200);
       EXPECT_TRUE(batch.x.is_contiguous() && batch.y.is_contiguous());
     }
+    EXPECT_EQ(rows, batches.samples());
   }
 }
 
@@ -39,11 +45,20 @@ TEST(Batches, CountsAreThoseOfAPlainEnumerationOfRows) {
         for (const int64_t B : {1, 2, 5}) {
           int64_t rows = 0;
           for (int64_t s = 0; s + S + 1 < length; s += stride) ++rows;
-          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .stride = stride}), rows / B)
-              << absl::StrFormat("rows: length %d, S %d, stride %d, B %d", length, S, stride, B);
-          const int64_t n = length / S * S;
-          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kOverlap}),
-                    std::max<int64_t>(0, n - S) / B);
+          const auto about = absl::StrFormat("rows: length %d, S %d, stride %d, B %d", length, S, stride, B);
+          const auto ceil = [B = B](int64_t all) { return all / B + (all % B > 0 ? 1 : 0); };
+          const TextOptions options = {.batch = B, .seq = S, .stride = stride};
+          TextOptions whole = options;
+          whole.drop_last = true;
+          EXPECT_EQ(CountBatches(length, options), ceil(rows)) << about;
+          EXPECT_EQ(CountBatches(length, whole), rows / B) << about;
+          EXPECT_EQ(Positions(length, options).samples(), rows) << about;
+          EXPECT_EQ(Positions(length, options).left_out(), 0) << about;
+          EXPECT_EQ(Positions(length, whole).samples(), rows / B * B) << about;
+          EXPECT_EQ(Positions(length, whole).left_out(), rows % B) << about;
+          const int64_t n = std::max<int64_t>(0, length / S * S - S);
+          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kOverlap}), ceil(n));
+          EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kOverlap, .drop_last = true}), n / B);
           EXPECT_EQ(CountBatches(length, {.batch = B, .seq = S, .layout = Layout::kStreams}),
                     std::max<int64_t>(0, length / (B * S) - 1));
         }
@@ -60,6 +75,51 @@ TEST(Batches, RowsStartAtMultiplesOfTheStrideInOrder) {
   for (int64_t i = 0; i < batches.count(); ++i) {
     for (int64_t b = 0; b < 2; ++b) EXPECT_EQ(At(batches.Get(i).x, b, 0), (2 * i + b) * 10);
   }
+}
+
+TEST(Batches, RowsThatDoNotFillABatchMakeASmallerOne) {
+  const TextBatches batches = Positions(100, {.batch = 4, .seq = 4, .stride = 10});  // 10 rows
+  ASSERT_EQ(batches.count(), 3);
+  const Batch last = batches.Get(2);
+  ASSERT_EQ(last.x.sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_EQ(At(last.x, 1, 0), 90);
+  EXPECT_EQ(At(last.y, 1, 3), 94);
+  EXPECT_EQ(Positions(40, {.batch = 64, .seq = 4, .stride = 10}).rows(), 4);  // fewer than a batch
+}
+
+TEST(TensorBatches, RowsThatDoNotFillABatchMakeASmallerOneOrAreLeftOut) {
+  const at::Tensor x = at::arange(10, c10::kLong), y = at::where(x.lt(7), x, at::full_like(x, -100));
+  const auto all = *TensorBatches::Make(x, y, {.batch = 4});
+  EXPECT_EQ(all->count(), 3);
+  EXPECT_EQ(all->samples(), 10);
+  EXPECT_EQ(all->left_out(), 0);
+  EXPECT_EQ(all->epoch_targets(), 7);
+  EXPECT_TRUE(at::equal(all->Get(2).x, at::arange(8, 10, c10::kLong)));
+  const auto whole = *TensorBatches::Make(x, y, {.batch = 4, .drop_last = true});
+  EXPECT_EQ(whole->count(), 2);
+  EXPECT_EQ(whole->samples(), 8);
+  EXPECT_EQ(whole->left_out(), 2);
+  EXPECT_THROW(whole->Get(2), c10::Error);
+  EXPECT_FALSE(TensorBatches::Make(x, y, {.batch = 11}).ok());
+}
+
+TEST(TensorBatches, AnOrderOfEachEpochsOwnHasEveryRowOnce) {
+  const at::Tensor x = at::arange(10, c10::kLong);
+  const auto batches = *TensorBatches::Make(x, x * 2, {.batch = 4, .shuffle = true, .seed = 3});
+  const auto rows = [&](int64_t epoch) {
+    batches->SetEpoch(epoch);
+    std::vector<at::Tensor> parts;
+    for (int64_t i = 0; i < batches->count(); ++i) {
+      EXPECT_TRUE(at::equal(batches->Get(i).x * 2, batches->Get(i).y));
+      parts.push_back(batches->Get(i).x);
+    }
+    return at::cat(parts);
+  };
+  const at::Tensor first = rows(0);
+  EXPECT_TRUE(at::equal(std::get<0>(first.sort()), x));
+  EXPECT_FALSE(at::equal(first, x));
+  EXPECT_FALSE(at::equal(rows(1), first));
+  EXPECT_TRUE(at::equal(rows(0), first));
 }
 
 TEST(Batches, OverlapRowsAreOneApart) {
@@ -85,7 +145,7 @@ std::vector<int64_t> Starts(TextBatches& batches, int64_t epoch) {
   std::vector<int64_t> starts;
   for (int64_t i = 0; i < batches.count(); ++i) {
     const Batch batch = batches.Get(i);
-    for (int64_t b = 0; b < batches.rows(); ++b) starts.push_back(At(batch.x, b, 0));
+    for (int64_t b = 0; b < batch.x.size(0); ++b) starts.push_back(At(batch.x, b, 0));
   }
   return starts;
 }

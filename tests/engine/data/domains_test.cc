@@ -10,7 +10,7 @@
 namespace lanthorn::data {
 namespace {
 
-at::Tensor Counting(int64_t length) { return at::arange(length, c10::kLong); }
+TokenIds Counting(int64_t length) { return TokenIds::FromTensor(at::arange(length, c10::kLong)); }
 
 WindowOptions Options(WindowOrder order, int64_t batches = 0) {
   WindowOptions options;

@@ -13,6 +13,11 @@ at::Tensor Random(int64_t length, int64_t seed, int64_t vocabulary = 65) {
   return at::randint(vocabulary, {length}, c10::kLong);
 }
 
+Leak SharedBlocks(const at::Tensor& train, const at::Tensor& val, int64_t block = kLeakBlock,
+                  int64_t most_tokens = kLeakTokens, int64_t most_blocks = kLeakBlocks) {
+  return data::SharedBlocks(TokenIds::FromTensor(train), TokenIds::FromTensor(val), block, most_tokens, most_blocks);
+}
+
 TEST(LeakG24, RandomTextsShareNothingAndACopySharesAll) {
   const at::Tensor train = Random(20'000, 1), val = Random(2'000, 2);
   Leak leak = SharedBlocks(train, val);

@@ -15,7 +15,7 @@ namespace {
 constexpr char kShakespeareSha[] = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed";
 
 absl::StatusOr<std::shared_ptr<Text>> Shakespeare(const TextOptions& options) {
-  return Text::Open("tinyshakespeare", DataFolder() + "/tinyshakespeare.txt", kShakespeareSha, options);
+  return Text::Open("tinyshakespeare", DataFolder() + "/tinyshakespeare.txt", options);
 }
 
 TEST(Shakespeare, HasThePublishedSizes) {
@@ -72,7 +72,9 @@ class TextFile : public testing::Test {
   absl::StatusOr<std::shared_ptr<Text>> Open(const std::string& contents, const TextOptions& options,
                                              const std::string& sha = "") {
     EXPECT_TRUE(WriteFileAtomic(folder_ / "t.txt", contents, /*sync=*/false).ok());
-    return Text::Open("corpus", folder_ / "t.txt", sha, options);
+    TextOptions with_sha = options;
+    with_sha.tokens.expected_sha256 = sha;
+    return Text::Open("corpus", folder_ / "t.txt", with_sha);
   }
   void ExpectError(const absl::Status& status, ExitCode code, const std::vector<std::string>& words) {
     EXPECT_EQ(ExitCodeOf(status), code) << status;
@@ -119,7 +121,7 @@ TEST_F(TextFile, AChangedFileShowsBothChecksums) {
 }
 
 TEST_F(TextFile, AMissingFileIsADataErrorWithItsPath) {
-  const auto text = Text::Open("corpus", folder_ / "none.txt", "", {});
+  const auto text = Text::Open("corpus", folder_ / "none.txt", {});
   ExpectError(text.status(), ExitCode::kData, {folder_ / "none.txt"});
 }
 

@@ -1,10 +1,19 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
+#include "engine/data/token_scanner.h"
 #include "engine/data/tokenizer.h"
 
 namespace lanthorn::data {
 namespace {
+
+absl::StatusOr<WordTokenizer> FromText(const std::string& text, int64_t vocab) {
+  const auto scanner = TokenScanner::Make(TokenKind::kWords, Newlines::kKeep);
+  EXPECT_EQ(scanner->Take(text.data(), text.size(), /*last=*/true).value(), text.size());
+  absl::flat_hash_map<std::string, int64_t> counts;
+  for (uint32_t number : scanner->numbers()) ++counts[scanner->tokens()[number]];
+  return WordTokenizer::FromCounts(counts, vocab);
+}
 
 std::vector<int64_t> Ids(const Tokenizer& tokenizer, const std::string& text) {
   const at::Tensor ids = *tokenizer.Encode(text);
@@ -12,7 +21,7 @@ std::vector<int64_t> Ids(const Tokenizer& tokenizer, const std::string& text) {
 }
 
 TEST(WordTokenizer, RanksWordsByFrequencyInLowerCase) {
-  const auto made = WordTokenizer::FromText("The cat\tand the DOG and\nthe end", 100);
+  const auto made = FromText("The cat\tand the DOG and\nthe end", 100);
   ASSERT_TRUE(made.ok());
   EXPECT_EQ(made->vocab_size(), 4 + 5);
   // the 3, and 2, then cat, dog, end in the order of their bytes
@@ -21,7 +30,7 @@ TEST(WordTokenizer, RanksWordsByFrequencyInLowerCase) {
 }
 
 TEST(WordTokenizer, KeepsTheMostFrequentAndMarksTheRestAsUnknown) {
-  const auto made = WordTokenizer::FromText("a a a b b c", 6);
+  const auto made = FromText("a a a b b c", 6);
   ASSERT_TRUE(made.ok());
   EXPECT_EQ(made->vocab_size(), 6);
   EXPECT_EQ(Ids(*made, "a b c d"), (std::vector<int64_t>{4, 5, 1, 1}));
@@ -30,14 +39,14 @@ TEST(WordTokenizer, KeepsTheMostFrequentAndMarksTheRestAsUnknown) {
 }
 
 TEST(WordTokenizer, SpecialWordsInTheTextAreTheSpecialTokens) {
-  const auto made = WordTokenizer::FromText("<unk> <unk> <unk> a <eos> b b", 6);
+  const auto made = FromText("<unk> <unk> <unk> a <eos> b b", 6);
   ASSERT_TRUE(made.ok());
   EXPECT_EQ(made->vocab_size(), 6);
   EXPECT_EQ(Ids(*made, "<pad> <unk> <BOS> <eos> b a zebra"), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 1}));
 }
 
 TEST(WordTokenizer, OfNothingIsNothing) {
-  const auto made = WordTokenizer::FromText("", 10);
+  const auto made = FromText("", 10);
   ASSERT_TRUE(made.ok());
   EXPECT_EQ(made->vocab_size(), 4);
   EXPECT_EQ(made->Encode(" \n ")->numel(), 0);
@@ -46,9 +55,9 @@ TEST(WordTokenizer, OfNothingIsNothing) {
 
 TEST(WordTokenizer, RefusesAVocabularyWithoutRoomAndIdsOutsideOfIt) {
   EXPECT_EQ(
-      WordTokenizer::FromText("a b", 4).status().message(),
+      FromText("a b", 4).status().message(),
       "words: a vocabulary of 4 leaves no room for a word beside <pad>, <unk>, <bos> and <eos>; expected at least 5");
-  const auto made = WordTokenizer::FromText("a b", 5);
+  const auto made = FromText("a b", 5);
   EXPECT_THROW(made->Decode(at::full({1}, 5, c10::kLong)), c10::Error);
 }
 

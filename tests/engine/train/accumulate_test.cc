@@ -93,7 +93,7 @@ TEST(Accumulate, UnequalNumbersOfTargetsWeighAsInOneBatch) {
     mask.narrow(0, 0, 5).fill_(1);
     mask.narrow(1, 2, 1).fill_(1);
     mask.narrow(0, 6, 3).zero_();
-    tiny.train = *data::TensorBatches::Make(x, at::where(mask.gt(0), y, at::full_like(y, -100)), batch);
+    tiny.train = *data::TensorBatches::Make(x, at::where(mask.gt(0), y, at::full_like(y, -100)), {.batch = batch});
     tiny.loss = [model = tiny.model](const data::Batch& b) -> absl::StatusOr<Loss> {
       const at::Tensor logits = model->Forward(b.x, nullptr);
       return Loss{at::cross_entropy_loss(logits.reshape({-1, kVocabulary}), b.y.reshape({-1})),

@@ -19,7 +19,7 @@ Tiny HalfMasked(FitOptions options) {
   Tiny tiny({.options = std::move(options)});
   const at::Tensor x = at::arange(16 * 6, c10::kLong).remainder(kVocabulary).view({16, 6});
   const at::Tensor even = at::arange(6, c10::kLong).remainder(2).eq(0).expand({16, 6});
-  tiny.train = *data::TensorBatches::Make(x, at::where(even, x, at::full_like(x, -100)), 4);
+  tiny.train = *data::TensorBatches::Make(x, at::where(even, x, at::full_like(x, -100)), {.batch = 4});
   return tiny;
 }
 

@@ -1,0 +1,56 @@
+// Tokens of a text that comes in pieces, numbered in the order in which they first appear.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+
+namespace lanthorn::data {
+
+enum class TokenKind { kCharacters, kWords };
+// What becomes of carriage returns: kept as characters, or CR LF and a lone CR read as LF.
+enum class Newlines { kKeep, kLf };
+
+class TokenScanner {
+ public:
+  // The place in the text of every so many-th token is kept.
+  static constexpr int64_t kMarkEvery = 4096;
+
+  // `offset` is the byte of the text at which scanning begins.
+  static std::unique_ptr<TokenScanner> Make(TokenKind kind, Newlines newlines, int64_t offset = 0);
+  virtual ~TokenScanner() = default;
+
+  // Reads whole tokens from the next bytes and returns how many bytes they took; the rest, of a token that is not at its
+  // end, must come again with what follows, unless it is the `last`. A byte order mark is passed over. DataError for text that is not UTF-8, with the byte.
+  virtual absl::StatusOr<size_t> Take(const char* bytes, size_t size, bool last) = 0;
+
+  // Numbers of the tokens since they were last cleared, by whoever wrote them away.
+  std::vector<uint32_t>& numbers() { return numbers_; }
+  // Each token's text, by its number.
+  const std::vector<std::string>& tokens() const { return tokens_; }
+  // The byte at which token 0, kMarkEvery, 2 kMarkEvery ... begins.
+  const std::vector<int64_t>& marks() const { return marks_; }
+
+ protected:
+  explicit TokenScanner(int64_t offset) : offset_(offset) {}
+  // How many bytes the mark takes that some editors put at the beginning of UTF-8.
+  size_t ByteOrderMark(const char* bytes, size_t size) const;
+  void Append(uint32_t number, int64_t begin) {
+    if (count_++ % kMarkEvery == 0) marks_.push_back(begin);
+    numbers_.push_back(number);
+  }
+
+  std::vector<std::string> tokens_;
+  int64_t offset_;  // of the next byte
+
+ private:
+  std::vector<uint32_t> numbers_;
+  std::vector<int64_t> marks_;
+  int64_t count_ = 0;
+};
+
+}  // namespace lanthorn::data
