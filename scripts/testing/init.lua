@@ -1,12 +1,15 @@
 -- A small test kit. A test file is a script: `runner tests/scripts/x_test.lua`; words after -- select tests by pattern.
 --   local t = require 'testing'
 --   t.test('a sentence of behaviour', function() t.equal(1 + 1, 2) end)
--- Each failing test prints its lines; the end of the script prints a summary and sets the exit code.
+-- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something failed, 77 when
+-- nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
 local finish = require 'finish'
 local pretty = require 'pretty'
 local traceback = require 'traceback'
+
+local SKIPPED = 77
 
 local testing = { passed = 0, failed = 0, skipped = 0 }
 
@@ -34,7 +37,8 @@ local function summary(code)
     console.warn('error: no test ran')
     return 1
   end
-  return testing.failed > 0 and 1 or code
+  if testing.failed > 0 then return 1 end
+  return code == 0 and testing.skipped > 0 and SKIPPED or code
 end
 finish.add(summary)
 

@@ -143,3 +143,15 @@ t.test('an experiment begins with its name and what it is for', function()
   end
   expect_none(problems)
 end)
+
+t.test('nothing looks for files beside the checkout, or at a place of one machine', function()
+  local problems = {}
+  for _, path in ipairs(files('engine bindings scripts tests experiments .ci CMakeLists.txt README.md CONTRIBUTING.md CHANGELOG.md', '',
+    100)) do
+    local text = read(path)
+    for _, place in ipairs { '../sha' .. 'red', 'sha' .. 'red/data', 'sha' .. 'red/oracle', 'RUNNER_ORACLE' .. '_DIR=' } do
+      if text:find(place, 1, true) then problems[#problems + 1] = ('%s names %s'):format(path, place) end
+    end
+  end
+  expect_none(problems)
+end)

@@ -2,17 +2,9 @@
 local data = require 'data'
 local experiment = require 'experiment'
 local fail = require 'fail'
-local host = require 'host'
 local t = require 'testing'
+local texts = require 'testing.texts'
 local torch = require 'torch'
-
-local RUNNER = t.quote(host.folder .. '/runner')
-
-local function shakespeare(options)
-  local folder = host.getenv 'RUNNER_DATA_DIR'
-  if not folder or not host.stat(folder .. '/tinyshakespeare.txt') then t.skip 'no tinyshakespeare.txt in RUNNER_DATA_DIR' end
-  return data.text(options)
-end
 
 local function own(text, options)
   local given = { file = t.write_file(text, '.txt'), batch = 2, seq = 4, stride = 4, split = 0.5 }
@@ -22,12 +14,13 @@ end
 
 local ALPHABET = ('abcdefghijklmnopqrstuvwxyz'):rep(8) -- 208 characters
 
-t.test('tiny Shakespeare has the published numbers', function()
-  local text = shakespeare { batch = 64, seq = 100, stride = 100 }
-  t.equal({ text.name, text.length, text.vocab_size }, { 'tinyshakespeare', 1115394, 65 })
+t.test('a text as long as tiny Shakespeare has the published numbers', function()
+  local file = t.write_file(texts.words(1115394), '.txt')
+  local text = data.text { file = file, batch = 64, seq = 100, stride = 100 }
+  t.equal({ text.name, text.length }, { file:match '[^/]*$', 1115394 })
   t.equal({ text.train:count(), text.val:count(), text.train:rows(), text.train:targets() }, { 156, 17, 64, 6400 })
-  t.equal(text.sha256, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed')
-  t.equal(shakespeare({ split = 0.5, layout = 'streams' }).train:count(), 86)
+  t.equal(text.sha256, (t.shell('sha256sum ' .. file):match '^%x+'))
+  t.equal(data.text({ file = file, split = 0.5, layout = 'streams' }).train:count(), 86)
 end)
 
 t.test('targets are the inputs one character later, in order', function()
@@ -121,67 +114,4 @@ t.test('rows of two tensors make batches', function()
   t.equal({ x:tolist(), y:tolist() }, { { { 4, 5 }, { 6, 7 } }, { 2, 3 } })
   t.equal(data.tensors({ x = torch.ones { 5, 2 }, y = torch.ones { 5 } }).train:rows(), 5)
   t.error_matches(function() data.tensors { x = torch.ones { 5 }, y = torch.ones { 4 } } end, '5.*4')
-end)
-
--- A world with its own cache, data folder and fake programs for the network.
-local function world()
-  local folder = os.tmpname()
-  os.remove(folder)
-  t.shell(('mkdir -p %s/bin %s/cache/lanthorn/data %s/data'):format(folder, folder, folder))
-  for _, program in ipairs { 'curl', 'wget', 'npm' } do
-    local file = assert(io.open(folder .. '/bin/' .. program, 'w'))
-    file:write('#!/bin/sh\necho ', program, ' >> ', folder, '/called\nexit 7\n')
-    file:close()
-  end
-  t.shell(('chmod +x %s/bin/*'):format(folder))
-  require('finish').add(function() t.shell('rm -rf ' .. folder) end)
-  return folder
-end
-
-local function in_world(folder, code)
-  local environment = ('PATH=%s/bin:$PATH XDG_CACHE_HOME=%s/cache RUNNER_DATA_DIR=%s/data'):format(folder, folder, folder)
-  return t.shell(('%s %s -e %s'):format(environment, RUNNER, t.quote(code)))
-end
-
-local PROBE = "local x = require('data').text {} print(x.name, x.native.path)"
-
-t.test('a corpus that cannot be brought is exit 4, after every way was tried', function()
-  local folder = world()
-  local output, code = in_world(folder, PROBE)
-  t.equal(code, 4)
-  t.contains(output, "corpus 'tinyshakespeare' was not found")
-  t.contains(output, 'neither the download nor npm answered')
-  t.equal(t.shell('cat ' .. folder .. '/called'), 'curl\nwget\nnpm\n')
-  t.equal(t.shell('find ' .. folder .. '/cache -type f'), '', 'nothing is left in the cache')
-end)
-
-t.test('RUNNER_DATA_DIR wins over the cache, and neither needs a network', function()
-  local given = host.getenv 'RUNNER_DATA_DIR'
-  if not given or not host.stat(given .. '/tinyshakespeare.txt') then t.skip 'no tinyshakespeare.txt in RUNNER_DATA_DIR' end
-  local folder = world()
-  t.shell(('ln -s %s/tinyshakespeare.txt %s/cache/lanthorn/data/'):format(t.quote(given), folder))
-  t.contains(in_world(folder, PROBE), folder .. '/cache/lanthorn/data/tinyshakespeare.txt')
-  t.shell(('ln -s %s/tinyshakespeare.txt %s/data/'):format(t.quote(given), folder))
-  t.contains(in_world(folder, PROBE), folder .. '/data/tinyshakespeare.txt')
-  t.is_true(host.stat(folder .. '/called') == nil)
-end)
-
-t.test('a corpus that was changed is exit 4 with both checksums', function()
-  local folder = world()
-  t.shell(('echo changed > %s/data/tinyshakespeare.txt'):format(folder))
-  local output, code = in_world(folder, PROBE)
-  t.equal(code, 4)
-  t.contains(output, 'is not the file that was pinned')
-  t.contains(output, 'expected 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed')
-end)
-
-t.test('a download with the wrong checksum is thrown away', function()
-  local folder = world()
-  local file = assert(io.open(folder .. '/bin/curl', 'w'))
-  file:write('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho page > "$2"\n')
-  file:close()
-  local output, code = in_world(folder, PROBE)
-  t.equal(code, 4)
-  t.contains(output, 'the download was thrown away')
-  t.equal(t.shell('find ' .. folder .. '/cache -type f'), '')
 end)

@@ -4,6 +4,7 @@ local guards = require 'guards'
 local runs = require 'testing.runs'
 local specs = require 'specs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
 local json, root, write = runs.json, runs.root, runs.write
 
@@ -216,9 +217,8 @@ t.test('guard G24: a val that stands in train stops, a trace of it is told, and 
   t.equal(with(copied, 'eval.off=true').code, 0)
 end)
 
-t.test('guard G24: tiny Shakespeare has nothing of val in train', function()
-  if not require('host').stat((os.getenv 'RUNNER_DATA_DIR' or '../shared/data') .. '/tinyshakespeare.txt') then t.skip 'no corpus' end
-  local text = require('data').text { corpus = 'tinyshakespeare' }
+t.test('guard G24: a text of a million characters that does not repeat has nothing of val in train', function()
+  local text = require('data').text { file = write('million.txt', texts.words(1115394)) }
   local leak = text.native:leak()
   t.equal({ leak.shared, leak.searched }, { 0, 1 })
   t.is_true(leak.blocks > 1700)

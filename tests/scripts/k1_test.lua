@@ -7,6 +7,7 @@ local optim = require 'optim'
 local run_equality = require 'run_equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 local torch = require 'torch'
 
 local function count(name, shape)
@@ -240,7 +241,7 @@ t.test('the experiment on specialists leaves them out one by one', function()
 end)
 
 t.test('what would have no effect, or no meaning, is refused before the first training', function()
-  local texts = small_texts()
+  local override = small_texts()
   for _, case in ipairs {
     { 'epoch_sweep', 'train.epochs=3', 'train.epochs has no effect here; set sweep.epochs' },
     { 'epoch_sweep', 'sweep.rules=[pathh]', "there is no rule 'pathh'; nearest: path" },
@@ -256,7 +257,7 @@ t.test('what would have no effect, or no meaning, is refused before the first tr
     { 'k1/load_balance', ('domains.texts=[%s/small1.txt,%s/small1.txt]'):format(runs.root, runs.root),
       "domains.texts[1] and [2] are both called 'small1'" },
   } do
-    local output, code = runs.command('experiments/' .. case[1] .. '.lua', '-q', texts, case[2])
+    local output, code = runs.command('experiments/' .. case[1] .. '.lua', '-q', override, case[2])
     t.equal(code, 3, case[1] .. ' ' .. case[2] .. ': ' .. output)
     t.contains(output, case[3])
   end
@@ -278,21 +279,33 @@ t.test('masking is compared within each optimiser, never across', function()
 end)
 
 -- Every experiment, one batch of everything. What they find means nothing then; that they end and say something does.
-local root = host.getenv 'RUNNER_DATA_DIR'
+local function three_texts()
+  local files = {}
+  for i = 1, 3 do files[i] = ('{file=%s}'):format(runs.write(('words%d.txt'):format(i), texts.words(150000, i))) end
+  return files
+end
+local TEXTS = three_texts()
+local ON_THREE = { ['k1/specialise'] = true, ['k1/continual'] = true, ['k1/blame_demo'] = true, ['k1/published_41'] = true }
+
+-- The override that gives an experiment texts of the test's own.
+local function own_texts(name)
+  if name == 'precision' then return 'data.file=' .. TEXTS[1]:match '=(.*)}' end
+  return ('domains.texts=[%s]'):format(ON_THREE[name] and table.concat(TEXTS, ',') or TEXTS[1])
+end
+
 for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
   'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance', 'k1/tree_sweep',
   'k1/sync_bench', 'k1/published_41', 'precision' } do
   t.test(('experiments/%s.lua runs under --fast-dev-run and says what it found'):format(name), function()
-    if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
-    local output, code = runs.command('experiments/' .. name .. '.lua', '--fast-dev-run', '-q')
+    local output, code = runs.command('experiments/' .. name .. '.lua', '--fast-dev-run', '-q', own_texts(name))
     t.equal(code, 0, output)
     t.contains(output, 'ound')
   end)
 end
 
 t.test('under the published rule, which masks gradients, the share that was touched is not claimed', function()
-  if not root or root == '' then t.skip 'RUNNER_DATA_DIR is not set' end
-  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q', 'select.rule=published', 'domains.batch=4')
+  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q', 'select.rule=published', 'domains.batch=4',
+    own_texts 'k1/published_41')
   t.equal(code, 0, output)
   t.contains(output, 'touched NA, effective ')
 end)

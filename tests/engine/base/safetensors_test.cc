@@ -11,21 +11,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <limits>
 
 #include "engine/base/files.h"
+#include "tests/engine/folders.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn {
 namespace {
-
-std::string OracleFolder() {
-  const char* folder = std::getenv("RUNNER_ORACLE_DIR");
-  return folder != nullptr ? folder : LANTHORN_SOURCE_DIR "/../shared/oracle";
-}
 
 // A file with this header text, padded to 8 bytes, and data.
 std::string FileOf(std::string header, const std::string& data) {
@@ -373,15 +368,14 @@ TEST_F(SafetensorsTest, FlippedBitsInTheHeaderAreRejectedOrHarmless) {
 }
 
 TEST_F(SafetensorsTest, FilesWrittenByPythonAreRead) {
-  const std::string source = OracleFolder() + "/gru_short-1.safetensors";
-  const auto file = ReadSafetensors(source);
+  const auto file = ReadSafetensors(GoldenPath("oracles/gru_one_step.safetensors"));
   ASSERT_TRUE(file.ok()) << file.status();
   const std::map<std::string, at::Tensor> tensors(file->tensors.begin(), file->tensors.end());
-  EXPECT_EQ(tensors.at("param.embed.weight").sizes(), (std::vector<int64_t>{11, 5}));
+  EXPECT_EQ(tensors.at("param.embed.weight").sizes(), (std::vector<int64_t>{13, 6}));
   EXPECT_EQ(tensors.at("param.embed.weight").scalar_type(), at::kFloat);
   EXPECT_EQ(tensors.at("x").scalar_type(), at::kLong);
   EXPECT_EQ(tensors.at("sample_sq").scalar_type(), at::kDouble);
-  EXPECT_LT(tensors.at("x").max().item<int64_t>(), 11);
+  EXPECT_LT(tensors.at("x").max().item<int64_t>(), 13);
   EXPECT_GT(tensors.at("sample_sq").min().item<double>(), 0);
 
   ASSERT_TRUE(WriteSafetensors(path_, file->tensors).ok());

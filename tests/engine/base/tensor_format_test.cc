@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "engine/base/files.h"
+#include "tests/engine/folders.h"
 
 namespace lanthorn {
 namespace {
@@ -94,7 +95,7 @@ std::map<std::string, at::Tensor> Cases() {
 // Golden texts by name.
 std::map<std::string, std::string> Golden() {
   std::map<std::string, std::string> texts;
-  std::istringstream lines(*ReadFile(LANTHORN_SOURCE_DIR "/tests/golden/tensor_format.txt"));
+  std::istringstream lines(*ReadFile(GoldenPath("tensor_format.txt")));
   std::string line, name;
   bool first = true;
   while (std::getline(lines, line)) {

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "engine/data/text.h"
-#include "tests/engine/folders.h"
 
 namespace lanthorn::data {
 namespace {

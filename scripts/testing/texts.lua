@@ -1,0 +1,40 @@
+-- Texts for tests: as many characters as wanted, the same every time.
+local texts = {}
+
+local LETTERS = 'etaoinshrdlucmfwypvbgkjqxz'
+local NEXT, MODULUS = 16807, 2147483647 -- the minimal standard generator of Park and Miller
+
+-- A function that gives the next number from 0 to n - 1.
+local function draws(seed)
+  local state = seed * 7919 % (MODULUS - 1) + 1
+  return function(n)
+    state = state * NEXT % MODULUS
+    return state % n
+  end
+end
+
+---Sentences of made-up words, a line each, in letters as frequent as in English. Long stretches of it do not repeat.
+---@param characters integer
+---@param seed? integer another text for another number; 1 otherwise
+---@return string
+function texts.words(characters, seed)
+  local draw, parts, have = draws(seed or 1), {}, 0
+  local vocabulary = {}
+  for i = 1, 2000 do
+    local letters = {}
+    for j = 1, 2 + draw(7) do
+      local at = 1 + math.min(draw(#LETTERS), draw(#LETTERS))
+      letters[j] = LETTERS:sub(at, at)
+    end
+    vocabulary[i] = table.concat(letters)
+  end
+  while have < characters do
+    local sentence = {}
+    for i = 1, 4 + draw(12) do sentence[i] = vocabulary[1 + math.min(draw(#vocabulary), draw(#vocabulary))] end
+    local line = table.concat(sentence, ' '):gsub('^%l', string.upper) .. '.\n'
+    parts[#parts + 1], have = line, have + #line
+  end
+  return table.concat(parts):sub(1, characters)
+end
+
+return texts
