@@ -206,6 +206,13 @@ int Sha256(lua_State* L) {
   return 1;
 }
 
+int Sha256OfText(lua_State* L) {
+  size_t size = 0;
+  const char* text = luaL_checklstring(L, 1, &size);
+  lua_pushstring(L, Sha256Hex(std::string_view(text, size)).c_str());
+  return 1;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"open_text",
      "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
@@ -220,6 +227,7 @@ const std::vector<FunctionRow> kFunctions = {
      "left out. shuffle: a new order of rows each epoch, from the seed.",
      &Thunk<&FromTensors>},
     {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
+    {"sha256_text", "(str text) -> str", "The checksum of a text.", &Thunk<&Sha256OfText>},
 };
 const std::vector<FunctionRow> kTextMethods = {
     {"Text:encode", "(str text) -> Tensor", "Character ids, int64 (L).", &Thunk<&Encode>},
@@ -269,6 +277,7 @@ void OpenData(lua_State* L) {
   RegisterRows(L, "data", kFunctions);
   RegisterLuaBatches(L);
   RegisterDomains(L);
+  RegisterDataFiles(L);
   DefineType<data::Text>(L);
   RegisterRows(L, "data", kTextMethods);
   luaL_getmetatable(L, TypeName<data::Text>::kName);

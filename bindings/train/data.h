@@ -17,6 +17,8 @@ LANTHORN_LUA_TYPE(data::Domains, "data.Domains");
 void RegisterLuaBatches(lua_State* L);
 // Adds the function that opens several texts to the table on the top of the stack. [-0, +0, m]
 void RegisterDomains(lua_State* L);
+// Adds the functions that read tables, arrays and pictures to the table on the top of the stack. [-0, +0, m]
+void RegisterDataFiles(lua_State* L);
 // {block=, blocks=, shared=, searched=} on the stack. [-0, +1, m]
 void PushLeak(lua_State* L, const data::Leak& leak);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]

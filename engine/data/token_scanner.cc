@@ -11,17 +11,19 @@
 namespace lanthorn::data {
 namespace {
 
-constexpr uint32_t kNone = ~uint32_t{0};
-
 class CharacterScanner final : public TokenScanner {
  public:
   CharacterScanner(Newlines newlines, int64_t offset) : TokenScanner(offset), convert_(newlines == Newlines::kLf) {
-    ascii_.fill(kNone);
+    numbers_of_bytes_.fill(kNoNumber);
   }
 
   absl::StatusOr<size_t> Take(const char* bytes, size_t size, bool last) override {
     size_t at = ByteOrderMark(bytes, size);
+    const auto* const all = reinterpret_cast<const unsigned char*>(bytes);
     while (at < size) {
+      // Nearly all of a text: characters of one byte that were seen before.
+      at += AppendRun(size - at, [&](size_t i) { return numbers_of_bytes_[all[at + i]]; });
+      if (at == size) break;
       const size_t begin = at;
       const unsigned char lead = static_cast<unsigned char>(bytes[at]);
       if (lead < 0x80) {
@@ -51,11 +53,10 @@ class CharacterScanner final : public TokenScanner {
 
  private:
   uint32_t Number(unsigned char character) {
-    uint32_t& number = ascii_[character];
-    if (number == kNone) {
-      number = static_cast<uint32_t>(tokens_.size());
-      Name(character);
-    }
+    if (numbers_of_bytes_[character] != kNoNumber) return numbers_of_bytes_[character];
+    const auto number = static_cast<uint32_t>(tokens_.size());
+    Name(character);
+    numbers_of_bytes_[character] = number;
     return number;
   }
   void Name(char32_t point) {
@@ -65,7 +66,7 @@ class CharacterScanner final : public TokenScanner {
   }
 
   bool convert_;
-  std::array<uint32_t, 128> ascii_;
+  std::array<uint32_t, 256> numbers_of_bytes_;  // of those below 128 that were seen
   absl::flat_hash_map<char32_t, uint32_t> others_;
 };
 

@@ -44,6 +44,23 @@ class TokenScanner {
     numbers_.push_back(number);
   }
 
+  // Appends next(i) for i = 0, 1 ... as long as that is a number below kNoNumber, at most `most` and not up to a token
+  // whose place is kept. Returns how many.
+  static constexpr uint32_t kNoNumber = ~uint32_t{0};
+  template <typename Next>
+  size_t AppendRun(size_t most, const Next& next) {
+    const int64_t behind = count_ % kMarkEvery;
+    const size_t room = behind == 0 ? 0 : std::min(most, static_cast<size_t>(kMarkEvery - behind));
+    const size_t before = numbers_.size();
+    numbers_.resize(before + room);
+    uint32_t* const out = numbers_.data() + before;
+    size_t taken = 0;
+    for (uint32_t number; taken < room && (number = next(taken)) != kNoNumber; ++taken) out[taken] = number;
+    numbers_.resize(before + taken);
+    count_ += static_cast<int64_t>(taken);
+    return taken;
+  }
+
   std::vector<std::string> tokens_;
   int64_t offset_;  // of the next byte
 

@@ -100,6 +100,42 @@ function data.tensors(given)
     learnable = o.learnable, shift = o.shift }
 end
 
+---A table of comma-separated values. `target` is the column to predict: text becomes classes, numbers stay numbers unless task is
+---'classification'. Inputs are the other columns but those of `ignore`, or those of `features`; text among them becomes one column for
+---each of its values. `split` {train=0.8, val=0.1, test=0.1} is drawn by the seed; inputs are standardised by the train split alone. A
+---missing value is an error, or missing = 'drop' leaves its row out, 'mean' puts the mean of train there.
+---@param given { file: string, target: string, features: string[]?, ignore: string[]?, text: string[]?, delimiter: string?,
+---header: boolean?, missing: string?, missing_values: string[]?, task: string?, split: table?, standardise: boolean?,
+---batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data with train, val, test, splits (their tensors), columns, classes, class_counts, mean, std
+function data.csv(given) return require('data_files').csv(given, experiment_seed()) end
+
+---Arrays of NumPy from .npy files: rows of x, and of y (whole numbers of one dimension are classes). They are split by `split` as in
+---data.csv, unless val_x and val_y (test_x, test_y) give sets of their own.
+---@param given { x: string, y: string, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?,
+---standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.npy(given) return require('data_files').npy(given, experiment_seed()) end
+
+---Arrays of one .npz archive of NumPy, by name ('x' and 'y'); the rest as data.npy.
+---@param given { file: string, x: string?, y: string?, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?,
+---standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.npz(given) return require('data_files').npz(given, experiment_seed()) end
+
+---Pictures and labels in MNIST's format, plain or .gz: x is (N, 1, height, width), standardised by the train split.
+---@param given { images: string, labels: string, val_images: string?, val_labels: string?, test_images: string?, test_labels: string?,
+---split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.idx(given) return require('data_files').idx(given, experiment_seed()) end
+
+---Pictures of a folder, each sub-folder a class: x is (N, channels, height, width), standardised by channel over the train split.
+---Pictures of different sizes need `size = {height, width}`.
+---@param given { folder: string, size: integer[]?, channels: integer?, split: table?, standardise: boolean?, batch: integer?,
+---shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.images(given) return require('data_files').images(given, experiment_seed()) end
+
 local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
 local CUSTOM = { count = 'int', rows = 'int', targets = 'int?', get = 'function', val = 'table?', shift = 'int?',
   vocab_size = 'int?' }

@@ -25,6 +25,8 @@ function fit_report.duration(s)
 end
 local duration = fit_report.duration
 
+local MANY_CLASSES = 12
+
 local function row(label, text)
   return ('%-10s%s'):format(label, text)
 end
@@ -102,6 +104,24 @@ local function domain_lines(data)
   return lines
 end
 
+-- What data of files are made of: columns, and how many samples each class has.
+local function source_lines(data)
+  local lines = {}
+  if data.columns then lines[1] = ('%d input columns%s'):format(#data.columns, data.mean and ', standardised by the train split' or '') end
+  for _, split in ipairs(data.class_counts and { 'train', 'val', 'test' } or {}) do
+    local parts = {}
+    for i, samples in ipairs(data.class_counts[split] or {}) do
+      parts[i] = ('%s %s'):format(tostring(data.classes[i]), count(samples))
+      if i == MANY_CLASSES and #data.classes > MANY_CLASSES then
+        parts[i] = ('... of %d classes'):format(#data.classes)
+        break
+      end
+    end
+    if #parts > 0 then lines[#lines + 1] = ('classes of %s: %s'):format(split, table.concat(parts, ', ')) end
+  end
+  return lines
+end
+
 local function data_lines(plan)
   local data = plan.data
   local train = data.train
@@ -123,6 +143,7 @@ local function data_lines(plan)
     lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
       count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
       count(train:samples() + train:left_out())) or ''))
+    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
     if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
     lines[2] = row('', batches)
   end

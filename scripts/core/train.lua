@@ -208,6 +208,11 @@ local function data_record(data)
     end
     return records
   end
+  if data.files then
+    local records = {}
+    for i, file in ipairs(data.files) do records[i] = { name = file.name, bytes = file.bytes, sha256 = 'sha256:' .. file.sha256 } end
+    return records
+  end
   if data.kind ~= 'text' then return {} end
   return { { name = data.name, bytes = data.bytes, sha256 = 'sha256:' .. data.sha256 } }
 end

@@ -95,5 +95,40 @@ TEST(Progress, ABarThatIsDrawnIsNoSilence) {
   EXPECT_EQ(screen.lines[1], "still in train: 30s since update 60 of 2000\n");
 }
 
+// The bar of update 30 of 60 in an epoch of 156 batches, on a terminal of so many columns.
+std::string BarAt(int columns, bool unicode) {
+  std::string drawn;
+  Progress progress({.terminal = true,
+                     .unicode = unicode,
+                     .columns = [&] { return columns; },
+                     .write = [&](const std::string& text) { drawn += text; },
+                     .now = [] { return 1000.0; }});
+  StepRecord record;
+  record.step = record.batch = 30;
+  record.steps = 60;
+  record.epoch = 1;
+  record.batches = 156;
+  record.loss = 1.873;
+  record.tokens_per_s = 123456;
+  record.remaining = Interval{10, 12, 15};
+  Control control;
+  EXPECT_TRUE(progress.OnStep(record, &control).ok());
+  drawn = drawn.substr(1, drawn.find('\x1b') - 1);
+  return drawn;
+}
+
+TEST(Progress, TheBarFitsAnyTerminalAndEndsWhereThePlanDoes) {
+  for (const bool unicode : {false, true}) {
+    for (int columns = 10; columns < 130; ++columns) {
+      const std::string bar = BarAt(columns, unicode);
+      EXPECT_LT(DisplayWidth(bar), columns) << bar;
+      EXPECT_TRUE(columns < 34 || bar.find("30/60  loss 1.8730") != std::string::npos) << columns << bar;
+      EXPECT_TRUE(columns < 90 || bar.find("tok/s") != std::string::npos) << bar;
+    }
+  }
+  EXPECT_EQ(BarAt(130, false).find("epoch 1 [============            ] 30/60  loss 1.8730  123,456 tok/s  eta 12s"), 0u)
+      << BarAt(130, false);
+}
+
 }  // namespace
 }  // namespace lanthorn::train

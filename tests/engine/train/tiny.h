@@ -19,7 +19,8 @@ constexpr int64_t kVocabulary = 6;
 inline std::shared_ptr<data::Batches> TinyBatches(int64_t length, int64_t batch = 4) {
   at::Tensor ids = at::arange(length, c10::kLong).remainder(kVocabulary);
   for (int64_t i = 0; i < length; i += 11) ids[i] = (i / 11) % kVocabulary;
-  return std::make_shared<data::TextBatches>(ids, data::TextOptions{.batch = batch, .seq = 6, .stride = 6});
+  return std::make_shared<data::TextBatches>(
+      data::TokenIds::FromTensor(ids), data::TextOptions{.batch = batch, .seq = 6, .stride = 6, .drop_last = true});
 }
 
 // Collects what the loop says, and may stop it.
