@@ -50,91 +50,6 @@ int IndexTorch(lua_State* L) {
   return 1;
 }
 
-// Shape of nested Lua tables, checked to be a box; appends the leaves.
-void Flatten(lua_State* L, int index, size_t depth, std::vector<int64_t>* shape, std::vector<double>* values,
-             bool* all_bool) {
-  const int length = static_cast<int>(lua_objlen(L, index));
-  if (depth == shape->size()) {
-    if (!values->empty()) throw UsageError("torch.tensor: rows have different depths");
-    shape->push_back(length);
-  } else if ((*shape)[depth] != length) {
-    throw UsageError("torch.tensor: rows have different lengths, " + std::to_string((*shape)[depth]) + " and " +
-                     std::to_string(length));
-  }
-  luaL_checkstack(L, 4, "torch.tensor: nested too deeply");
-  for (int i = 1; i <= length; ++i) {
-    lua_rawgeti(L, index, i);
-    if (lua_istable(L, -1)) {
-      Flatten(L, lua_gettop(L), depth + 1, shape, values, all_bool);
-    } else {
-      if (depth + 1 != shape->size()) throw UsageError("torch.tensor: rows have different depths");
-      if (lua_isboolean(L, -1)) {
-        values->push_back(lua_toboolean(L, -1));
-      } else if (lua_type(L, -1) == LUA_TNUMBER) {
-        values->push_back(lua_tonumber(L, -1));
-        *all_bool = false;
-      } else {
-        throw UsageError("torch.tensor: elements must be numbers or booleans, got " + Describe(L, lua_gettop(L)));
-      }
-    }
-    lua_pop(L, 1);
-  }
-}
-
-int NewTensor(lua_State* L) {
-  static const Signature options = [] {
-    Signature signature;
-    for (auto [name, kind] :
-         {std::pair{"dtype", Kind::kDtype}, {"device", Kind::kDevice}, {"requires_grad", Kind::kBool}}) {
-      Parameter parameter;
-      parameter.name = name;
-      parameter.kind = kind;
-      parameter.optional = parameter.has_default = parameter.keyword_only = true;
-      parameter.type = kind == Kind::kDtype ? "dtype" : kind == Kind::kDevice ? "device" : "bool";
-      signature.parameters.push_back(parameter);
-    }
-    return signature;
-  }();
-  std::vector<int64_t> shape;
-  std::vector<double> values;
-  bool all_bool = true;
-  if (lua_istable(L, 1)) {
-    Flatten(L, 1, 0, &shape, &values, &all_bool);
-    all_bool = all_bool && !values.empty();
-  } else if (lua_isboolean(L, 1) || lua_type(L, 1) == LUA_TNUMBER) {
-    all_bool = lua_isboolean(L, 1);
-    values.push_back(all_bool ? lua_toboolean(L, 1) : lua_tonumber(L, 1));
-  } else {
-    throw UsageError("torch.tensor: expected a number, a boolean or nested tables of them, got " + Describe(L, 1));
-  }
-  c10::ScalarType dtype = all_bool ? c10::kBool : c10::kFloat;
-  c10::Device device(c10::DeviceType::CPU);
-  bool requires_grad = false;
-  lua_settop(L, 2);
-  Call call{L, 3, 0};
-  if (lua_istable(L, 2)) {
-    call.keywords = 2;
-  } else if (lua_istable(L, 1)) {  // torch.tensor{1, 2, dtype='int64'}
-    call.keywords = 1;
-  }
-  if (call.keywords != 0) {
-    std::string why;
-    if (MatchCost(call, options, &why) < 0)
-      throw UsageError("torch.tensor(data, {dtype=, device=, requires_grad=}): " + why);
-    std::vector<c10::IValue> given;
-    ReadArguments(call, options, &given);
-    if (!given[0].isNone()) dtype = given[0].toScalarType();
-    if (!given[1].isNone()) device = given[1].toDevice();
-    requires_grad = given[2].isBool() && given[2].toBool();
-  }
-  at::Tensor tensor = at::empty(shape, at::TensorOptions(c10::kDouble));
-  std::copy(values.begin(), values.end(), tensor.data_ptr<double>());
-  tensor = tensor.to(at::TensorOptions(device).dtype(dtype));
-  if (requires_grad) tensor.set_requires_grad(true);
-  PushTensor(L, tensor);
-  return 1;
-}
-
 template <bool kEnabled>
 int WithGradMode(lua_State* L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -243,7 +158,7 @@ int GetNumThreads(lua_State* L) {
 }
 
 int SetNumThreads(lua_State* L) {
-  const lua_Integer threads = luaL_checkinteger(L, 1);
+  const int64_t threads = CheckWhole(L, 1, "torch.set_num_threads");
   if (threads < 1) throw UsageError("torch.set_num_threads: at least 1 thread is needed");
   at::set_num_threads(static_cast<int>(threads));
   return 0;

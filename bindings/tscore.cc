@@ -7,6 +7,7 @@
 #include "bindings/nn/module.h"
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
+#include "engine/nn/buffers_aside.h"
 #include "engine/tscore/loop.h"
 #include "engine/tscore/tally.h"
 
@@ -65,13 +66,14 @@ int Measure(lua_State* L) {
 
 int Loop(lua_State* L) {
   const auto module = CheckObject<nn::Module>(L, 1, "tscore.loop");
-  const lua_Integer samples = luaL_checkinteger(L, 2);
+  const int64_t samples = CheckWhole(L, 2, "tscore.loop: n");
   luaL_checktype(L, 3, LUA_TFUNCTION);
   if (samples < 0) throw UsageError("tscore.loop: the number of samples must not be negative");
   static const NamedSignature signature = ParseSignature("loop(str groups='none')");
   const std::vector<c10::IValue> options = ReadCall(L, 4, signature, "tscore.");
   const tscore::Grouping grouping = Value(tscore::GroupingOf(options[0].toStringRef()));
   lua_settop(L, 3);
+  const nn::BuffersAside buffers(*module);
   const auto loss = [L](int64_t i) -> absl::StatusOr<at::Tensor> {
     lua_pushnumber(L, static_cast<double>(i));
     return CallLoss(L, 3, 1, "tscore.loop");
@@ -110,7 +112,8 @@ int OfRows(lua_State* L) {
 }
 
 int ComputeFunction(lua_State* L) {
-  tscore::Score score = tscore::Compute(luaL_checknumber(L, 1), luaL_checknumber(L, 2), luaL_checkinteger(L, 3));
+  tscore::Score score =
+      tscore::Compute(luaL_checknumber(L, 1), luaL_checknumber(L, 2), CheckWhole(L, 3, "tscore.compute: n"));
   SetNoise(/*own=*/1, &score);
   if (WantsV11(L, 4)) ApplyV11(&score);
   PushScore(L, score);
@@ -127,7 +130,8 @@ const std::vector<FunctionRow> kRows = {
      "samples. Computed in the type of the model: train.precision concerns the trainer's own T-Scores only.",
      &Thunk<&Measure>},
     {"loop", "(Module model, int n, function loss, *, str groups='none') -> table",
-     "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.",
+     "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle. Gradients and "
+     "buffers are put back afterwards.",
      &Thunk<&Loop>},
     {"of_rows", "(Tensor gradients, *, str? compat=None) -> table", "T-Score of explicit gradients (N, P).",
      &Thunk<&OfRows>, "tscore.of_rows(torch.tensor{{1, 0}, {0, 1}}).t"},

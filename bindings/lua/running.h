@@ -10,7 +10,8 @@ namespace lanthorn::lua {
 
 namespace internal {
 inline std::atomic<lua_State*> running{nullptr};  // also read by a signal handler
-}
+inline int nested = 0;                            // native functions that run inside one another
+}  // namespace internal
 
 // nullptr while no native function runs.
 inline lua_State* RunningState() { return internal::running.load(std::memory_order_relaxed); }
@@ -19,8 +20,14 @@ class RunningScope {
  public:
   explicit RunningScope(lua_State* L) : before_(RunningState()) {
     internal::running.store(L, std::memory_order_relaxed);
+    ++internal::nested;
   }
-  ~RunningScope() { internal::running.store(before_, std::memory_order_relaxed); }
+  ~RunningScope() {
+    --internal::nested;
+    internal::running.store(before_, std::memory_order_relaxed);
+  }
+  // How many native functions run, this one included: each holds a part of the C stack, whose end is a crash.
+  static int Nested() { return internal::nested; }
   RunningScope(const RunningScope&) = delete;
   RunningScope& operator=(const RunningScope&) = delete;
 

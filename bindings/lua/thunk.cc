@@ -2,8 +2,10 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/cord.h"
 #include "bindings/lua/running.h"
@@ -15,6 +17,36 @@ namespace {
 
 constexpr char kErrorMetatable[] = "lanthorn.error";  // set up by the runner's Lua library; absent in a plain LuaJIT
 constexpr char kTracebackPayload[] = "lanthorn/traceback";
+
+// Calls between native code and Lua that may be inside one another, as in plain Lua (LUAI_MAXCCALLS). A level takes
+// some kilobytes of a C stack of megabytes.
+constexpr int kMostNested = 200;
+
+// "net.lua:9 (199 times) < net.lua:12": where the calls of user code that are under way stand, the innermost first.
+std::string CallChain(lua_State* L) {
+  constexpr int kMostLevels = 2000;
+  constexpr size_t kShown = 6;
+  std::vector<std::pair<std::string, int>> places;
+  lua_Debug info;
+  for (int level = 0; level < kMostLevels && lua_getstack(L, level, &info); ++level) {
+    lua_getinfo(L, "Sl", &info);
+    if (info.currentline <= 0 || std::strncmp(info.source, "=[lanthorn]", 11) == 0) continue;
+    const std::string place = std::string(info.short_src) + ":" + std::to_string(info.currentline);
+    const auto known =
+        std::find_if(places.begin(), places.end(), [&](const auto& entry) { return entry.first == place; });
+    if (known != places.end()) {
+      ++known->second;
+    } else {
+      places.emplace_back(place, 1);
+    }
+  }
+  std::string text;
+  for (size_t i = 0; i < std::min(places.size(), kShown); ++i) {
+    text += (i > 0 ? " < " : "") + places[i].first;
+    if (places[i].second > 1) text += " (" + std::to_string(places[i].second) + " times)";
+  }
+  return places.size() > kShown ? text + " < ..." : text;
+}
 
 // LibTorch's messages carry "Exception raised from ..." and a native stack below the first part; users want neither.
 std::string WithoutBacktrace(const char* text) {
@@ -84,6 +116,10 @@ int CallGuarded(lua_State* L, Function function) {
   {
     std::string message;
     try {
+      if (RunningScope::Nested() > kMostNested) {
+        throw UsageError("calls go " + std::to_string(kMostNested) +
+                         " deep through native code; does a forward or a function call itself? " + CallChain(L));
+      }
       return function(L);
     } catch (const StatusError& error) {
       message = error.what();

@@ -1,5 +1,7 @@
 #include "bindings/lua/userdata.h"
 
+#include <cmath>
+
 #include "bindings/tensor/tensor.h"
 
 namespace lanthorn::lua {
@@ -10,6 +12,13 @@ bool HasType(lua_State* L, int index, const char* name) {
   const bool same = lua_rawequal(L, -1, -2) != 0;
   lua_pop(L, 2);
   return same;
+}
+
+int64_t CheckWhole(lua_State* L, int index, const char* what) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  const double value = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : NAN;
+  if (std::floor(value) == value && std::abs(value) <= kExact) return static_cast<int64_t>(value);
+  throw UsageError(std::string(what) + ": expected a whole number, got " + Describe(L, index));
 }
 
 std::string Describe(lua_State* L, int index) {

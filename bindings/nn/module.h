@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bindings/lua/userdata.h"
+#include "bindings/tensor/tensor.h"
 #include "engine/nn/module.h"
 
 namespace lanthorn::lua {
@@ -14,6 +15,9 @@ LANTHORN_LUA_TYPE(nn::Module, "nn.Module");
 // Pushes the one userdata of a module: fields that Lua set on it stay with it while anything refers to it. [-0, +1, m]
 void PushModule(lua_State* L, const std::shared_ptr<nn::Module>& module);
 
+// Pushes a tensor that a module owns: set as a field of another module, it becomes that one's too. [-0, +1, m]
+void PushMember(lua_State* L, const at::Tensor& tensor, Membership membership);
+
 // A state from Lua (nil, a Tensor, or a list of them) and back. [-0, +0, e] and [-0, +1, m]
 nn::State ReadState(lua_State* L, int index);
 void PushState(lua_State* L, const nn::State& state);
@@ -22,7 +26,13 @@ void PushState(lua_State* L, const nn::State& state);
 // arguments; results replace them. Returns their number. [-n, +m, e]
 int CallModule(lua_State* L, int module_index, int arguments);
 
-// Adds nn.Sequential, nn.Container and the type's methods to the table on the top of the stack. [-0, +0, m]
+// Add to the table on the top of the stack nn.Parameter and nn.Buffer, nn.Sequential and its kin, and, to the table of
+// methods, those of modules. [-0, +0, m]
+void RegisterParameters(lua_State* L);
+void RegisterContainers(lua_State* L);
+void RegisterModuleMethods(lua_State* L);
+
+// Adds RegisterContainers' functions and the type with its methods to the table on the top of the stack. [-0, +0, m]
 void OpenModule(lua_State* L);
 
 // Adds `nn` and `optim` to the module table on the top of the stack. [-0, +0, m]

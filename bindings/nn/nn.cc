@@ -33,6 +33,17 @@ int NewLayer(lua_State* L) {
   return 1;
 }
 
+// An optimiser moves what somebody else reads: leaves, and at least one of them.
+std::vector<nn::NamedParameter> CheckTrainable(std::vector<nn::NamedParameter> parameters, const std::string& who) {
+  if (parameters.empty()) throw UsageError(who + ": there are no parameters to move");
+  for (const auto& parameter : parameters) {
+    if (!parameter.tensor.is_leaf())
+      throw UsageError(who + ": parameter " + parameter.name +
+                       " is computed from other tensors: moving it would change nothing that is used again");
+  }
+  return parameters;
+}
+
 std::vector<nn::NamedParameter> ReadParameters(lua_State* L, int index, const std::string& who) {
   if (const auto module = ToObject<nn::Module>(L, index)) return module->Parameters();
   if (!lua_istable(L, index))
@@ -79,6 +90,12 @@ optim::Options ReadOptions(lua_State* L, int index, const NamedSignature& signat
     if (found != options.end() && !(found->second >= 0))
       Check(ConfigError(absl::StrCat(who, ": ", name, " must not be negative, got ", found->second)));
   }
+  const auto given = [&](const char* name) { return options.count(name) > 0 ? options.at(name) : 0; };
+  if (given("nesterov") != 0 && (given("momentum") == 0 || given("dampening") != 0)) {
+    Check(ConfigError(absl::StrCat(who, ": nesterov looks ahead along the momentum, and needs momentum above 0 and no ",
+                                   "dampening, got momentum ", given("momentum"), " and dampening ",
+                                   given("dampening"))));
+  }
   for (const char* name : {"beta1", "beta2", "alpha"}) {
     const auto found = options.find(name);
     if (found != options.end() && !(found->second >= 0 && found->second < 1))
@@ -109,7 +126,7 @@ int NewOptimizer(lua_State* L) {
     lua_settop(L, 2);
   }
   if (!groups) {
-    optimizer->AddGroup(ReadParameters(L, 1, who), ReadOptions(L, 2, signature));
+    optimizer->AddGroup(CheckTrainable(ReadParameters(L, 1, who), who), ReadOptions(L, 2, signature));
     PushObject(L, optimizer);
     return 1;
   }
@@ -117,7 +134,8 @@ int NewOptimizer(lua_State* L) {
     lua_rawgeti(L, 1, i);
     const int group = lua_gettop(L);
     lua_getfield(L, group, "params");
-    auto parameters = ReadParameters(L, lua_gettop(L), who + " group " + std::to_string(i));
+    const std::string group_name = who + " group " + std::to_string(i);
+    auto parameters = CheckTrainable(ReadParameters(L, lua_gettop(L), group_name), group_name);
     lua_newtable(L);  // common options with the group's own over them
     const int merged = lua_gettop(L);
     for (const int source : {2, group}) {
@@ -221,6 +239,7 @@ void MakeStrict(lua_State* L, const char* name) {
 void OpenNn(lua_State* L) {
   lua_newtable(L);
   OpenModule(L);
+  RegisterParameters(L);
   for (size_t i = 0; i < nn::Layers().size(); ++i) {
     const nn::LayerSpec& spec = nn::Layers()[i];
     lua_pushinteger(L, static_cast<lua_Integer>(i));

@@ -58,15 +58,18 @@ bool Lookup(const std::pair<const char*, T> (&table)[N], const std::string& name
   return false;
 }
 
-int ElementCost(lua_State* L, int index, Kind kind) {
+int ElementCost(lua_State* L, int index, const Parameter& parameter) {
   const int type = lua_type(L, index);
-  switch (kind) {
+  int64_t number = 0;
+  switch (parameter.kind) {
     case Kind::kTensor:
       if (IsTensor(L, index)) return kExact;
       return type == LUA_TNUMBER || type == LUA_TBOOLEAN ? kAsTensor : kNoFit;
     case Kind::kScalar:
       return type == LUA_TNUMBER ? kWidened : type == LUA_TBOOLEAN ? kPacked : kNoFit;
     case Kind::kInt:
+      if (parameter.words != nullptr && type == LUA_TSTRING)
+        return ReadWord(*parameter.words, lua_tostring(L, index), &number) ? kExact : kNoFit;
       return IsInteger(L, index) ? kExact : kNoFit;
     case Kind::kFloat:
       return type == LUA_TNUMBER ? (IsInteger(L, index) ? kWidened : kExact) : kNoFit;
@@ -82,7 +85,7 @@ int ElementCost(lua_State* L, int index, Kind kind) {
   c10::ScalarType dtype;
   c10::Layout layout;
   c10::MemoryFormat format;
-  switch (kind) {
+  switch (parameter.kind) {
     case Kind::kString:
       return kWidened;
     case Kind::kDtype:
@@ -101,13 +104,13 @@ int ElementCost(lua_State* L, int index, Kind kind) {
 int ValueCost(lua_State* L, int index, const Parameter& parameter) {
   if (lua_isnoneornil(L, index)) return parameter.optional ? kExact : kNoFit;
   if (parameter.kind == Kind::kUnsupported) return kNoFit;
-  if (!parameter.list) return ElementCost(L, index, parameter.kind);
+  if (!parameter.list) return ElementCost(L, index, parameter);
   if (lua_istable(L, index)) {
     const int length = static_cast<int>(lua_objlen(L, index));
     int worst = kExact;
     for (int i = 1; i <= length; ++i) {
       lua_rawgeti(L, index, i);
-      const int cost = ElementCost(L, lua_gettop(L), parameter.kind);
+      const int cost = ElementCost(L, lua_gettop(L), parameter);
       lua_pop(L, 1);
       if (cost == kNoFit || cost == kAsTensor) return kNoFit;
       worst = std::max(worst, cost);
@@ -116,7 +119,7 @@ int ValueCost(lua_State* L, int index, const Parameter& parameter) {
   }
   // int[1] takes a plain int, as in PyTorch; so does int[2] (stride=2 means {2, 2}).
   if (parameter.fixed_size > 0 && parameter.kind != Kind::kTensor) {
-    const int cost = ElementCost(L, index, parameter.kind);
+    const int cost = ElementCost(L, index, parameter);
     return cost == kNoFit ? kNoFit : kPacked;
   }
   return kNoFit;
@@ -147,8 +150,12 @@ c10::IValue ReadElement(lua_State* L, int index, const Parameter& parameter) {
       return ReadTensor(L, index, parameter);
     case Kind::kScalar:
       return ReadScalar(L, index);
-    case Kind::kInt:
+    case Kind::kInt: {
+      int64_t number = 0;
+      if (parameter.words != nullptr && lua_type(L, index) == LUA_TSTRING)
+        return ReadWord(*parameter.words, lua_tostring(L, index), &number), number;
       return static_cast<int64_t>(lua_tonumber(L, index));
+    }
     case Kind::kFloat:
       return static_cast<double>(lua_tonumber(L, index));
     case Kind::kBool:
@@ -254,12 +261,17 @@ int Locate(const Call& call, const Signature& signature, size_t at) {
   return lua_isnil(call.L, -1) ? 0 : lua_gettop(call.L);
 }
 
-// "; did you mean 'float32'?" for a string where a dtype was wanted.
-std::string NearestDtype(lua_State* L, int index, const Parameter& parameter) {
-  if (parameter.kind != Kind::kDtype || lua_type(L, index) != LUA_TSTRING) return "";
+// "; did you mean 'float32'?" for a string where a dtype or one of a few words was wanted.
+std::string NearestWord(lua_State* L, int index, const Parameter& parameter) {
+  if (lua_type(L, index) != LUA_TSTRING) return "";
   std::vector<std::string> names;
-  for (const auto& [name, value] : kDtypes) names.push_back(name);
-  return DidYouMean(lua_tostring(L, index), names);
+  if (parameter.kind == Kind::kDtype) {
+    for (const auto& [name, value] : kDtypes) names.push_back(name);
+  }
+  if (parameter.words != nullptr) {
+    for (const auto& [word, number] : *parameter.words) names.push_back(word);
+  }
+  return names.empty() ? "" : DidYouMean(lua_tostring(L, index), names);
 }
 
 bool UnknownKeyword(const Call& call, const Signature& signature, std::string* name) {
@@ -325,8 +337,9 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
     } else {
       cost = ValueCost(call.L, index, parameter);
       if (cost == kNoFit && why != nullptr) {
-        *why = "argument '" + parameter.name + "' must be " + parameter.type + ", got " + Describe(call.L, index) +
-               NearestDtype(call.L, index, parameter);
+        const std::string words = parameter.words != nullptr ? " or " + WordsOf(*parameter.words) : "";
+        *why = "argument '" + parameter.name + "' must be " + parameter.type + words + ", got " +
+               Describe(call.L, index) + NearestWord(call.L, index, parameter);
       }
     }
     lua_settop(call.L, top);

@@ -8,6 +8,7 @@
 #include "bindings/tensor/tensor.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
+#include "engine/tscore/operator_uses.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -49,25 +50,51 @@ bool GivesOut(const Call& call) {
   return given;
 }
 
+// What was wrong comes first, the schema that says so behind it.
 std::string Explain(const OperatorSet& set, const Call& call) {
-  std::string text = "torch." + set.name + ": no overload takes " + DescribeCall(call);
-  int shown = 0;
+  std::vector<std::pair<std::string, std::string>> reasons;  // with the schema of each
   for (const Overload& overload : set.overloads) {
     std::string why;
     MatchCost(call, overload.signature, &why);
     const auto& parameters = overload.signature.parameters;
     const bool writes_out = std::any_of(parameters.begin(), parameters.end(), [](const Parameter& p) { return p.out; });
     if (writes_out && set.overloads.size() > 1 && !GivesOut(call)) continue;
-    if (++shown > 6) {
-      text += "\n  ...";
-      break;
-    }
-    text += "\n  " + c10::toString(overload.handle.schema()) + "\n    " + why;
+    reasons.emplace_back(why, c10::toString(overload.handle.schema()));
   }
-  return text;
+  const std::string name = "torch." + set.name;
+  if (reasons.size() == 1) {
+    return name + ": " + reasons[0].first + "\n  called as " + set.name + DescribeCall(call) + "\n  " +
+           reasons[0].second;
+  }
+  constexpr size_t kShown = 6;
+  std::string text = name + ": no overload takes " + DescribeCall(call);
+  for (size_t i = 0; i < std::min(kShown, reasons.size()); ++i)
+    text += "\n  " + reasons[i].first + "\n    " + reasons[i].second;
+  return reasons.size() > kShown ? text + "\n  ..." : text;
 }
 
 std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// LibTorch's "index out of range in self" and its kin with the index and the size that it does not fit; other messages
+// as they are.
+std::string WithIndex(const std::string& message, const Overload& overload, const Call& call) {
+  if (message != "index out of range in self" && message.find("out of DATA bounds") == std::string::npos)
+    return message;
+  std::vector<c10::IValue> arguments;
+  ReadArguments(call, overload.signature, &arguments);
+  at::Tensor values, ids;
+  int64_t dim = 0;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& name = overload.signature.parameters[i].name;
+    if (arguments[i].isTensor() && (name == "indices" || name == "index")) ids = arguments[i].toTensor();
+    if (arguments[i].isTensor() && (name == "weight" || name == "self")) values = arguments[i].toTensor();
+    if (arguments[i].isInt() && name == "dim") dim = arguments[i].toInt();
+  }
+  if (!values.defined() || !ids.defined() || ids.numel() == 0 || values.dim() == 0) return message;
+  const int64_t size = values.size(dim), low = ids.min().item<int64_t>(), high = ids.max().item<int64_t>();
+  return "index " + std::to_string(low < 0 ? low : high) + " is outside of the " + std::to_string(size) +
+         " entries; indices go from 0 to " + std::to_string(size - 1);
+}
 
 // Runs the operator on its arguments; LibTorch's message gets the call's shapes and the schema beside it.
 void Run(const Overload& overload, const OperatorSet& set, const Call& call, std::vector<c10::IValue>* stack) {
@@ -77,8 +104,9 @@ void Run(const Overload& overload, const OperatorSet& set, const Call& call, std
     throw;
   } catch (const c10::Error& error) {
     if (std::getenv("RUNNER_FULL_ERROR") != nullptr) throw;
-    throw UsageError("torch." + set.name + ": " + FirstLine(error.what_without_backtrace()) + "\n  called as " +
-                     set.name + DescribeCall(call) + "\n  " + c10::toString(overload.handle.schema()));
+    const std::string message = WithIndex(FirstLine(error.what_without_backtrace()), overload, call);
+    throw UsageError("torch." + set.name + ": " + message + "\n  called as " + set.name + DescribeCall(call) + "\n  " +
+                     c10::toString(overload.handle.schema()));
   }
 }
 
@@ -137,6 +165,13 @@ void ApplyDefaultDtype(const OperatorSet& set, const Overload& overload, const C
     if (name == "fill_value" && (*stack)[i].isBool()) return;
     if (name == "dtype" && (*stack)[i].isNone()) (*stack)[i] = c10::kFloat;
   }
+}
+
+// What T-Score wants to know of a call; operators of our own report by themselves.
+std::optional<tscore::OperatorUse> Watch(const OperatorSet& set, const Overload& overload,
+                                         std::vector<c10::IValue>* stack) {
+  if (!tscore::Recorder::IsOpen() || overload.handle.operator_name().name.rfind("aten::", 0) != 0) return std::nullopt;
+  return tscore::OperatorUse::Begin(set.name, overload.handle, stack);
 }
 
 int PushResults(lua_State* L, const Call& call, const Overload& overload, std::vector<c10::IValue>& results) {
@@ -216,6 +251,7 @@ int CallOperator(lua_State* L, const OperatorSet& set, int first) {
   Stack stack;
   ReadArguments(call, overload->signature, &*stack);
   ApplyDefaultDtype(set, *overload, call, &*stack);
+  std::optional<tscore::OperatorUse> use = Watch(set, *overload, &*stack);
   try {
     Run(*overload, set, call, &*stack);
   } catch (const memory::OutOfMemory&) {
@@ -224,8 +260,10 @@ int CallOperator(lua_State* L, const OperatorSet& set, int first) {
     lua_gc(L, LUA_GCCOLLECT, 0);  // userdata that nobody reaches may hold what is needed
     ReadArguments(call, overload->signature, &*stack);
     ApplyDefaultDtype(set, *overload, call, &*stack);
+    use = Watch(set, *overload, &*stack);
     Run(*overload, set, call, &*stack);
   }
+  if (use) use->End(*stack);
   if (call.keywords != 0 && stack->size() == 1 && stack->front().isTensor()) {
     lua_getfield(L, call.keywords, "requires_grad");
     if (lua_toboolean(L, -1)) stack->front().toTensor().set_requires_grad(true);

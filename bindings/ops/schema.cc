@@ -65,6 +65,7 @@ Signature ReadSignature(const c10::FunctionSchema& schema) {
     parameter.out = argument.is_out();
     parameter.has_default = argument.default_value().has_value();
     if (parameter.has_default) parameter.default_value = *argument.default_value();
+    if (parameter.kind == Kind::kInt) parameter.words = FindEnumeration(schema.name(), parameter.name);
     if (!parameter.keyword_only) ++signature.positional;
     if (argument.alias_info() && argument.alias_info()->isWrite()) signature.mutates = true;
     signature.parameters.push_back(std::move(parameter));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/lua/lua.h"
+#include "bindings/ops/enumerations.h"
 #include "engine/base/tensor_format.h"
 
 namespace lanthorn::lua {
@@ -39,7 +40,8 @@ struct Parameter {
   bool out = false;
   bool has_default = false;
   c10::IValue default_value;
-  std::string type;  // as the schema prints it
+  std::string type;                    // as the schema prints it
+  const Enumeration* words = nullptr;  // of an int that a word may stand for
 };
 
 struct Signature {

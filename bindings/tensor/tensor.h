@@ -15,6 +15,9 @@ inline constexpr char kTensorType[] = "Tensor";
 // Stands at the head of every live tensor userdata: comparing it is much cheaper than comparing metatables.
 inline constexpr char kTensorTag = 0;
 
+// What a tensor becomes when a module's field is set to it: a field like any other, or a tensor of the module's own.
+enum class Membership : uint8_t { kNone, kParameter, kBuffer };
+
 // What a tensor userdata holds. `scope` is 0 outside of torch.scope; `slot` is the place in the scope's list.
 struct TensorBox {
   const void* tag = &kTensorTag;
@@ -22,6 +25,8 @@ struct TensorBox {
   int32_t scope = 0;
   int32_t slot = 0;
   bool freed = false;  // its scope has ended
+  Membership membership = Membership::kNone;
+  uint32_t created_order = 0;  // of a parameter or buffer, among modules
 };
 
 // Pushes a tensor (nil for an undefined one), counts it into the open scope, and collects garbage when tensor memory
@@ -41,6 +46,9 @@ const at::Tensor& CheckTensor(lua_State* L, int index, const char* what);
 
 // "float32 {2, 3}", with the device when it is not the CPU.
 std::string TensorLabel(const at::Tensor& tensor);
+
+// torch.tensor(data, options). [-n, +1, e]
+int NewTensor(lua_State* L);
 
 // Pushes a table of integers that also can be called (so that t.shape and t:shape() both work). [-0, +1, m]
 void PushShape(lua_State* L, at::IntArrayRef sizes);

@@ -133,13 +133,13 @@ int Targets(lua_State* L) {
 
 int Get(lua_State* L) {
   const auto batches = SelfBatches(L, "get");
-  const lua_Integer index = luaL_checkinteger(L, 2);
+  const int64_t index = CheckWhole(L, 2, "Batches:get: index");
   if (index < 0 || index >= batches->count()) {
     throw UsageError("Batches:get: batch " + std::to_string(index) + " does not exist; there are " +
                      std::to_string(batches->count()) + ", from 0");
   }
   if (!lua_isnoneornil(L, 3)) {
-    const lua_Integer epoch = luaL_checkinteger(L, 3);
+    const int64_t epoch = CheckWhole(L, 3, "Batches:get: epoch");
     if (epoch < 1) throw UsageError("Batches:get: epochs count from 1, got " + std::to_string(epoch));
     batches->SetEpoch(epoch - 1);
   }

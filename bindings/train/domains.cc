@@ -116,8 +116,8 @@ int Val(lua_State* L) {
 
 // The domain whose number, from 1, is the first argument.
 const data::Domain& CheckDomain(lua_State* L, const data::Domains& all) {
-  const lua_Integer index = luaL_checkinteger(L, 2);
-  if (index < 1 || index > static_cast<lua_Integer>(all.domains.size())) {
+  const int64_t index = CheckWhole(L, 2, "Domains: domain");
+  if (index < 1 || index > static_cast<int64_t>(all.domains.size())) {
     throw UsageError("Domains: domain " + std::to_string(index) + " does not exist; there are " +
                      std::to_string(all.domains.size()));
   }

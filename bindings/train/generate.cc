@@ -10,22 +10,10 @@
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"
 #include "bindings/train/trainer.h"
+#include "engine/train/eval_scope.h"
 
 namespace lanthorn::lua {
 namespace {
-
-class EvalMode {
- public:
-  explicit EvalMode(std::shared_ptr<nn::Module> module)
-      : module_(std::move(module)), was_training_(module_->training()) {
-    module_->Train(false);
-  }
-  ~EvalMode() { module_->Train(was_training_); }
-
- private:
-  std::shared_ptr<nn::Module> module_;
-  bool was_training_;
-};
 
 // Calls the model through Lua, so that Lua forwards work too. A model without state sees the whole context each time,
 // or as much of its end as the model takes.
@@ -87,7 +75,7 @@ int Generate(lua_State* L) {
   options.top_k = a[3].toInt();
   options.top_p = a[4].toDouble();
   options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(a[5].toInt()));
-  const EvalMode eval(module);
+  const train::EvalScope eval(*module);
   const at::Tensor drawn = Value(train::Generate(StepOf(L, 1), Value(tokenizer.Encode(a[0].toStringRef())), options));
   const std::string decoded = tokenizer.Decode(drawn);
   lua_pushlstring(L, decoded.data(), decoded.size());

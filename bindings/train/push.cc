@@ -47,7 +47,24 @@ void Noise(lua_State* L, const tscore::NoiseStatistics& noise) {
   lua_setfield(L, -2, "noise");
 }
 
+// {name = value}; nothing where there are none.
+void Metrics(lua_State* L, const std::vector<train::NamedValue>& metrics) {
+  if (metrics.empty()) return;
+  lua_createtable(L, 0, static_cast<int>(metrics.size()));
+  for (const train::NamedValue& metric : metrics) Number(L, metric.name.c_str(), metric.value);
+  lua_setfield(L, -2, "metrics");
+}
+
 }  // namespace
+
+void PushEval(lua_State* L, const train::EvalRecord& record) {
+  lua_createtable(L, 0, 5);
+  Number(L, "loss", record.loss);
+  Number(L, "batches", static_cast<double>(record.batches));
+  Number(L, "of", static_cast<double>(record.of));
+  Number(L, "targets", static_cast<double>(record.targets));
+  Metrics(L, record.metrics);
+}
 
 void PushEpoch(lua_State* L, const train::EpochRecord& record) {
   lua_createtable(L, 0, 10);
@@ -56,6 +73,7 @@ void PushEpoch(lua_State* L, const train::EpochRecord& record) {
   Number(L, "step", static_cast<double>(record.step));
   Number(L, "train_loss", record.train_loss);
   Number(L, "val_loss", record.val_loss);
+  Metrics(L, record.metrics);
   Number(L, "train_s", record.seconds);
   Number(L, "eval_s", record.eval_seconds);
   Number(L, "tokens_per_s", record.tokens_per_s);

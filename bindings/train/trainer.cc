@@ -13,6 +13,8 @@
 #include "bindings/train/schedule.h"
 #include "bindings/tscore.h"
 #include "engine/device/device.h"
+#include "engine/train/losses.h"
+#include "engine/train/metrics.h"
 #include "engine/train/precision_check.h"
 #include "engine/train/run_log.h"
 #include "engine/train/weights_hash.h"
@@ -50,6 +52,21 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* self, const data::Batch& batch)
   if (!loss.mean.defined())
     return Error(ExitCode::kScript, "train: the loss function must return a Tensor, got " + given);
   return loss;
+}
+
+// The same call for a model that may run Lua: tensors made there end with it, and an error there is a status.
+template <typename Result, typename Argument>
+std::function<absl::StatusOr<Result>(const Argument&)> ScopedFor(
+    LuaTrainer* owner, const nn::Module& model, std::function<absl::StatusOr<Result>(const Argument&)> call) {
+  if (!model.HoldsScripted()) return call;
+  return [owner, call = std::move(call)](const Argument& argument) -> absl::StatusOr<Result> {
+    const ScopeGuard scope(owner->L);
+    try {
+      return call(argument);
+    } catch (const StatusError& error) {
+      return error.status();
+    }
+  };
 }
 
 // Calls a Lua callback with a table; 'stop' as its result ends the training.
@@ -124,7 +141,7 @@ int New(lua_State* L) {
       "tscore_every=0, "
       "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
       "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, int "
-      "stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False)");
+      "stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False, str[]? metrics=None)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -133,16 +150,26 @@ int New(lua_State* L) {
   const auto batches = Field<data::Batches>(L, "train", true);
   const auto val = Field<data::Batches>(L, "val", false);
   const auto optimizer = Field<optim::Optimizer>(L, "optimizer", true);
-  train::LossFn loss = train::CrossEntropyLoss(model);
+  lua_getfield(L, 1, "model");
+  self->model = Ref(L);
+  train::LossFn loss;
+  std::string loss_name;
   lua_getfield(L, 1, "loss");
   if (lua_isfunction(L, -1)) {
     self->loss = Ref(L);
     loss = [owner = self.get()](const data::Batch& batch) { return CallLoss(owner, batch); };
   } else {
+    loss_name = lua_isnil(L, -1) ? "cross_entropy" : luaL_checkstring(L, -1);
     lua_pop(L, 1);
-    if (!model->HasForward()) throw UsageError("train: a model with a Lua forward needs a loss function");
+    if (!model->HasForward() && !model->scripted())
+      throw UsageError("train: a model without a forward needs a loss function");
+    loss = ScopedFor(self.get(), *model, Value(train::NamedLoss(loss_name, model)));
   }
   train::FitOptions options;
+  options.loss_name = loss_name;
+  options.output = ScopedFor(self.get(), *model,
+                             std::function<absl::StatusOr<at::Tensor>(const at::Tensor&)>(
+                                 [model](const at::Tensor& x) { return model->Forward(x, nullptr); }));
   options.schedule = ReadSchedule(L);
   lua_getfield(L, 1, "options");
   lua_insert(L, 2);
@@ -163,6 +190,9 @@ int New(lua_State* L) {
   options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
   options.stop_after = a[15].toInt();
   options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
+  if (!a[19].isNone())
+    for (const c10::IValue& name : a[19].toListRef()) options.metrics.push_back(name.toStringRef());
+  Check(train::Metrics::Make(options.metrics).status());
   lua_settop(L, 1);
   options.guards = ReadGuards(L);
   options.guards.clip_norm = options.clip_norm;
@@ -219,22 +249,14 @@ int Evaluate(lua_State* L) {
   const train::EvalRecord record =
       Value(lua_isnoneornil(L, 2) ? self->trainer->Evaluate()
                                   : self->trainer->EvaluateOn(*CheckObject<data::Batches>(L, 2, "evaluate: batches")));
-  lua_createtable(L, 0, 4);
-  if (record.loss) {
-    lua_pushnumber(L, *record.loss);
-    lua_setfield(L, -2, "loss");
-  }
-  for (const auto& [name, value] :
-       {std::pair{"batches", record.batches}, {"of", record.of}, {"targets", record.targets}}) {
-    lua_pushnumber(L, static_cast<double>(value));
-    lua_setfield(L, -2, name);
-  }
+  PushEval(L, record);
   return 1;
 }
 
 int ProbeTScore(lua_State* L) {
   const auto self = Self(L, "probe_tscore");
-  const std::vector<tscore::Score> scores = Value(self->trainer->ProbeTScore(luaL_checkinteger(L, 2)));
+  const std::vector<tscore::Score> scores =
+      Value(self->trainer->ProbeTScore(CheckWhole(L, 2, "probe_tscore: batches")));
   lua_createtable(L, static_cast<int>(scores.size()), 0);
   for (size_t i = 0; i < scores.size(); ++i) {
     PushScore(L, scores[i]);
@@ -255,7 +277,7 @@ int PlannedSteps(lua_State* L) {
 
 int OnStep(lua_State* L) {
   const auto self = Self(L, "on_step");
-  const lua_Integer every = luaL_checkinteger(L, 2);
+  const int64_t every = CheckWhole(L, 2, "on_step: every");
   luaL_checktype(L, 3, LUA_TFUNCTION);
   if (every < 1) throw UsageError("on_step: every must be at least 1, got " + std::to_string(every));
   lua_settop(L, 3);
@@ -329,7 +351,25 @@ int Close(lua_State* L) {
   return 0;
 }
 
+// loss_of(name, output, y)
+int LossOf(lua_State* L) {
+  const train::Loss loss = Value(train::LossOfOutput(luaL_checkstring(L, 1), CheckTensor(L, 2, "train.loss_of: output"),
+                                                     CheckTensor(L, 3, "train.loss_of: y")));
+  PushTensor(L, loss.mean);
+  lua_pushnumber(L, static_cast<double>(loss.targets));
+  return 2;
+}
+
+int CheckLoss(lua_State* L) {
+  Check(train::CheckLossName(luaL_checkstring(L, 1)));
+  return 0;
+}
+
 const std::vector<FunctionRow> kFunctions = {
+    {"loss_of", "(str name, Tensor output, Tensor y) -> Tensor, int",
+     "The mean loss of that name, as train.fit{loss=name} takes it, and over how many targets it is the mean.",
+     &Thunk<&LossOf>},
+    {"check_loss", "(str name) -> ()", "An error when no loss has this name.", &Thunk<&CheckLoss>},
     {"new", "(table parts) -> Trainer",
      "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
 const std::vector<FunctionRow> kMethods = {

@@ -15,6 +15,7 @@ namespace lanthorn::lua {
 // A trainer with what its Lua side needs. `L` is the thread of the running call; only that one touches Lua.
 struct LuaTrainer {
   lua_State* L = nullptr;
+  Ref model;  // its userdata, with which Lua forwards stay
   Ref loss;   // function (x, y) -> loss [, targets [, terms]]
   Ref extra;  // function () -> table that goes into checkpoints
   std::shared_ptr<train::Trainer> trainer;
@@ -27,6 +28,7 @@ LANTHORN_LUA_TYPE(LuaTrainer, "train.Trainer");
 // Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
 void WriteError(const std::string& text);
 
+void PushEval(lua_State* L, const train::EvalRecord& record);
 void PushEpoch(lua_State* L, const train::EpochRecord& record);
 void PushFit(lua_State* L, const train::FitResult& result);
 void PushStep(lua_State* L, const train::StepRecord& record);

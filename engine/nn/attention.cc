@@ -36,7 +36,7 @@ class MultiheadAttention final : public Module {
     if (bias) out_proj_->Own("bias").zero_();
   }
 
-  at::Tensor Forward(const at::Tensor& input, State*) override {
+  at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == size_, "[MultiheadAttention] input must be (B, T, ", size_,
                 "), got ", input.sizes());
     const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();

@@ -1,6 +1,7 @@
 // Rows of a table by id. Initial values as torch.nn.Embedding: N(0, 1), the padding row zero.
 #include <ATen/Functions.h>
 
+#include "engine/nn/ids.h"
 #include "engine/nn/layer.h"
 #include "engine/tscore/samplers.h"
 
@@ -18,9 +19,8 @@ class Embedding final : public Module {
     if (padding_idx_ >= 0) weight_[padding_idx_].zero_();
   }
 
-  at::Tensor Forward(const at::Tensor& ids, State* state) override {
-    TORCH_CHECK(ids.scalar_type() == c10::kLong || ids.scalar_type() == c10::kInt,
-                "[Embedding] ids must be int64 or int32, got ", ids.scalar_type());
+  at::Tensor Compute(const at::Tensor& ids, State* state) override {
+    CheckIds(ids, weight_.size(0), "Embedding");
     const at::Tensor y = at::embedding(weight_, ids, padding_idx_);
     tscore::SampleEmbedding(y, ids, weight_, padding_idx_, "Embedding");
     return y;

@@ -19,7 +19,7 @@ class EncoderLevel final : public Module {
   // x (N, T, width), one input for all blocks, or (blocks, N, T, width). Returns (blocks, N, T, width).
   at::Tensor Blocks(const at::Tensor& x) { return Run(x, /*mean=*/false); }
   // x (N, T, width): the mean over all blocks, (N, T, width).
-  at::Tensor Forward(const at::Tensor& input, State*) override { return Run(input, /*mean=*/true); }
+  at::Tensor Compute(const at::Tensor& input, State*) override { return Run(input, /*mean=*/true); }
   std::string Describe() const override;
 
  private:

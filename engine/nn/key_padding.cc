@@ -23,6 +23,11 @@ at::Tensor KeyPadding::Current(int64_t batch, int64_t length, c10::Device device
   at::Tensor padding = innermost->padding_.to(device);
   TORCH_CHECK(padding.size(0) == batch, "[KeyPadding] the input has ", batch, " samples, the padding ",
               padding.size(0));
+  if (padding.dim() == 1 && innermost->padding_.device().is_cpu() && batch > 0) {
+    const int64_t low = innermost->padding_.min().item<int64_t>(), high = innermost->padding_.max().item<int64_t>();
+    TORCH_CHECK(low >= 0 && high <= length, "[KeyPadding] lengths must be from 0 to ", length,
+                ", the positions of the input, got ", low < 0 ? low : high);
+  }
   if (padding.dim() == 1) return at::arange(length, padding.options()).unsqueeze(0).ge(padding.unsqueeze(1));
   TORCH_CHECK(padding.size(1) == length, "[KeyPadding] the input has ", length, " positions, the padding ",
               padding.size(1));

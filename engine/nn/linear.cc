@@ -1,8 +1,7 @@
 // y = x W^T + b. Initial values as torch.nn.Linear: W and b from U(-1/sqrt(in), 1/sqrt(in)), W first.
 #include <ATen/Functions.h>
 
-#include <cmath>
-
+#include "engine/nn/init.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/parts.h"
 #include "engine/tscore/samplers.h"
@@ -14,18 +13,13 @@ class Linear final : public Module {
  public:
   Linear(int64_t in, int64_t out, bool with_bias)
       : Module("Linear"), weight_(RegisterParameter("weight", at::empty({out, in}))) {
-    // kaiming_uniform_(a=sqrt(5)), computed in the order PyTorch computes it so that the bound rounds the same way.
-    const double gain = std::sqrt(2.0 / (1 + 5.0)), std_dev = gain / std::sqrt(static_cast<double>(in));
-    const double bound = std::sqrt(3.0) * std_dev;
-    at::NoGradGuard no_grad;
-    weight_.uniform_(-bound, bound);
+    KaimingUniform(weight_);
     if (!with_bias) return;
     bias_ = &RegisterParameter("bias", at::empty({out}));
-    const double bias_bound = 1 / std::sqrt(static_cast<double>(in));
-    bias_->uniform_(-bias_bound, bias_bound);
+    UniformByFanIn(*bias_, in);
   }
 
-  at::Tensor Forward(const at::Tensor& input, State* state) override {
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
     const at::Tensor x = Features(input, state);
     const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
     const at::Tensor y = at::linear(x, weight_, bias);

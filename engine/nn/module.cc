@@ -14,6 +14,13 @@ namespace {
 
 std::string ShapeText(const at::Tensor& tensor) { return "(" + absl::StrJoin(tensor.sizes(), ", ") + ")"; }
 
+// NaN equals NaN here.
+bool SameValues(const at::Tensor& a, const at::Tensor& b) {
+  if (a.is_same(b)) return true;
+  const at::Tensor wide_a = a.to(c10::kDouble), wide_b = b.to(c10::kDouble);
+  return wide_a.eq(wide_b).logical_or(wide_a.isnan().logical_and(wide_b.isnan())).all().item<bool>();
+}
+
 std::string Listed(const std::vector<std::string>& names) {
   constexpr size_t kShown = 8;
   const std::vector<std::string> shown(names.begin(),
@@ -24,13 +31,25 @@ std::string Listed(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Module::Module(std::string kind) : kind_(std::move(kind)) {
+int64_t NextCreatedOrder() {
   static std::atomic<int64_t> created{0};
-  created_order_ = ++created;
+  return ++created;
 }
 
-at::Tensor Module::Forward(const at::Tensor& input, State* state) {
+Module::Module(std::string kind) : kind_(std::move(kind)), created_order_(NextCreatedOrder()) {}
+
+at::Tensor Module::Compute(const at::Tensor& input, State* state) {
   TORCH_CHECK(false, "[", kind_, "] has no forward");
+}
+
+bool Module::HoldsScripted() const {
+  return scripted() || std::any_of(children_.begin(), children_.end(),
+                                   [](const auto& entry) { return entry.second->HoldsScripted(); });
+}
+
+bool Module::HoldsState() const {
+  return StateSize() > 0 ||
+         std::any_of(children_.begin(), children_.end(), [](const auto& entry) { return entry.second->HoldsState(); });
 }
 
 at::Tensor Module::Features(const at::Tensor&, State*) {
@@ -51,6 +70,15 @@ void Module::Train(bool on) {
   for (auto& [name, child] : children_) child->Train(on);
 }
 
+std::vector<Module*> Module::Modules() {
+  std::vector<Module*> modules = {this};
+  for (auto& [name, child] : children_) {
+    const std::vector<Module*> below = child->Modules();
+    modules.insert(modules.end(), below.begin(), below.end());
+  }
+  return modules;
+}
+
 void Module::To(c10::Device device, c10::ScalarType dtype) {
   at::NoGradGuard no_grad;
   for (Slot& slot : slots_) {
@@ -66,12 +94,28 @@ bool Module::Holds(const Module* other) const {
                                       [other](const auto& entry) { return entry.second->Holds(other); });
 }
 
-void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
-  LANTHORN_CHECK(child != nullptr);
-  TORCH_CHECK(!child->Holds(this), "[", kind_, "] cannot have itself below it, as '", name, "'");
+void Module::CheckNewName(const std::string& name) const {
   TORCH_CHECK(Child(name) == nullptr && !Own(name).defined(), "[", kind_, "] already has a member '", name, "'");
   TORCH_CHECK(!name.empty() && name.find('.') == std::string::npos, "[", kind_, "] a member's name has no dots, got '",
               name, "'");
+}
+
+void Module::AddParameter(const std::string& name, const at::Tensor& value) {
+  CheckNewName(name);
+  TORCH_CHECK(value.is_leaf(), "[", kind_, "] the parameter '", name,
+              "' is computed from other tensors; a parameter is a leaf");
+  slots_.push_back({name, std::make_unique<at::Tensor>(value), /*buffer=*/false});
+}
+
+void Module::AddBuffer(const std::string& name, const at::Tensor& value) {
+  CheckNewName(name);
+  slots_.push_back({name, std::make_unique<at::Tensor>(value), /*buffer=*/true});
+}
+
+void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
+  LANTHORN_CHECK(child != nullptr);
+  TORCH_CHECK(!child->Holds(this), "[", kind_, "] cannot have itself below it, as '", name, "'");
+  CheckNewName(name);
   children_.emplace_back(name, std::move(child));
 }
 
@@ -87,6 +131,10 @@ at::Tensor Module::Own(const std::string& name) const {
     if (slot.name == name) return *slot.tensor;
   }
   return {};
+}
+
+bool Module::IsBuffer(const std::string& name) const {
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.buffer && slot.name == name; });
 }
 
 absl::Status Module::Tie(const std::string& name, const at::Tensor& parameter) {
@@ -113,9 +161,22 @@ void Module::Collect(const std::string& prefix, bool once, bool buffers, std::ve
   for (const auto& [name, child] : children_) child->Collect(prefix + name + ".", once, buffers, found);
 }
 
+void Module::BuffersBelow(const std::string& prefix, std::vector<NamedParameter>* found) const {
+  for (const Slot& slot : slots_) {
+    if (slot.buffer) found->push_back({prefix + slot.name, *slot.tensor});
+  }
+  for (const auto& [name, child] : children_) child->BuffersBelow(prefix + name + ".", found);
+}
+
 std::vector<NamedParameter> Module::Parameters() const {
   std::vector<NamedParameter> found;
   Collect("", /*once=*/true, /*buffers=*/false, &found);
+  return found;
+}
+
+std::vector<NamedParameter> Module::Buffers() const {
+  std::vector<NamedParameter> found;
+  BuffersBelow("", &found);
   return found;
 }
 
@@ -126,8 +187,8 @@ std::vector<NamedParameter> Module::StateDict() const {
 }
 
 absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
-  std::vector<std::string> missing, extra, misshapen;
-  std::vector<std::pair<at::Tensor, at::Tensor>> copies;
+  std::vector<std::string> missing, extra, misshapen, conflicts;
+  std::vector<std::pair<NamedParameter, at::Tensor>> copies;
   std::set<std::string> known;
   for (const NamedParameter& own : StateDict()) {
     known.insert(own.name);
@@ -138,7 +199,14 @@ absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
     } else if (given->tensor.sizes() != own.tensor.sizes()) {
       misshapen.push_back(own.name + " " + ShapeText(given->tensor) + " instead of " + ShapeText(own.tensor));
     } else {
-      copies.emplace_back(own.tensor, given->tensor);
+      // A tied weight has several names, and must have one value under all of them.
+      const auto same = std::find_if(copies.begin(), copies.end(),
+                                     [&](const auto& copy) { return copy.first.tensor.is_same(own.tensor); });
+      if (same == copies.end()) {
+        copies.emplace_back(own, given->tensor);
+      } else if (!SameValues(same->second, given->tensor)) {
+        conflicts.push_back(same->first.name + " and " + own.name);
+      }
     }
   }
   for (const NamedParameter& given : tensors) {
@@ -152,8 +220,11 @@ absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
     message.pop_back();
     return WeightsError(message);
   }
+  if (!conflicts.empty())
+    return WeightsError("weights do not fit the model: it has one tensor for " + Listed(conflicts) +
+                        ", which have different values here");
   at::NoGradGuard no_grad;
-  for (auto& [to, from] : copies) to.copy_(from);
+  for (auto& [to, from] : copies) to.tensor.copy_(from);
   return absl::OkStatus();
 }
 
@@ -172,8 +243,9 @@ at::Tensor& Module::RegisterParameter(const std::string& name, at::Tensor value)
   return *slots_.back().tensor;
 }
 
-void Module::RegisterBuffer(const std::string& name, at::Tensor value) {
+at::Tensor& Module::RegisterBuffer(const std::string& name, at::Tensor value) {
   slots_.push_back({name, std::make_unique<at::Tensor>(std::move(value)), /*buffer=*/true});
+  return *slots_.back().tensor;
 }
 
 }  // namespace lanthorn::nn

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,9 @@ using tscore::NamedParameter;
 // Recurrent state carried from one forward to the next, all stateful layers' tensors in order; empty means zeros.
 using State = std::vector<at::Tensor>;
 
+// The next number of the order in which modules and parameters are made.
+int64_t NextCreatedOrder();
+
 class Module {
  public:
   explicit Module(std::string kind);
@@ -28,7 +32,21 @@ class Module {
 
   // The layer's output. With `state` the layer starts from it (zeros when empty) and leaves its end there; without, it
   // starts from zeros. Wrong shapes are c10::Error that name the layer. A container without a forward of its own fails.
-  virtual at::Tensor Forward(const at::Tensor& input, State* state);
+  // A script's forward is called in place of the layer's own.
+  at::Tensor Forward(const at::Tensor& input, State* state) {
+    return scripted_ ? scripted_(input, state) : Compute(input, state);
+  }
+  // The output of a layer of several inputs; those left out are undefined.
+  virtual at::Tensor ForwardAll(const std::vector<at::Tensor>& inputs) { return Forward(inputs.at(0), nullptr); }
+  virtual int64_t MostInputs() const { return 1; }
+  // A forward written in a script, empty for none. What the layer says of its own forward (RowTable, LinearHead) does
+  // not hold beside one.
+  using ScriptedForward = std::function<at::Tensor(const at::Tensor& input, State* state)>;
+  void SetScriptedForward(ScriptedForward forward) { scripted_ = std::move(forward); }
+  bool scripted() const { return scripted_ != nullptr; }
+  // Whether this module or one below has a scripted forward, or carries a state.
+  bool HoldsScripted() const;
+  bool HoldsState() const;
   // The table of which Forward(ids) gathers rows and does nothing else, or an undefined tensor.
   virtual at::Tensor RowTable() const { return {}; }
   // Forward of the gathered rows of `table`, for a layer that gains by not gathering them; otherwise no value, and the
@@ -57,11 +75,15 @@ class Module {
   virtual std::string Describe() const { return kind_; }
 
   const std::string& kind() const { return kind_; }
-  // A number that grows with each module made: the order in which initial values were drawn.
+  // Its number in the order in which modules were made, which is that of their initial values.
   int64_t created_order() const { return created_order_; }
   bool training() const { return training_; }
   // Training mode for this module and all below: dropout is active.
   void Train(bool on);
+  // The mode of this module alone.
+  void SetMode(bool training) { training_ = training; }
+  // This module and all below, in the order of the tree.
+  std::vector<Module*> Modules();
 
   // Moves parameters and buffers in place, so that optimisers keep seeing them.
   void To(c10::Device device, c10::ScalarType dtype);
@@ -72,16 +94,24 @@ class Module {
   const std::vector<std::pair<std::string, std::shared_ptr<Module>>>& children() const { return children_; }
   std::shared_ptr<Module> Child(const std::string& name) const;  // nullptr if there is none
 
+  // Adds a tensor of this module's own, under a name as of AddChild. A parameter is a leaf, trained if it requires a
+  // gradient; a buffer is part of the state dict and is not trained.
+  void AddParameter(const std::string& name, const at::Tensor& value);
+  void AddBuffer(const std::string& name, const at::Tensor& value);
   // This module's own parameter or buffer, or an undefined tensor.
   at::Tensor Own(const std::string& name) const;
-  // Replaces an own parameter by another tensor of the same shape: that is how weights are tied.
+  bool IsBuffer(const std::string& name) const;
+  // Replaces an own parameter or buffer by another tensor of the same shape: that is how weights are tied.
   absl::Status Tie(const std::string& name, const at::Tensor& parameter);
 
   // All parameters by path, each tensor once (a tied weight appears under its first name).
   std::vector<NamedParameter> Parameters() const;
+  // All buffers by path.
+  std::vector<NamedParameter> Buffers() const;
   // All parameters and buffers by path, tied ones under every name.
   std::vector<NamedParameter> StateDict() const;
-  // Copies values by name. Missing, extra or misshapen names are an error that lists all of them, and nothing changes.
+  // Copies values by name. Missing, extra or misshapen names are an error that lists all of them, and nothing changes; so
+  // are different values for the names of one tied weight.
   absl::Status LoadStateDict(const std::vector<NamedParameter>& tensors);
 
   int64_t ParameterCount() const;
@@ -89,11 +119,15 @@ class Module {
   void ZeroGrad();
 
  protected:
+  // What Forward does without a script.
+  virtual at::Tensor Compute(const at::Tensor& input, State* state);
   at::Tensor& RegisterParameter(const std::string& name, at::Tensor value);
-  void RegisterBuffer(const std::string& name, at::Tensor value);
+  at::Tensor& RegisterBuffer(const std::string& name, at::Tensor value);
 
  private:
   bool Holds(const Module* other) const;
+  void CheckNewName(const std::string& name) const;
+  void BuffersBelow(const std::string& prefix, std::vector<NamedParameter>* found) const;
   void Collect(const std::string& prefix, bool once, bool buffers, std::vector<NamedParameter>* found) const;
 
   struct Slot {
@@ -104,6 +138,7 @@ class Module {
   std::string kind_;
   int64_t created_order_;
   bool training_ = true;
+  ScriptedForward scripted_;
   std::vector<Slot> slots_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
 };

@@ -16,7 +16,7 @@ class LayerNorm final : public Module {
     if (affine && bias) bias_ = &RegisterParameter("bias", at::zeros({size}));
   }
 
-  at::Tensor Forward(const at::Tensor& input, State* state) override {
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
     TORCH_CHECK(input.dim() >= 1 && input.size(-1) == size_, "[LayerNorm] input must be (..., ", size_, "), got ",
                 input.sizes());
     const at::Tensor weight = weight_ != nullptr ? *weight_ : at::Tensor(),
@@ -41,7 +41,7 @@ class RmsNorm final : public Module {
   RmsNorm(int64_t size, double eps)
       : Module("RMSNorm"), size_(size), eps_(eps), weight_(RegisterParameter("weight", at::ones({size}))) {}
 
-  at::Tensor Forward(const at::Tensor& input, State* state) override {
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
     TORCH_CHECK(input.dim() >= 1 && input.size(-1) == size_, "[RMSNorm] input must be (..., ", size_, "), got ",
                 input.sizes());
     const at::Tensor normalized = input * at::rsqrt(input.square().mean(-1, /*keepdim=*/true) + eps_);

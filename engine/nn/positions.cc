@@ -18,7 +18,7 @@ class PositionalEmbedding final : public Module {
     weight_.normal_();
   }
 
-  at::Tensor Forward(const at::Tensor& input, State*) override {
+  at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == weight_.size(1), "[PositionalEmbedding] input must be (B, T, ",
                 weight_.size(1), "), got ", input.sizes());
     TORCH_CHECK(input.size(1) <= weight_.size(0), "[PositionalEmbedding] there are positions for ", weight_.size(0),
@@ -41,7 +41,7 @@ class SinusoidalPositions final : public Module {
  public:
   explicit SinusoidalPositions(int64_t size) : Module("SinusoidalPositions"), size_(size) {}
 
-  at::Tensor Forward(const at::Tensor& input, State*) override {
+  at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == size_, "[SinusoidalPositions] input must be (B, T, ", size_,
                 "), got ", input.sizes());
     const int64_t length = input.size(1);

@@ -43,7 +43,7 @@ class RecurrentLayer final : public Module {
   int64_t StateSize() const override { return cell_ == Cell::kGru ? 1 : 2; }
 
   // state: h (layers, B, H), and c of the same shape for the LSTM.
-  at::Tensor Forward(const at::Tensor& input, State* state) override {
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
     TORCH_CHECK(input.dim() == 3, "[", kind(), "] input must be ", batch_first_ ? "(B, T, " : "(T, B, ", input_,
                 "), got ", input.sizes());
     if (const auto recorder = tscore::Recorder::Current(); recorder != nullptr && !batch_first_) {

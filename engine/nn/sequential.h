@@ -9,7 +9,7 @@ class Sequential final : public Module {
  public:
   explicit Sequential(std::string kind = "Sequential") : Module(std::move(kind)) {}
   // Feeds each child with the output of the one before; splits and rejoins the state among the stateful children.
-  at::Tensor Forward(const at::Tensor& input, State* state) override;
+  at::Tensor Compute(const at::Tensor& input, State* state) override;
   int64_t StateSize() const override;
   // Those of the last child.
   std::optional<Head> LinearHead() const override;

@@ -40,7 +40,7 @@ class TransformerEncoderLayer final : public Module {
     norm2_ = Add("norm2", MakeNorm());
   }
 
-  at::Tensor Forward(const at::Tensor& input, State*) override {
+  at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == o_.size, "[TransformerEncoderLayer] input must be (B, T, ",
                 o_.size, "), got ", input.sizes());
     if (!o_.norm_first) {

@@ -16,7 +16,7 @@ Tree::Tree(NodeTree nodes, const BlockShape& shape, TreeForward forward)
   }
 }
 
-at::Tensor Tree::Forward(const at::Tensor& input, State* state) {
+at::Tensor Tree::Compute(const at::Tensor& input, State* state) {
   TORCH_CHECK(input.dim() == 3, "[Tree] input must be (N, T, C), got ", input.sizes());
   at::Tensor h = input;
   if (forward_ == TreeForward::kLevelMean) {

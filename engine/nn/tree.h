@@ -20,7 +20,7 @@ class Tree final : public Module {
   Tree(NodeTree nodes, const BlockShape& shape, TreeForward forward);
 
   // (N, T, width) to (N, T, width). Causal.
-  at::Tensor Forward(const at::Tensor& input, State* state) override;
+  at::Tensor Compute(const at::Tensor& input, State* state) override;
   std::string Describe() const override;
   const NodeTree& nodes() const { return nodes_; }
 

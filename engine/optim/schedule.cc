@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "absl/strings/str_cat.h"
+
 namespace lanthorn::optim {
 
 absl::Status Schedule::Validate() const {
@@ -17,7 +19,11 @@ absl::Status Schedule::Validate() const {
     return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " +
                        std::to_string(total) + " updates");
   }
-  if (min_factor < 0 || min_factor > 1) return ConfigError("schedule: min_factor must be in [0, 1]");
+  if (every < 0) return ConfigError("schedule: decay_every must not be negative, got " + std::to_string(every));
+  if (name == "step" && !(gamma > 0 && std::isfinite(gamma)))
+    return ConfigError("schedule 'step' multiplies the learning rate by gamma, which must be above 0, got " +
+                       absl::StrCat(gamma));
+  if (!(min_factor >= 0 && min_factor <= 1)) return ConfigError("schedule: min_factor must be in [0, 1]");
   return absl::OkStatus();
 }
 

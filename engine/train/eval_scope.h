@@ -1,5 +1,8 @@
-// Eval mode, and back at the end of its life.
+// Eval mode, and each module back in the mode it had at the end of its life: a part may be in eval mode on its own.
 #pragma once
+
+#include <utility>
+#include <vector>
 
 #include "engine/nn/module.h"
 
@@ -7,14 +10,23 @@ namespace lanthorn::train {
 
 class EvalScope {
  public:
-  explicit EvalScope(nn::Module& model) : model_(model), was_training_(model.training()) { model_.Train(false); }
-  ~EvalScope() { model_.Train(was_training_); }
+  explicit EvalScope(nn::Module& model) {
+    for (nn::Module* module : model.Modules()) modes_.emplace_back(module, module->training());
+    model.Train(false);
+  }
+  ~EvalScope() {
+    for (const auto& [module, training] : modes_) module->SetMode(training);
+  }
   EvalScope(const EvalScope&) = delete;
   EvalScope& operator=(const EvalScope&) = delete;
 
  private:
-  nn::Module& model_;
-  bool was_training_;
+  std::vector<std::pair<nn::Module*, bool>> modes_;
 };
+
+// Training mode for a model that is in eval mode as a whole; one in training mode keeps its parts as they are.
+inline void BeginTraining(nn::Module& model) {
+  if (!model.training()) model.Train(true);
+}
 
 }  // namespace lanthorn::train

@@ -50,12 +50,16 @@ void Fields(Visitor visit, T& value) {
     visit.Later("empty", value.empty);
     visit("tscore", value.tscore);
     visit("noise", value.noise);
+  } else if constexpr (std::is_same_v<Plain, NamedValue>) {
+    visit("name", value.name);
+    visit("value", value.value);
   } else if constexpr (std::is_same_v<Plain, EpochRecord>) {
     visit("epoch", value.epoch);
     visit("epochs", value.epochs);
     visit("step", value.step);
     visit("train_loss", value.train_loss);
     visit("val_loss", value.val_loss);
+    visit.Later("metrics", value.metrics);
     visit("tscore", value.tscore);
     visit("noise", value.noise);
     visit("seconds", value.seconds);
@@ -88,7 +92,7 @@ void Fields(Visitor visit, T& value) {
 
 template <typename T>
 json Written(const T& value) {
-  if constexpr (std::is_arithmetic_v<T>) {
+  if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
     return value;
   } else {
     json object = json::object();
@@ -116,7 +120,7 @@ void Writer::operator()(const char* name, const T& value) {
 
 template <typename T>
 void Read(const json& from, T& value) {
-  if constexpr (std::is_arithmetic_v<T>) {
+  if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
     from.get_to(value);
   } else {
     Fields(Reader{from}, value);

@@ -6,8 +6,11 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/memory.h"
+#include "engine/nn/buffers_aside.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/divergence.h"
+#include "engine/train/eval_scope.h"
+#include "engine/train/metrics.h"
 #include "engine/train/random_state.h"
 #include "engine/train/trainer.h"
 
@@ -40,12 +43,13 @@ absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
 
 absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const RandomState random;
+  const nn::BuffersAside buffers(*model_);
   const ClearGradients clear(*model_);
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
   PhaseSeconds unused{};
   train_->SetEpoch(result_.epoch - 1);
   LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0, &unused));
-  model_->Train(true);
+  BeginTraining(*model_);
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
   memory::MarkTensorPeak();
@@ -67,6 +71,12 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakSinceMark() - bytes_before);
   }
   measurement.step_s = best;
+  if (!options_.metrics.empty()) {  // what does not fit them is found before the first epoch and not behind it
+    LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.metrics));
+    const EvalScope eval(*model_);
+    const at::NoGradGuard no_grad;
+    LANTHORN_RETURN_IF_ERROR(Measured(batches.front(), &metrics).status());
+  }
   return measurement;
 }
 

@@ -164,6 +164,7 @@ absl::Status Progress::OnEval(const EvalRecord&, int64_t) { return absl::OkStatu
 absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
   std::string line = absl::StrFormat("epoch %d/%d  train %.4f", record.epoch, record.epochs, record.train_loss);
   line += Optional(record.val_loss, "val", 4);
+  for (const NamedValue& metric : record.metrics) line += absl::StrFormat("  %s %.4g", metric.name, metric.value);
   if (const auto mean = record.tscore.Mean()) {
     line += absl::StrFormat("  T %.4f", *mean);
     if (const auto deviation = record.tscore.StdDev()) line += absl::StrFormat(" sd %.4f", *deviation);

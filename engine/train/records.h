@@ -78,9 +78,15 @@ inline double MicroSeconds(const StepRecord& record) {
          static_cast<double>(record.micro_batches);
 }
 
+struct NamedValue {
+  std::string name;
+  double value = 0;
+};
+
 struct EvalRecord {
   int64_t batches = 0, of = 0, targets = 0;
   std::optional<double> loss;
+  std::vector<NamedValue> metrics;  // of FitOptions.metrics, those that have a value
   double seconds = 0;
 };
 
@@ -88,6 +94,7 @@ struct EpochRecord {
   int64_t epoch = 0, epochs = 0, step = 0;
   double train_loss = 0;
   std::optional<double> val_loss;
+  std::vector<NamedValue> metrics;  // of the eval
   tscore::Statistics tscore;
   tscore::NoiseStatistics noise;
   double seconds = 0;  // training alone

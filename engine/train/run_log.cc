@@ -67,14 +67,16 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
 }
 
 absl::Status RunLog::OnEval(const EvalRecord& record, int64_t step) {
-  return run_->LogMetrics({{"kind", "eval"},
-                           {"step", step},
-                           {"split", "val"},
-                           {"n", record.batches},
-                           {"of", record.of},
-                           {"targets", record.targets},
-                           {"loss", Number(record.loss)},
-                           {"eval_s", record.seconds}});
+  nlohmann::json line = {{"kind", "eval"},
+                         {"step", step},
+                         {"split", "val"},
+                         {"n", record.batches},
+                         {"of", record.of},
+                         {"targets", record.targets},
+                         {"loss", Number(record.loss)},
+                         {"eval_s", record.seconds}};
+  for (const NamedValue& metric : record.metrics) line[metric.name] = metric.value;
+  return run_->LogMetrics(line);
 }
 
 absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
@@ -89,6 +91,7 @@ absl::Status RunLog::OnEpoch(const EpochRecord& record, Control*) {
                          {"tokens_per_s", record.tokens_per_s},
                          {"samples_per_s", record.samples_per_s},
                          {"best", record.best}};
+  for (const NamedValue& metric : record.metrics) line["val_" + metric.name] = metric.value;
   AddMemory(memory_, &line);
   if (record.tscore.counted + record.tscore.skipped > 0) {
     line["tscore_mean"] = Number(record.tscore.Mean());

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/nn/buffers_aside.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/phase_clock.h"
 #include "engine/train/random_state.h"
@@ -112,9 +113,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
   return pass;
 }
 
-// N forward and backward passes of one sample each; the training gradients and random state are put back.
+// N forward and backward passes of one sample each; the training gradients, buffers and random state are put back.
 absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>& batches) {
   const RandomState random;
+  const nn::BuffersAside buffers(*model_);
   std::vector<std::pair<const data::Batch*, int64_t>> samples;
   for (const data::Batch& batch : batches) {
     for (int64_t row = 0; row < batch.x.size(0); ++row) samples.emplace_back(&batch, row);

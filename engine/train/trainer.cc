@@ -10,6 +10,8 @@
 #include "engine/kernels/linear_cross_entropy.h"
 #include "engine/train/alive_check.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/losses.h"
+#include "engine/train/metrics.h"
 #include "engine/train/phase_clock.h"
 #include "engine/train/signals.h"
 #include "engine/train/step_guards.h"
@@ -33,18 +35,6 @@ int64_t CountTargets(const at::Tensor& y) {
   return y.ne(kernels::kIgnoredTarget).sum().item<int64_t>();
 }
 
-LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model) {
-  return [model = std::move(model)](const data::Batch& batch) -> absl::StatusOr<Loss> {
-    const int64_t targets = CountTargets(batch.y);
-    if (const auto head = model->LinearHead()) {
-      const at::Tensor features = model->Features(batch.x, nullptr);
-      return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, batch.y), targets};
-    }
-    const at::Tensor logits = model->Forward(batch.x, nullptr);
-    return Loss{at::cross_entropy_loss(logits.reshape({-1, logits.size(-1)}), batch.y.reshape({-1})), targets};
-  };
-}
-
 Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr<data::Batches> train,
                  std::shared_ptr<data::Batches> val, std::shared_ptr<optim::Optimizer> optimizer, FitOptions options)
     : model_(std::move(model)),
@@ -54,6 +44,11 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
       optimizer_(std::move(optimizer)),
       options_(std::move(options)),
       parameters_(model_->Parameters()) {
+  if (options_.output == nullptr) {
+    options_.output = [model = model_](const at::Tensor& x) -> absl::StatusOr<at::Tensor> {
+      return model->Forward(x, nullptr);
+    };
+  }
   train_->SetEpoch(0);  // a training before this one may have left its last epoch in shared batches
 }
 
@@ -105,6 +100,7 @@ absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) 
 }
 
 absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, const std::function<bool()>& stop) {
+  LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.metrics));
   const EvalScope eval(*model_);
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
@@ -117,15 +113,24 @@ absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, con
   for (int64_t i = 0; i < wanted; ++i) {
     if (stop != nullptr && stop()) break;
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i, &unused));
-    LANTHORN_ASSIGN_OR_RETURN(const Loss loss, loss_(batch));
+    LANTHORN_ASSIGN_OR_RETURN(const Loss loss, Measured(batch, &metrics));
     if (loss.targets > 0) sum += loss.mean.item<double>() * static_cast<double>(loss.targets);  // a mean over none is NaN
     record.targets += loss.targets;
     record.batches = i + 1;
     for (const auto& observer : observers_) observer->OnPart(record.batches, wanted);
   }
   if (record.targets > 0) record.loss = sum / static_cast<double>(record.targets);
+  record.metrics = metrics.Values();
   record.seconds = Now() - begin;
   return record;
+}
+
+absl::StatusOr<Loss> Trainer::Measured(const data::Batch& batch, Metrics* metrics) {
+  if (metrics->empty()) return loss_(batch);
+  const kernels::PrecisionScope scope(options_.precision);
+  LANTHORN_ASSIGN_OR_RETURN(const at::Tensor output, options_.output(batch.x));
+  LANTHORN_RETURN_IF_ERROR(metrics->Add(output, batch.y));
+  return options_.loss_name.empty() ? loss_(batch) : LossOfOutput(options_.loss_name, output, batch.y);
 }
 
 absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches) {
@@ -174,6 +179,7 @@ absl::Status Trainer::FinishEpoch(Control* control) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));
     }
     record.val_loss = eval.loss;
+    record.metrics = eval.metrics;
     record.eval_seconds = result_.eval_seconds = eval.seconds;
     for (const auto& observer : observers_) {
       const PhaseClock clock(&between_, observer->phase());
@@ -259,7 +265,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
   Control control;
   control.stop = Interrupted();  // by now the time limit may be over
   LANTHORN_RETURN_IF_ERROR(BeginGuards());
-  model_->Train(true);
+  BeginTraining(*model_);
   last_record_s_ = Now();
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };

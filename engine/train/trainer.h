@@ -27,10 +27,6 @@ namespace lanthorn::train {
 // Targets that get gradient: of class numbers, those that are not -100 (guards.md G17).
 int64_t CountTargets(const at::Tensor& y);
 
-// Mean cross entropy of model(x) (B, T, V) or (B, V) against y (B, T) or (B); targets of -100 do not count. A model
-// that ends with a linear layer is split before it, and layer and loss run as one (kernels/linear_cross_entropy.h).
-LossFn CrossEntropyLoss(std::shared_ptr<nn::Module> model);
-
 struct FitOptions {
   int64_t epochs = 1;
   // Batches per update. The loss is the mean over all their targets, so that k micro-batches of B rows are one batch of
@@ -54,6 +50,11 @@ struct FitOptions {
   kernels::Precision precision = {};
   bool eval = true;
   int64_t val_cap = 0;  // at most so many val batches; 0: all
+  // Metrics of the eval by name (metrics.h), computed from output(x). `loss_name` is that of the loss, if it has one
+  // (losses.h): an eval with metrics then takes both from one forward.
+  std::vector<std::string> metrics = {};
+  std::string loss_name = {};
+  std::function<absl::StatusOr<at::Tensor>(const at::Tensor& x)> output = {};
   optim::Schedule schedule = {};
   TimeLimit limit = {};
   GuardOptions guards = {};
@@ -166,6 +167,8 @@ class Trainer {
                                        PhaseSeconds* phases);
   absl::StatusOr<Loss> CheckedLoss(const data::Batch& batch);
   absl::Status WarnOfEmpty(int64_t batches, const StepRecord& record);
+  // The loss of an eval's batch, which is added to the metrics too.
+  absl::StatusOr<Loss> Measured(const data::Batch& batch, class Metrics* metrics);
   absl::StatusOr<tscore::Score> LoopScore(const std::vector<data::Batch>& batches);
   // On the device of the training; the time goes to the phases data and transfer.
   absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index, PhaseSeconds* phases) const;

@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
@@ -12,6 +13,42 @@
 namespace lanthorn::tscore {
 namespace {
 thread_local Recorder::Ptr current;
+
+// The uses of a parameter behind a tensor that is computed from it: the sample's gradient of that tensor, taken back
+// through the computation.
+class DerivedUse final : public Use {
+ public:
+  DerivedUse(int64_t samples, std::shared_ptr<std::vector<std::unique_ptr<Use>>> inner, at::Tensor twin,
+             at::Tensor leaf)
+      : samples_(samples), inner_(std::move(inner)), twin_(std::move(twin)), leaf_(std::move(leaf)) {}
+  int64_t samples() const override { return samples_; }
+
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    const at::Tensor outer = at::zeros_like(twin_.detach());
+    for (const auto& use : *inner_) use->AddSampleGradient(sample, outer);
+    const at::AutoGradMode with_grad(true);
+    const at::Tensor own = torch::autograd::grad({twin_}, {leaf_}, {outer}, /*retain_graph=*/true,
+                                                 /*create_graph=*/false, /*allow_unused=*/true)[0];
+    const at::NoGradGuard no_grad;
+    if (own.defined()) tile.add_(own);
+  }
+
+  at::Tensor SampleSquares() const override {
+    const at::Tensor squares = at::zeros({samples_}, at::TensorOptions(c10::kDouble));
+    for (int64_t i = 0; i < samples_; ++i) {
+      const at::Tensor tile = at::zeros_like(leaf_.detach());
+      AddSampleGradient(i, tile);
+      squares[i] = SquareSum({tile});
+    }
+    return squares;
+  }
+
+ private:
+  int64_t samples_;
+  std::shared_ptr<std::vector<std::unique_ptr<Use>>> inner_;
+  at::Tensor twin_, leaf_;
+};
+
 }  // namespace
 
 Recorder::Ptr Recorder::Open(int64_t samples) {
@@ -20,6 +57,7 @@ Recorder::Ptr Recorder::Open(int64_t samples) {
 }
 
 Recorder::Ptr Recorder::Current() { return current; }
+bool Recorder::IsOpen() { return current != nullptr; }
 
 Recorder::Pause::Pause() : hidden_(std::exchange(current, nullptr)) {}
 Recorder::Pause::~Pause() { current = std::move(hidden_); }
@@ -42,12 +80,44 @@ void Recorder::Refuse(const std::string& reason) {
   if (refused_.empty()) refused_ = reason;
 }
 
+void Recorder::RefuseUse(const at::Tensor& parameter, const std::string& reason) {
+  refused_uses_.emplace(parameter.unsafeGetTensorImpl(), reason);
+}
+
+void Recorder::AddDerived(Derived derived) {
+  const void* const key = derived.tensor.unsafeGetTensorImpl();
+  derived_.insert_or_assign(key, std::move(derived));
+}
+
+const Recorder::Derived* Recorder::FindDerived(const at::Tensor& tensor) const {
+  const auto found = derived_.find(tensor.unsafeGetTensorImpl());
+  return found == derived_.end() ? nullptr : &found->second;
+}
+
+void Recorder::ResolveDerived() {
+  for (auto& [key, derived] : derived_) {
+    const auto found = uses_.find(key);
+    if (found == uses_.end()) continue;
+    const auto inner = std::make_shared<std::vector<std::unique_ptr<Use>>>();
+    for (Entry& entry : found->second) inner->push_back(std::move(entry.use));
+    const char* const layer = found->second.front().layer;
+    uses_.erase(found);
+    for (size_t i = 0; i < derived.parameters.size(); ++i) {
+      uses_[derived.parameters[i].unsafeGetTensorImpl()].push_back(
+          {layer, std::make_unique<DerivedUse>(samples_, inner, derived.twin, derived.leaves[i])});
+    }
+  }
+}
+
 absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
+  const auto refused = refused_uses_.find(parameter.tensor.unsafeGetTensorImpl());
+  if (refused != refused_uses_.end())
+    return ConfigError("tscore: parameter '" + parameter.name + "' " + refused->second);
   const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
   if (found == uses_.end()) {
     return ConfigError(
         "tscore: parameter '" + parameter.name +
-        "' received a gradient but no layer reported its samples; use a layer with a sampler, or mode='loop'");
+        "' received a gradient but no layer reported its samples; use a layer with a sampler, or tscore.mode='loop'");
   }
   const std::vector<Entry>& entries = found->second;
   if (entries.size() == 1) {
@@ -79,7 +149,7 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
   return ConfigError(
       absl::StrFormat("tscore: the reported samples of '%s' do not add up to its gradient (off by %.2g of %.2g): some "
                       "use of it is outside "
-                      "of a layer with a sampler; use mode='loop'",
+                      "of a layer with a sampler; use tscore.mode='loop'",
                       parameter.name, difference, gradient));
 }
 
@@ -89,12 +159,16 @@ absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParam
   finished_ = true;
   // The reports hold a step's tensors: they go with this call, however it ends.
   struct Clear {
-    std::map<const void*, std::vector<Entry>>* uses;
-    ~Clear() { uses->clear(); }
-  } const clear{&uses_};
+    Recorder* recorder;
+    ~Clear() {
+      recorder->uses_.clear();
+      recorder->derived_.clear();
+    }
+  } const clear{this};
   if (!refused_.empty()) return ConfigError("tscore: " + refused_);
   at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
+  ResolveDerived();
   Squares squares = {std::vector<double>(static_cast<size_t>(samples_), 0.0),
                      std::vector<double>(parameters.size(), 0.0)};
   double q = 0, s = 0;

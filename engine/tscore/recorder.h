@@ -48,6 +48,7 @@ class Recorder {
   static Ptr Open(int64_t samples = kFromFirstReport);
   // The open recorder of this thread, or nullptr.
   static Ptr Current();
+  static bool IsOpen();
   // Hides the recorder while one lives: for forward passes that are not part of the measured loss.
   class Pause {
    public:
@@ -62,6 +63,20 @@ class Recorder {
   void Report(const at::Tensor& parameter, const char* layer, std::unique_ptr<Use> use);
   // Called by layers that cannot report; Finish then fails with the reason.
   void Refuse(const std::string& reason);
+  // The same for uses of one parameter alone: "is used by ...", which stands behind its name. It counts only where the
+  // parameter is measured.
+  void RefuseUse(const at::Tensor& parameter, const std::string& reason);
+  // A tensor computed from parameters alone, whose uses are uses of those. `twin` is the same computed from `leaves`,
+  // which stand for `parameters` one by one, over a graph of its own.
+  struct Derived {
+    at::Tensor tensor, twin;
+    std::vector<at::Tensor> parameters, leaves;
+  };
+  void AddDerived(Derived derived);
+  // What AddDerived was told of this tensor, or nullptr.
+  const Derived* FindDerived(const at::Tensor& tensor) const;
+  // Rows of the batch; kFromFirstReport when no report has told yet.
+  int64_t samples() const { return samples_; }
 
   // The forward is over: layers no longer see this recorder, the backward still reports to it.
   void Close();
@@ -84,6 +99,8 @@ class Recorder {
  private:
   explicit Recorder(int64_t samples) : samples_(samples) {}
 
+  // Turns the uses of derived tensors into uses of their parameters.
+  void ResolveDerived();
   absl::StatusOr<std::vector<double>> SquaresOf(const NamedParameter& parameter) const;
   // `whole`: the norm of all gradients, for which rounding is judged.
   absl::Status Verify(const NamedParameter& parameter, double whole) const;
@@ -96,6 +113,8 @@ class Recorder {
   bool finished_ = false;
   std::string refused_;
   std::map<const void*, std::vector<Entry>> uses_;  // by the parameter's TensorImpl
+  std::map<const void*, std::string> refused_uses_;
+  std::map<const void*, Derived> derived_;  // by the derived tensor's TensorImpl, which they keep alive
 };
 
 }  // namespace lanthorn::tscore

@@ -7,7 +7,7 @@ namespace {
 
 // Squares summed over all but dimension 0, accumulated in float64 from rows of the storage dtype.
 at::Tensor RowSquares(const at::Tensor& rows) {
-  const at::Tensor flat = rows.flatten(1).to(c10::kDouble);
+  const at::Tensor flat = (rows.dim() == 1 ? rows.unsqueeze(1) : rows.flatten(1)).to(c10::kDouble);
   return (flat * flat).sum(1);
 }
 
@@ -25,7 +25,9 @@ class LinearUseImpl final : public Use {
   int64_t samples() const override { return samples_; }
 
   void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
-    tile.addmm_(delta_[sample].t(), input_[sample]);
+    // A weight of more dimensions has them behind the rows, such as (out, in1, in2).
+    const at::Tensor rows = tile.dim() == 2 ? tile : tile.view({delta_.size(2), input_.size(2)});
+    rows.addmm_(delta_[sample].t(), input_[sample]);
   }
 
   at::Tensor SampleSquares() const override {
@@ -155,10 +157,30 @@ class PositionsUse final : public Use {
   at::Tensor delta_;
 };
 
-bool Watches(const Recorder::Ptr& recorder, const at::Tensor& y) { return recorder != nullptr && y.requires_grad(); }
-bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
+// A sample's gradient has one element in each column that it took a row of.
+class MaxBagsUse final : public Use {
+ public:
+  // rows and delta (N, C); delta is 0 where nothing was taken.
+  MaxBagsUse(const at::Tensor& rows, const at::Tensor& delta) : rows_(rows), delta_(delta) {}
+  int64_t samples() const override { return delta_.size(0); }
+  void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
+    tile.scatter_add_(0, rows_[sample].unsqueeze(0), delta_[sample].unsqueeze(0));
+  }
+  at::Tensor SampleSquares() const override { return RowSquares(delta_); }
+
+ private:
+  at::Tensor rows_, delta_;
+};
 
 }  // namespace
+
+bool Trained(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
+
+Recorder::Ptr Watching(const at::Tensor& y, std::initializer_list<at::Tensor> parameters) {
+  Recorder::Ptr recorder = Recorder::Current();
+  if (recorder == nullptr || !y.requires_grad()) return nullptr;
+  return std::any_of(parameters.begin(), parameters.end(), &Trained) ? recorder : nullptr;
+}
 
 std::unique_ptr<Use> LinearUse(const at::Tensor& input, const at::Tensor& delta, at::Tensor squares) {
   return std::make_unique<LinearUseImpl>(input, delta, std::move(squares));
@@ -190,29 +212,29 @@ std::unique_ptr<Use> EmbeddingUse(const at::Tensor& ids, const at::Tensor& delta
 
 void SampleLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
   if (x.dim() < 2) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
   y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
-    if (Trainable(weight)) recorder->Report(weight, layer, LinearUse(input, delta.detach()));
-    if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
+    if (Trained(weight)) recorder->Report(weight, layer, LinearUse(input, delta.detach()));
+    if (Trained(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
   });
 }
 
 void SampleStackedLinear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                          const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
   y.register_hook([recorder, input = x.detach(), weight, bias, layer](const at::Tensor& delta) {
-    if (Trainable(weight)) recorder->Report(weight, layer, StackedLinearUse(input, delta.detach()));
-    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
+    if (Trained(weight)) recorder->Report(weight, layer, StackedLinearUse(input, delta.detach()));
+    if (Trained(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 
 void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& weight, int64_t padding_idx,
                      const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || !Trainable(weight)) return;
+  const Recorder::Ptr recorder = Watching(y, {weight});
+  if (recorder == nullptr) return;
   if (ids.dim() < 1) return recorder->Refuse(std::string(layer) + ": the ids have no sample dimension");
   y.register_hook([recorder, ids, weight, padding_idx, layer](const at::Tensor& delta) {
     recorder->Report(weight, layer, EmbeddingUse(ids, delta.detach(), weight.size(0), padding_idx));
@@ -220,8 +242,8 @@ void SampleEmbedding(const at::Tensor& y, const at::Tensor& ids, const at::Tenso
 }
 
 void SamplePositions(const at::Tensor& y, const at::Tensor& weight, const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || !Trainable(weight)) return;
+  const Recorder::Ptr recorder = Watching(y, {weight});
+  if (recorder == nullptr) return;
   y.register_hook([recorder, weight, layer](const at::Tensor& delta) {
     recorder->Report(weight, layer, std::make_unique<PositionsUse>(delta.detach()));
   });
@@ -229,23 +251,74 @@ void SamplePositions(const at::Tensor& y, const at::Tensor& weight, const char* 
 
 void SampleScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias,
                  const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
   const int64_t dims = (weight.defined() ? weight : bias).dim();
   if (y.dim() <= dims) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
   y.register_hook([recorder, dims, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
-    if (Trainable(weight)) recorder->Report(weight, layer, BiasUse(delta.detach() * normalized, dims));
-    if (Trainable(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), dims));
+    if (Trained(weight)) recorder->Report(weight, layer, BiasUse(delta.detach() * normalized, dims));
+    if (Trained(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), dims));
+  });
+}
+
+void SampleChannels(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight, const at::Tensor& bias,
+                    const char* layer) {
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
+  if (y.dim() < 2) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
+  // The sum over positions, (N, C) or (N, 1).
+  const auto channels = [](const at::Tensor& rows, int64_t count) {
+    const at::Tensor sums = rows.dim() > 2 ? rows.flatten(2).sum(2) : rows;
+    return count == 1 ? sums.sum(1, /*keepdim=*/true) : sums;
+  };
+  y.register_hook([=, normalized = normalized.detach()](const at::Tensor& delta) {
+    if (Trained(weight))
+      recorder->Report(weight, layer, BiasUse(channels(delta.detach() * normalized, weight.numel()), 1));
+    if (Trained(bias)) recorder->Report(bias, layer, BiasUse(channels(delta.detach(), bias.numel()), 1));
+  });
+}
+
+void SampleBilinear(const at::Tensor& y, const at::Tensor& x1, const at::Tensor& x2, const at::Tensor& weight,
+                    const at::Tensor& bias, const char* layer) {
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
+  if (y.dim() < 2) return recorder->Refuse(std::string(layer) + ": the input has no sample dimension");
+  y.register_hook([=, x1 = x1.detach(), x2 = x2.detach()](const at::Tensor& delta) {
+    if (Trained(weight)) {
+      // Linear in the products of both inputs.
+      const at::Tensor products = (x1.unsqueeze(-1) * x2.unsqueeze(-2)).flatten(-2);
+      recorder->Report(weight, layer, LinearUse(products, delta.detach()));
+    }
+    if (Trained(bias)) recorder->Report(bias, layer, BiasUse(delta.detach(), 1));
+  });
+}
+
+void SampleBags(const at::Tensor& y, const at::Tensor& ids, const at::Tensor& share, const at::Tensor& weight,
+                const char* layer) {
+  const Recorder::Ptr recorder = Watching(y, {weight});
+  if (recorder == nullptr) return;
+  y.register_hook([=, share = share.detach()](const at::Tensor& delta) {
+    const at::Tensor rows = delta.detach().unsqueeze(1) * share.to(delta.scalar_type()).unsqueeze(2);
+    recorder->Report(weight, layer, EmbeddingUse(ids, rows, weight.size(0)));
+  });
+}
+
+void SampleMaxBags(const at::Tensor& y, const at::Tensor& rows, const at::Tensor& taken, const at::Tensor& weight,
+                   const char* layer) {
+  const Recorder::Ptr recorder = Watching(y, {weight});
+  if (recorder == nullptr) return;
+  y.register_hook([=](const at::Tensor& delta) {
+    recorder->Report(weight, layer, std::make_unique<MaxBagsUse>(rows, delta.detach() * taken.unsqueeze(1)));
   });
 }
 
 void SampleStackedScale(const at::Tensor& y, const at::Tensor& normalized, const at::Tensor& weight,
                         const at::Tensor& bias, const char* layer) {
-  Recorder::Ptr recorder = Recorder::Current();
-  if (!Watches(recorder, y) || (!Trainable(weight) && !Trainable(bias))) return;
+  const Recorder::Ptr recorder = Watching(y, {weight, bias});
+  if (recorder == nullptr) return;
   y.register_hook([recorder, normalized = normalized.detach(), weight, bias, layer](const at::Tensor& delta) {
-    if (Trainable(weight)) recorder->Report(weight, layer, StackedBiasUse(delta.detach() * normalized));
-    if (Trainable(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
+    if (Trained(weight)) recorder->Report(weight, layer, StackedBiasUse(delta.detach() * normalized));
+    if (Trained(bias)) recorder->Report(bias, layer, StackedBiasUse(delta.detach()));
   });
 }
 

@@ -64,7 +64,7 @@ absl::StatusOr<Score> Tally::Finish(const std::vector<NamedParameter>& parameter
     return ConfigError(
         absl::StrFormat("tscore: the reported samples cannot make up the gradient (T would be %.3g): some part of the "
                         "loss uses parameters "
-                        "outside of layers with a sampler, such as a penalty on weights; use mode='loop'",
+                        "outside of layers with a sampler, such as a penalty on weights; use tscore.mode='loop'",
                         score.raw));
   }
   score.method = "exact";

@@ -105,10 +105,10 @@ end
 
 -- f() without gradients, without a draw from anybody's random numbers, with the model in eval mode.
 local function undisturbed(model, f)
-  local was_training, lua_random = model.training, random_state.get()
+  local modes, lua_random = model:modes(), random_state.get()
   model:eval()
   local ok, problem = pcall(torch.fork_rng, torch.no_grad, f)
-  model:train(was_training)
+  model:set_modes(modes)
   if lua_random then random_state.set(lua_random) end
   if not ok then error(problem, 0) end
 end

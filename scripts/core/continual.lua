@@ -17,7 +17,7 @@ end
 -- over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength`
 -- makes up for the scale.
 local function fisher(model, train, begin, last, batches)
-  local sums, first = {}, math.max(begin, last - batches)
+  local sums, first, modes = {}, math.max(begin, last - batches), model:modes()
   model:eval()
   for b = first, last - 1 do
     model:zero_grad()
@@ -30,7 +30,7 @@ local function fisher(model, train, begin, last, batches)
     end
   end
   model:zero_grad()
-  model:train()
+  model:set_modes(modes)
   return sums
 end
 

@@ -1,5 +1,6 @@
 -- What train.fit prints for people: the plan before training, the summary after it.
 local console = require 'console'
+local pretty = require 'pretty'
 
 local fit_report = {}
 
@@ -266,8 +267,10 @@ function fit_report.summary(fit, plan)
   end
   local best = fit.best
   if best then
+    local names, metrics = pretty.sorted_keys(best.metrics or {}), ''
+    for _, name in ipairs(names) do metrics = ('%s, %s %.4g'):format(metrics, name, best.metrics[name]) end
     lines[#lines + 1] = row('best', best.val_loss
-      and ('val %.4f (train %.4f) at epoch %d'):format(best.val_loss, best.train_loss, best.epoch)
+      and ('val %.4f (train %.4f) at epoch %d%s'):format(best.val_loss, best.train_loss, best.epoch, metrics)
       or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
   end
   local t = fit.tscore

@@ -3,6 +3,7 @@
 -- the first train.fit.
 local console = require 'console'
 local guards = require 'guards'
+local native = require 'lanthorn'
 local torch = require 'torch'
 
 local gradcheck = {}
@@ -15,15 +16,14 @@ local function as_double(t)
   return t:is_floating_point() and t:to 'float64' or t
 end
 
--- The loss of the script, or mean cross entropy, as a function without arguments.
+-- The loss of the script as a function without arguments.
 local function loss_of(o)
   local x, y = o.data.train:get(0)
   local rows = math.min(SAMPLES, x:size(0))
   x, y = as_double(x:narrow(0, 0, rows)), as_double(y:narrow(0, 0, rows))
   return function()
-    if o.loss then return (o.loss(o.model, x, y)) end
-    local logits = o.model(x)
-    return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+    if type(o.loss) == 'function' then return (o.loss(o.model, x, y)) end
+    return (native.train.loss_of(o.loss or 'cross_entropy', (o.model(x)), y))
   end
 end
 
@@ -76,7 +76,7 @@ function gradcheck.compare(model, loss)
 end
 
 ---Checks the parts of a train.fit and prints a line for each parameter. Raises (exit 6) when a gradient is wrong.
----@param o { model: Module, data: table, loss: function? }
+---@param o { model: Module, data: table, loss: (function|string)? }
 function gradcheck.run(o)
   o.model:to 'float64'
   o.model:eval()

@@ -32,6 +32,8 @@ local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad
   n = true, of = true, targets = true, best = true, value = true, limit = true, batch = true, tokens_backprop = true, tokens_forward = true,
   tokens_per_s = true, samples_per_s = true, empty = true, term = true }
 local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
+-- What eval.metrics measures, by patterns: columns of eval lines, with val_ before them in an epoch's event.
+local EVAL_METRICS = { '^accuracy$', '^top%d+$', '^perplexity$', '^binary_accuracy$', '^mae$', '^mse$', '^rmse$', '^r2$' }
 
 -- Which units a name without one may have meant.
 local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '_ms' } }, { { 'mem', 'byte', 'size' }, { '_mb' } },
@@ -41,6 +43,13 @@ local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '
 -- Endings that read like a unit and are none, and what they should be.
 local ENDINGS = { { '_seconds$', '_s' }, { '_secs?$', '_s' }, { '_millis$', '_ms' }, { '_bytes$', '_mb' }, { '_percent$', '_pct' },
   { '_count$', '_n' }, { '_num$', '_n' } }
+
+local function is_eval_metric(name)
+  for _, pattern in ipairs(EVAL_METRICS) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
 
 local function has_unit(name)
   if FREE[name] then return true end
@@ -146,7 +155,9 @@ end
 function metrics_schema.is_trainers(metric)
   local kind, name = metric:match '^(.-)/(.*)$'
   local columns = COLUMNS[kind]
-  return columns ~= nil and columns[name] ~= nil
+  if columns == nil then return false end
+  if columns[name] ~= nil or kind == 'eval' and is_eval_metric(name) then return true end
+  return kind == 'epoch' and is_eval_metric(name:match '^val_(.*)$' or '')
 end
 
 return metrics_schema

@@ -14,11 +14,19 @@ local options = require 'options'
 local model = {}
 
 local function assemble(name, layers, forward)
-  local nn = require 'nn'
+  local nn, torch = require 'nn', require 'torch'
   local names = {}
-  for field in pairs(layers) do names[#names + 1] = field end
-  -- A table has no order; layers keep the one they were made in, which is also the order of their initial values.
-  table.sort(names, function(a, b) return layers[a]:created_order() < layers[b]:created_order() end)
+  local order = {}
+  for field, member in pairs(layers) do
+    order[field] = nn.created_order(member)
+    if not order[field] then
+      fail.config("%s: build gives '%s' as a %s; members are layers, nn.Parameter and nn.Buffer", name, tostring(field),
+        torch.is_tensor(member) and 'plain tensor' or type(member))
+    end
+    names[#names + 1] = field
+  end
+  -- A table has no order; members keep the one they were made in, which is also the order of their initial values.
+  table.sort(names, function(a, b) return order[a] < order[b] end)
   local module = nn.Container(name)
   for _, field in ipairs(names) do module[field] = layers[field] end
   module.forward = forward

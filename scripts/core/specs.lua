@@ -108,6 +108,7 @@ specs.select = {
 specs.eval = {
   off = { 'boolean', false },
   val_cap = { 'int', 0 },                      -- batches; 0: the whole split
+  metrics = 'list?',                           -- beside the loss: accuracy, top5, perplexity, binary_accuracy, mae, mse, rmse, r2
 }
 
 specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off, and limits

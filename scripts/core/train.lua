@@ -31,7 +31,7 @@ local train = {}
 
 local last_end -- of the train.fit before this one, in this process
 
-local FIT = { model = 'Module', data = 'table', loss = 'function?', optim = { 'table', {} }, tscore = { 'table', {} },
+local FIT = { model = 'Module', data = 'table', loss = 'function|string?', optim = { 'table', {} }, tscore = { 'table', {} },
   options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
   callbacks = { 'list', {} }, run = { 'boolean', true } }
 
@@ -122,6 +122,7 @@ local function read(given)
   o.checkpoint = options.check('train.fit checkpoint', o.checkpoint or values.checkpoint or {}, specs.checkpoint)
   o.checkpoint.every = options.check('train.fit checkpoint.every', o.checkpoint.every, CHECKPOINT_EVERY)
   o.watchdog = options.check('train.fit watchdog', o.watchdog or values.watchdog or {}, specs.watchdog)
+  if type(o.loss) == 'string' then native.train.check_loss(o.loss) end
   if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text, data.tensors or data.custom') end
   local fast = experiment.current().flags.fast_dev_run
   if fast then
@@ -145,15 +146,16 @@ local function build_trainer(o, device)
   if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
-    loss = o.loss and function(x, y) return o.loss(o.model, x, y) end or train.default_loss(o.model),
+    loss = type(o.loss) == 'function' and function(x, y) return o.loss(o.model, x, y) end or o.loss,
     schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = horizon.total(o.optim.horizon, steps),
       every = o.optim.decay_every, gamma = o.optim.gamma, min_factor = o.optim.min_factor },
     guards = loop_guards.native(o),
     options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
       clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
       tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
-      eval = not o.eval.off, val_cap = o.eval.val_cap, accumulate = o.options.accumulate, precision = o.options.precision,
-      emulate = o.options.emulate, max_time_s = fit_watch.max_time(o.options), accept_eta = o.options.accept_eta,
+      eval = not o.eval.off, val_cap = o.eval.val_cap, metrics = o.eval.metrics or {}, accumulate = o.options.accumulate,
+      precision = o.options.precision, emulate = o.options.emulate,
+      max_time_s = fit_watch.max_time(o.options), accept_eta = o.options.accept_eta,
       stop_after = current.flags.stop_after or 0, started_s = current.script and current.flags.started or host.now() },
   }
   return trainer, kind
@@ -167,17 +169,6 @@ end
 ---@return string
 function train.generate(model, text, given)
   return native.train.generate(model, type(text) == 'table' and text.native or text, given)
-end
-
----The loss of a model whose forward is written in Lua: mean cross entropy. Native models use the native one.
----@param model Module
----@return function?
-function train.default_loss(model)
-  if not model.forward then return nil end
-  return function(x, y)
-    local logits = model(x)
-    return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
-  end
 end
 
 local function make_plan(o, trainer, kind, device)
@@ -250,6 +241,9 @@ local function summary_of(fit)
   if not last then return {} end
   local made = { train_loss = { last = last.train_loss } }
   if last.val_loss then made.val_loss = { last = last.val_loss, best = best and best.val_loss, best_step = best and best.step } end
+  for name, value in pairs(last.metrics or {}) do
+    made['val_' .. name] = { last = value, best = best and best.metrics and best.metrics[name], best_step = best and best.step }
+  end
   if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
   if fit.selection then
     local touched = fit.selection.touched
@@ -396,9 +390,10 @@ local function effective_config(o)
   return values, origin
 end
 
----Trains a model and leaves a run directory, or none with `run = false`. Under `runner resume` and with train.resume='auto' it goes on
----with an unfinished one.
----@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table?,
+---Trains a model and leaves a run directory, or none with `run = false`. `loss` is a function (model, x, y), or the name of one:
+---cross_entropy (the default), nll, mse, l1, huber, smooth_l1, bce_with_logits; `eval.metrics` names what an eval measures beside it.
+---Under `runner resume` and with train.resume='auto' it goes on with an unfinished run.
+---@param given { model: Module, data: table, loss: (function|string)?, optim: table?, tscore: table?, options: table?, callbacks: table?,
 ---run: boolean? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given)

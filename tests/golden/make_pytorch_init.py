@@ -35,6 +35,23 @@ class Transformer(nn.Module):
         self.block = nn.TransformerEncoderLayer(16, 4, 40)
 
 
+class Layers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv1d(4, 6, 3, stride=2, groups=2)
+        self.conv2 = nn.Conv2d(3, 5, (3, 2), padding=1, bias=False)
+        self.conv3 = nn.Conv2d(5, 7, 3, padding='same')
+        self.up1 = nn.ConvTranspose1d(4, 6, 4, groups=2)
+        self.up2 = nn.ConvTranspose2d(7, 3, 2, stride=2)
+        self.norm1 = nn.BatchNorm1d(4)
+        self.norm2 = nn.BatchNorm2d(5)
+        self.group = nn.GroupNorm(2, 6)
+        self.pair = nn.Bilinear(3, 4, 5)
+        self.bare = nn.Bilinear(4, 2, 3, bias=False)
+        self.bag = nn.EmbeddingBag(9, 4, padding_idx=2)
+        self.slope = nn.PReLU(3)
+
+
 def describe(make):
     torch.manual_seed(42)
     found = {}
@@ -47,6 +64,6 @@ def describe(make):
 
 
 models = {'GRU': lambda: CharRNN('GRU'), 'LSTM': lambda: CharRNN('LSTM'), 'parts': Parts,
-          'transformer': Transformer}
+          'transformer': Transformer, 'layers': Layers}
 lines = [',\n'.join(f'  {json.dumps(name)}: {json.dumps(v)}' for name, v in describe(make).items()) for make in models.values()]
 print('{"torch": %s,\n%s}' % (json.dumps(torch.__version__), ',\n'.join(f'"{m}": {{\n{text}}}' for m, text in zip(models, lines))))

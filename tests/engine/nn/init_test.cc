@@ -56,6 +56,36 @@ TEST(InitialValues, OfTransformerLayersArePyTorchs) {
   ExpectValues(model, Golden("pytorch_init.json")["transformer"]);
 }
 
+TEST(InitialValues, OfConvolutionsNormsAndTheirKinAreTorchs) {
+  using Sizes = std::vector<int64_t>;
+  const auto conv = [](const char* name, int64_t in, int64_t out, const Sizes& kernel, const Sizes& stride,
+                       const Sizes& padding, int64_t groups, bool bias) {
+    return MakeLayer(name,
+                     {in, out, kernel, stride, padding, Sizes(kernel.size(), 1), groups, bias, std::string("zeros")});
+  };
+  const auto up = [](const char* name, int64_t in, int64_t out, const Sizes& kernel, const Sizes& stride,
+                     int64_t groups) {
+    const Sizes zeros(kernel.size(), 0);
+    return MakeLayer(
+        name, {in, out, kernel, stride, zeros, zeros, groups, true, Sizes(kernel.size(), 1), std::string("zeros")});
+  };
+  at::manual_seed(42);
+  nn::Container model("Layers");
+  model.AddChild("conv1", conv("Conv1d", 4, 6, {3}, {2}, {0}, 2, true));
+  model.AddChild("conv2", conv("Conv2d", 3, 5, {3, 2}, {1, 1}, {1, 1}, 1, false));
+  model.AddChild("conv3", conv("Conv2d", 5, 7, {3, 3}, {1, 1}, {-1, -1}, 1, true));
+  model.AddChild("up1", up("ConvTranspose1d", 4, 6, {4}, {1}, 2));
+  model.AddChild("up2", up("ConvTranspose2d", 7, 3, {2, 2}, {2, 2}, 1));
+  model.AddChild("norm1", MakeLayer("BatchNorm1d", {int64_t{4}, 1e-5, 0.1, true, true}));
+  model.AddChild("norm2", MakeLayer("BatchNorm2d", {int64_t{5}, 1e-5, 0.1, true, true}));
+  model.AddChild("group", MakeLayer("GroupNorm", {int64_t{2}, int64_t{6}, 1e-5, true}));
+  model.AddChild("pair", MakeLayer("Bilinear", {int64_t{3}, int64_t{4}, int64_t{5}, true}));
+  model.AddChild("bare", MakeLayer("Bilinear", {int64_t{4}, int64_t{2}, int64_t{3}, false}));
+  model.AddChild("bag", MakeLayer("EmbeddingBag", {int64_t{9}, int64_t{4}, std::string("mean"), false, int64_t{2}}));
+  model.AddChild("slope", MakeLayer("PReLU", {int64_t{3}, 0.25}));
+  ExpectValues(model, Golden("pytorch_init.json")["layers"]);
+}
+
 TEST(InitialValues, GiveAnUntrainedLossNearLnV) {
   at::manual_seed(42);
   const auto model = CharRnn("GRU", 65, 128, 256, 2);

@@ -54,6 +54,9 @@ TEST(Schedule, ImpossibleValuesAreConfigErrorsThatSayWhy) {
   expect({.name = "linear"}, "'linear'");
   expect({.min_factor = 1.5}, "min_factor must be in [0, 1]");
   expect({.min_factor = -0.1}, "min_factor must be in [0, 1]");
+  for (const double gamma : {-1.0, 0.0, std::nan("")})
+    expect({.name = "step", .every = 2, .gamma = gamma}, "gamma, which must be above 0");
+  expect({.every = -1}, "decay_every must not be negative, got -1");
 }
 
 }  // namespace

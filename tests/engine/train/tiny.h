@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine/data/text.h"
+#include "engine/train/losses.h"
 #include "engine/train/trainer.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/optim/make_optimizer.h"
@@ -80,7 +81,7 @@ struct Tiny {
     train = TinyBatches(setup.length);
     val = TinyBatches(setup.val_length);
     optimizer = MakeOptimizer(setup.optimizer);
-    loss = CrossEntropyLoss(model);
+    loss = *NamedLoss("cross_entropy", model);
   }
   Trainer& Start() {
     optimizer->AddGroup(model->Parameters(), OptionsOf(setup_.optimizer, {{"lr", setup_.lr}}));

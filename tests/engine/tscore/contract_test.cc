@@ -51,6 +51,59 @@ Case MakeRecurrent(const char* cell, Draw& draw, int64_t samples) {
   return c;
 }
 
+// A layer of several inputs as one of their values side by side.
+class OfParts final : public nn::Module {
+ public:
+  OfParts(ModulePtr layer, std::vector<int64_t> sizes) : nn::Module("OfParts"), sizes_(std::move(sizes)) {
+    AddChild("layer", std::move(layer));
+  }
+  at::Tensor Compute(const at::Tensor& input, nn::State*) override {
+    return children()[0].second->ForwardAll(at::split_with_sizes(input, sizes_, -1));
+  }
+  std::string Describe() const override { return children()[0].second->Describe(); }
+
+ private:
+  std::vector<int64_t> sizes_;
+};
+
+// Convolutions whose windows fit, in all their options. `dims`: spatial dimensions.
+Case MakeConv(const std::string& name, int64_t dims, bool transposed, Draw& draw, int64_t samples) {
+  std::vector<int64_t> kernel, stride, padding, dilation, output_padding, shape;
+  for (int64_t d = 0; d < dims; ++d) {
+    kernel.push_back(draw.Int(1, 3));
+    stride.push_back(draw.Int(1, 3));
+    padding.push_back(draw.Int(0, 2));
+    dilation.push_back(draw.Int(1, 2));
+    output_padding.push_back(draw.Int(0, std::max(stride.back(), dilation.back()) - 1));
+  }
+  const int64_t groups = draw.Int(1, 3), in = groups * draw.Int(1, 2), out = groups * draw.Int(1, 2);
+  const bool bias = draw.Coin();
+  const char* const modes[] = {"zeros", "reflect", "replicate", "circular"};
+  const std::string mode = transposed ? modes[0] : modes[draw.Int(0, 3)];
+  if (!transposed && draw.Int(0, 4) == 0) {  // 'same'
+    padding.assign(padding.size(), -1);
+    stride.assign(stride.size(), 1);
+  }
+  shape = {samples, in};
+  for (int64_t d = 0; d < dims; ++d)
+    shape.push_back(draw.Int(transposed ? (padding[d] > 1 ? 3 : 2) : 6, transposed ? 4 : 8));
+  const ModulePtr layer =
+      transposed ? MakeLayer(name, {in, out, kernel, stride, padding, output_padding, groups, bias, dilation, mode})
+                 : MakeLayer(name, {in, out, kernel, stride, padding, dilation, groups, bias, mode});
+  return {layer, at::randn(shape), {}};
+}
+
+Case MakeBatchNormInEval(const std::string& name, Draw& draw, int64_t samples, std::vector<int64_t> positions) {
+  const int64_t channels = draw.Int(1, 5);
+  const ModulePtr layer = MakeLayer(name, {channels, 1e-5, 0.1, true, true});
+  layer->Own("running_mean").normal_();
+  layer->Own("running_var").uniform_(0.5, 2);
+  layer->Train(false);
+  std::vector<int64_t> shape = {samples, channels};
+  shape.insert(shape.end(), positions.begin(), positions.end());
+  return {layer, at::randn(shape), {}};
+}
+
 using Maker = std::function<Case(Draw& draw, int64_t samples)>;
 const std::map<std::string, Maker>& Cases() {
   static const std::map<std::string, Maker> cases = {
@@ -100,6 +153,52 @@ const std::map<std::string, Maker>& Cases() {
        [](Draw& draw, int64_t samples) -> Case {
          const int64_t length = draw.Int(1, 7), size = draw.Int(1, 5);
          return {MakeLayer("PositionalEmbedding", {length, size}), at::randn({samples, draw.Int(1, length), size}), {}};
+       }},
+      {"Conv1d", [](Draw& draw, int64_t samples) { return MakeConv("Conv1d", 1, false, draw, samples); }},
+      {"Conv2d", [](Draw& draw, int64_t samples) { return MakeConv("Conv2d", 2, false, draw, samples); }},
+      {"ConvTranspose1d",
+       [](Draw& draw, int64_t samples) { return MakeConv("ConvTranspose1d", 1, true, draw, samples); }},
+      {"ConvTranspose2d",
+       [](Draw& draw, int64_t samples) { return MakeConv("ConvTranspose2d", 2, true, draw, samples); }},
+      {"GroupNorm",
+       [](Draw& draw, int64_t samples) -> Case {
+         const int64_t groups = draw.Int(1, 3), channels = groups * draw.Int(2, 4);
+         std::vector<int64_t> shape = {samples, channels};
+         while (shape.size() < 4 && draw.Coin()) shape.push_back(draw.Int(1, 4));
+         return {MakeLayer("GroupNorm", {groups, channels, 1e-5, true}), at::randn(shape), {}};
+       }},
+      {"BatchNorm1d",
+       [](Draw& draw, int64_t samples) {
+         return MakeBatchNormInEval("BatchNorm1d", draw, samples,
+                                    draw.Coin() ? std::vector<int64_t>{draw.Int(1, 4)} : std::vector<int64_t>{});
+       }},
+      {"BatchNorm2d",
+       [](Draw& draw, int64_t samples) {
+         return MakeBatchNormInEval("BatchNorm2d", draw, samples, {draw.Int(1, 4), draw.Int(1, 4)});
+       }},
+      {"PReLU",
+       [](Draw& draw, int64_t samples) -> Case {
+         const int64_t channels = draw.Int(1, 5);
+         std::vector<int64_t> shape = {samples, channels};
+         while (shape.size() < 4 && draw.Coin()) shape.push_back(draw.Int(1, 4));
+         return {MakeLayer("PReLU", {draw.Coin() ? channels : 1, 0.25}), at::randn(shape), {}};
+       }},
+      {"Bilinear",
+       [](Draw& draw, int64_t samples) -> Case {
+         const std::vector<int64_t> sizes = {draw.Int(1, 4), draw.Int(1, 4)};
+         return {
+             std::make_shared<OfParts>(MakeLayer("Bilinear", {sizes[0], sizes[1], draw.Int(1, 4), draw.Coin()}), sizes),
+             at::randn(draw.Shape(samples, 2, sizes[0] + sizes[1])),
+             {}};
+       }},
+      {"EmbeddingBag",
+       [](Draw& draw, int64_t samples) -> Case {
+         const int64_t count = draw.Int(1, 6);
+         const char* const modes[] = {"sum", "mean", "max"};
+         return {MakeLayer("EmbeddingBag", {count, draw.Int(1, 5), std::string(modes[draw.Int(0, 2)]), draw.Coin(),
+                                            draw.Coin() ? draw.Int(0, count - 1) : -1}),
+                 at::randint(count, {samples, draw.Int(1, 6)}, c10::kLong),
+                 {}};
        }},
       {"GRU", [](Draw& draw, int64_t samples) { return MakeRecurrent("GRU", draw, samples); }},
       {"LSTM", [](Draw& draw, int64_t samples) { return MakeRecurrent("LSTM", draw, samples); }},
@@ -190,6 +289,8 @@ ModulePtr BuildSmall(const nn::LayerSpec& spec) {
       arguments.push_back(*argument.default_value());
     } else if (argument.type()->kind() == c10::TypeKind::FloatType) {
       arguments.emplace_back(0.5);
+    } else if (argument.type()->kind() == c10::TypeKind::ListType) {
+      arguments.emplace_back(std::vector<int64_t>(static_cast<size_t>(argument.N().value_or(1)), 4));
     } else {
       arguments.emplace_back(int64_t{4});
     }
@@ -209,6 +310,46 @@ TEST(TScoreContract, EveryLayerWithParametersHasACase) {
 TEST(TScoreContract, SampleNormsEqualNBackwardsInDouble) { RunAll(/*in_double=*/true); }
 
 TEST(TScoreContract, FloatNormsStayWithinATenThousandthOfTheDoubleLoop) { RunAll(/*in_double=*/false); }
+
+// Bags of unequal length by offsets, an empty one among them: dimension 0 of the output is the sample.
+TEST(TScoreContract, BagsByOffsetsAreSamples) {
+  at::manual_seed(5);
+  const at::Tensor ids = at::randint(7, {9}, c10::kLong), offsets = at::tensor(std::vector<int64_t>{0, 4, 4, 6});
+  const at::Tensor factors = at::rand({9}, c10::kDouble), direction = at::randn({4, 3}, c10::kDouble);
+  for (const char* mode : {"sum", "mean", "max"}) {
+    SCOPED_TRACE(mode);
+    const bool weighted = std::string(mode) == "sum";
+    const ModulePtr layer = MakeLayer("EmbeddingBag", {int64_t{7}, int64_t{3}, std::string(mode), false, int64_t{2}});
+    layer->To(c10::kCPU, c10::kDouble);
+    const auto loss = [&](int64_t first, int64_t count) {
+      const int64_t begin = offsets[first].item<int64_t>(),
+                    end = first + count < 4 ? offsets[first + count].item<int64_t>() : 9;
+      const at::Tensor y =
+          layer->ForwardAll({ids.narrow(0, begin, end - begin), offsets.narrow(0, first, count) - begin,
+                             weighted ? factors.narrow(0, begin, end - begin) : at::Tensor()});
+      return (y * direction.narrow(0, first, count)).sum() + y.square().sum();
+    };
+    const auto exact = ExactScore(*layer, 4, loss);
+    ASSERT_TRUE(exact.ok()) << exact.status();
+    ExpectEqual(*exact, LoopScore(*layer, 4, loss), 1e-10, 1e-10);
+  }
+}
+
+TEST(TScoreContract, BatchNormInTrainingModeIsRefusedByName) {
+  for (const bool affine : {true, false}) {
+    auto model = std::make_shared<nn::Sequential>();
+    model->AddChild("conv", MakeLayer("Conv2d", {int64_t{1}, int64_t{2}, std::vector<int64_t>{1, 1},
+                                                 std::vector<int64_t>{1, 1}, std::vector<int64_t>{0, 0},
+                                                 std::vector<int64_t>{1, 1}, int64_t{1}, true, std::string("zeros")}));
+    model->AddChild("norm", MakeLayer("BatchNorm2d", {int64_t{2}, 1e-5, 0.1, affine, true}));
+    const at::Tensor x = at::randn({4, 1, 3, 3});
+    const auto score =
+        ExactScore(*model, 4, [&](int64_t, int64_t) { return model->Forward(x, nullptr).square().sum(); });
+    ASSERT_FALSE(score.ok());
+    for (const char* word : {"BatchNorm2d in training mode", "nn.GroupNorm", "tscore.mode='loop'", "eval mode"})
+      EXPECT_NE(MessageOf(score.status()).find(word), std::string::npos) << score.status();
+  }
+}
 
 TEST(TScoreContract, FrozenParametersCountForNothing) {
   at::manual_seed(3);
