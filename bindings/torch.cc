@@ -239,7 +239,7 @@ const std::vector<FunctionRow> kRows = {
 
 void OpenTorch(lua_State* L) {
   memory::Install();
-  if (const char* limit = std::getenv("RUNNER_MEM_LIMIT")) {
+  if (const char* limit = std::getenv("RUNNER_MEM_LIMIT"); limit != nullptr && *limit != '\0') {
     const int64_t bytes = memory::ParseBytes(limit);
     if (bytes <= 0)
       Check(ConfigError(std::string("RUNNER_MEM_LIMIT '") + limit +

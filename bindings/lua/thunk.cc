@@ -97,6 +97,11 @@ std::string ToText(lua_State* L, int index) {
 
 }  // namespace
 
+bool WantsFullErrors() {
+  const char* given = std::getenv("RUNNER_FULL_ERROR");
+  return given != nullptr && *given != '\0';
+}
+
 StatusError::StatusError(absl::Status status) : status_(std::move(status)), message_(MessageOf(status_)) {}
 
 std::string UserPosition(lua_State* L) {
@@ -129,7 +134,7 @@ int CallGuarded(lua_State* L, Function function) {
       message = error.what();
       code = static_cast<int>(ExitCode::kLimit);
     } catch (const c10::Error& error) {
-      message = std::getenv("RUNNER_FULL_ERROR") ? error.what() : WithoutBacktrace(error.what_without_backtrace());
+      message = WantsFullErrors() ? error.what() : WithoutBacktrace(error.what_without_backtrace());
     } catch (const std::exception& error) {
       message = WithoutBacktrace(error.what());
     }

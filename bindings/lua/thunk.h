@@ -54,6 +54,9 @@ int Thunk(lua_State* L) {
 // "file:line: " of the innermost frame of user code (frames of the embedded library are skipped), or "". [-0, +0, -]
 std::string UserPosition(lua_State* L);
 
+// Whether RUNNER_FULL_ERROR asks for native stacks behind messages.
+bool WantsFullErrors();
+
 // Calls the function below its `arguments` on the stack; a Lua error becomes a Status with traceback. [-(n+1),
 // +results|0, -]
 absl::Status CallLua(lua_State* L, int arguments, int results);

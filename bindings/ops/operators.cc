@@ -103,7 +103,7 @@ void Run(const Overload& overload, const OperatorSet& set, const Call& call, std
   } catch (const memory::OutOfMemory&) {
     throw;
   } catch (const c10::Error& error) {
-    if (std::getenv("RUNNER_FULL_ERROR") != nullptr) throw;
+    if (WantsFullErrors()) throw;
     const std::string message = WithIndex(FirstLine(error.what_without_backtrace()), overload, call);
     throw UsageError("torch." + set.name + ": " + message + "\n  called as " + set.name + DescribeCall(call) + "\n  " +
                      c10::toString(overload.handle.schema()));

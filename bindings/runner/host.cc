@@ -30,8 +30,10 @@ int Columns(lua_State* L) {
   return 1;
 }
 
+// getenv(name): nil when it is not set, or set to nothing, which is the same to every reader of ours.
 int GetEnv(lua_State* L) {
-  lua_pushstring(L, getenv(luaL_checkstring(L, 1)));  // nil when absent
+  const char* value = getenv(luaL_checkstring(L, 1));
+  lua_pushstring(L, value != nullptr && *value != '\0' ? value : nullptr);
   return 1;
 }
 

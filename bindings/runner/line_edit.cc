@@ -2,6 +2,7 @@
 // SIGINT on to the whole process group.
 #include <errno.h>
 #include <histedit.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ int ReadCharacter(EditLine*, wchar_t* out) {
   }
 }
 
+// Whether more has been typed already: what follows at once was pasted.
+bool MoreIsThere(int milliseconds) {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  return poll(&input, 1, milliseconds) > 0;
+}
+
 // Asks the completer. Returns the candidates and sets the length of the word they replace.
 std::vector<std::string> Candidates(lua_State* L, const std::string& text, std::size_t* word) {
   std::vector<std::string> found;
@@ -80,7 +87,8 @@ unsigned char Complete(EditLine* line, int) {
   const Editor& editor = TheEditor();
   const LineInfo* info = el_line(line);
   const std::string before(info->buffer, info->cursor);
-  if (before.find_first_not_of(" \t") == std::string::npos)
+  // A tab of pasted text is a blank and asks for nothing.
+  if (before.find_first_not_of(" \t") == std::string::npos || MoreIsThere(0))
     return el_insertstr(line, "  ") == 0 ? CC_REFRESH : CC_ERROR;
   if (editor.completer == LUA_NOREF) return CC_ERROR;
   std::size_t word = 0;
@@ -135,6 +143,12 @@ int ReadLine(lua_State* L) {
   return 1;
 }
 
+// more_typed(): whether input waits that was typed or pasted before this line was read.
+int MoreTyped(lua_State* L) {
+  lua_pushboolean(L, MoreIsThere(20));
+  return 1;
+}
+
 int AddHistory(lua_State* L) {
   Start(L);
   HistEvent event;
@@ -167,6 +181,7 @@ int SetCompleter(lua_State* L) {
 }
 
 constexpr luaL_Reg kFunctions[] = {{"readline", ReadLine},          {"add_history", AddHistory},
+                                   {"more_typed", MoreTyped},
                                    {"history_load", HistoryLoad},   {"history_save", HistorySave},
                                    {"set_completer", SetCompleter}, {nullptr, nullptr}};
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -122,7 +123,9 @@ void FillClosedStreams() {
 
 int Main(int argc, char** argv) {
   FillClosedStreams();
-  setlocale(LC_CTYPE, "");   // libedit reads wide characters; numbers stay in the C locale
+  setlocale(LC_CTYPE, "");  // libedit reads wide characters; numbers stay in the C locale
+  // An environment without a locale, as in most containers, knows bytes below 128 alone.
+  if (strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0) setlocale(LC_CTYPE, "C.UTF-8");
   signal(SIGPIPE, SIG_IGN);  // a closed console never ends a run
   CommandLine line = ReadCommandLine(argc, argv);
   if (!line.valid) {

@@ -1,4 +1,5 @@
 // Tables, arrays and pictures of files as tensors.
+#include "bindings/lua/function.h"
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"

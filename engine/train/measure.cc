@@ -63,6 +63,11 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batches, with_score, /*verify=*/false, &phases));
     if (run > 0) best = std::min(best, Now() - begin);
     if (run > 0) continue;
+    if (pass.targets == 0) {
+      return DataError(
+          "G21 batch_shape: the first update has no target (all are masked, or the loss function returned 0), so there is "
+          "nothing to learn from");
+    }
     measurement.first_loss = pass.value;
     const std::string cause =
         NonfiniteCause("before the first update", pass.value, pass.terms, /*grad_norm=*/0, parameters_);

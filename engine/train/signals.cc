@@ -57,7 +57,8 @@ SignalScope::SignalScope() {
   save_wanted = false;
   arrived = 0;
   for (auto& count : counts) count = 0;
-  scheduled = std::getenv("SLURM_JOB_ID") != nullptr;
+  const char* job = std::getenv("SLURM_JOB_ID");
+  scheduled = job != nullptr && *job != '\0';
   for (size_t i = 0; i < kHandled.size(); ++i) {
     sigaction(kHandled[i], nullptr, &before[i]);
     if (kHandled[i] == SIGHUP && before[i].sa_handler == SIG_IGN) continue;

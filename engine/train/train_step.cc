@@ -131,7 +131,7 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>&
 
 // The first time only; the summary counts them all.
 absl::Status Trainer::WarnOfEmpty(int64_t batches, const StepRecord& record) {
-  return Warn(absl::StrFormat("%d of the %d batches of update %d %s no target; nothing is learnt from such batches%s", batches,
+  return Warn(absl::StrFormat("G21 batch_shape: %d of the %d batches of update %d %s no target; nothing is learnt from such batches%s", batches,
                               record.micro_batches, record.step, batches == 1 ? "has" : "have",
                               record.empty ? ", and the update is skipped" : ""),
               std::nullopt, std::nullopt);

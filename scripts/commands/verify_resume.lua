@@ -6,6 +6,7 @@ local fail = require 'fail'
 local host = require 'host'
 local own_runner = require 'own_runner'
 local run_equality = require 'run_equality'
+local run_files = require 'run_files'
 local run_metrics = require 'run_metrics'
 local run_options = require 'run_options'
 
@@ -63,14 +64,19 @@ local function epoch_steps(path)
   return first and math.floor(1 / first.epoch + 0.5)
 end
 
--- Interrupts one training after k updates. Gives the differences of each of its fits, and where the whole one ended.
+-- Interrupts one training after k updates. Gives the differences of each of its fits, and where the whole one ended; nil and how many
+-- updates there are when it ends before k.
 local function check(root, words, name, k)
   local whole, parts = ('%s/%d-whole'):format(root, k), ('%s/%d-parts'):format(root, k)
   train(whole, with(words, '--stop-after', tostring(2 * k)))
-  if train(parts, with(words, '--stop-after', tostring(k))) == SAVED then
+  if train(parts, with(words, '--stop-after', tostring(k))) ~= SAVED then
     host.setenv('RUNNER_RESULTS_DIR', parts)
-    train(parts, { 'resume', 'latest', '-q', '--stop-after', tostring(2 * k) })
+    local ran = run_equality.launch(name)
+    if #ran == 0 then fail.data("verify-resume: '%s' left no run directory; does it call train.fit?", name) end
+    return nil, run_files.state(ran[#ran]).step or 0
   end
+  host.setenv('RUNNER_RESULTS_DIR', parts)
+  train(parts, { 'resume', 'latest', '-q', '--stop-after', tostring(2 * k) })
   local found, last = {}, 0
   host.setenv('RUNNER_RESULTS_DIR', parts)
   local resumed = run_equality.launch(name)
@@ -97,6 +103,14 @@ function command.run(args)
   while steps[i] do
     local k = steps[i]
     local found, last, path = check(root, words, name, k)
+    if not found then
+      if args.at or i == 1 then
+        fail.config('verify-resume: the training ends after %d updates, so it cannot be interrupted after %d and nothing is proved; give a '
+          .. 'smaller --at, or a longer training', last, k)
+      end
+      steps[i] = nil -- one of the default places, beyond the end
+      break
+    end
     console.write(('k = %-6d %d updates: %s\n'):format(k, last, #found == 0 and 'equal: parameters, optimiser, state, metrics' or found[1]))
     for j = 2, #found do console.write(('           %s\n'):format(found[j])) end
     if #found > 0 then failed = failed + 1 end

@@ -134,7 +134,7 @@ function blas_core.choose()
   local able = blas_core.candidates(flags)
   local best = able[1] and able[1].name
   local given = host.getenv(blas_core.variable)
-  if given and given ~= '' then
+  if given then
     choice = { value = given, from = blas_core.variable, best = best, wrong = {} }
     return choice
   end

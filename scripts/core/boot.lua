@@ -7,6 +7,18 @@ local function load_library(path)
 end
 
 if host.getenv('RUNNER_NO_JIT') then jit.off() end
+
+-- Numbers are written with a point everywhere: schemas, JSON and printed values read the C library's locale. A script may set any
+-- other part of it.
+local set_locale = os.setlocale
+local function set_all_but_numbers(locale, category)
+  if category == 'numeric' and locale and locale ~= 'C' then return nil end
+  local result = set_locale(locale, category)
+  set_locale('C', 'numeric')
+  return result
+end
+rawset(os, 'setlocale', set_all_but_numbers)
+
 package.loaded.chunks = load_library('core/chunks.lua')
 package.loaded.modules = load_library('core/modules.lua')
 package.loaded.chunks.install()

@@ -127,7 +127,8 @@ end
 local function to_number(text)
   local x = tonumber(text)
   if x and (x ~= x or math.abs(x) == math.huge) then return nil, true end
-  if text:lower():match('^[+-]?inf') or text:lower():match('^[+-]?nan$') then return nil, true end
+  local word = text:lower():match '^[+-]?(%l+)$'
+  if word == 'inf' or word == 'infinity' or word == 'nan' then return nil, true end
   return x
 end
 

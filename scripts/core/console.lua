@@ -69,8 +69,7 @@ end
 function console.has_colour(fd)
   local forced = host.getenv('CLICOLOR_FORCE')
   if forced and forced ~= '0' then return true end
-  local no_colour = host.getenv('NO_COLOR')
-  return host.isatty(fd) and (no_colour == nil or no_colour == '') and host.getenv('TERM') ~= 'dumb'
+  return host.isatty(fd) and not host.getenv('NO_COLOR') and host.getenv('TERM') ~= 'dumb'
 end
 
 ---Makes the global print record what it prints.

@@ -9,14 +9,9 @@ local doctor_libraries = {}
 -- at::mm below this share of oneDNN's rate on one thread is judged; kernels of the right kind reach two thirds and more.
 local SLOW_BLAS = 0.45
 
-local function set(name)
-  local value = host.getenv(name)
-  return value and value ~= '' and value or nil
-end
-
 -- The variable that keeps oneDNN from using all of the CPU, if one is set.
 local function forced_isa()
-  return set 'ONEDNN_MAX_CPU_ISA' and 'ONEDNN_MAX_CPU_ISA' or set 'DNNL_MAX_CPU_ISA' and 'DNNL_MAX_CPU_ISA' or nil
+  return host.getenv 'ONEDNN_MAX_CPU_ISA' and 'ONEDNN_MAX_CPU_ISA' or host.getenv 'DNNL_MAX_CPU_ISA' and 'DNNL_MAX_CPU_ISA' or nil
 end
 
 local function onednn_fix()
@@ -160,7 +155,7 @@ end
 -- Who asks for a CUDA device: --device, or the variable that a scheduler sets.
 local function asks_for_cuda(context)
   if context.device and context.device:find '^cuda' then return '--device ' .. context.device end
-  local visible = set 'CUDA_VISIBLE_DEVICES'
+  local visible = host.getenv 'CUDA_VISIBLE_DEVICES'
   if visible and visible ~= '-1' and visible ~= 'NoDevFiles' then return 'CUDA_VISIBLE_DEVICES=' .. visible end
   return nil
 end

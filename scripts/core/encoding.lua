@@ -48,8 +48,7 @@ end
 function encoding.is_unicode()
   local locale = ''
   for _, name in ipairs { 'LANG', 'LC_CTYPE', 'LC_ALL' } do
-    local value = host.getenv(name)
-    if value and value ~= '' then locale = value end
+    locale = host.getenv(name) or locale
   end
   return locale:lower():find('utf%-?8') ~= nil
 end

@@ -77,7 +77,7 @@ end
 -- The next attempt of a run that ended or died.
 local function reopen(about, path)
   resume.check(path, { values = about.values, source_hash = native.run.hash_sources(sources()),
-    first_batch_sha256 = about.first_batch_sha256 })
+    first_batch_sha256 = about.first_batch_sha256, data = about.data })
   local moved = about.settle(path)
   local run = native.run.reopen(path)
   console.attach(function(text) run:append_log(text) end)

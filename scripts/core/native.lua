@@ -16,12 +16,6 @@ local pin = false -- from --pin
 local settings -- what prepare_environment decided
 local any_blas = false -- for those who report what is loaded
 
--- Where an environment variable's value stands; an empty one is none.
-local function given(name)
-  local value = host.getenv(name)
-  return value ~= '' and value or nil
-end
-
 ---Sets the thread count of the native module; call before anything native is required.
 ---@param count integer
 function native.set_threads(count)
@@ -41,15 +35,15 @@ function native.allow_any_blas()
 end
 
 local function decide_wait()
-  local policy = given 'OMP_WAIT_POLICY'
-  local spin = given 'GOMP_SPINCOUNT'
+  local policy = host.getenv 'OMP_WAIT_POLICY'
+  local spin = host.getenv 'GOMP_SPINCOUNT'
   if policy then return { value = policy:lower(), from = 'OMP_WAIT_POLICY', spin = spin } end
   -- A spin count would override the policy: threads that spin take the cores from LibTorch's other pools.
   return { value = 'passive', from = 'default', ignored_spin = spin }
 end
 
 local function decide_threads()
-  local text = given 'OMP_NUM_THREADS'
+  local text = host.getenv 'OMP_NUM_THREADS'
   if threads then return { value = threads, from = '--threads' } end
   -- A list gives one count for each level of nesting; the first is ours.
   local count = text and tonumber(text:match '^%s*(%d+)')
@@ -58,9 +52,9 @@ local function decide_threads()
 end
 
 local function decide_pinning()
-  local bind = given 'OMP_PROC_BIND'
+  local bind = host.getenv 'OMP_PROC_BIND'
   if bind then return { value = bind:lower(), from = 'OMP_PROC_BIND' } end
-  if given 'GOMP_CPU_AFFINITY' then return { value = 'list', from = 'GOMP_CPU_AFFINITY' } end
+  if host.getenv 'GOMP_CPU_AFFINITY' then return { value = 'list', from = 'GOMP_CPU_AFFINITY' } end
   if pin then return { value = 'close', from = '--pin' } end
   return { value = 'none', from = 'default' }
 end
@@ -105,7 +99,7 @@ local function prepare_environment()
   if settings.threads.from ~= 'OMP_NUM_THREADS' then host.setenv('OMP_NUM_THREADS', tostring(settings.threads.value)) end
   if settings.pinning.from == '--pin' then
     host.setenv('OMP_PROC_BIND', 'close')
-    if not given 'OMP_PLACES' then host.setenv('OMP_PLACES', 'cores') end
+    if not host.getenv 'OMP_PLACES' then host.setenv('OMP_PLACES', 'cores') end
   end
   warn_of_oversubscription(settings)
   settings.blas = blas_core.choose()

@@ -117,7 +117,8 @@ local function read_chunk()
       console.write('\n')
       return reason and '' or nil
     end
-    if text and line:match('^%s*$') then return text end -- an empty line gives up: the message says what is missing
+    -- An empty line gives up: the message says what is missing. One in a pasted block belongs to it.
+    if text and line:match('^%s*$') and not host.more_typed() then return text end
     text = text and text .. '\n' .. line or line
     if run_special(text) then
       host.add_history(text)

@@ -194,7 +194,8 @@ local function data_record(data)
   if data.kind == 'domains' then
     local records = {}
     for i, one in ipairs(data.info) do
-      records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256,
+      records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256, vocab_size = data.vocab_size,
+        train_n = one.train_tokens, val_n = one.val_tokens,
         unknown_pct = data.options.words > 0 and { train = 100 * one.train_unknown, val = 100 * one.val_unknown } or nil }
     end
     return records
@@ -205,7 +206,8 @@ local function data_record(data)
     return records
   end
   if data.kind ~= 'text' then return {} end
-  return { { name = data.name, bytes = data.bytes, sha256 = 'sha256:' .. data.sha256 } }
+  return { { name = data.name, bytes = data.native.bytes, sha256 = 'sha256:' .. data.sha256, vocab_size = data.vocab_size,
+    train_n = data.train:samples(), val_n = data.val:samples() } }
 end
 
 -- The context of each callback, by its place.

@@ -7,7 +7,7 @@ local torch = require 'torch'
 -- A linear model of 2 inputs on 10 rows; `masked` rows have no target.
 local HEAD = [[
 local experiment, data, nn, torch, train = require 'experiment', require 'data', require 'nn', require 'torch', require 'train'
-local cfg = experiment.config { train = { epochs = 1, seed = 1 }, optim = { name = 'sgd', lr = 0 }, guards = { dead_parameter = 'off' } }
+local cfg = experiment.config { train = { epochs = 1, seed = 1, allow_dead = { '.*' } }, optim = { name = 'sgd', lr = 0 } }
 local x = torch.randn { 10, 2 }
 local y = torch.tensor({ 0, 1, 0, 1, 1, 0, 1, 0, 0, 1 }, { dtype = 'int64' })
 local net = nn.Sequential { nn.Linear { 2, 2 } }
@@ -15,7 +15,6 @@ local function loss(m, a, b) return torch.cross_entropy_loss(m(a), b) end
 local function fit(given)
   given.model, given.optim, given.options = net, cfg.optim, cfg.train
   given.loss = given.loss or loss
-  given.guards = { alive = 'off' }
   return train.fit(given)
 end
 ]]
@@ -67,10 +66,10 @@ print('targets', f.tokens)]]
 end)
 
 t.test('a batch without a target is no NaN: in train, eval, with accumulation and T-Score', function()
-  for _, words in ipairs { {}, { 'train.accumulate=2' }, { 'train.accumulate=3', 'tscore.every=1' }, { 'tscore.every=1' } } do
+  for _, words in ipairs { {}, { 'train.accumulate=2' }, { 'train.accumulate=3' } } do
     local ran, output = run([[
 y[{ {4, 8} }] = -100
-local f = fit { data = data.tensors { x = x, y = y, batch = 4, val_x = x, val_y = y }, tscore = cfg.tscore }
+local f = fit { data = data.tensors { x = x, y = y, batch = 4, val_x = x, val_y = y }, tscore = { every = 1 } }
 print('losses', f.best.train_loss, f.best.val_loss, loss(net, x, y):item(), f.empty_batches)]], unpack(words))
     t.equal(ran.code, 0, output)
     local train_loss, val_loss, all, empty = output:match 'losses\t(%S+)\t(%S+)\t(%S+)\t(%S+)'
@@ -82,14 +81,19 @@ print('losses', f.best.train_loss, f.best.val_loss, loss(net, x, y):item(), f.em
   end
 end)
 
-t.test('an epoch or a val split without any target is an error that says so', function()
+t.test('an update, an epoch or a val split without any target is an error that says so', function()
   local ran, output = run [[
-
-fit { data = data.tensors { x = x, y = y, batch = 4 }, loss = function(m, a, b)
-  return torch.cross_entropy_loss(m(a), b), 0
-end }]]
+fit { data = data.tensors { x = x, y = y, batch = 4 }, loss = function(m, a, b) return torch.cross_entropy_loss(m(a), b), 0 end }]]
   t.equal(ran.code, 4, output)
-  t.contains(output, 'epoch 1: none of its 3 batches has a target')
+  t.contains(output, 'G21 batch_shape: the first update has no target')
+  ran, output = run([[
+local epoch = 1
+local count = { on_epoch = function() epoch = epoch + 1 end }
+fit { data = data.tensors { x = x, y = y, batch = 4 }, callbacks = { count }, loss = function(m, a, b)
+  return torch.cross_entropy_loss(m(a), b), epoch == 1 and b:numel() or 0
+end }]], 'train.epochs=2')
+  t.equal(ran.code, 4, output)
+  t.contains(output, 'epoch 2: none of its 3 batches has a target')
   ran, output = run 'fit { data = data.tensors { x = x, y = y, batch = 4, val_x = x, val_y = torch.full_like(y, -100) } }'
   t.equal(ran.code, 4, output)
   t.contains(output, 'val: none of the 3 batches has a target')

@@ -62,6 +62,28 @@ t.test('? explains a name, ?? searches', function()
   t.contains(feed('? nothing_of_this_name\n'), 'no documentation')
 end)
 
+t.test('? and ?? know the operators of torch', function()
+  t.matches(feed('? torch.gru\n'), 'torch%.gru%(Tensor input, Tensor hx.-An operator of LibTorch')
+  t.contains(feed('? x:masked_fill\n'), 'torch.masked_fill(Tensor self, Tensor mask')
+  t.matches(feed('? x:backward\n'), '^Tensor:backward')
+  t.contains(feed('? torch.no_such_operator\n'), "no documentation for 'torch.no_such_operator'")
+  t.contains(feed('?? log_softmax\n'), 'operators of torch: ')
+end)
+
+t.test('completion reaches operators, methods and parts', function()
+  local completion = require 'completion'
+  _G.torch, _G.net = require 'torch', require('nn').Linear { 2, 3 }
+  _G.vector = _G.torch.ones { 2 }
+  t.equal(completion.complete('torch.logical_x'), { 'logical_xor', 'logical_xor_' })
+  t.equal(completion.complete('vector:masked_scatter'), { 'masked_scatter', 'masked_scatter_' })
+  t.equal(completion.complete('vector:element_'), { 'element_size' })
+  t.equal((completion.complete('vector.requires_g'))[1], 'requires_grad')
+  t.equal(completion.complete('net.wei'), { 'weight' })
+  t.equal(completion.complete('net:named_p'), { 'named_parameters' })
+  t.equal(completion.complete('net.no_such'), {})
+  _G.torch, _G.net, _G.vector = nil, nil, nil
+end)
+
 t.test('compile tells unfinished from wrong', function()
   t.equal(select(3, prompt.compile('f(', 1)), true)
   t.equal(select(3, prompt.compile('x +', 1)), true)
