@@ -13,7 +13,8 @@ namespace {
 constexpr int64_t kLength = 1115394, kTrain = 1003854, kVal = 111540;
 
 TEST(Shakespeare, GivesThePublishedNumbersOfBatches) {
-  const auto expect = [](const TextOptions& options, int64_t train, int64_t val) {
+  const auto expect = [](TextOptions options, int64_t train, int64_t val) {
+    options.drop_last = true;
     EXPECT_EQ(CountBatches(options.split < 1 ? kTrain : kLength, options), train);
     EXPECT_EQ(CountBatches(options.split < 1 ? kVal : 0, options), val);
   };
@@ -59,7 +60,7 @@ std::string LikeShakespeare() {
 
 TEST_F(TextFile, HasThePublishedSizes) {
   const std::string contents = LikeShakespeare();
-  const auto text = Open(contents, {});
+  const auto text = Open(contents, {.drop_last = true});
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ((*text)->bytes, kLength);
   EXPECT_EQ((*text)->tokenizer.vocab_size(), 65);
@@ -71,19 +72,19 @@ TEST_F(TextFile, HasThePublishedSizes) {
 }
 
 TEST_F(TextFile, ItsFirstFiveThousandCharactersHaveTheirOwnVocabulary) {
-  const auto text = Open(LikeShakespeare(), {.batch = 32, .chars = 5000, .val_required = false});
+  const auto text = Open(LikeShakespeare(), {.batch = 32, .chars = 5000, .drop_last = true, .val_required = false});
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ((*text)->tokenizer.vocab_size(), 53);
   EXPECT_EQ((*text)->train->count(), 1);
   EXPECT_EQ((*text)->val->count(), 0);
-  ExpectError(Open(LikeShakespeare(), {.batch = 32, .chars = 5000}).status(), ExitCode::kData,
+  ExpectError(Open(LikeShakespeare(), {.batch = 32, .chars = 5000, .drop_last = true}).status(), ExitCode::kData,
               {"val: 500 characters", "32 x 101", "eval.off=true"});
 }
 
 TEST_F(TextFile, TheOverlapOfAShortTextHasThePublishedBatches) {
   std::string contents;
   for (int i = 0; i < 5199; ++i) contents += static_cast<char>('a' + i % 7);
-  const auto text = Open(contents, {.batch = 32, .layout = Layout::kOverlap});
+  const auto text = Open(contents, {.batch = 32, .layout = Layout::kOverlap, .drop_last = true});
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ((*text)->train->count(), 140);
   EXPECT_EQ((*text)->val->count(), 12);
