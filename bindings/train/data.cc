@@ -26,7 +26,7 @@ int OpenText(lua_State* L) {
       "open_text(str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
       "layout='rows', "
       "int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False, bool keep=True, str "
-      "other_folder='', bool drop_last=False)");
+      "other_folder='', bool drop_last=False, str newlines='ask')");
   const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "data.");
   data::TextOptions options;
   options.batch = a[3].toInt();
@@ -43,6 +43,7 @@ int OpenText(lua_State* L) {
   if (!a[13].toBool()) options.tokens.keep_from_bytes = -1;
   options.tokens.other_folder = a[14].toStringRef();
   options.drop_last = a[15].toBool();
+  SetNewlines(a[16].toStringRef(), "data", &options.tokens);
   PushObject(L, Value(data::Text::Open(a[0].toStringRef(), a[1].toStringRef(), options)));
   return 1;
 }
@@ -71,6 +72,8 @@ int IndexText(lua_State* L) {
     lua_pushstring(L, text->tokens->kept_in().c_str());
   } else if (name == "note") {
     lua_pushstring(L, text->tokens->note().c_str());
+  } else if (name == "text_note") {
+    lua_pushstring(L, text->tokens->text_note().c_str());
   } else if (name == "train") {
     PushObject<data::Batches>(L, text->train);
   } else if (name == "val") {
@@ -217,10 +220,11 @@ const std::vector<FunctionRow> kFunctions = {
     {"open_text",
      "(*, str name, str path, str sha256='', int batch=64, int seq=100, int stride=100, float split=0.9, str "
      "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False, bool "
-     "keep=True, str other_folder='', bool drop_last=False) -> Text",
+     "keep=True, str other_folder='', bool drop_last=False, str newlines='ask') -> Text",
      "A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. "
      "keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: "
-     "rows that do not fill a last batch are left out, else they make a smaller one.",
+     "rows that do not fill a last batch are left out, else they make a smaller one. newlines: 'lf' reads CR LF and a "
+     "lone CR as LF, 'keep' keeps carriage returns, 'ask' refuses a text that has some.",
      &Thunk<&OpenText>},
     {"from_tensors", "(Tensor x, Tensor y, *, int batch=0, bool drop_last=False, bool shuffle=False, int seed=0) -> Batches",
      "Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch are "
@@ -238,7 +242,7 @@ const std::vector<FunctionRow> kTextMethods = {
 
 // What Tab offers behind a text.
 int CompleteText(lua_State* L) {
-  std::vector<std::string> names = {"vocab_size", "length", "name", "path", "sha256", "bytes", "ids", "data_bytes", "kept_in", "note",
+  std::vector<std::string> names = {"vocab_size", "length", "name", "path", "sha256", "bytes", "ids", "data_bytes", "kept_in", "note", "text_note",
                                     "train", "val"};
   for (const FunctionRow& row : kTextMethods) names.push_back(std::string(row.name).substr(sizeof("Text:") - 1));
   PushNames(L, names);
@@ -265,6 +269,14 @@ const std::vector<FunctionRow> kBatchMethods = {
 };
 
 }  // namespace
+
+void SetNewlines(const std::string& name, const char* section, data::TokenFileOptions* options) {
+  if (name != "keep" && name != "lf" && name != "ask") {
+    Check(ConfigError(std::string(section) + ": newlines '" + name + "' is not known; use keep, lf or ask"));
+  }
+  if (name == "lf") options->newlines = data::Newlines::kLf;
+  if (name == "ask") options->newlines_option_of = section;
+}
 
 void PushLeak(lua_State* L, const data::Leak& leak) {
   PushCounts(L, {{"block", leak.block}, {"blocks", leak.blocks}, {"shared", leak.shared}});

@@ -19,6 +19,9 @@ void RegisterLuaBatches(lua_State* L);
 void RegisterDomains(lua_State* L);
 // Adds the functions that read tables, arrays and pictures to the table on the top of the stack. [-0, +0, m]
 void RegisterDataFiles(lua_State* L);
+// What becomes of carriage returns: 'keep', 'lf', or 'ask', which refuses a text that has some and names the option
+// `section`.newlines.
+void SetNewlines(const std::string& name, const char* section, data::TokenFileOptions* options);
 // {block=, blocks=, shared=, searched=} on the stack. [-0, +1, m]
 void PushLeak(lua_State* L, const data::Leak& leak);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]

@@ -44,6 +44,7 @@ int OpenDomains(lua_State* L) {
   options.drop_last = given.value("drop_last", false);
   if (!given.value("keep", true)) options.tokens.keep_from_bytes = -1;
   options.tokens.other_folder = given.value("other_folder", std::string());
+  SetNewlines(given.value("newlines", std::string("ask")), "domains", &options.tokens);
   if (given.contains("phases")) {
     for (int64_t phase : given.at("phases")) options.phases.push_back(phase - 1);
   }
@@ -62,6 +63,7 @@ int Info(lua_State* L) {
                     {"bytes", one.bytes},
                     {"data_bytes", one.tokens->ids().bytes()},
                     {"note", one.tokens->note()},
+                    {"text_note", one.tokens->text_note()},
                     {"train_tokens", one.train_tokens},
                     {"val_tokens", one.val_tokens},
                     {"test_tokens", one.test_tokens},
@@ -146,7 +148,7 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Domains:info", "() -> list",
-     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, "
+     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, "
      "val_unknown=}; unknown are shares of tokens.",
      &Thunk<&Info>},
     {"Domains:phases", "() -> list",

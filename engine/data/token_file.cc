@@ -17,6 +17,7 @@
 #include "engine/base/files.h"
 #include "engine/base/sha256.h"
 #include "engine/data/id_writer.h"
+#include "engine/data/text_file.h"
 
 namespace lanthorn::data {
 namespace {
@@ -44,10 +45,16 @@ uint64_t Checksum(Header header, const char* file, size_t size) {
 
 uint64_t Padded(uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
+// What the first reading of a whole text finds out besides its tokens.
+struct FirstReading {
+  Sha256 hash;
+  TextInspector inspector;
+};
+
 // Calls take(bytes, size, last) -> StatusOr<size_t> with the text from byte `begin` to `end`, with what was not taken
-// before it; a hash, if any, with all bytes.
+// before it; a first reading, if any, gets all bytes, and its word for what is no text goes before that of `take`.
 template <typename Take>
-absl::Status ForPieces(const std::string& path, int64_t begin, int64_t end, Sha256* hash, const Take& take) {
+absl::Status ForPieces(const std::string& path, int64_t begin, int64_t end, FirstReading* first, const Take& take) {
   LANTHORN_ASSIGN_OR_RETURN(const FileDescriptor fd, OpenForReading(path));
   std::vector<char> buffer(kPiece);
   size_t held = 0;
@@ -59,13 +66,21 @@ absl::Status ForPieces(const std::string& path, int64_t begin, int64_t end, Sha2
       got = wanted == 0 ? 0 : pread(fd.get(), buffer.data() + held, wanted, begin);
     } while (got < 0 && errno == EINTR);
     if (got < 0) return DataError(ErrnoMessage(path, "cannot read", errno));
-    if (hash != nullptr) hash->Update(buffer.data() + held, static_cast<size_t>(got));
+    if (first != nullptr) {
+      first->hash.Update(buffer.data() + held, static_cast<size_t>(got));
+      LANTHORN_RETURN_IF_ERROR(first->inspector.Take(buffer.data() + held, static_cast<size_t>(got)));
+      if (got == 0) LANTHORN_RETURN_IF_ERROR(first->inspector.Finish());
+    }
     begin += got;
     held += static_cast<size_t>(got);
-    LANTHORN_ASSIGN_OR_RETURN(const size_t taken, take(buffer.data(), held, got == 0));
+    const absl::StatusOr<size_t> taken = take(buffer.data(), held, got == 0);
+    if (!taken.ok()) {
+      if (first != nullptr) LANTHORN_RETURN_IF_ERROR(first->inspector.CheckEncoding());
+      return taken.status();
+    }
     if (got == 0) return absl::OkStatus();
-    held -= taken;
-    std::memmove(buffer.data(), buffer.data() + taken, held);
+    held -= *taken;
+    std::memmove(buffer.data(), buffer.data() + *taken, held);
   }
 }
 
@@ -135,7 +150,8 @@ class TokenFileMaker {
         made_->note_ = MessageOf(kept);
       }
     }
-    if (keep && made_->note_.empty()) made_->note_ = absl::StrFormat("not kept: '%s' cannot be written", places.front());
+    if (keep && made_->note_.empty())
+      made_->note_ = absl::StrFormat("not kept: '%s' cannot be written", places.front());
     IdWriter writer = IdWriter::InMemory();
     LANTHORN_RETURN_IF_ERROR(writer.status());
     LANTHORN_RETURN_IF_ERROR(Scan(&writer, bytes));
@@ -160,6 +176,20 @@ class TokenFileMaker {
                         made_->path_, sha256, expected));
   }
 
+  // Refuses carriage returns that nobody asked for (in words they are white space), and says what else there is.
+  absl::Status TakeFindings(const TextFindings& findings) {
+    const TokenFileOptions& options = made_->options_;
+    made_->text_note_ = NoteOf(findings);
+    if (options.kind == TokenKind::kWords) return absl::OkStatus();
+    if (!options.newlines_option_of.empty())
+      LANTHORN_RETURN_IF_ERROR(RefuseCarriageReturns(findings, options.newlines_option_of));
+    const std::string returns = DescribeCarriageReturns(findings);
+    if (returns.empty()) return absl::OkStatus();
+    absl::StrAppend(&made_->text_note_, made_->text_note_.empty() ? "" : "; ", returns,
+                    options.newlines == Newlines::kLf ? ", read as LF" : "; carriage returns are characters of it");
+    return absl::OkStatus();
+  }
+
   // Takes a kept file; false when there is none of this text.
   absl::StatusOr<bool> Load(const std::string& place, int64_t bytes) {
     const FileDescriptor fd(open(place.c_str(), O_RDONLY | O_CLOEXEC));
@@ -179,8 +209,12 @@ class TokenFileMaker {
     }
     if (header.text_bytes != static_cast<uint64_t>(bytes)) return damaged("of another text");
     if (header.checksum != Checksum(header, mapping->data(), mapping->size)) return damaged("damaged");
-    LANTHORN_ASSIGN_OR_RETURN(const std::string sha256, Sha256File(made_->path_));
+    FirstReading first;
+    LANTHORN_RETURN_IF_ERROR(ForPieces(made_->path_, 0, std::numeric_limits<int64_t>::max(), &first,
+                                       [](const char*, size_t size, bool) -> absl::StatusOr<size_t> { return size; }));
+    const std::string sha256 = first.hash.Hex();
     LANTHORN_RETURN_IF_ERROR(CheckExpected(sha256));
+    LANTHORN_RETURN_IF_ERROR(TakeFindings(first.inspector.findings()));
     if (std::string(header.sha256, sizeof header.sha256) != sha256) return damaged("of another text");
     Attach(mapping, header);
     made_->kept_in_ = place;
@@ -213,17 +247,18 @@ class TokenFileMaker {
     const TokenFileOptions& options = made_->options_;
     scanner_ = TokenScanner::Make(options.kind, options.newlines);
     writer->Reserve(sizeof(Header));
-    Sha256 hash;
-    LANTHORN_RETURN_IF_ERROR(
-        ForPieces(made_->path_, 0, std::numeric_limits<int64_t>::max(), &hash,
-                  [&](const char* piece, size_t size, bool last) -> absl::StatusOr<size_t> {
-                    LANTHORN_ASSIGN_OR_RETURN(const size_t taken, scanner_->Take(piece, size, last));
-                    writer->Append(scanner_->numbers());
-                    scanner_->numbers().clear();
-                    return taken;
-                  }));
-    made_->sha256_ = hash.Hex();
+    FirstReading first;
+    LANTHORN_RETURN_IF_ERROR(ForPieces(made_->path_, 0, std::numeric_limits<int64_t>::max(), &first,
+                                       [&](const char* piece, size_t size, bool last) -> absl::StatusOr<size_t> {
+                                         LANTHORN_ASSIGN_OR_RETURN(const size_t taken,
+                                                                   scanner_->Take(piece, size, last));
+                                         writer->Append(scanner_->numbers());
+                                         scanner_->numbers().clear();
+                                         return taken;
+                                       }));
+    made_->sha256_ = first.hash.Hex();
     LANTHORN_RETURN_IF_ERROR(CheckExpected(made_->sha256_));
+    LANTHORN_RETURN_IF_ERROR(TakeFindings(first.inspector.findings()));
     LANTHORN_ASSIGN_OR_RETURN(const int64_t now, SizeOf(made_->path_));
     if (now != bytes) return DataError(absl::StrFormat("'%s' changes while it is read", made_->path_));
     made_->text_bytes_ = bytes;
@@ -295,10 +330,9 @@ absl::StatusOr<int64_t> TokenFile::TokensBefore(int64_t byte) const {
   if (mark == marks_.begin()) return 0;
   const int64_t before = mark - marks_.begin() - 1, from = *(mark - 1);
   const auto scanner = TokenScanner::Make(options_.kind, options_.newlines, from);
-  LANTHORN_RETURN_IF_ERROR(ForPieces(path_, from, std::min(byte, text_bytes_), nullptr,
-                                     [&](const char* bytes, size_t size, bool last) {
-                                       return scanner->Take(bytes, size, last);
-                                     }));
+  LANTHORN_RETURN_IF_ERROR(
+      ForPieces(path_, from, std::min(byte, text_bytes_), nullptr,
+                [&](const char* bytes, size_t size, bool last) { return scanner->Take(bytes, size, last); }));
   return before * TokenScanner::kMarkEvery + static_cast<int64_t>(scanner->numbers().size());
 }
 

@@ -24,15 +24,19 @@ namespace lanthorn::data {
 struct TokenFileOptions {
   TokenKind kind = TokenKind::kCharacters;
   Newlines newlines = Newlines::kKeep;
+  // Not empty: nobody chose what becomes of carriage returns, and a text of characters that holds some is refused with
+  // a message that names the option `newlines` of this section.
+  std::string newlines_option_of;
   std::string expected_sha256;                  // empty: not compared
   int64_t keep_from_bytes = int64_t{16} << 20;  // shorter texts are read anew each time; negative: all are
-  std::string other_folder;                     // where the file goes if the text's folder cannot be written; may be empty
+  std::string other_folder;  // where the file goes if the text's folder cannot be written; may be empty
 };
 
 class TokenFile {
  public:
-  // DataError for a text that is missing, is not UTF-8, changes while it is read or is not the expected one; nothing is
-  // kept of it. A kept file that cannot be written is only a note.
+  // DataError for a text that is missing, is not UTF-8, holds NUL bytes or carriage returns that nobody asked for,
+  // changes while it is read or is not the expected one; nothing is kept of it. A kept file that cannot be written is
+  // only a note.
   static absl::StatusOr<std::shared_ptr<const TokenFile>> Open(const std::string& path,
                                                                const TokenFileOptions& options);
 
@@ -52,13 +56,15 @@ class TokenFile {
 
   const std::string& kept_in() const { return kept_in_; }  // the file beside the text, if any
   const std::string& note() const { return note_; }        // what a user should know of it; mostly empty
+  // What a user should know of the text: line ends, a byte order mark; mostly empty.
+  const std::string& text_note() const { return text_note_; }
 
  private:
   struct Mapping;
   friend class TokenFileMaker;
 
   TokenFileOptions options_;
-  std::string path_, sha256_, kept_in_, note_;
+  std::string path_, sha256_, kept_in_, note_, text_note_;
   int64_t text_bytes_ = 0;
   std::shared_ptr<const Mapping> mapping_;
   TokenIds ids_;

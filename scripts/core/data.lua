@@ -44,6 +44,11 @@ local function say_tokens(note)
   if note ~= '' then console.note(('%-10s%s'):format('tokens', note)) end
 end
 
+-- What was found in a text that is taken all the same.
+local function say_text(name, note)
+  if note ~= '' then console.note(("%-10s'%s': %s"):format('text', name, note)) end
+end
+
 local function experiment_seed()
   local values = experiment.current().values
   return values.train and values.train.seed or 0
@@ -66,9 +71,10 @@ function data.text(given)
     name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq, stride = stride_of(o),
     split = o.split, layout = layout, chars = o.chars, shuffle = o.shuffle, seed = experiment_seed(),
     val_required = not eval_off, quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens',
-    drop_last = o.drop_last,
+    drop_last = o.drop_last, newlines = o.newlines or 'ask',
   }
   say_tokens(native.note)
+  say_text(source.name, native.text_note)
   return setmetatable({ native = native, options = o, bytes = native.data_bytes, layout = layout, kind = 'text',
     floor_nats = o.floor_nats, learnable = o.learnable, shift = o.shift }, Text)
 end
@@ -213,11 +219,12 @@ local function open_domains(o, sources, seed)
   local native = require('lanthorn').data.open_domains {
     sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
     batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet, keep = o.cache,
-    other_folder = cache_folder 'tokens', drop_last = o.drop_last,
+    other_folder = cache_folder 'tokens', drop_last = o.drop_last, newlines = o.newlines or 'ask',
   }
   local bytes = 0
   for _, one in ipairs(native:info()) do
     say_tokens(one.note)
+    say_text(one.name, one.text_note)
     bytes = bytes + one.data_bytes
   end
   return setmetatable({ native = native, kind = 'domains', options = o, sources = sources, names = names, seed = seed,

@@ -17,6 +17,7 @@ specs.data = {
   drop_last = { 'boolean', false },            -- leave out rows that do not fill a last batch (train and val); else it is smaller
   allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
   allow_leak = { 'boolean', false },           -- val text that is in train too (guard G24)
+  newlines = { 'string?', nil, one_of = { 'keep', 'lf' } }, -- carriage returns: lf reads them as LF; unset: a text that has some is refused
   cache = { 'boolean', true },                 -- tokens of a long text stay in a file beside it, for the next training
   floor_nats = 'number?',                      -- the lowest loss that is possible, where it is known
   shift = 'int?',                              -- targets are the inputs so many positions later (guard G45); 1 for a text
@@ -37,6 +38,7 @@ specs.domains = {
   drop_last = { 'boolean', false },            -- of order = 'epoch': leave out windows that do not fill a last batch
   interleaved = { 'boolean', false },          -- texts take turns batch by batch
   allow_leak = { 'boolean', false },           -- accept a val split that stands in train too (G24)
+  newlines = { 'string?', nil, one_of = { 'keep', 'lf' } }, -- as in data
   cache = { 'boolean', true },                 -- tokens of long texts stay in files beside them
   seed = 'int?',                               -- of the windows, the same for every training; train.seed otherwise
 }

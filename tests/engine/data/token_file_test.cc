@@ -137,7 +137,8 @@ TEST_F(TokenFileTest, AChangedTextOfTheSameLengthIsReadAnew) {
   EXPECT_EQ(Joined(*after), text);
   EXPECT_EQ(after->sha256(), Sha256Hex(text));
   EXPECT_NE(after->note().find("of another text"), std::string::npos) << after->note();
-  EXPECT_EQ(Joined(*before).back(), before->tokens()[before->ids().ToTensor()[-1].item<int64_t>()][0]);  // still readable
+  EXPECT_EQ(Joined(*before).back(),
+            before->tokens()[before->ids().ToTensor()[-1].item<int64_t>()][0]);  // still readable
 }
 
 TEST_F(TokenFileTest, ACutOrDamagedFileIsMadeAnewAtEveryPlace) {
@@ -183,7 +184,10 @@ TEST_F(TokenFileTest, AFullDiskLeavesNothingAndStopsNothing) {
   Write(text);
   for (const char* call : {"write", "rename"}) {
     sys::SetFaultHook([&](const char* name, const std::string& path) {
-      return std::string(name) == call && path.find("tokens") != std::string::npos && path.find("memory") == std::string::npos ? ENOSPC : 0;
+      return std::string(name) == call && path.find("tokens") != std::string::npos &&
+                     path.find("memory") == std::string::npos
+                 ? ENOSPC
+                 : 0;
     });
     const auto file = Open(Kept());
     sys::SetFaultHook({});
@@ -233,7 +237,9 @@ TEST_F(TokenFileTest, BrokenTextIsADataErrorWithItsByteAndLeavesNoFile) {
       {std::string(1'100'000, 'a') + "\x80", "byte 1100000"},
       {std::string((1 << 20) - 1, 'a') + "\xC3", "byte 1048575"},
       {std::string((1 << 20) - 1, 'a') + "\xC3\x28", "byte 1048575"},
-      {"\xEF\xBB\xBF" "ab\xED\xA0\x80", "byte 5"},
+      {"\xEF\xBB\xBF"
+       "ab\xED\xA0\x80",
+       "byte 5"},
   };
   for (const auto& [text, place] : cases) {
     Write(text);
@@ -255,7 +261,9 @@ TEST_F(TokenFileTest, CarriageReturnsAreKeptOrReadAsLineFeeds) {
 }
 
 TEST_F(TokenFileTest, AByteOrderMarkIsNoCharacter) {
-  Write("\xEF\xBB\xBF" "ab");
+  Write(
+      "\xEF\xBB\xBF"
+      "ab");
   const auto file = Open({});
   EXPECT_EQ(Joined(*file), "ab");
   EXPECT_EQ(file->TokensBefore(3).value(), 0);
@@ -319,6 +327,48 @@ TEST(TokenIds, RefusesWhatItCannotHold) {
   const TokenIds three = TokenIds::FromTensor(at::arange(3, c10::kLong));
   EXPECT_THROW(three.Slice(1, 3), c10::Error);
   EXPECT_EQ(TokenIds().size(), 0);
+}
+
+// The text is 'a', CR, LF and so on; a kept file of it was made by somebody who wanted the carriage returns.
+TEST_F(TokenFileTest, CarriageReturnsThatNobodyAskedForAreRefusedWithAKeptFileToo) {
+  Write("one\r\ntwo\r\nthree\r");
+  TokenFileOptions asks = Kept();
+  asks.newlines_option_of = "data";
+  const auto expect_refused = [&] {
+    const auto made = TokenFile::Open(path_, asks);
+    EXPECT_EQ(ExitCodeOf(made.status()), ExitCode::kData);
+    EXPECT_NE(MessageOf(made.status()).find("2 lines end with CR LF and 1 with CR alone; data.newlines=lf"),
+              std::string::npos)
+        << made.status();
+  };
+  expect_refused();
+  EXPECT_TRUE(Others().empty());
+  const auto kept = Open(Kept());
+  EXPECT_EQ(Joined(*kept), "one\r\ntwo\r\nthree\r");
+  EXPECT_EQ(kept->text_note(), "2 lines end with CR LF and 1 with CR alone; carriage returns are characters of it");
+  EXPECT_EQ(Others().size(), 1u);
+  expect_refused();
+
+  TokenFileOptions converts = Kept();
+  converts.newlines = Newlines::kLf;
+  for (int i = 0; i < 2; ++i) {  // made, then loaded
+    const auto file = Open(converts);
+    EXPECT_EQ(Joined(*file), "one\ntwo\nthree\n");
+    EXPECT_EQ(file->text_note(), "2 lines end with CR LF and 1 with CR alone, read as LF");
+  }
+  asks.kind = TokenKind::kWords;
+  EXPECT_EQ(Open(asks)->ids().size(), 3);
+}
+
+// An e with an acute accent in UTF-16 is no UTF-8, which is not the point.
+TEST_F(TokenFileTest, AnotherEncodingIsNamedBeforeTheByteThatIsNotUtf8) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += std::string("a\0\xE9\0\n\0", 6);
+  Write(text);
+  const auto made = TokenFile::Open(path_, Kept());
+  EXPECT_EQ(ExitCodeOf(made.status()), ExitCode::kData);
+  EXPECT_NE(MessageOf(made.status()).find("iconv -f UTF-16LE -t UTF-8"), std::string::npos) << made.status();
+  EXPECT_TRUE(Others().empty());
 }
 
 }  // namespace
