@@ -30,8 +30,9 @@ end
 
 local function spec_row(section, key, row)
   local types, default = type(row) == 'table' and row[1] or row, type(row) == 'table' and pretty.inline(row[2]) or ''
+  types = types:gsub('%?$', ', optional')
   if type(row) == 'table' and row.one_of then types = types .. ': ' .. table.concat(row.one_of, ', ') end
-  return ('| `%s.%s` | %s | %s |\n'):format(section, key, types:gsub('%?$', ', optional'):gsub('|', ' or '), default)
+  return ('| `%s.%s` | %s | %s |\n'):format(section, key, types:gsub('|', ' or '), default)
 end
 
 local function print_config_options()

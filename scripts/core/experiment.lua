@@ -85,10 +85,11 @@ end
 
 -- A spec row of specs.lua as a default of the config.
 local function from_spec(row)
-  if type(row) == 'table' then
-    return row[1] == 'number' and experiment.number(row[2]) or row[2]
+  local types = type(row) == 'table' and row[1] or row
+  if type(row) == 'table' and types:sub(-1) ~= '?' then
+    return types == 'number' and experiment.number(row[2]) or row[2]
   end
-  local name = row:gsub('%?$', '')
+  local name = types:gsub('%?$', '')
   return experiment.optional(name:find('|', 1, true) and 'any' or name)
 end
 

@@ -73,6 +73,11 @@ t.test('defaults filled in by the library have their own origin', function()
   t.equal(experiment.current().origin['mine.every'], 'default')
 end)
 
+t.test('an option that is one of several texts or unset can be set from the command line', function()
+  t.equal(configure({ data = { file = 'x' } }, {}).data.newlines, nil)
+  t.equal(configure({ data = { file = 'x' } }, { 'data.newlines=lf' }).data.newlines, 'lf')
+end)
+
 t.test('a train section brings the options of the library, which the command line can set', function()
   local cfg = configure({ train = { epochs = 3 } }, { 'eval.off=true', 'train.max_steps=5', 'guards.init_loss=off' })
   t.equal({ cfg.train.epochs, cfg.train.max_steps, cfg.train.seed, cfg.eval.off }, { 3, 5, 42, true })

@@ -81,6 +81,21 @@ t.test('a byte order mark and a text without any line end are told', function()
   t.equal(open('\239\187\191' .. TEXT).length, #TEXT)
 end)
 
+t.test('a run is told how to go on, and goes on so', function()
+  local script = ([[
+local experiment, data = require 'experiment', require 'data'
+local cfg = experiment.config { data = { file = %q, batch = 2, seq = 20, stride = 20 } }
+print(data.text(cfg.data).length)]]):format(write(with '\r\n'))
+  local ran = runs.run(script)
+  t.equal(ran.code, 4, ran.output)
+  t.contains(ran.output, 'lines end with CR LF; data.newlines=lf converts each to LF')
+  ran = runs.run(script, 'data.newlines=lf')
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'lines end with CR LF, read as LF')
+  t.contains(ran.output, '\n' .. #TEXT .. '\n')
+  t.equal(runs.run(script, 'data.newlines=cr').code, 3)
+end)
+
 t.test('a sample with carriage returns shows them', function()
   local ran = runs.run(([[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
