@@ -105,17 +105,42 @@ function Domains:with_seed(seed) end
 ---@class data
 data = {}
 
+---A table of comma-separated values. `target` is the column to predict: text becomes classes, numbers stay numbers unless task is 'classification'. Inputs are the other columns but those of `ignore`, or those of `features`; text among them becomes one column for each of its values. `split` {train=0.8, val=0.1, test=0.1} is drawn by the seed; inputs are standardised by the train split alone. A missing value is an error, or missing = 'drop' leaves its row out, 'mean' puts the mean of train there.
+---@param given { file: string, target: string, features: string[]?, ignore: string[]?, text: string[]?, delimiter: string?, header: boolean?, missing: string?, missing_values: string[]?, task: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data with train, val, test, splits (their tensors), columns, classes, class_counts, mean, std
+function data.csv(given) end
+
 ---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors.
 ---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?, shift: integer?, vocab_size: integer? }
 function data.custom(given) end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'`; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
----@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?, order: string?, batches: integer?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`); `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given) end
 
----Batches over rows of two tensors; batch = 0 takes all rows at once. `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45).
----@param given { x: Tensor, y: Tensor, batch: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?, learnable: boolean?, shift: integer? }
+---Pictures and labels in MNIST's format, plain or .gz: x is (N, 1, height, width), standardised by the train split.
+---@param given { images: string, labels: string, val_images: string?, val_labels: string?, test_images: string?, test_labels: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.idx(given) end
+
+---Pictures of a folder, each sub-folder a class: x is (N, channels, height, width), standardised by channel over the train split. Pictures of different sizes need `size = {height, width}`.
+---@param given { folder: string, size: integer[]?, channels: integer?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.images(given) end
+
+---Arrays of NumPy from .npy files: rows of x, and of y (whole numbers of one dimension are classes). They are split by `split` as in data.csv, unless val_x and val_y (test_x, test_y) give sets of their own.
+---@param given { x: string, y: string, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.npy(given) end
+
+---Arrays of one .npz archive of NumPy, by name ('x' and 'y'); the rest as data.npy.
+---@param given { file: string, x: string?, y: string?, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@return table data as of data.csv
+function data.npz(given) end
+
+---Batches over rows of two tensors; batch = 0 takes all rows at once. Rows that do not fill a last batch make a smaller one, unless `drop_last` leaves them out of the training; `shuffle`: a new order each epoch, from `seed` (train.seed). `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45).
+---@param given { x: Tensor, y: Tensor, batch: integer?, drop_last: boolean?, shuffle: boolean?, seed: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?, learnable: boolean?, shift: integer? }
 function data.tensors(given) end
 
 ---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
@@ -227,12 +252,76 @@ function fail.usage(message, ...) end
 ---@return any err
 function fail.without_position(err) end
 
+---@class files
+files = {}
+
+---Whether text is UTF-8.
+---@param text string
+---@return boolean
+function files.is_utf8(text) end
+
+---What a folder holds, sorted by name, without hidden names: { name =, path =, type = "file" | "dir" | "link" | "other", size = bytes, mtime = seconds since 1970 }. Raises (exit 4) when it is not there.
+---@param folder string
+---@param pattern? string a Lua pattern that names must match, such as '%.txt$'
+---@return table[]
+function files.list(folder, pattern) end
+
+---All bytes of a file. Raises (exit 4) when it cannot be read.
+---@param path string
+---@return string
+function files.read(path) end
+
+---What is at a path: "file", "dir", "link" (one that leads nowhere) or "other"; nil when nothing is.
+---@param path string
+---@return string?
+function files.type(path) end
+
+---Writes a file whole or not at all: beside it first, then in its place. Raises (exit 9) when it cannot be written.
+---@param path string
+---@param text string
+function files.write(path, text) end
+
+---@class json
+json = {}
+
+---Marks a table as an array, so that an empty one is written as [].
+---@param list table
+---@return table
+function json.array(list) end
+
+---The value of JSON text; nulls are json.null. Raises (exit 4) with the line and column where it is not JSON.
+---@param text string
+---@param name? string what the text is, for the message
+---@return any
+function json.decode(text, name) end
+
+---A value as JSON text. Tables with list items are arrays, others objects with sorted keys; json.array{} is an empty array, json.null a null. Numbers keep every bit. Raises (exit 4) for NaN, infinity, functions, tensors, holes and tables that hold themselves.
+---@param value any
+---@param given? { indent: boolean? } indent: over several lines
+---@return string
+function json.encode(value, given) end
+
+---The value of a JSON file. Raises (exit 4) when there is none or it is not JSON.
+---@param path string
+---@return any
+function json.read(path) end
+
+---Writes a value as a JSON file, whole or not at all.
+---@param path string
+---@param value any
+---@param given? { indent: boolean? } indent: over several lines, the default here
+function json.write(path, value, given) end
+
 ---@class Batches
 Batches = {}
 
 ---Batches per epoch.
 ---@return integer
 function Batches:count() end
+
+---Targets of an epoch that the loss does not leave out.
+---@return integer
+function Batches:epoch_targets() end
 
 ---Inputs and targets of batch `index`, from 0, and which of several texts it is of, from 1. With an epoch, from 1, the batches stay in that one.
 ---@param index integer
@@ -251,9 +340,17 @@ function Batches:hash(index) end
 ---@return table
 function Batches:inspect() end
 
----Samples per batch.
+---Samples that are in no batch of an epoch.
+---@return integer
+function Batches:left_out() end
+
+---Samples per batch; the last one may have fewer.
 ---@return integer
 function Batches:rows() end
+
+---Samples in all batches of an epoch.
+---@return integer
+function Batches:samples() end
 
 ---Targets per batch.
 ---@return integer
@@ -269,7 +366,7 @@ function Domains:decode(ids) end
 ---@return Tensor
 function Domains:encode(text) end
 
----For each domain {name=, path=, sha256=, bytes=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
+---For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
 ---@return list
 function Domains:info() end
 
@@ -335,19 +432,22 @@ lanthorn.data = {}
 ---@return Batches
 function lanthorn.data.from_function(get, count, rows, targets) end
 
----Batches of rows of two tensors; batch 0 takes all rows at once.
+---Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch are left out. shuffle: a new order of rows each epoch, from the seed.
 ---@param x Tensor
 ---@param y Tensor
----@param batch? integer default 0
+---@param batch? integer default 0 (by name, in a last table)
+---@param drop_last? boolean default False (by name, in a last table)
+---@param shuffle? boolean default False (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
 ---@return Batches
-function lanthorn.data.from_tensors(x, y, batch) end
+function lanthorn.data.from_tensors(x, y, batch, drop_last, shuffle, seed) end
 
 ---Several texts under one vocabulary; data.domains calls this.
 ---@param options dict
 ---@return Domains
 function lanthorn.data.open_domains(options) end
 
----A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on.
+---A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: rows that do not fill a last batch are left out, else they make a smaller one. newlines: 'lf' reads CR LF and a lone CR as LF, 'keep' keeps carriage returns, 'ask' refuses a text that has some.
 ---@param name string (by name, in a last table)
 ---@param path string (by name, in a last table)
 ---@param sha256? string default '' (by name, in a last table)
@@ -361,13 +461,58 @@ function lanthorn.data.open_domains(options) end
 ---@param seed? integer default 0 (by name, in a last table)
 ---@param val_required? boolean default True (by name, in a last table)
 ---@param quiet? boolean default False (by name, in a last table)
+---@param keep? boolean default True (by name, in a last table)
+---@param other_folder? string default '' (by name, in a last table)
+---@param drop_last? boolean default False (by name, in a last table)
+---@param newlines? string default 'ask' (by name, in a last table)
 ---@return Text
-function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, layout, chars, shuffle, seed, val_required, quiet) end
+function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, layout, chars, shuffle, seed, val_required, quiet, keep, other_folder, drop_last, newlines) end
+
+---The numbers 0 to rows - 1 in an order that depends on the seed alone.
+---@param rows integer
+---@param seed integer
+---@return Tensor
+function lanthorn.data.order(rows, seed) end
+
+---A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of numbers are float64 with NaN where nothing stands or one of `missing`; columns of text are int64 numbers of `classes`, from 0, -1 where missing. A number column with something else in it is an error unless `text` names it.
+---@param path string
+---@param delimiter? string default ',' (by name, in a last table)
+---@param header? boolean default True (by name, in a last table)
+---@param text? string[] default {} (by name, in a last table)
+---@param missing? string[] default {} (by name, in a last table)
+---@return table
+function lanthorn.data.read_csv(path, delimiter, header, text, missing) end
+
+---The array of an IDX file (MNIST's format), plain or .gz.
+---@param path string
+---@return Tensor
+function lanthorn.data.read_idx(path) end
+
+---A picture (PNG, JPEG, BMP, GIF, TGA, PNM) as uint8 (channels, height, width); channels 1 is grey, 3 RGB, 0 what the file has.
+---@param path string
+---@param channels? integer default 0
+---@return Tensor
+function lanthorn.data.read_image(path, channels) end
+
+---The array of a .npy file of NumPy.
+---@param path string
+---@return Tensor
+function lanthorn.data.read_npy(path) end
+
+---The arrays of a .npz archive of NumPy by name.
+---@param path string
+---@return table
+function lanthorn.data.read_npz(path) end
 
 ---The checksum of a file.
 ---@param path string
 ---@return string
 function lanthorn.data.sha256(path) end
+
+---The checksum of a text.
+---@param text string
+---@return string
+function lanthorn.data.sha256_text(text) end
 
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
@@ -546,6 +691,11 @@ function Trainer:evaluate(batches) end
 ---@return table|nil
 function Trainer:finished(run_folder) end
 
+---The update at which the schedule ends; with a number it ends there from now on.
+---@param update? integer|nil default None
+---@return integer
+function Trainer:horizon(update) end
+
 ---Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.
 ---@param initial? table|nil default None
 ---@return table
@@ -581,6 +731,12 @@ function Trainer:planned_steps() end
 ---@return table[]
 function Trainer:probe_tscore(batches) end
 
+---The learning rate of the first group after so many updates, should the schedule end at `horizon`.
+---@param updates integer
+---@param horizon? integer|nil default None
+---@return number
+function Trainer:rate(updates, horizon) end
+
 ---Goes on from the newest checkpoint that verifies, or the named one: {checkpoint=, step=, passed_over=, set_aside=, note=, extra=}.
 ---@param run_folder string
 ---@param name? string|nil default None
@@ -602,9 +758,9 @@ function Trainer:save_to(run, every_and_keep, extra) end
 ---@param terminal? boolean default False (by name, in a last table)
 ---@param unicode? boolean default False (by name, in a last table)
 ---@param quiet? boolean default False (by name, in a last table)
----@param columns? integer default 80 (by name, in a last table)
+---@param samples? boolean default False (by name, in a last table)
 ---@param interval_s? number default 30. (by name, in a last table)
-function Trainer:show_progress(run, terminal, unicode, quiet, columns, interval_s) end
+function Trainer:show_progress(run, terminal, unicode, quiet, samples, interval_s) end
 
 ---What a signal since watch() asks for: {state=, code=, signal=, name=}; nothing without one.
 ---@return table|nil
@@ -617,8 +773,8 @@ function Trainer:tick() end
 ---@param message string
 function Trainer:warn(message) end
 
----From here to close() signals ask the training to save or stop, stacks of SIGQUIT go to the run, and .progress tells what goes on; gives the reason where that file cannot be made.
----@param run Run
+---From here to close() signals ask the training to save or stop and, with a run, stacks of SIGQUIT go there and .progress tells what goes on; gives the reason where that file cannot be made.
+---@param run? Run|nil default None
 ---@return string|nil
 function Trainer:watch(run) end
 
@@ -628,6 +784,10 @@ function Trainer:weights_sha256() end
 
 ---@class lanthorn.train
 lanthorn.train = {}
+
+---An error when no loss has this name.
+---@param name string
+function lanthorn.train.check_loss(name) end
 
 ---Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains with words) at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
 ---@param model Module
@@ -640,6 +800,14 @@ lanthorn.train = {}
 ---@param seed? integer default 0 (by name, in a last table)
 ---@return string
 function lanthorn.train.generate(model, text, prompt, length, temperature, top_k, top_p, seed) end
+
+---The mean loss of that name, as train.fit{loss=name} takes it, and over how many targets it is the mean.
+---@param name string
+---@param output Tensor
+---@param y Tensor
+---@return Tensor
+---@return integer
+function lanthorn.train.loss_of(name, output, y) end
 
 ---A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.
 ---@param parts table
@@ -708,10 +876,6 @@ function nearest.missing(module, members, name) end
 ---@class Module
 Module = {}
 
----A number that grows with each module made: the order in which initial values were drawn.
----@return integer
-function Module:created_order() end
-
 ---Eval mode: dropout does nothing.
 ---@return Module
 function Module:eval() end
@@ -730,6 +894,10 @@ function Module:load(path) end
 ---@return Module
 function Module:load_state_dict(tensors) end
 
+---Whether each module is in training mode: this one, then all below.
+---@return boolean[]
+function Module:modes() end
+
 ---All parameters in order, as {name=, tensor=}, each once.
 ---@return table[]
 function Module:named_parameters() end
@@ -746,6 +914,11 @@ function Module:parameters() end
 ---@param path string
 ---@return Module
 function Module:save(path) end
+
+---Puts back what modes() gave.
+---@param modes boolean[]
+---@return Module
+function Module:set_modes(modes) end
 
 ---Parameters and buffers by name, as PyTorch names them.
 ---@return table
@@ -768,15 +941,148 @@ function Module:zero_grad() end
 ---@class nn
 nn = {}
 
+---Means of as many windows as asked for. in (N, C, L); out (N, C, output).
+---@param output_size integer[]
+---@return Module
+function nn.AdaptiveAvgPool1d(output_size) end
+
+---Means of as many windows as asked for; {1, 1} is the mean of the image. in (N, C, H, W); out (N, C, output).
+---@param output_size integer[]
+---@return Module
+function nn.AdaptiveAvgPool2d(output_size) end
+
+---As AdaptiveAvgPool1d, with the largest value.
+---@param output_size integer[]
+---@return Module
+function nn.AdaptiveMaxPool1d(output_size) end
+
+---As AdaptiveAvgPool2d, with the largest value.
+---@param output_size integer[]
+---@return Module
+function nn.AdaptiveMaxPool2d(output_size) end
+
+---The mean of each window. in (N, C, L); out (N, C, L'). stride is kernel_size unless given.
+---@param kernel_size integer[]
+---@param stride? integer[] default []
+---@param padding? integer[] default 0
+---@param ceil_mode? boolean default False
+---@param count_include_pad? boolean default True
+---@return Module
+function nn.AvgPool1d(kernel_size, stride, padding, ceil_mode, count_include_pad) end
+
+---The mean of each window. in (N, C, H, W); out (N, C, H', W'). stride is kernel_size unless given.
+---@param kernel_size integer[]
+---@param stride? integer[] default []
+---@param padding? integer[] default 0
+---@param ceil_mode? boolean default False
+---@param count_include_pad? boolean default True
+---@return Module
+function nn.AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad) end
+
+---y = (x - mean) / sqrt(var + eps) * weight + bias for each channel: mean and variance of the batch in training mode, running averages of them in eval mode. It has no T-Score in training mode, since each sample's output depends on the others; nn.GroupNorm has. in and out (N, C) or (N, C, L).
+---@param num_features integer
+---@param eps? number default 1e-05
+---@param momentum? number default 0.1
+---@param affine? boolean default True
+---@param track_running_stats? boolean default True
+---@return Module
+function nn.BatchNorm1d(num_features, eps, momentum, affine, track_running_stats) end
+
+---y = (x - mean) / sqrt(var + eps) * weight + bias for each channel: mean and variance of the batch in training mode, running averages of them in eval mode. It has no T-Score in training mode, since each sample's output depends on the others; nn.GroupNorm has. in and out (N, C, H, W).
+---@param num_features integer
+---@param eps? number default 1e-05
+---@param momentum? number default 0.1
+---@param affine? boolean default True
+---@param track_running_stats? boolean default True
+---@return Module
+function nn.BatchNorm2d(num_features, eps, momentum, affine, track_running_stats) end
+
+---y = x1^T W x2 + b, called as layer(x1, x2). in (..., in1_features) and (..., in2_features); out (..., out_features). Initial values as torch.nn.Bilinear.
+---@param in1_features integer
+---@param in2_features integer
+---@param out_features integer
+---@param bias? boolean default True
+---@return Module
+function nn.Bilinear(in1_features, in2_features, out_features, bias) end
+
+---A tensor that a module owns once it is assigned to one of its fields: in the state dict and moved by to(), but not trained. From a tensor, whose memory it shares, or zeros of the sizes given.
+---@param data Tensor|int...
+---@return Tensor
+function nn.Buffer(data) end
+
+---max(x, 0) + min(alpha (exp(x / alpha) - 1), 0)
+---@param alpha? number default 1.
+---@return Module
+function nn.CELU(alpha) end
+
 ---An empty module: assign layers to its fields, and a Lua function to `forward`.
 ---@param kind? string default 'Model'
 ---@return Module
 function nn.Container(kind) end
 
+---A kernel moved over a sequence. in (N, in_channels, L); out (N, out_channels, L'), with L' = (L + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1, rounded down. padding may be 'same' or 'valid'; padding_mode is zeros, reflect, replicate or circular. Initial values as torch.nn.Conv1d.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[] default 1
+---@param padding? integer[] default 0
+---@param dilation? integer[] default 1
+---@param groups? integer default 1
+---@param bias? boolean default True
+---@param padding_mode? string default 'zeros'
+---@return Module
+function nn.Conv1d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) end
+
+---A kernel moved over images. in (N, in_channels, H, W); out (N, out_channels, H', W'), sizes as of Conv1d. One number stands for both dimensions. padding may be 'same' or 'valid'; padding_mode is zeros, reflect, replicate or circular. Initial values as torch.nn.Conv2d.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[] default 1
+---@param padding? integer[] default 0
+---@param dilation? integer[] default 1
+---@param groups? integer default 1
+---@param bias? boolean default True
+---@param padding_mode? string default 'zeros'
+---@return Module
+function nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) end
+
+---The transpose of Conv1d, which makes sequences longer. in (N, in_channels, L); out (N, out_channels, L'), with L' = (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Initial values as torch.nn.ConvTranspose1d.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[] default 1
+---@param padding? integer[] default 0
+---@param output_padding? integer[] default 0
+---@param groups? integer default 1
+---@param bias? boolean default True
+---@param dilation? integer[] default 1
+---@param padding_mode? string default 'zeros'
+---@return Module
+function nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation, padding_mode) end
+
+---The transpose of Conv2d, which makes images larger. in (N, in_channels, H, W); out (N, out_channels, H', W'), sizes as of ConvTranspose1d. Initial values as torch.nn.ConvTranspose2d.
+---@param in_channels integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[] default 1
+---@param padding? integer[] default 0
+---@param output_padding? integer[] default 0
+---@param groups? integer default 1
+---@param bias? boolean default True
+---@param dilation? integer[] default 1
+---@param padding_mode? string default 'zeros'
+---@return Module
+function nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation, padding_mode) end
+
 ---In training mode each element is zero with probability p and the rest is scaled by 1 / (1 - p).
 ---@param p? number default 0.5
 ---@return Module
 function nn.Dropout(p) end
+
+---x where it is positive, else alpha (exp(x) - 1)
+---@param alpha? number default 1.
+---@return Module
+function nn.ELU(alpha) end
 
 ---Rows of a table by id. in ids (...), integers from 0; out (..., embedding_dim). padding_idx=-1 means none; its row is zero and gets no gradient. Initial values N(0, 1) as torch.nn.Embedding.
 ---@param num_embeddings integer
@@ -785,9 +1091,34 @@ function nn.Dropout(p) end
 ---@return Module
 function nn.Embedding(num_embeddings, embedding_dim, padding_idx) end
 
----x Phi(x), exact
+---The sum, mean or max of the rows of each bag of ids, called as layer(ids, offsets, per_sample_weights). in ids (B, L), or (L) with offsets (B), where each bag begins; out (B, embedding_dim), 0 for an empty bag. per_sample_weights, of the shape of ids, multiply the rows of mode='sum'. padding_idx=-1 means none; its row counts for nothing. Initial values N(0, 1) as torch.nn.EmbeddingBag.
+---@param num_embeddings integer
+---@param embedding_dim integer
+---@param mode? string default 'mean'
+---@param include_last_offset? boolean default False
+---@param padding_idx? integer default -1
 ---@return Module
-function nn.GELU() end
+function nn.EmbeddingBag(num_embeddings, embedding_dim, mode, include_last_offset, padding_idx) end
+
+---One dimension from those between start_dim and end_dim. in (N, ...); out (N, all the rest).
+---@param start_dim? integer default 1
+---@param end_dim? integer default -1
+---@return Module
+function nn.Flatten(start_dim, end_dim) end
+
+---Puts the columns of Unfold back; where windows overlap their values add up. in (N, C kernel_height kernel_width, places); out (N, C, output_size).
+---@param output_size integer[]
+---@param kernel_size integer[]
+---@param dilation? integer[] default 1
+---@param padding? integer[] default 0
+---@param stride? integer[] default 1
+---@return Module
+function nn.Fold(output_size, kernel_size, dilation, padding, stride) end
+
+---x Phi(x), exact; approximate='tanh' is the formula with tanh. Hendrycks and Gimpel 2016.
+---@param approximate? string default 'none'
+---@return Module
+function nn.GELU(approximate) end
 
 ---r = sig(W_ir x + b_ir + W_hr h + b_hr), z = sig(W_iz x + b_iz + W_hz h + b_hz), n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h' = (1 - z) n + z h; dropout between layers. in (B, T, input_size); out (B, T, hidden_size), state (num_layers, B, hidden_size). Unlike torch.nn.GRU the batch comes first by default. Cho et al. 2014.
 ---@param input_size integer
@@ -798,6 +1129,32 @@ function nn.GELU() end
 ---@param dropout? number default 0.
 ---@return Module
 function nn.GRU(input_size, hidden_size, num_layers, bias, batch_first, dropout) end
+
+---y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over all values of a group of channels in one sample. in and out (N, num_channels, ...). Weight 1, bias 0 at first.
+---@param num_groups integer
+---@param num_channels integer
+---@param eps? number default 1e-05
+---@param affine? boolean default True
+---@return Module
+function nn.GroupNorm(num_groups, num_channels, eps, affine) end
+
+---min(max(x / 6 + 1/2, 0), 1)
+---@return Module
+function nn.Hardsigmoid() end
+
+---x min(max(x / 6 + 1/2, 0), 1)
+---@return Module
+function nn.Hardswish() end
+
+---x limited to [min_val, max_val]
+---@param min_val? number default -1.
+---@param max_val? number default 1.
+---@return Module
+function nn.Hardtanh(min_val, max_val) end
+
+---y = x: a place in a model where there is nothing to do.
+---@return Module
+function nn.Identity() end
 
 ---i, f, o = sig(...), g = tanh(...), c' = f c + i g, h' = o tanh(c'); dropout between layers. in (B, T, input_size); out (B, T, hidden_size), state {h, c}, each (num_layers, B, hidden_size). Unlike torch.nn.LSTM the batch comes first by default. Hochreiter and Schmidhuber 1997.
 ---@param input_size integer
@@ -817,12 +1174,48 @@ function nn.LSTM(input_size, hidden_size, num_layers, bias, batch_first, dropout
 ---@return Module
 function nn.LayerNorm(normalized_shape, eps, elementwise_affine, bias) end
 
+---x where it is positive, else negative_slope x
+---@param negative_slope? number default 0.01
+---@return Module
+function nn.LeakyReLU(negative_slope) end
+
 ---y = x W^T + b. in (..., in_features); out (..., out_features). Initial values as torch.nn.Linear.
 ---@param in_features integer
 ---@param out_features integer
 ---@param bias? boolean default True
 ---@return Module
 function nn.Linear(in_features, out_features, bias) end
+
+---log(1 / (1 + exp(-x)))
+---@return Module
+function nn.LogSigmoid() end
+
+---log(exp(x) / sum exp(x)) along dim
+---@param dim integer
+---@return Module
+function nn.LogSoftmax(dim) end
+
+---The largest value of each window. in (N, C, L); out (N, C, L'). stride is kernel_size unless given.
+---@param kernel_size integer[]
+---@param stride? integer[] default []
+---@param padding? integer[] default 0
+---@param dilation? integer[] default 1
+---@param ceil_mode? boolean default False (by name, in a last table)
+---@return Module
+function nn.MaxPool1d(kernel_size, stride, padding, dilation, ceil_mode) end
+
+---The largest value of each window. in (N, C, H, W); out (N, C, H', W'). stride is kernel_size unless given.
+---@param kernel_size integer[]
+---@param stride? integer[] default []
+---@param padding? integer[] default 0
+---@param dilation? integer[] default 1
+---@param ceil_mode? boolean default False (by name, in a last table)
+---@return Module
+function nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode) end
+
+---x tanh(log(1 + exp(x)))
+---@return Module
+function nn.Mish() end
 
 ---Self-attention: softmax(Q K^T / sqrt(head_dim)) V for each head, then a linear map; dropout on the attention weights. head_dim is embed_dim / num_heads unless given. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
 ---@param embed_dim integer
@@ -833,6 +1226,18 @@ function nn.Linear(in_features, out_features, bias) end
 ---@param head_dim? integer default 0
 ---@return Module
 function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal, head_dim) end
+
+---x where it is positive, else weight x; a weight for each channel (dimension 1) or one for all. He et al. 2015.
+---@param num_parameters? integer default 1
+---@param init? number default 0.25
+---@return Module
+function nn.PReLU(num_parameters, init) end
+
+---A tensor that a module owns once it is assigned to one of its fields: it is among parameters(), in the state dict, moved by to() and trained. From a tensor, whose memory it shares, or zeros of the sizes given.
+---@param data Tensor|int...
+---@param requires_grad? boolean default True (by name, in a last table)
+---@return Tensor
+function nn.Parameter(data, requires_grad) end
 
 ---Adds a learned row to each position: y[b, t] = x[b, t] + weight[t]. in and out (B, T, embed_dim) with T at most max_len. Initial values N(0, 1), as torch.nn.Embedding.
 ---@param max_len integer
@@ -849,6 +1254,19 @@ function nn.RMSNorm(normalized_shape, eps) end
 ---max(x, 0)
 ---@return Module
 function nn.ReLU() end
+
+---min(max(x, 0), 6)
+---@return Module
+function nn.ReLU6() end
+
+---y = x + layer(x), which must keep the shape. The layer is the member fn. He et al. 2015.
+---@param layer Module
+---@return Module
+function nn.Residual(layer) end
+
+---1.0507 (max(x, 0) + min(1.6733 (exp(x) - 1), 0)). Klambauer et al. 2017.
+---@return Module
+function nn.SELU() end
 
 ---Layers one after the other; entries are layers or {name, layer}. Recurrent state is carried through.
 ---@param layers table
@@ -868,9 +1286,33 @@ function nn.Sigmoid() end
 ---@return Module
 function nn.SinusoidalPositions(embed_dim) end
 
+---exp(x) / sum exp(x) along dim
+---@param dim integer
+---@return Module
+function nn.Softmax(dim) end
+
+---exp(-x) / sum exp(-x) along dim
+---@param dim integer
+---@return Module
+function nn.Softmin(dim) end
+
+---log(1 + exp(beta x)) / beta; x itself where beta x is above threshold
+---@param beta? number default 1.
+---@param threshold? number default 20.
+---@return Module
+function nn.Softplus(beta, threshold) end
+
+---x / (1 + |x|)
+---@return Module
+function nn.Softsign() end
+
 ---tanh(x)
 ---@return Module
 function nn.Tanh() end
+
+---x - tanh(x)
+---@return Module
+function nn.Tanhshrink() end
 
 ---x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms. in and out (B, T, d_model); padding by nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
 ---@param d_model integer
@@ -896,6 +1338,25 @@ function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, ac
 ---@param forward? string default 'level_mean'
 ---@return Module
 function nn.Tree(branching, d_model, nhead, dim_feedforward, dropout, forward) end
+
+---Several dimensions from one: their product is its size; one of them may be -1.
+---@param dim integer
+---@param unflattened_size integer[]
+---@return Module
+function nn.Unflatten(dim, unflattened_size) end
+
+---The patches under a moving window as columns. in (N, C, H, W); out (N, C kernel_height kernel_width, places).
+---@param kernel_size integer[]
+---@param dilation? integer[] default 1
+---@param padding? integer[] default 0
+---@param stride? integer[] default 1
+---@return Module
+function nn.Unfold(kernel_size, dilation, padding, stride) end
+
+---The place of a layer, parameter or buffer in the order in which they were made, which is that of initial values.
+---@param value any
+---@return integer|nil
+function nn.created_order(value) end
 
 ---Calls f(...), a function or a layer, and gives its results; attention inside leaves out the padded keys. padding: bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is left without any key attends to nothing and gets zeros.
 ---@param padding Tensor
@@ -1194,6 +1655,10 @@ function Tensor:dim() end
 ---@return Tensor
 function Tensor:double() end
 
+---Bytes of an element.
+---@return integer
+function Tensor:element_size() end
+
 ---As float32.
 ---@return Tensor
 function Tensor:float() end
@@ -1349,13 +1814,8 @@ function torch.tensor(data, dtype, device, requires_grad) end
 ---@class train
 train = {}
 
----The loss of a model whose forward is written in Lua: mean cross entropy. Native models use the native one.
----@param model Module
----@return function?
-function train.default_loss(model) end
-
----Trains a model and leaves a run directory. Under `runner resume` and with train.resume='auto' it goes on with an unfinished one.
----@param given { model: Module, data: table, loss: function?, optim: table?, tscore: table?, options: table?, callbacks: table? }
+---Trains a model and leaves a run directory, or none with `run = false`. `loss` is a function (model, x, y), or the name of one: cross_entropy (the default), nll, mse, l1, huber, smooth_l1, bce_with_logits; `eval.metrics` names what an eval measures beside it. Under `runner resume` and with train.resume='auto' it goes on with an unfinished run.
+---@param given { model: Module, data: table, loss: (function|string)?, optim: table?, tscore: table?, options: table?, callbacks: table?, run: boolean? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given) end
 
@@ -1377,7 +1837,7 @@ tscore = {}
 ---@return table
 function tscore.compute(s, q, n, compat) end
 
----The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle.
+---The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle. Gradients and buffers are put back afterwards.
 ---@param model Module
 ---@param n integer
 ---@param loss function
