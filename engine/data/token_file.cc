@@ -218,6 +218,7 @@ class TokenFileMaker {
     if (std::string(header.sha256, sizeof header.sha256) != sha256) return damaged("of another text");
     Attach(mapping, header);
     made_->kept_in_ = place;
+    made_->note_.clear();  // of a place before this one
     return true;
   }
 

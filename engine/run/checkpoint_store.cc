@@ -87,7 +87,10 @@ std::optional<int64_t> CheckpointStep(const std::string& name) {
 CheckpointStore::CheckpointStore(std::string run_folder, std::string run_id)
     : folder_(std::move(run_folder) + "/checkpoints"), run_id_(std::move(run_id)) {}
 
-int64_t CheckpointStore::SpaceNeeded(int64_t bytes) { return bytes + bytes / 5 + (int64_t{256} << 20); }
+int64_t CheckpointStore::SpaceNeeded(int64_t bytes) {
+  // What others on the disk are left follows the content: a small model fits where little is free.
+  return bytes + bytes / 5 + std::min(int64_t{256} << 20, 4 * bytes + (int64_t{1} << 20));
+}
 
 std::optional<int64_t> CheckpointStore::SpaceFree() const {
   struct statvfs info;

@@ -64,6 +64,7 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
       LANTHORN_ASSIGN_OR_RETURN(loss, CheckedLoss(batch));
       if (loss.targets == 0) {
         ++pass.empty;
+        if (record) tally.AddWithoutTargets(batch.x.size(0));
         continue;
       }
       const double value = loss.mean.item<double>(), targets = static_cast<double>(loss.targets);

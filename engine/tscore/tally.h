@@ -23,6 +23,8 @@ class Tally {
   // parameter that this backward reached and no layer reported is an error that names it. `verify` as in
   // Recorder::Finish; it is done for the first micro-batch, whose gradients stand alone.
   absl::Status Add(Recorder* recorder, const std::vector<NamedParameter>& parameters, bool verify);
+  // Takes samples that have no target, and so no gradient: they count.
+  void AddWithoutTargets(int64_t samples) { sample_sq_.insert(sample_sq_.end(), static_cast<size_t>(samples), 0.0); }
   // The gradients have been multiplied by `factor` after the backward passes.
   void Scale(double factor);
   // The score, its groups, and its noise for a loss that is a mean over the samples.

@@ -1,4 +1,4 @@
--- own/csv: classes from a table. The file is made here unless csv.file names one of yours.
+-- csv: classes from a table. The file is made here unless csv.file names one of yours.
 local experiment, data, files, nn, torch, train = require 'experiment', require 'data', require 'files', require 'nn', require 'torch',
   require 'train'
 

@@ -1,4 +1,4 @@
--- own/images: classes from pictures. They are made here unless images.folder names a folder of yours with one sub-folder a class.
+-- images: classes from pictures. They are made here unless images.folder names a folder of yours with one sub-folder a class.
 local experiment, data, files, host, nn, torch, train = require 'experiment', require 'data', require 'files', require 'host',
   require 'nn', require 'torch', require 'train'
 

@@ -1,4 +1,4 @@
--- own/regression: numbers from numbers. The data are made here; replace `make` by tensors of your own.
+-- regression: numbers from numbers. The data are made here; replace `make` by tensors of your own.
 local experiment, data, nn, torch, train = require 'experiment', require 'data', require 'nn', require 'torch', require 'train'
 
 local cfg = experiment.config {

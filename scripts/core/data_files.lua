@@ -8,8 +8,10 @@ local torch = require 'torch'
 
 local data_files = {}
 
+local BATCH = 32 -- rows, or all of a split that has fewer
+
 -- What every kind takes beside what is its own.
-local COMMON = { batch = { 'int', 32 }, drop_last = { 'boolean', false }, shuffle = { 'boolean', true }, seed = 'int?', split = 'table?',
+local COMMON = { batch = 'int?', drop_last = { 'boolean', false }, shuffle = { 'boolean', true }, seed = 'int?', split = 'table?',
   standardise = { 'boolean', true } }
 
 ---A spec with the options that all kinds have.
@@ -76,14 +78,17 @@ end
 
 -- How many samples of each class a split has.
 local function count_classes(y, classes)
-  return y:bincount({}, classes):tolist()
+  return y:bincount({ minlength = classes }):tolist()
 end
 
 -- A split's batches; all of val and test counts.
-local function batches_of(split, o, trains, seed)
-  if not split then return nil end
-  local given = trains and { batch = o.batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = seed }
-    or { batch = math.min(o.batch, split.y.shape[1]) }
+local function batches_of(kind, split, o, trains, seed)
+  local rows = split.y.shape[1]
+  if trains and o.batch and o.batch > rows then
+    fail.data('data.%s: the train split has %d rows, less than one batch of %d', kind, rows, o.batch)
+  end
+  local batch = math.min(o.batch or BATCH, rows)
+  local given = trains and { batch = batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = seed } or { batch = batch }
   return native.data.from_tensors(split.x, split.y, given)
 end
 
@@ -115,7 +120,7 @@ function data_files.build(kind, sets, o, about)
       if about.classes then made.class_counts[name] = count_classes(split.y, #about.classes) end
       made.splits[name] = split
       made.bytes = made.bytes + split.x:numel() * split.x:element_size() + split.y:numel() * split.y:element_size()
-      made[name] = batches_of(split, o, name == 'train', seed)
+      made[name] = batches_of(kind, split, o, name == 'train', seed)
     end
   end
   return made

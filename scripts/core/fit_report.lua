@@ -28,6 +28,12 @@ local duration = fit_report.duration
 
 local MANY_CLASSES = 12
 
+-- Milliseconds with two digits that say something: "0.35", "7.2", "129".
+local function ms(seconds)
+  local value = seconds * 1e3
+  return (value < 0.995 and '%.2f' or value < 9.95 and '%.1f' or '%.0f'):format(value)
+end
+
 local function row(label, text)
   return ('%-10s%s'):format(label, text)
 end
@@ -144,9 +150,9 @@ local function data_lines(plan)
     lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
       count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
       count(train:samples() + train:left_out())) or ''))
-    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
     if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
     lines[2] = row('', batches)
+    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
   end
   local unused = left_out(data, data.kind == 'domains' and 'windows' or 'rows')
   if unused then lines[#lines + 1] = row('', unused) end
@@ -232,7 +238,7 @@ function fit_report.measured(plan, measured)
   return {
     row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb, plan.optimizer_name,
       mb * plan.optimizer_slots, measured.activation_mb, plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
-    row('measured', ('%.0f ms a step%s, first loss %.4f; about %s in all'):format(measured.step_s * 1e3,
+    row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
       plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
   }, total
 end
@@ -256,10 +262,10 @@ function fit_report.summary(fit, plan)
   if fit.step_median_s then
     local precision = precision_of(plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
-    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %.0f ms a batch, forward and backward, '):format(
-      fit.micro_median_s * 1e3) or ''
-    lines[#lines + 1] = row('step', ('%.0f ms %smedian (p10 %.0f, p90 %.0f), %s %s/s%s'):format(fit.step_median_s * 1e3, micro,
-      fit.step_p10_s * 1e3, fit.step_p90_s * 1e3, count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
+    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %s ms a batch, forward and backward, '):format(
+      ms(fit.micro_median_s)) or ''
+    lines[#lines + 1] = row('step', ('%s ms %smedian (p10 %s, p90 %s), %s %s/s%s'):format(ms(fit.step_median_s), micro,
+      ms(fit.step_p10_s), ms(fit.step_p90_s), count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
       precision and ', in ' .. precision or ''))
   end
   if fit.empty_batches then

@@ -311,6 +311,14 @@ local function restore(o, trainer, run, contexts, moved)
   restore_extra(o, contexts, restored.extra or {})
 end
 
+-- The weights of a training that a full or failing disk ended: they need less room than a checkpoint.
+local function save_what_there_is(o, run, problem)
+  if fail.code_of(problem) ~= 9 or run.unrecorded then return end
+  local path = run:path() .. '/model.safetensors'
+  local saved, message = pcall(o.model.save, o.model, path)
+  console.warn(saved and ('the weights so far are in %s'):format(path) or 'the weights could not be saved either: ' .. tostring(message))
+end
+
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run, from, moved)
   local flags = experiment.current().flags
@@ -335,7 +343,11 @@ local function run_fit(o, trainer, plan, run, from, moved)
       keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, contexts) end)
   end
   run:log { kind = 'event', event = 'ready', startup_s = host.now() - o.began }
-  local fit = trainer:run()
+  local ok, fit = pcall(trainer.run, trainer)
+  if not ok then
+    save_what_there_is(o, run, fit)
+    error(fit, 0)
+  end
   trainer:clear_progress()
   trainer:phase 'save'
   if not run.unrecorded then o.model:save(run:path() .. '/model.safetensors') end

@@ -35,7 +35,9 @@ end)
 t.test('layouts count their batches by the formulas', function()
   local S, B, stride, length = 4, 2, 3, 104 -- half of the alphabet text
   local function count(options) return own(ALPHABET, options).train:count() end
-  t.equal(count { stride = stride }, math.floor(math.ceil((length - S - 1) / stride) / B))
+  local rows = math.ceil((length - S - 1) / stride)
+  t.equal(count { stride = stride }, math.ceil(rows / B))
+  t.equal(count { stride = stride, drop_last = true }, math.floor(rows / B))
   t.equal(count { layout = 'streams' }, math.floor(length / (B * S)) - 1)
   local n = math.floor(length / S) * S
   t.equal(count { layout = 'overlap' }, math.floor((n - S) / B))
@@ -109,7 +111,8 @@ end)
 
 t.test('rows of two tensors make batches', function()
   local both = data.tensors { x = torch.arange(10):view(5, 2), y = torch.arange(5), batch = 2 }
-  t.equal({ both.train:count(), both.train:rows(), both.val }, { 2, 2, nil })
+  t.equal({ both.train:count(), both.train:rows(), both.val }, { 3, 2, nil })
+  t.equal((both.train:get(2)):tolist(), { { 8, 9 } })
   local x, y = both.train:get(1)
   t.equal({ x:tolist(), y:tolist() }, { { { 4, 5 }, { 6, 7 } }, { 2, 3 } })
   t.equal(data.tensors({ x = torch.ones { 5, 2 }, y = torch.ones { 5 } }).train:rows(), 5)

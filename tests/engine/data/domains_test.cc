@@ -167,8 +167,8 @@ TEST_F(DomainsTest, AnEpochOfEachWindowOnceHasNoMoreBatchesThanWindowsMake) {
   EXPECT_EQ((*made)->train->count(), 3);
   options.batches = 1000;
   EXPECT_EQ(std::string(Domains::Open({Write("a", Repeat("abcd ", 100))}, options).status().message()),
-            "domain 'a': train: domains.batches is 1000, but its windows make 111 batches and domains.order=epoch "
-            "takes each once; use at most 111, or domains.order=random");
+            "domain 'a': train: domains.batches is 1000, but its windows make 112 batches and domains.order=epoch "
+            "takes each once; use at most 112, or domains.order=random");
 }
 
 TEST_F(DomainsTest, WordsComeFromTheTrainSplitsAlone) {

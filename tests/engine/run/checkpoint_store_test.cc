@@ -249,7 +249,8 @@ TEST_F(CheckpointStoreTest, NamesHoldEightDigitsOrMore) {
 
 TEST_F(CheckpointStoreTest, SpaceIsSomeAndTheNeedIsMoreThanTheBytes) {
   EXPECT_GT(store_.SpaceFree().value(), 0);
-  EXPECT_EQ(CheckpointStore::SpaceNeeded(1000), 1200 + (int64_t{256} << 20));
+  EXPECT_EQ(CheckpointStore::SpaceNeeded(1000), 1200 + 4000 + (int64_t{1} << 20));  // a small model needs little
+  EXPECT_EQ(CheckpointStore::SpaceNeeded(1'000'000'000), 1'200'000'000 + (int64_t{256} << 20));
 }
 
 }  // namespace

@@ -113,8 +113,7 @@ std::string BarAt(int columns, bool unicode) {
   record.remaining = Interval{10, 12, 15};
   Control control;
   EXPECT_TRUE(progress.OnStep(record, &control).ok());
-  drawn = drawn.substr(1, drawn.find('\x1b') - 1);
-  return drawn;
+  return drawn.substr(1, drawn.find("\x1b[K") - 1);
 }
 
 TEST(Progress, TheBarFitsAnyTerminalAndEndsWhereThePlanDoes) {

@@ -85,8 +85,16 @@ Case MakeConv(const std::string& name, int64_t dims, bool transposed, Draw& draw
     stride.assign(stride.size(), 1);
   }
   shape = {samples, in};
-  for (int64_t d = 0; d < dims; ++d)
-    shape.push_back(draw.Int(transposed ? (padding[d] > 1 ? 3 : 2) : 6, transposed ? 4 : 8));
+  for (int64_t d = 0; d < dims; ++d) {
+    if (!transposed) {
+      shape.push_back(draw.Int(6, 8));
+      continue;
+    }
+    // At least one position of the output: (length - 1) stride - 2 padding + dilation (kernel - 1) + output_padding >= 0.
+    const int64_t cut = 2 * padding[d] - dilation[d] * (kernel[d] - 1) - output_padding[d];
+    const int64_t least = 1 + std::max<int64_t>(0, (cut + stride[d] - 1) / stride[d]);
+    shape.push_back(draw.Int(least, least + 2));
+  }
   const ModulePtr layer =
       transposed ? MakeLayer(name, {in, out, kernel, stride, padding, output_padding, groups, bias, dilation, mode})
                  : MakeLayer(name, {in, out, kernel, stride, padding, dilation, groups, bias, mode});
