@@ -26,6 +26,11 @@ local function has(list, wanted)
   return false
 end
 
+-- What native.settings tells of the core; nothing where the module was not opened by it.
+local function chosen_core(context)
+  return (context.settings or {}).blas or { wrong = {} }
+end
+
 -- Where the BLAS core comes from, as the end of a line.
 local function core_origin(chosen)
   if chosen.from == blas_core.variable then return ('%s=%s'):format(blas_core.variable, chosen.value) end
@@ -42,7 +47,7 @@ end
 ---BLAS: its build must be OpenMP's, once, and its kernels those of this CPU.
 function doctor_libraries.blas(context)
   local l = context.libraries
-  local chosen, core = context.settings.blas, l.blas:match '(%S+) MAX_THREADS' or 'unknown'
+  local chosen, core = chosen_core(context), l.blas:match '(%S+) MAX_THREADS' or 'unknown'
   local finding = { mark = 'ok', fix = {}, text = { ('%s, %s build, %s kernels (%s)'):format(
     l.blas:match '^%S+ %S+' or l.blas, l.blas_threading == 'openmp' and 'OpenMP' or l.blas_threading:gsub('s$', ''), core,
     core_origin(chosen)), unpack(l.blas_files) },
@@ -132,7 +137,7 @@ function doctor_libraries.gemm(context)
     finding.mark = 'warn'
     text[#text + 1] = ("at::mm, that is OpenBLAS, has %.0f %% of oneDNN's rate: products of a model's own layers are slow"):format(
       100 * plain / one)
-    finding.fix[1] = core_fix(context.settings.blas)
+    finding.fix[1] = core_fix(chosen_core(context))
   end
   if threads > 1 and all < 1.2 * one then
     finding.mark = 'warn'

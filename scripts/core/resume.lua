@@ -95,6 +95,9 @@ local function data_difference(before, now)
       return ("'%s' is %s (%s bytes), the run has %s (%s bytes)"):format(is.name, short(is.sha256), tostring(is.bytes), short(was.sha256),
         tostring(was.bytes))
     end
+  end
+  for i, was in ipairs(before) do
+    local is = now[i]
     for _, key in ipairs { 'vocab_size', 'train_n', 'val_n' } do
       if was[key] and is[key] and was[key] ~= is[key] then
         return ("'%s': %s is %d, the run has %d"):format(is.name, key, is[key], was[key])

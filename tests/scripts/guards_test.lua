@@ -20,7 +20,8 @@ local HEAD = ([[
 local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
   require 'torch', require 'nn'
 local cfg = experiment.config {
-  data = { file = %q, batch = 4, seq = 8, stride = 8 }, model = { hidden = 16 }, optim = { lr = 1e-2 }, train = { epochs = 1, seed = 1 },
+  data = { file = %q, batch = 4, seq = 8, stride = 8, drop_last = true },
+  model = { hidden = 16 }, optim = { lr = 1e-2 }, train = { epochs = 1, seed = 1 },
 }
 local text = data.text(cfg.data)
 local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = cfg.model.hidden, layers = 1 }

@@ -12,7 +12,8 @@ runs.write('text.txt', table.concat(pieces))
 local HEAD = ([[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
 local cfg = experiment.config { train = { epochs = 2, seed = 3 }, optim = { lr = 0.01 }, tscore = { every = 1 },
-  data = { file = '%s/text.txt', batch = 8, seq = 18, stride = 18, allow_leak = true }, model = { cell = 'gru' } }
+  data = { file = '%s/text.txt', batch = 8, seq = 18, stride = 18, allow_leak = true, drop_last = true },
+  model = { cell = 'gru' } }
 local text = data.text(cfg.data)
 local net = models.char_rnn { vocab = text.vocab_size, cell = cfg.model.cell, embed = 6, hidden = 8, layers = 2, dropout = 0.2 }
 local fit = { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }

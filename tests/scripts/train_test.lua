@@ -17,7 +17,7 @@ local HEAD = ([[
 local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
   require 'torch', require 'nn'
 local cfg = experiment.config {
-  data = { file = %q, batch = 4, seq = 8, stride = 8 }, model = { embed = 8, hidden = 16 },
+  data = { file = %q, batch = 4, seq = 8, stride = 8, drop_last = true }, model = { embed = 8, hidden = 16 },
   optim = { lr = 1e-2 }, train = { epochs = 2, seed = 1 }, tscore = { every = 1 },
 }
 local text = data.text(cfg.data)
