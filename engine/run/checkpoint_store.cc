@@ -103,7 +103,7 @@ std::optional<int64_t> CheckpointStore::SpaceFree() const {
 absl::Status CheckpointStore::WriteFiles(const std::string& folder, const CheckpointContent& content) {
   LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kModel, content.model));
   LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kOptim, content.optimizer));
-  json state = content.state;
+  json state = EncodeBytes(content.state);
   state["format"] = kFormat;
   state["step"] = content.step;
   LANTHORN_RETURN_IF_ERROR(WriteFileAtomic(folder + "/" + kState, JsonText(state, 1) + "\n"));
@@ -238,7 +238,8 @@ absl::StatusOr<CheckpointContent> CheckpointStore::Read(const std::string& name)
   CheckpointContent content;
   content.step = *CheckpointStep(name);
   content.probe = manifest.value("probe", json());
-  LANTHORN_ASSIGN_OR_RETURN(content.state, ReadObject(folder_, name, kState));
+  LANTHORN_ASSIGN_OR_RETURN(json state, ReadObject(folder_, name, kState));
+  content.state = DecodeBytes(std::move(state));
   LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile model, ReadSafetensors(folder_ + "/" + name + "/" + kModel));
   LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile optimizer, ReadSafetensors(folder_ + "/" + name + "/" + kOptim));
   content.model = std::move(model.tensors);

@@ -45,8 +45,8 @@ class CheckpointStore {
   // The store of a run directory. Nothing is made before the first Write.
   CheckpointStore(std::string run_folder, std::string run_id);
 
-  // Bytes that must be free before a checkpoint of `bytes` is written: 1.2 times its size, and 4 times its size and 1 MiB (at
-  // most 256 MiB) for others.
+  // Bytes that must be free before a checkpoint of `bytes` is written: 1.2 times its size, and 4 times its size and 1
+  // MiB (at most 256 MiB) for others.
   static int64_t SpaceNeeded(int64_t bytes);
   // Free bytes where the checkpoints are; no value when the file system does not say.
   std::optional<int64_t> SpaceFree() const;

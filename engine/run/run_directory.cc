@@ -163,8 +163,9 @@ absl::Status RunDirectory::Begin() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> RunDirectory::WriteConfig(const json& values, const json& origin) {
-  if (!IsFinite(values)) return ConfigError("config: a value is not a finite number");
+absl::StatusOr<std::string> RunDirectory::WriteConfig(const json& given, const json& origin) {
+  if (!IsFinite(given)) return ConfigError("config: a value is not a finite number");
+  const json values = EncodeBytes(given);
   const std::string hash = "sha256:" + Sha256Hex(JsonText(values));
   const json file = {{"format", kFormat}, {"values", values}, {"origin", origin}};
   LANTHORN_RETURN_IF_ERROR(WriteFileAtomic(path_ + "/config.json", JsonText(file, 1) + "\n"));
@@ -222,7 +223,7 @@ absl::Status RunDirectory::WriteManifest(const json& fields) {
   manifest.update(fields);
   manifest["machine"] = std::move(machine);
   manifest["versions"] = std::move(versions);
-  return WriteFileAtomic(path_ + "/manifest.json", JsonText(manifest, 1) + "\n");
+  return WriteFileAtomic(path_ + "/manifest.json", JsonText(EncodeBytes(std::move(manifest)), 1) + "\n");
 }
 
 void RunDirectory::AppendLog(const std::string& text) {

@@ -15,7 +15,18 @@ function run_files.root()
   return host.getenv('RUNNER_RESULTS_DIR') or 'results'
 end
 
----Reads a JSON file.
+-- Bytes that are not UTF-8 stand in config.json, manifest.json and state.json as a NUL and two hex digits.
+local function decode_bytes(value)
+  if type(value) == 'string' then
+    return (value:gsub('%z(%x%x)', function(digits) return string.char(tonumber(digits, 16)) end))
+  end
+  if type(value) ~= 'table' then return value end
+  local decoded = setmetatable({}, getmetatable(value)) -- which tells an empty array from an object
+  for key, item in pairs(value) do decoded[decode_bytes(key)] = decode_bytes(item) end
+  return decoded
+end
+
+---Reads a JSON file of a run directory.
 ---@param path string
 ---@return any? value, string? message
 function run_files.read_json(path)
@@ -25,7 +36,7 @@ function run_files.read_json(path)
   file:close()
   local value, _, problem = dkjson.decode(text or '', 1, nil)
   if problem then return nil, ('%s: %s'):format(path, problem) end
-  return value
+  return text:find('\\u0000', 1, true) and decode_bytes(value) or value
 end
 
 ---A JSON file of a run directory; nil when it is not there or is torn. Raises (exit 4) when its format is newer than this runner's.

@@ -1,10 +1,9 @@
 -- A resumed run has the data that it began with, all of them and not the first batch alone.
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
-local pieces = {}
-for i = 1, 300 do pieces[i] = ('the %s sat %d\n'):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-local TEXT = table.concat(pieces)
+local TEXT = texts.animals(300, '\n')
 
 local HEAD = [[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
@@ -75,4 +74,21 @@ t.test('a proof that interrupts nothing proves nothing', function()
   output, code = t.runner('verify-resume', script, 'train.max_steps=4')
   t.equal(code, 0, output)
   t.contains(output, 'k = 2')
+end)
+
+t.test('files and folders whose names are not UTF-8 are found again', function()
+  for _, name in ipairs { 'caf\195\169', 'caf\233' } do
+    local folder = ('%s/%s'):format(runs.root, name)
+    t.shell('mkdir -p ' .. t.quote(folder))
+    runs.write(('%s/%s.txt'):format(name, name), TEXT)
+    runs.write(name .. '/named.lua', HEAD:format '.')
+    local command = ('cd %s && RUNNER_RESULTS_DIR=results %s '):format(t.quote(folder), runs.RUNNER)
+    local output, code = t.shell(command .. 'named.lua --stop-after 3 ' .. t.quote('data.file=' .. name .. '.txt'))
+    t.equal(code, 75, output)
+    output, code = t.shell(command .. 'resume latest')
+    t.equal(code, 0, output)
+    t.shell(('rm %s'):format(t.quote(('%s/%s.txt'):format(folder, name))))
+    runs.write(name .. '/caf\239\191\189.txt', TEXT) -- another file
+    t.equal(select(2, t.shell(command .. 'resume latest train.epochs=2')), 4)
+  end
 end)

@@ -1,6 +1,6 @@
-#include "engine/data/utf8.h"
+#include "engine/base/utf8.h"
 
-namespace lanthorn::data {
+namespace lanthorn {
 
 Utf8 ReadPoint(const char* text, size_t size, size_t* at, char32_t* out) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -36,4 +36,4 @@ void AppendPoint(char32_t point, std::string* text) {
   for (int k = extra - 1; k >= 0; --k) text->push_back(static_cast<char>(0x80 | ((point >> (6 * k)) & 0x3F)));
 }
 
-}  // namespace lanthorn::data
+}  // namespace lanthorn

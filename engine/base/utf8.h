@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace lanthorn::data {
+namespace lanthorn {
 
 enum class Utf8 { kPoint, kBroken, kCut };
 
@@ -14,4 +14,4 @@ Utf8 ReadPoint(const char* text, size_t size, size_t* at, char32_t* point);
 
 void AppendPoint(char32_t point, std::string* text);
 
-}  // namespace lanthorn::data
+}  // namespace lanthorn
