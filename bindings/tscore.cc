@@ -74,9 +74,9 @@ int Loop(lua_State* L) {
   const tscore::Grouping grouping = Value(tscore::GroupingOf(options[0].toStringRef()));
   lua_settop(L, 3);
   const nn::BuffersAside buffers(*module);
-  const auto loss = [L](int64_t i) -> absl::StatusOr<at::Tensor> {
+  const auto loss = [L](int64_t i) -> absl::StatusOr<tscore::WeightedLoss> {
     lua_pushnumber(L, static_cast<double>(i));
-    return CallLoss(L, 3, 1, "tscore.loop");
+    return tscore::WeightedLoss{CallLoss(L, 3, 1, "tscore.loop")};
   };
   PushScore(L, Value(tscore::LoopScore(module->Parameters(), samples, loss, grouping)));
   return 1;

@@ -1,11 +1,10 @@
-// Buffers keep their values: at the end of its life they are what they were at its beginning, such as running averages
-// that a forward in training mode moves.
+// Buffers stay what they are: at the end of its life the same tensors with the same values stand in their places as at
+// its beginning, whatever a forward in training mode did to running averages, or a script put in their place.
 #pragma once
 
 #include <ATen/core/grad_mode.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/nn/module.h"
@@ -14,24 +13,30 @@ namespace lanthorn::nn {
 
 class BuffersAside {
  public:
-  explicit BuffersAside(const Module& module) : module_(module) {
-    for (const NamedParameter& buffer : module.Buffers())
-      kept_.push_back({buffer.name, buffer.tensor.detach().clone()});
+  explicit BuffersAside(Module& module) {
+    for (Module* part : module.Modules()) {
+      for (const NamedParameter& buffer : part->OwnBuffers())
+        kept_.push_back({part, buffer.name, buffer.tensor, buffer.tensor.detach().clone()});
+    }
   }
   ~BuffersAside() {
     const at::NoGradGuard no_grad;
-    for (const NamedParameter& buffer : module_.Buffers()) {  // a script may have put another tensor in its place
-      for (const NamedParameter& kept : kept_) {
-        if (kept.name == buffer.name) buffer.tensor.copy_(kept.tensor);
-      }
+    for (const Kept& kept : kept_) {
+      kept.tensor.copy_(kept.values);
+      // Another tensor may stand there, which is somebody else's: a batch, or a view of the data.
+      if (!kept.part->Own(kept.name).is_same(kept.tensor)) (void)kept.part->Tie(kept.name, kept.tensor);
     }
   }
   BuffersAside(const BuffersAside&) = delete;
   BuffersAside& operator=(const BuffersAside&) = delete;
 
  private:
-  const Module& module_;
-  std::vector<NamedParameter> kept_;
+  struct Kept {
+    Module* part;
+    std::string name;
+    at::Tensor tensor, values;
+  };
+  std::vector<Kept> kept_;
 };
 
 }  // namespace lanthorn::nn

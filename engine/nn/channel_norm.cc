@@ -32,14 +32,14 @@ class BatchNorm final : public Module {
     if (of_batch) {
       TORCH_CHECK(input.numel() != channels_, "[", kind_,
                   "] in training mode there must be more than one value per channel, got ", input.sizes());
-      if (const auto recorder = tscore::Recorder::Current()) recorder->Refuse(Mixes());
+      if (const auto recorder = tscore::Recorder::Current()) recorder->Refuse(Mixes(input.dim() > 2));
     }
     if (training() && batches_ != nullptr) {
       const at::NoGradGuard no_grad;
       batches_->add_(1);
     }
     const at::Tensor y = Normalize(input, Value(weight_), Value(bias_), of_batch, Value(mean_), Value(variance_));
-    if (!of_batch && tscore::Recorder::IsOpen()) {
+    if (!of_batch && tscore::Watching(y, {Value(weight_), Value(bias_)}) != nullptr) {
       tscore::SampleChannels(y, Normalize(input.detach(), {}, {}, false, Value(mean_), Value(variance_)),
                              Value(weight_), Value(bias_), kind_);
     }
@@ -51,12 +51,15 @@ class BatchNorm final : public Module {
  private:
   static at::Tensor Value(const at::Tensor* tensor) { return tensor != nullptr ? *tensor : at::Tensor(); }
 
-  std::string Mixes() const {
+  // A sample without positions has one value a channel, by which a batch of its own cannot be normalised.
+  std::string Mixes(bool has_positions) const {
     return absl::StrFormat(
         "%s in training mode normalises each sample by the statistics of the whole batch, so that no sample has a "
-        "gradient of its own; use nn.GroupNorm or nn.LayerNorm, put this layer in eval mode, or tscore.mode='loop', "
-        "which takes each sample as a batch of its own, normalised by its own values alone",
-        kind_);
+        "gradient of its own; use nn.GroupNorm or nn.LayerNorm, or put this layer in eval mode%s",
+        kind_,
+        has_positions ? ", or use tscore.mode='loop', which takes each sample as a batch of its own, normalised by its "
+                        "own values alone"
+                      : "");
   }
 
   at::Tensor Normalize(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, bool of_batch,

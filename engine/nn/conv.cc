@@ -21,7 +21,7 @@ struct ConvShape {
   std::string padding_mode = "zeros";
 };
 
-constexpr int64_t kSame = -1;  // the word 'same' as a padding
+constexpr int64_t kSame = kSamePadding;
 
 void CheckAll(const char* kind, const char* what, const Sizes& numbers, int64_t least) {
   for (const int64_t number : numbers) {
@@ -36,7 +36,8 @@ void CheckShape(const char* kind, const ConvShape& s) {
   CheckAll(kind, "stride", s.stride, 1);
   CheckAll(kind, "dilation", s.dilation, 1);
   const bool same = s.padding[0] == kSame;
-  if (!same || s.transposed) CheckAll(kind, "padding", s.padding, 0);
+  TORCH_CHECK(!same || !s.transposed, "[", kind, "] padding 'same' is of Conv1d and Conv2d alone");
+  if (!same) CheckAll(kind, "padding", s.padding, 0);
   CheckAll(kind, "output_padding", s.output_padding, 0);
   TORCH_CHECK(s.groups > 0 && s.in % s.groups == 0 && s.out % s.groups == 0, "[", kind,
               "] groups must divide in_channels and out_channels, got ", s.groups, " groups for ", s.in, " and ",
@@ -142,35 +143,23 @@ class Conv final : public Module {
   at::Tensor* bias_ = nullptr;
 };
 
+// Arguments in the order of torch.nn, where the dilation stands in another place for the transposed ones.
+template <bool transposed>
 std::shared_ptr<Module> MakeConv(const char* kind, const std::vector<c10::IValue>& a) {
   ConvShape s;
+  s.transposed = transposed;
   s.in = a[0].toInt();
   s.out = a[1].toInt();
   s.kernel = a[2].toIntVector();
   s.stride = a[3].toIntVector();
   s.padding = a[4].toIntVector();
-  s.dilation = a[5].toIntVector();
-  s.output_padding = Sizes(s.kernel.size(), 0);
-  s.groups = a[6].toInt();
-  s.bias = a[7].toBool();
-  s.padding_mode = a[8].toStringRef();
-  CheckShape(kind, s);
-  return std::make_shared<Conv>(kind, std::move(s));
-}
-
-std::shared_ptr<Module> MakeTransposed(const char* kind, const std::vector<c10::IValue>& a) {
-  ConvShape s;
-  s.in = a[0].toInt();
-  s.out = a[1].toInt();
-  s.kernel = a[2].toIntVector();
-  s.stride = a[3].toIntVector();
-  s.padding = a[4].toIntVector();
-  s.output_padding = a[5].toIntVector();
-  s.groups = a[6].toInt();
-  s.bias = a[7].toBool();
-  s.dilation = a[8].toIntVector();
-  s.padding_mode = a[9].toStringRef();
-  s.transposed = true;
+  size_t at = 5;
+  s.output_padding = transposed ? a[at++].toIntVector() : Sizes(s.kernel.size(), 0);
+  if (!transposed) s.dilation = a[at++].toIntVector();
+  s.groups = a[at++].toInt();
+  s.bias = a[at++].toBool();
+  if (transposed) s.dilation = a[at++].toIntVector();
+  s.padding_mode = a[at].toStringRef();
   CheckShape(kind, s);
   return std::make_shared<Conv>(kind, std::move(s));
 }
@@ -182,7 +171,7 @@ const RegisterLayer conv1d(
      "dilation (kernel_size - 1) - 1) / stride + 1, rounded down. padding may be 'same' or 'valid'; padding_mode is "
      "zeros, reflect, replicate or circular. Initial values as torch.nn.Conv1d.",
      "nn.Conv1d{3, 8, 5, padding='same'}(torch.randn{2, 3, 10})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv("Conv1d", a); }});
+     [](const std::vector<c10::IValue>& a) { return MakeConv<false>("Conv1d", a); }});
 const RegisterLayer conv2d(
     {"Conv2d(int in_channels, int out_channels, int[2] kernel_size, int[2] stride=1, int[2] padding=0, int[2] "
      "dilation=1, int groups=1, bool bias=True, str padding_mode='zeros')",
@@ -190,7 +179,7 @@ const RegisterLayer conv2d(
      "number stands for both dimensions. padding may be 'same' or 'valid'; padding_mode is zeros, reflect, replicate "
      "or circular. Initial values as torch.nn.Conv2d.",
      "nn.Conv2d{3, 8, 3, padding=1}(torch.randn{2, 3, 8, 8})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv("Conv2d", a); }});
+     [](const std::vector<c10::IValue>& a) { return MakeConv<false>("Conv2d", a); }});
 const RegisterLayer conv_transpose1d(
     {"ConvTranspose1d(int in_channels, int out_channels, int[1] kernel_size, int[1] stride=1, int[1] padding=0, int[1] "
      "output_padding=0, int groups=1, bool bias=True, int[1] dilation=1, str padding_mode='zeros')",
@@ -199,14 +188,14 @@ const RegisterLayer conv_transpose1d(
      "= (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Initial values as "
      "torch.nn.ConvTranspose1d.",
      "nn.ConvTranspose1d{8, 3, 4, stride=2}(torch.randn{2, 8, 5})",
-     [](const std::vector<c10::IValue>& a) { return MakeTransposed("ConvTranspose1d", a); }});
+     [](const std::vector<c10::IValue>& a) { return MakeConv<true>("ConvTranspose1d", a); }});
 const RegisterLayer conv_transpose2d(
     {"ConvTranspose2d(int in_channels, int out_channels, int[2] kernel_size, int[2] stride=1, int[2] padding=0, int[2] "
      "output_padding=0, int groups=1, bool bias=True, int[2] dilation=1, str padding_mode='zeros')",
      "The transpose of Conv2d, which makes images larger. in (N, in_channels, H, W); out (N, out_channels, H', W'), "
      "sizes as of ConvTranspose1d. Initial values as torch.nn.ConvTranspose2d.",
      "nn.ConvTranspose2d{8, 3, 2, stride=2}(torch.randn{2, 8, 4, 4})",
-     [](const std::vector<c10::IValue>& a) { return MakeTransposed("ConvTranspose2d", a); }});
+     [](const std::vector<c10::IValue>& a) { return MakeConv<true>("ConvTranspose2d", a); }});
 
 }  // namespace
 }  // namespace lanthorn::nn

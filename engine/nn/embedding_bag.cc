@@ -88,8 +88,8 @@ class EmbeddingBag final : public Module {
     const at::NoGradGuard no_grad;
     const int64_t bags = y.size(0);
     const at::Tensor begin = offsets.narrow(0, 0, bags);
-    const at::Tensor end = at::cat({offsets.slice(0, 1),
-                                    at::full({include_last_ ? 0 : 1}, flat.numel(), offsets.options())});
+    const at::Tensor end =
+        at::cat({offsets.slice(0, 1), at::full({include_last_ ? 0 : 1}, flat.numel(), offsets.options())});
     const int64_t longest = bags > 0 ? (end - begin).max().item<int64_t>() : 0;
     const at::Tensor place = begin.unsqueeze(1) + at::arange(longest, offsets.options());  // (B, K)
     at::Tensor there = place.lt(end.unsqueeze(1));

@@ -5,6 +5,7 @@
 #include <ATen/core/ivalue.h>
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,9 @@
 #include "engine/nn/module.h"
 
 namespace lanthorn::nn {
+
+// The word 'same' as a padding among a layer's arguments: a number that nobody can type.
+inline constexpr int64_t kSamePadding = std::numeric_limits<int64_t>::min();
 
 struct LayerSpec {
   const char*

@@ -137,6 +137,14 @@ bool Module::IsBuffer(const std::string& name) const {
   return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.buffer && slot.name == name; });
 }
 
+std::vector<NamedParameter> Module::OwnBuffers() const {
+  std::vector<NamedParameter> found;
+  for (const Slot& slot : slots_) {
+    if (slot.buffer) found.push_back({slot.name, *slot.tensor});
+  }
+  return found;
+}
+
 absl::Status Module::Tie(const std::string& name, const at::Tensor& parameter) {
   for (Slot& slot : slots_) {
     if (slot.name != name) continue;

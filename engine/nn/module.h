@@ -101,6 +101,8 @@ class Module {
   // This module's own parameter or buffer, or an undefined tensor.
   at::Tensor Own(const std::string& name) const;
   bool IsBuffer(const std::string& name) const;
+  // This module's own buffers by name, without those below.
+  std::vector<NamedParameter> OwnBuffers() const;
   // Replaces an own parameter or buffer by another tensor of the same shape: that is how weights are tied.
   absl::Status Tie(const std::string& name, const at::Tensor& parameter);
 
@@ -110,8 +112,8 @@ class Module {
   std::vector<NamedParameter> Buffers() const;
   // All parameters and buffers by path, tied ones under every name.
   std::vector<NamedParameter> StateDict() const;
-  // Copies values by name. Missing, extra or misshapen names are an error that lists all of them, and nothing changes; so
-  // are different values for the names of one tied weight.
+  // Copies values by name. Missing, extra or misshapen names are an error that lists all of them, and nothing changes;
+  // so are different values for the names of one tied weight.
   absl::Status LoadStateDict(const std::vector<NamedParameter>& tensors);
 
   int64_t ParameterCount() const;

@@ -112,7 +112,17 @@ absl::StatusOr<LossFn> NamedLoss(const std::string& name, std::shared_ptr<nn::Mo
     const auto head = name == "cross_entropy" && !model->scripted() ? model->LinearHead() : std::nullopt;
     if (!head) return LossOfOutput(name, model->Forward(batch.x, nullptr), batch.y);
     const at::Tensor features = model->Features(batch.x, nullptr);
-    return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, batch.y), CountTargets(batch.y)};
+    // The classes are the last dimension of what the head would give: the targets are as of LossOfOutput.
+    const std::vector<int64_t> rows = Without(features, features.dim() - 1);
+    const bool numbers = c10::isIntegralType(batch.y.scalar_type(), /*includeBool=*/false);
+    const bool fits = batch.y.sizes() == at::IntArrayRef(rows) ||
+                      (batch.y.dim() == 1 && batch.y.numel() == c10::multiply_integers(rows));
+    if (!numbers || !fits) {
+      const at::Tensor output = at::linear(features, head->weight, head->bias);
+      return LossOfOutput(name, output, batch.y);
+    }
+    const at::Tensor y = batch.y.to(c10::kLong).view(rows);
+    return Loss{kernels::LinearCrossEntropy(features, head->weight, head->bias, y), CountTargets(batch.y)};
   });
 }
 

@@ -65,7 +65,8 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     if (run > 0) continue;
     if (pass.targets == 0) {
       return DataError(
-          "G21 batch_shape: the first update has no target (all are masked, or the loss function returned 0), so there is "
+          "G21 batch_shape: the first update has no target (all are masked, or the loss function returned 0), so there "
+          "is "
           "nothing to learn from");
     }
     measurement.first_loss = pass.value;

@@ -29,7 +29,8 @@ class OfClasses final : public Metric {
   absl::Status Add(const at::Tensor& output, const at::Tensor& y) override {
     LANTHORN_ASSIGN_OR_RETURN(Classes classes, AsClasses("metric " + name_, output, y));
     const at::Tensor counted = classes.numbers.ne(kernels::kIgnoredTarget).nonzero().squeeze(1);
-    classes = {classes.scores.index_select(0, counted), classes.numbers.index_select(0, counted)};
+    if (counted.numel() < classes.numbers.numel())
+      classes = {classes.scores.index_select(0, counted), classes.numbers.index_select(0, counted)};
     count_ += counted.numel();
     if (counted.numel() == 0) return absl::OkStatus();
     LANTHORN_ASSIGN_OR_RETURN(const at::Tensor each, each_(classes));

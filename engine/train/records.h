@@ -62,7 +62,7 @@ struct StepRecord {
   bool counted = false;  // in the medians: no warm-up, no eval or save before it
   std::optional<tscore::Score> score;
   std::optional<Interval> remaining;
-  int64_t samples = 0;      // rows of its batches
+  int64_t samples = 0;                         // rows of its batches
   double tokens_per_s = 0, samples_per_s = 0;  // from the median step
 };
 
@@ -101,7 +101,7 @@ struct EpochRecord {
   double eval_seconds = 0;
   double tokens_per_s = 0;  // tokens of the epoch over its training seconds
   double samples_per_s = 0;
-  bool best = false;        // the lowest val loss so far
+  bool best = false;  // the lowest val loss so far
 };
 
 // A guard that found something and lets the training go on (guards.md): message "Gnn name: ...", and the numbers that

@@ -38,7 +38,8 @@ absl::StatusOr<Loss> Trainer::CheckedLoss(const data::Batch& batch) {
   LANTHORN_ASSIGN_OR_RETURN(Loss loss, loss_(batch));
   if (!loss.mean.defined() || loss.mean.numel() != 1)
     return Error(ExitCode::kScript, "train: the loss must be a tensor of one element");
-  if (!loss.mean.requires_grad()) return NumericsError("train: the loss does not depend on any trainable parameter");
+  if (loss.targets > 0 && !loss.mean.requires_grad())
+    return NumericsError("train: the loss does not depend on any trainable parameter");
   if (loss.mean.device() != options_.device) {
     return MachineError("G01 device: the loss is on " + loss.mean.device().str() + ", training is on " +
                         options_.device.str());
@@ -122,20 +123,22 @@ absl::StatusOr<tscore::Score> Trainer::LoopScore(const std::vector<data::Batch>&
   for (const data::Batch& batch : batches) {
     for (int64_t row = 0; row < batch.x.size(0); ++row) samples.emplace_back(&batch, row);
   }
-  const auto loss = [&](int64_t i) -> absl::StatusOr<at::Tensor> {
+  const auto loss = [&](int64_t i) -> absl::StatusOr<tscore::WeightedLoss> {
     const auto& [batch, row] = samples[static_cast<size_t>(i)];
     LANTHORN_ASSIGN_OR_RETURN(const Loss one, loss_({batch->x.narrow(0, row, 1), batch->y.narrow(0, row, 1)}));
-    return one.mean;
+    return tscore::WeightedLoss{one.mean, static_cast<double>(one.targets)};
   };
   return tscore::LoopScore(parameters_, static_cast<int64_t>(samples.size()), loss, options_.tscore_groups);
 }
 
 // The first time only; the summary counts them all.
 absl::Status Trainer::WarnOfEmpty(int64_t batches, const StepRecord& record) {
-  return Warn(absl::StrFormat("G21 batch_shape: %d of the %d batches of update %d %s no target; nothing is learnt from such batches%s", batches,
-                              record.micro_batches, record.step, batches == 1 ? "has" : "have",
-                              record.empty ? ", and the update is skipped" : ""),
-              std::nullopt, std::nullopt);
+  return Warn(
+      absl::StrFormat(
+          "G21 batch_shape: %d of the %d batches of update %d %s no target; nothing is learnt from such batches%s",
+          batches, record.micro_batches, record.step, batches == 1 ? "has" : "have",
+          record.empty ? ", and the update is skipped" : ""),
+      std::nullopt, std::nullopt);
 }
 
 absl::Status Trainer::TrainStep(Control* control) {

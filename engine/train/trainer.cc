@@ -114,7 +114,8 @@ absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, con
     if (stop != nullptr && stop()) break;
     LANTHORN_ASSIGN_OR_RETURN(const data::Batch batch, Fetch(batches, i, &unused));
     LANTHORN_ASSIGN_OR_RETURN(const Loss loss, Measured(batch, &metrics));
-    if (loss.targets > 0) sum += loss.mean.item<double>() * static_cast<double>(loss.targets);  // a mean over none is NaN
+    if (loss.targets > 0)
+      sum += loss.mean.item<double>() * static_cast<double>(loss.targets);  // a mean over none is NaN
     record.targets += loss.targets;
     record.batches = i + 1;
     for (const auto& observer : observers_) observer->OnPart(record.batches, wanted);
@@ -156,9 +157,11 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   record.epochs = options_.epochs;
   record.step = result_.steps;
   if (sums.loss_targets == 0 && sums.empty > 0) {
-    return DataError(absl::StrFormat(
-        "epoch %d: none of its %d batches has a target (all are masked, or the loss function returned 0), so nothing was "
-        "learnt", result_.epoch, sums.empty));
+    return DataError(
+        absl::StrFormat("epoch %d: none of its %d batches has a target (all are masked, or the loss function returned "
+                        "0), so nothing was "
+                        "learnt",
+                        result_.epoch, sums.empty));
   }
   record.train_loss = sums.loss_targets > 0 ? sums.loss_sum / static_cast<double>(sums.loss_targets) : 0;
   record.seconds = sums.seconds;
@@ -172,8 +175,9 @@ absl::Status Trainer::FinishEpoch(Control* control) {
     SecondsOf(between_, Phase::kEval) += eval.seconds;
     if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
     if (eval.targets == 0 && eval.batches > 0) {
-      return DataError(absl::StrFormat("val: none of the %d batches has a target, so there is no val loss after update %d",
-                                       eval.batches, result_.steps));
+      return DataError(
+          absl::StrFormat("val: none of the %d batches has a target, so there is no val loss after update %d",
+                          eval.batches, result_.steps));
     }
     if (eval.loss && !std::isfinite(*eval.loss)) {
       return NumericsError(absl::StrFormat("G23 nonfinite: the val loss is not finite after update %d", result_.steps));

@@ -34,7 +34,7 @@ class ConvUse final : public Use {
   }
 
   at::Tensor SampleSquares() const override {
-    // In blocks whose patches and gradients stay below 64 MB each.
+    // In blocks of about 16 Mi numbers, in patches and in gradients.
     const int64_t patches = visited_.size(1) * kernel_[0] * kernel_[1] * values_.size(2) * values_.size(3);
     const int64_t block = std::max<int64_t>(1, (int64_t{16} << 20) / std::max({int64_t{1}, patches, weight_size_}));
     std::vector<at::Tensor> squares;

@@ -26,15 +26,16 @@ absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, i
   std::vector<Part> parts;
   for (const NamedParameter& parameter : parameters) parts.push_back({parameter.name});
   std::vector<double> sample_sq;
-  double s = 0, q = 0, theta_sq = 0;
+  double s = 0, q = 0, theta_sq = 0, weights = 0;
   for (int64_t i = 0; i < samples; ++i) {
     aside.Clear();
-    LANTHORN_ASSIGN_OR_RETURN(const at::Tensor sample, loss(i));
-    sample.backward();
+    LANTHORN_ASSIGN_OR_RETURN(const WeightedLoss sample, loss(i));
+    weights += sample.weight;
     double square = 0;
+    if (sample.weight > 0) sample.loss.backward();
     for (size_t p = 0; p < parameters.size(); ++p) {
       if (!parameters[p].tensor.grad().defined()) continue;
-      const at::Tensor gradient = parameters[p].tensor.grad().to(c10::kDouble);
+      const at::Tensor gradient = parameters[p].tensor.grad().to(c10::kDouble).mul(sample.weight);
       const double own = gradient.square().sum().item<double>();
       square += own;
       parts[p].q += own;
@@ -43,12 +44,17 @@ absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, i
     sample_sq.push_back(square);
     q += square;
   }
+  // The weights count as shares: their mean is 1.
+  const double scale = weights > 0 ? std::pow(static_cast<double>(samples) / weights, 2) : 1;
+  q *= scale;
+  for (double& square : sample_sq) square *= scale;
   std::vector<Part> reached;
   for (size_t p = 0; p < parameters.size(); ++p) {
     parts[p].theta_sq = parameters[p].tensor.detach().to(c10::kDouble).square().sum().item<double>();
     theta_sq += parts[p].theta_sq;
     if (!total[p].defined()) continue;
-    parts[p].s = total[p].square().sum().item<double>();
+    parts[p].s = scale * total[p].square().sum().item<double>();
+    parts[p].q *= scale;
     s += parts[p].s;
     reached.push_back(parts[p]);
   }

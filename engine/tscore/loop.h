@@ -26,11 +26,16 @@ class GradientsAside {
   std::vector<at::Tensor> kept_;
 };
 
-// The loss of sample i alone, a scalar with a graph.
-using SampleLoss = std::function<absl::StatusOr<at::Tensor>(int64_t)>;
+// The loss of sample i alone, a scalar with a graph, and how much it counts: its number of targets, where they differ.
+// One that counts 0 has no gradient and needs no loss.
+struct WeightedLoss {
+  at::Tensor loss;
+  double weight = 1;
+};
+using SampleLoss = std::function<absl::StatusOr<WeightedLoss>(int64_t)>;
 
-// The score over `samples` losses, accumulated in float64. The parameters' gradients are as before afterwards. An error
-// of `loss` is passed on.
+// The score over `samples` losses, each times its weight over the mean weight, accumulated in float64. The parameters'
+// gradients are as before afterwards. An error of `loss` is passed on.
 absl::StatusOr<Score> LoopScore(const std::vector<NamedParameter>& parameters, int64_t samples, const SampleLoss& loss,
                                 Grouping grouping = Grouping::kNone);
 

@@ -20,21 +20,16 @@ const std::set<std::string> kElementwise = {
 
 // From parameters alone: the same values each time, and a gradient.
 const std::set<std::string> kDerivations = {
-    "view",        "reshape",   "t",         "transpose",    "permute",
-    "unsqueeze",   "squeeze",   "expand",    "narrow",       "select",
-    "slice",       "flatten",   "unflatten", "contiguous",   "clone",
-    "to",          "float",     "double",    "index_select", "index",
-    "exp",         "log",       "log1p",     "expm1",        "sigmoid",
-    "tanh",        "sin",       "cos",       "sqrt",         "rsqrt",
-    "square",      "abs",       "neg",       "negative",     "reciprocal",
-    "relu",        "softplus",  "gelu",      "silu",         "softmax",
-    "log_softmax", "clamp",     "clamp_min", "clamp_max",    "tril",
-    "triu",        "sum",       "mean",      "norm",         "linalg_vector_norm",
-    "cumsum",      "flip",      "roll",      "repeat",       "cat",
-    "stack",       "matmul",    "mm",        "diag",         "diag_embed",
-    "outer",       "logsumexp", "sign",      "numpy_T",      "mT",
-    "movedim",     "swapaxes",  "unbind",    "chunk",        "split",
-    "detach"};
+    "view",      "reshape", "t",          "transpose",    "permute",     "unsqueeze",  "squeeze",
+    "expand",    "narrow",  "select",     "slice",        "flatten",     "unflatten",  "contiguous",
+    "clone",     "to",      "_to_copy",   "index_select", "index",       "exp",        "log",
+    "log1p",     "expm1",   "sigmoid",    "tanh",         "sin",         "cos",        "sqrt",
+    "rsqrt",     "square",  "abs",        "neg",          "negative",    "reciprocal", "relu",
+    "softplus",  "gelu",    "silu",       "softmax",      "log_softmax", "clamp",      "clamp_min",
+    "clamp_max", "tril",    "triu",       "sum",          "mean",        "norm",       "linalg_vector_norm",
+    "cumsum",    "flip",    "roll",       "repeat",       "cat",         "stack",      "matmul",
+    "mm",        "diag",    "diag_embed", "outer",        "logsumexp",   "sign",       "numpy_T",
+    "mT",        "movedim", "swapaxes",   "unbind",       "chunk",       "split",      "detach"};
 
 // The same, with another tensor that tells the shape or the type alone.
 const std::set<std::string> kShapedBy = {"expand_as", "view_as", "reshape_as", "type_as"};
@@ -109,8 +104,11 @@ std::optional<OperatorUse> OperatorUse::Begin(const std::string& name, const c10
   const Recorder::Ptr recorder = Recorder::Current();
   if (recorder == nullptr || !at::GradMode::is_enabled()) return std::nullopt;
   OperatorUse use(recorder, name, handle, *arguments);
-  if (use.parameters_.empty()) return std::nullopt;
   const std::string plain = WithoutUnderscore(name);
+  use.RefuseSpread(plain);
+  if (use.parameters_.empty()) return std::nullopt;
+  // The tensor that tells a shape or a type may be the only parameter: then nothing is computed from one.
+  if (kShapedBy.count(plain) > 0 && !use.IsParameter(TensorAt(*arguments, 0))) return std::nullopt;
   if (kElementwise.count(plain) > 0 && use.others_ && use.Expand(arguments)) {
     use.way_ = Way::kReported;
   } else if (!use.others_ && name == plain && (kDerivations.count(plain) > 0 || kElementwise.count(plain) > 0)) {
@@ -125,22 +123,63 @@ std::optional<OperatorUse> OperatorUse::Begin(const std::string& name, const c10
   return use;
 }
 
-bool OperatorUse::Expand(std::vector<c10::IValue>* arguments) const {
+bool OperatorUse::IsParameter(const at::Tensor& tensor) const {
+  return tensor.defined() &&
+         std::any_of(parameters_.begin(), parameters_.end(), [&](const at::Tensor& p) { return p.is_same(tensor); });
+}
+
+std::vector<int64_t> OperatorUse::ResultSizes() const {
   std::vector<int64_t> sizes;
-  bool rows = false;  // whether a tensor that is no parameter has the result's dimension 0
-  for (const bool ask : {false, true}) {
-    for (c10::IValue& argument : *arguments) {
-      EachTensor(&argument, [&](const at::Tensor& tensor) {
-        if (!ask) sizes = at::infer_size(sizes, tensor.sizes());
-        const bool parameter =
-            std::any_of(parameters_.begin(), parameters_.end(), [&](const at::Tensor& p) { return p.is_same(tensor); });
-        if (ask && !parameter && !sizes.empty())
-          rows = rows || (tensor.dim() == static_cast<int64_t>(sizes.size()) && tensor.size(0) == sizes[0]);
-        return at::Tensor();
+  bool fits = true;  // else the operator says itself what does not
+  for (c10::IValue argument : arguments_) {
+    EachTensor(&argument, [&](const at::Tensor& tensor) {
+      fits = fits && at::are_expandable(sizes, tensor.sizes());
+      if (fits) sizes = at::infer_size(sizes, tensor.sizes());
+      return at::Tensor();
+    });
+  }
+  return fits ? sizes : std::vector<int64_t>();
+}
+
+void OperatorUse::RefuseSpread(const std::string& plain) const {
+  const bool grows = plain == "expand" || plain == "expand_as" || plain == "broadcast_to" || plain == "repeat";
+  if (!grows && kElementwise.count(plain) == 0) return;
+  std::vector<int64_t> sizes;
+  if (!grows || plain == "expand_as") {
+    sizes = ResultSizes();
+  } else if (arguments_.size() > 1 && arguments_[1].isIntList()) {
+    sizes = arguments_[1].toIntVector();
+  }
+  if (sizes.empty()) return;
+  const auto refuse = [&](const at::Tensor& tensor) {
+    if (!tensor.requires_grad() || IsParameter(tensor) || tensor.dim() == 0) return at::Tensor();
+    const bool fewer = tensor.dim() < static_cast<int64_t>(sizes.size());
+    const bool once = tensor.size(0) == 1 && sizes[0] > 1;
+    if (fewer || once) {
+      tensor.register_hook([recorder = recorder_, name = name_](const at::Tensor&) {
+        recorder->Refuse("torch." + name +
+                         " spreads a tensor that layers made over dimension 0, so that dimension 0 of those "
+                         "layers is not the sample; give them the whole batch, as nn.PositionalEmbedding does, or use "
+                         "tscore.mode='loop'");
       });
     }
+    return at::Tensor();
+  };
+  for (c10::IValue argument : arguments_) EachTensor(&argument, refuse);
+}
+
+bool OperatorUse::Expand(std::vector<c10::IValue>* arguments) const {
+  const std::vector<int64_t> sizes = ResultSizes();
+  if (sizes.empty()) return false;
+  bool rows = false;  // whether a tensor that is no parameter has the result's dimension 0
+  for (c10::IValue argument : *arguments) {
+    EachTensor(&argument, [&](const at::Tensor& tensor) {
+      rows = rows ||
+             (!IsParameter(tensor) && tensor.dim() == static_cast<int64_t>(sizes.size()) && tensor.size(0) == sizes[0]);
+      return at::Tensor();
+    });
   }
-  if (!rows || sizes.empty()) return false;
+  if (!rows) return false;
   if (recorder_->samples() != Recorder::kFromFirstReport && sizes[0] != recorder_->samples()) return false;
   for (const at::Tensor& parameter : parameters_) {
     const bool same_rank = parameter.dim() == static_cast<int64_t>(sizes.size());
@@ -148,9 +187,7 @@ bool OperatorUse::Expand(std::vector<c10::IValue>* arguments) const {
   }
   for (c10::IValue& argument : *arguments) {
     EachTensor(&argument, [&](const at::Tensor& tensor) {
-      const bool parameter =
-          std::any_of(parameters_.begin(), parameters_.end(), [&](const at::Tensor& p) { return p.is_same(tensor); });
-      if (!parameter) return at::Tensor();
+      if (!IsParameter(tensor)) return at::Tensor();
       const at::Tensor view = tensor.expand(sizes);
       view.register_hook([recorder = recorder_, tensor](const at::Tensor& delta) {
         recorder->Report(tensor, "an operator", BiasUse(ReduceTo(delta.detach(), tensor.sizes()), tensor.dim()));
@@ -163,35 +200,32 @@ bool OperatorUse::Expand(std::vector<c10::IValue>* arguments) const {
 
 bool OperatorUse::ReportLayer(const at::Tensor& y) const {
   const at::Tensor first = TensorAt(arguments_, 0), second = TensorAt(arguments_, 1), third = TensorAt(arguments_, 2);
-  const auto is_parameter = [&](const at::Tensor& tensor) {
-    return tensor.defined() &&
-           std::any_of(parameters_.begin(), parameters_.end(), [&](const at::Tensor& p) { return p.is_same(tensor); });
-  };
   if (y.dim() < 1 || !first.defined()) return false;
   if (recorder_->samples() != Recorder::kFromFirstReport && y.size(0) != recorder_->samples()) return false;
-  if (name_ == "linear" && !is_parameter(first) && first.dim() >= 2) {
+  if (name_ == "linear" && !IsParameter(first) && first.dim() >= 2) {
     SampleLinear(y, first, second, third, "linear");
     return true;
   }
-  if (name_ == "prelu" && is_parameter(second) && !is_parameter(first)) {
+  if (name_ == "prelu" && IsParameter(second) && !IsParameter(first)) {
     SampleChannels(y, at::clamp_max(first.detach(), 0), second, {}, "prelu");
     return true;
   }
-  if (name_ == "index" && is_parameter(first) && parameters_.size() == 1 && arguments_[1].isOptionalTensorList()) {
+  if (name_ == "index" && IsParameter(first) && parameters_.size() == 1 && arguments_[1].isOptionalTensorList()) {
     const auto ids = arguments_[1].toOptionalTensorVector();
-    if (ids.size() != 1 || !ids[0].has_value() || ids[0]->scalar_type() != c10::kLong) return false;
-    SampleEmbedding(y, *ids[0], first, -1, "index");
+    if (ids.size() != 1 || !ids[0].has_value() || ids[0]->scalar_type() != c10::kLong || first.dim() != 2) return false;
+    SampleEmbedding(y, at::remainder(*ids[0], first.size(0)), first, -1, "index");  // -1 is the last row
     return true;
   }
-  if (name_ == "index_select" && is_parameter(first) && first.dim() == 2 && arguments_[1].toInt() == 0) {
+  if (name_ == "index_select" && IsParameter(first) && first.dim() == 2 && arguments_[1].toInt() == 0) {
     SampleEmbedding(y, third, first, -1, "index_select");
     return true;
   }
-  if (name_ == "embedding" && is_parameter(first)) {
+  const bool by_frequency = name_ == "embedding" && arguments_.size() > 3 && arguments_[3].toBool();
+  if (name_ == "embedding" && IsParameter(first) && !by_frequency) {
     SampleEmbedding(y, second, first, arguments_[2].toInt(), "embedding");
     return true;
   }
-  if ((name_ == "conv1d" || name_ == "conv2d") && !is_parameter(first) && arguments_.size() == 7 &&
+  if ((name_ == "conv1d" || name_ == "conv2d") && !IsParameter(first) && arguments_.size() == 7 &&
       arguments_[4].isIntList()) {
     ConvGeometry geometry = {arguments_[3].toIntVector(), arguments_[4].toIntVector(), arguments_[5].toIntVector(),
                              arguments_[6].toInt()};
@@ -202,7 +236,7 @@ bool OperatorUse::ReportLayer(const at::Tensor& y) const {
     return true;
   }
   if (name_ != "matmul" && name_ != "mm") return false;
-  if (is_parameter(second) && !is_parameter(first) && first.dim() >= 2 && second.dim() <= 2) {
+  if (IsParameter(second) && !IsParameter(first) && first.dim() >= 2 && second.dim() <= 2) {
     y.register_hook([recorder = recorder_, x = first.detach(), w = second](const at::Tensor& delta) {
       const at::Tensor e = delta.detach();
       // (in) has the samples' sums of e x; (in, out) is a linear map whose weight stands the other way round.
@@ -210,7 +244,7 @@ bool OperatorUse::ReportLayer(const at::Tensor& y) const {
     });
     return true;
   }
-  if (is_parameter(first) && !is_parameter(second) && first.dim() == 2 && second.dim() >= 3) {
+  if (IsParameter(first) && !IsParameter(second) && first.dim() == 2 && second.dim() >= 3) {
     y.register_hook([recorder = recorder_, w = first, x = second.detach()](const at::Tensor& delta) {
       recorder->Report(w, "matmul", LinearUse(x.transpose(-1, -2), delta.detach().transpose(-1, -2)));
     });
@@ -223,7 +257,7 @@ void OperatorUse::Derive(const std::vector<c10::IValue>& results) const {
   // The same call on leaves of its own: the graph of the loss is gone when the samples' gradients are asked for.
   Recorder::Derived known;
   const auto twin_of = [&](const at::Tensor& tensor) -> at::Tensor {
-    if (!tensor.requires_grad()) return {};
+    if (!IsParameter(tensor)) return {};
     if (const Recorder::Derived* derived = recorder_->FindDerived(tensor)) {
       for (size_t i = 0; i < derived->parameters.size(); ++i) {
         const at::Tensor& leaf = derived->leaves[i];

@@ -109,10 +109,18 @@ void Recorder::ResolveDerived() {
   }
 }
 
+absl::Status Recorder::CheckUses(const std::vector<NamedParameter>& parameters,
+                                 const std::vector<bool>& received) const {
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const auto refused = refused_uses_.find(parameters[p].tensor.unsafeGetTensorImpl());
+    if (received[p] && refused != refused_uses_.end())
+      return ConfigError("tscore: parameter '" + parameters[p].name + "' " + refused->second);
+  }
+  // Last: what is wrong of the whole may come from such a use, and that names its parameter.
+  return refused_.empty() ? absl::OkStatus() : ConfigError("tscore: " + refused_);
+}
+
 absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
-  const auto refused = refused_uses_.find(parameter.tensor.unsafeGetTensorImpl());
-  if (refused != refused_uses_.end())
-    return ConfigError("tscore: parameter '" + parameter.name + "' " + refused->second);
   const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
   if (found == uses_.end()) {
     return ConfigError(
@@ -165,7 +173,7 @@ absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParam
       recorder->derived_.clear();
     }
   } const clear{this};
-  if (!refused_.empty()) return ConfigError("tscore: " + refused_);
+  LANTHORN_RETURN_IF_ERROR(CheckUses(parameters, received));
   at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
   ResolveDerived();

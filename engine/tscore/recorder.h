@@ -101,6 +101,8 @@ class Recorder {
 
   // Turns the uses of derived tensors into uses of their parameters.
   void ResolveDerived();
+  // ConfigError for a parameter that is used in a way that was refused, or for the batch as a whole.
+  absl::Status CheckUses(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received) const;
   absl::StatusOr<std::vector<double>> SquaresOf(const NamedParameter& parameter) const;
   // `whole`: the norm of all gradients, for which rounding is judged.
   absl::Status Verify(const NamedParameter& parameter, double whole) const;

@@ -41,7 +41,9 @@ std::string Npy(const std::string& header, const std::string& data) {
 }
 
 TEST_F(DataFilesTest, ATableIsReadByColumns) {
-  const auto csv = ReadCsv(Write("\xEF\xBB\xBF" "a,b,\"c \"\"d\"\"\"\r\n1,x,2.5\r\n-3e2,\"y,\nz\",\r\n\r\n4,x, 7 \r\n"), {});
+  const auto csv = ReadCsv(Write("\xEF\xBB\xBF"
+                                 "a,b,\"c \"\"d\"\"\"\r\n1,x,2.5\r\n-3e2,\"y,\nz\",\r\n\r\n4,x, 7 \r\n"),
+                           {});
   ASSERT_TRUE(csv.ok()) << csv.status();
   EXPECT_EQ(csv->rows, 3);
   ASSERT_EQ(csv->columns.size(), 3u);
@@ -59,12 +61,15 @@ TEST_F(DataFilesTest, ATableIsReadByColumns) {
 TEST_F(DataFilesTest, WhatIsWrongWithATableIsToldWithItsLine) {
   const std::string path = "'" + folder_ + "/file'";
   EXPECT_EQ(CsvError("a,b\n1,2\n3\n"), path + ", line 3: 1 fields, line 1 has 2");
-  EXPECT_EQ(CsvError("a,b\n1,\"2\n3,4\n"), path + ", line 2: a quote in the middle of a field, or one that is never closed");
+  EXPECT_EQ(CsvError("a,b\n1,\"2\n3,4\n"),
+            path + ", line 2: a quote in the middle of a field, or one that is never closed");
   EXPECT_EQ(CsvError("a,a\n1,2\n"), path + ", line 1: two columns are called 'a'");
   EXPECT_EQ(CsvError(""), path + " has no rows");
   EXPECT_EQ(CsvError("a,b\n"), path + " has no rows below its header");
-  EXPECT_EQ(CsvError("a\n1\n2\n?\n"), path + ", line 4: column 'a' is '?', which is no number, as 2 of its 3 values are; say "
-                                             "missing={'?'} if it stands for none, or text={'a'} if the column is text");
+  EXPECT_EQ(CsvError("a\n1\n2\n?\n"),
+            path +
+                ", line 4: column 'a' is '?', which is no number, as 2 of its 3 values are; say "
+                "missing_values={'?'} if it stands for none, or text={'a'} if the column is text");
   EXPECT_EQ(CsvError("a\n1\n", {.text = {"b"}}).find(path + " has no column 'b'"), 0u);
   EXPECT_FALSE(ReadCsv(folder_ + "/none", {}).ok());
 }
@@ -73,7 +78,7 @@ TEST_F(DataFilesTest, InfinityAndNanAreWordsUnlessTheyStandForNothing) {
   const auto csv = ReadCsv(Write("a\ninf\nnan\n"), {});
   ASSERT_TRUE(csv.ok());
   EXPECT_TRUE(csv->columns[0].is_text);
-  const auto missing = ReadCsv(Write("a\n1\nnan\n"), {.missing = {"nan"}});
+  const auto missing = ReadCsv(Write("a\n1\nnan\n"), {.missing_values = {"nan"}});
   ASSERT_TRUE(missing.ok());
   EXPECT_EQ(missing->columns[0].missing, 1);
   const auto text = ReadCsv(Write("1;2\n3;4\n"), {.delimiter = ';', .header = false, .text = {"c2"}});
@@ -90,7 +95,8 @@ TEST_F(DataFilesTest, ArraysOfNumPyKeepTypeShapeAndOrder) {
                                            std::string("\0\1\0\2\0\3\0\4\0\5\xff\xff", 12))));
   ASSERT_TRUE(by_column.ok()) << by_column.status();
   EXPECT_TRUE(at::equal(*by_column, at::tensor({1, 3, 5, 2, 4, 65535}, at::kLong).view({2, 3})));
-  const auto scalar = ReadNpy(Write(Npy("{'descr': '<f8', 'fortran_order': False, 'shape': (), }\n", std::string(8, '\0'))));
+  const auto scalar =
+      ReadNpy(Write(Npy("{'descr': '<f8', 'fortran_order': False, 'shape': (), }\n", std::string(8, '\0'))));
   ASSERT_TRUE(scalar.ok());
   EXPECT_EQ(scalar->dim(), 0);
 }
@@ -98,13 +104,17 @@ TEST_F(DataFilesTest, ArraysOfNumPyKeepTypeShapeAndOrder) {
 TEST_F(DataFilesTest, WhatIsNoArrayOfNumbersIsRefused) {
   const auto message = [&](const std::string& bytes) { return std::string(ReadNpy(Write(bytes)).status().message()); };
   EXPECT_NE(message("hello, this is text").find("no array of NumPy"), std::string::npos);
-  EXPECT_NE(message(Npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", "x")).find("Python objects (a pickle)"),
+  EXPECT_NE(
+      message(Npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", "x")).find("Python objects (a pickle)"),
+      std::string::npos);
+  EXPECT_NE(
+      message(Npy("{'descr': '<U3', 'fortran_order': False, 'shape': (1,), }\n", "x")).find("type '<U3' is not read"),
+      std::string::npos);
+  EXPECT_NE(message(Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n", "1234"))
+                .find("cut short: 4 of 12 bytes"),
             std::string::npos);
-  EXPECT_NE(message(Npy("{'descr': '<U3', 'fortran_order': False, 'shape': (1,), }\n", "x")).find("type '<U3' is not read"),
-            std::string::npos);
-  EXPECT_NE(message(Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n", "1234")).find("cut short: 4 of 12 bytes"),
-            std::string::npos);
-  EXPECT_NE(message(Npy("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }\n", std::string(8, '\xff'))).find("above 2^63"),
+  EXPECT_NE(message(Npy("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }\n", std::string(8, '\xff')))
+                .find("above 2^63"),
             std::string::npos);
   EXPECT_NE(message("PK\3\4 and the rest of it").find("data.read_npz"), std::string::npos);
   EXPECT_FALSE(ReadNpz(Write("no archive")).ok());
@@ -133,7 +143,8 @@ TEST_F(DataFilesTest, PicturesAreChannelsHeightWidth) {
   EXPECT_TRUE(at::equal(*colour, at::tensor({1, 4, 2, 5, 3, 6}, at::kByte).view({3, 1, 2})));
   EXPECT_EQ(ReadImage(path, 1)->sizes(), at::IntArrayRef({1, 1, 2}));
   EXPECT_FALSE(ReadImage(path, 2).ok());
-  EXPECT_NE(ReadImage(Write("no picture"), 3).status().message().find("no picture that can be read"), absl::string_view::npos);
+  EXPECT_NE(ReadImage(Write("no picture"), 3).status().message().find("no picture that can be read"),
+            absl::string_view::npos);
 }
 
 }  // namespace

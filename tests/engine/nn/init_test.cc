@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "engine/nn/layer.h"
 #include "tests/engine/folders.h"
 #include "tests/engine/nn/make_layers.h"
 
@@ -73,7 +74,7 @@ TEST(InitialValues, OfConvolutionsNormsAndTheirKinAreTorchs) {
   nn::Container model("Layers");
   model.AddChild("conv1", conv("Conv1d", 4, 6, {3}, {2}, {0}, 2, true));
   model.AddChild("conv2", conv("Conv2d", 3, 5, {3, 2}, {1, 1}, {1, 1}, 1, false));
-  model.AddChild("conv3", conv("Conv2d", 5, 7, {3, 3}, {1, 1}, {-1, -1}, 1, true));
+  model.AddChild("conv3", conv("Conv2d", 5, 7, {3, 3}, {1, 1}, {nn::kSamePadding, nn::kSamePadding}, 1, true));
   model.AddChild("up1", up("ConvTranspose1d", 4, 6, {4}, {1}, 2));
   model.AddChild("up2", up("ConvTranspose2d", 7, 3, {2, 2}, {2, 2}, 1));
   model.AddChild("norm1", MakeLayer("BatchNorm1d", {int64_t{4}, 1e-5, 0.1, true, true}));

@@ -81,7 +81,7 @@ Case MakeConv(const std::string& name, int64_t dims, bool transposed, Draw& draw
   const char* const modes[] = {"zeros", "reflect", "replicate", "circular"};
   const std::string mode = transposed ? modes[0] : modes[draw.Int(0, 3)];
   if (!transposed && draw.Int(0, 4) == 0) {  // 'same'
-    padding.assign(padding.size(), -1);
+    padding.assign(padding.size(), nn::kSamePadding);
     stride.assign(stride.size(), 1);
   }
   shape = {samples, in};
@@ -90,7 +90,8 @@ Case MakeConv(const std::string& name, int64_t dims, bool transposed, Draw& draw
       shape.push_back(draw.Int(6, 8));
       continue;
     }
-    // At least one position of the output: (length - 1) stride - 2 padding + dilation (kernel - 1) + output_padding >= 0.
+    // At least one position of the output: (length - 1) stride - 2 padding + dilation (kernel - 1) + output_padding >=
+    // 0.
     const int64_t cut = 2 * padding[d] - dilation[d] * (kernel[d] - 1) - output_padding[d];
     const int64_t least = 1 + std::max<int64_t>(0, (cut + stride[d] - 1) / stride[d]);
     shape.push_back(draw.Int(least, least + 2));
