@@ -18,8 +18,8 @@ namespace {
 constexpr char kErrorMetatable[] = "lanthorn.error";  // set up by the runner's Lua library; absent in a plain LuaJIT
 constexpr char kTracebackPayload[] = "lanthorn/traceback";
 
-// Calls between native code and Lua that may be inside one another, as in plain Lua (LUAI_MAXCCALLS). A level takes
-// some kilobytes of a C stack of megabytes.
+// Calls between native code and Lua that may be inside one another, as in plain Lua (LUAI_MAXCCALLS): each takes
+// some of the C stack.
 constexpr int kMostNested = 200;
 
 // "net.lua:9 (199 times) < net.lua:12": where the calls of user code that are under way stand, the innermost first.

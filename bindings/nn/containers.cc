@@ -44,6 +44,7 @@ int NewSequential(lua_State* L) {
       lua_pop(L, 1);
       lua_rawgeti(L, -1, 2);
     }
+    CheckMemberName(*sequential, name);
     sequential->AddChild(
         name, CheckObject<nn::Module>(L, lua_gettop(L), ("nn.Sequential: entry " + std::to_string(i)).c_str()));
     lua_setfield(L, 3, name.c_str());  // with its userdata the Lua forward of a layer stays

@@ -125,15 +125,6 @@ int Index(lua_State* L) {
   return 1;
 }
 
-// A layer, a parameter or a buffer must not take a name under which something else answers.
-void CheckMemberName(const nn::Module& module, const std::string& name) {
-  const auto is_method = [&](const ApiRow& row) { return row.name == "Module:" + name; };
-  if (name == "forward" || name == "training" || name == "kind" || absl::c_any_of(Api(), is_method)) {
-    throw UsageError(module.kind() + ": '" + name +
-                     "' means something else for every module; choose another name for the member");
-  }
-}
-
 // A field set to a tensor that is, or becomes, the module's own; false for any other tensor, a field like any other.
 bool SetOwnTensor(lua_State* L, nn::Module& module, const std::string& name, const TensorBox& box) {
   const bool known = module.Own(name).defined();
@@ -208,6 +199,14 @@ int Equal(lua_State* L) {
 }
 
 }  // namespace
+
+void CheckMemberName(const nn::Module& module, const std::string& name) {
+  const auto is_method = [&](const ApiRow& row) { return row.name == "Module:" + name; };
+  if (name == "forward" || name == "training" || name == "kind" || absl::c_any_of(Api(), is_method)) {
+    throw UsageError(module.kind() + ": '" + name +
+                     "' means something else for every module; choose another name for the member");
+  }
+}
 
 void PushModule(lua_State* L, const std::shared_ptr<nn::Module>& module) {
   if (PushKnown(L, module.get())) return;

@@ -32,6 +32,9 @@ void RegisterParameters(lua_State* L);
 void RegisterContainers(lua_State* L);
 void RegisterModuleMethods(lua_State* L);
 
+// Raises for a name under which something else answers: a layer, a parameter or a buffer must not take it.
+void CheckMemberName(const nn::Module& module, const std::string& name);
+
 // Adds RegisterContainers' functions and the type with its methods to the table on the top of the stack. [-0, +0, m]
 void OpenModule(lua_State* L);
 

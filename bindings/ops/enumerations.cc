@@ -1,5 +1,7 @@
 #include "bindings/ops/enumerations.h"
 
+#include "engine/nn/layer.h"
+
 namespace lanthorn::lua {
 
 const Enumeration* FindEnumeration(const std::string& function, const std::string& argument) {
@@ -18,8 +20,7 @@ const Enumeration* FindEnumeration(const std::string& function, const std::strin
        {{"use_mm_for_euclid_dist_if_necessary", 0},
         {"use_mm_for_euclid_dist", 1},
         {"donot_use_mm_for_euclid_dist", 2}}},
-      // -1 is how the layers write that the output shall be as large as the input.
-      {"Conv", "padding", {{"valid", 0}, {"same", -1}}},
+      {"Conv", "padding", {{"valid", 0}, {"same", nn::kSamePadding}}},
   };
   for (const Row& row : rows) {
     if (argument == row.argument && function.rfind(row.function, 0) == 0) return &row.words;

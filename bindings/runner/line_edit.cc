@@ -180,10 +180,13 @@ int SetCompleter(lua_State* L) {
   return 0;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"readline", ReadLine},          {"add_history", AddHistory},
+constexpr luaL_Reg kFunctions[] = {{"readline", ReadLine},
+                                   {"add_history", AddHistory},
                                    {"more_typed", MoreTyped},
-                                   {"history_load", HistoryLoad},   {"history_save", HistorySave},
-                                   {"set_completer", SetCompleter}, {nullptr, nullptr}};
+                                   {"history_load", HistoryLoad},
+                                   {"history_save", HistorySave},
+                                   {"set_completer", SetCompleter},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

@@ -2,8 +2,8 @@
 // here is linked to LibTorch; the native module is opened at the first `require` of something native.
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>

@@ -29,8 +29,9 @@ void Enter(TensorBox* box, int32_t scope) {
   list.push_back(box);
 }
 
-// Tensor bytes above which Lua's garbage is looked for. Garbage that waits for longer is memory that the kernel must clear
-// for tensors which could have had its blocks: low for programs that hold little, and growing with those that hold much.
+// Tensor bytes above which Lua's garbage is looked for. Garbage that waits for longer is memory that the kernel must
+// clear for tensors which could have had its blocks: low for programs that hold little, and growing with those that
+// hold much.
 int64_t& SoftLimit() {
   static int64_t limit = int64_t{256} << 20;
   return limit;

@@ -222,12 +222,15 @@ const std::vector<FunctionRow> kFunctions = {
      "layout='rows', int chars=0, bool shuffle=False, int seed=0, bool val_required=True, bool quiet=False, bool "
      "keep=True, str other_folder='', bool drop_last=False, str newlines='ask') -> Text",
      "A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. "
-     "keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: "
+     "keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. "
+     "drop_last: "
      "rows that do not fill a last batch are left out, else they make a smaller one. newlines: 'lf' reads CR LF and a "
      "lone CR as LF, 'keep' keeps carriage returns, 'ask' refuses a text that has some.",
      &Thunk<&OpenText>},
-    {"from_tensors", "(Tensor x, Tensor y, *, int batch=0, bool drop_last=False, bool shuffle=False, int seed=0) -> Batches",
-     "Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch are "
+    {"from_tensors",
+     "(Tensor x, Tensor y, *, int batch=0, bool drop_last=False, bool shuffle=False, int seed=0) -> Batches",
+     "Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch "
+     "are "
      "left out. shuffle: a new order of rows each epoch, from the seed.",
      &Thunk<&FromTensors>},
     {"sha256", "(str path) -> str", "The checksum of a file.", &Thunk<&Sha256>},
@@ -242,8 +245,8 @@ const std::vector<FunctionRow> kTextMethods = {
 
 // What Tab offers behind a text.
 int CompleteText(lua_State* L) {
-  std::vector<std::string> names = {"vocab_size", "length", "name", "path", "sha256", "bytes", "ids", "data_bytes", "kept_in", "note", "text_note",
-                                    "train", "val"};
+  std::vector<std::string> names = {"vocab_size", "length",  "name", "path",      "sha256", "bytes", "ids",
+                                    "data_bytes", "kept_in", "note", "text_note", "train",  "val"};
   for (const FunctionRow& row : kTextMethods) names.push_back(std::string(row.name).substr(sizeof("Text:") - 1));
   PushNames(L, names);
   return 1;
@@ -255,7 +258,8 @@ const std::vector<FunctionRow> kBatchMethods = {
     {"Batches:samples", "() -> int", "Samples in all batches of an epoch.", &Thunk<&Samples>},
     {"Batches:left_out", "() -> int", "Samples that are in no batch of an epoch.", &Thunk<&LeftOut>},
     {"Batches:targets", "() -> int", "Targets per batch.", &Thunk<&Targets>},
-    {"Batches:epoch_targets", "() -> int", "Targets of an epoch that the loss does not leave out.", &Thunk<&EpochTargets>},
+    {"Batches:epoch_targets", "() -> int", "Targets of an epoch that the loss does not leave out.",
+     &Thunk<&EpochTargets>},
     {"Batches:get", "(int index, int? epoch=None) -> Tensor, Tensor, int",
      "Inputs and targets of batch `index`, from 0, and which of several texts it is of, from 1. With an epoch, from 1, "
      "the batches stay in that one.",

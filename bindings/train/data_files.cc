@@ -54,7 +54,7 @@ int ReadCsv(lua_State* L) {
     if (!lua_isnil(L, -1)) options.header = lua_toboolean(L, -1) != 0;
     lua_pop(L, 2);
     ListOf(L, 2, "text", &options.text);
-    ListOf(L, 2, "missing", &options.missing);
+    ListOf(L, 2, "missing_values", &options.missing_values);
   }
   const data::Csv csv = Value(data::ReadCsv(path, options));
   lua_createtable(L, 0, 2);
@@ -95,9 +95,9 @@ int ReadImage(lua_State* L) {
 }
 
 int Order(lua_State* L) {
-  const auto rows = static_cast<int64_t>(luaL_checknumber(L, 1));
+  const int64_t rows = CheckWhole(L, 1, "data.order: rows"), seed = CheckWhole(L, 2, "data.order: seed");
   if (rows < 0) throw UsageError("data.order: rows must not be negative");
-  const auto order = data::EpochOrder(rows, static_cast<uint64_t>(luaL_checknumber(L, 2)), 0);
+  const auto order = data::EpochOrder(rows, static_cast<uint64_t>(seed), 0);
   at::Tensor numbers = at::empty({rows}, at::TensorOptions(c10::kLong));
   std::copy(order.begin(), order.end(), numbers.data_ptr<int64_t>());
   PushTensor(L, std::move(numbers));
@@ -105,16 +105,19 @@ int Order(lua_State* L) {
 }
 
 const std::vector<FunctionRow> kRows = {
-    {"read_csv", "(str path, *, str delimiter=',', bool header=True, str[] text={}, str[] missing={}) -> table",
-     "A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of numbers "
-     "are float64 with NaN where nothing stands or one of `missing`; columns of text are int64 numbers of `classes`, from 0, "
+    {"read_csv", "(str path, *, str delimiter=',', bool header=True, str[] text={}, str[] missing_values={}) -> table",
+     "A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of "
+     "numbers "
+     "are float64 with NaN where nothing stands or one of `missing_values`; columns of text are int64 numbers of "
+     "`classes`, from 0, "
      "-1 where missing. A number column with something else in it is an error unless `text` names it.",
      &Thunk<&ReadCsv>},
     {"read_npy", "(str path) -> Tensor", "The array of a .npy file of NumPy.", &Thunk<&ReadNpy>},
     {"read_npz", "(str path) -> table", "The arrays of a .npz archive of NumPy by name.", &Thunk<&ReadNpz>},
     {"read_idx", "(str path) -> Tensor", "The array of an IDX file (MNIST's format), plain or .gz.", &Thunk<&ReadIdx>},
     {"read_image", "(str path, int channels=0) -> Tensor",
-     "A picture (PNG, JPEG, BMP, GIF, TGA, PNM) as uint8 (channels, height, width); channels 1 is grey, 3 RGB, 0 what the "
+     "A picture (PNG, JPEG, BMP, GIF, TGA, PNM) as uint8 (channels, height, width); channels 1 is grey, 3 RGB, 0 what "
+     "the "
      "file has.",
      &Thunk<&ReadImage>},
     {"order", "(int rows, int seed) -> Tensor", "The numbers 0 to rows - 1 in an order that depends on the seed alone.",

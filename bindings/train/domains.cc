@@ -148,7 +148,8 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Domains:info", "() -> list",
-     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, "
+     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, "
+     "test_tokens=, train_unknown=, "
      "val_unknown=}; unknown are shares of tokens.",
      &Thunk<&Info>},
     {"Domains:phases", "() -> list",

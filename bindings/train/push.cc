@@ -94,7 +94,7 @@ void PushStep(lua_State* L, const train::StepRecord& record) {
   Number(L, "micro_batches", static_cast<double>(record.micro_batches));
   if (!record.empty) Number(L, "loss", record.loss);
   Number(L, "lr", record.lr);
-  Number(L, "grad_norm", record.grad_norm);
+  if (!record.empty) Number(L, "grad_norm", record.grad_norm);
   Number(L, "updates_skipped", static_cast<double>(record.skipped_total));
   if (!record.terms.empty()) {
     lua_createtable(L, 0, static_cast<int>(record.terms.size()));

@@ -12,7 +12,7 @@ int Horizon(lua_State* L) {
   const auto self = Self(L, "horizon");
   if (!lua_isnoneornil(L, 2)) {
     optim::Schedule schedule = self->trainer->schedule();
-    schedule.total = luaL_checkinteger(L, 2);
+    schedule.total = CheckWhole(L, 2, "horizon: update");
     Check(schedule.Validate());
     self->trainer->SetSchedule(schedule);
   }
@@ -23,8 +23,9 @@ int Horizon(lua_State* L) {
 int Rate(lua_State* L) {
   const auto self = Self(L, "rate");
   optim::Schedule schedule = self->trainer->schedule();
-  schedule.total = luaL_optinteger(L, 3, schedule.total);
-  lua_pushnumber(L, self->trainer->base_rate() * schedule.Factor(luaL_checkinteger(L, 2)));
+  if (!lua_isnoneornil(L, 3)) schedule.total = CheckWhole(L, 3, "rate: horizon");
+  Check(schedule.Validate());
+  lua_pushnumber(L, self->trainer->base_rate() * schedule.Factor(CheckWhole(L, 2, "rate: updates")));
   return 1;
 }
 

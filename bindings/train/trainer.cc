@@ -390,7 +390,8 @@ const std::vector<FunctionRow> kMethods = {
      "Calls f({message=, step=, value=, limit=}) when a guard warns: \"Gnn name: ...\".", &Thunk<&OnWarning>},
     {"Trainer:warn", "(str message) -> ()", "Tells and records a guard's warning, \"Gnn name: ...\".", &Thunk<&Warn>},
     {"Trainer:show_progress",
-     "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, bool samples=False, float interval_s=30.) "
+     "(Run? run, *, bool terminal=False, bool unicode=False, bool quiet=False, bool samples=False, float "
+     "interval_s=30.) "
      "-> ()",
      "Reports on stderr and into the run directory.", &Thunk<&ShowProgress>},
     {"Trainer:close", "() -> ()", "Ends reporting, drops all callbacks and gives signals back.", &Thunk<&Close>},

@@ -17,9 +17,9 @@ struct Batch {
 class Batches {
  public:
   virtual ~Batches() = default;
-  virtual int64_t count() const = 0;    // batches per epoch
-  virtual int64_t rows() const = 0;     // samples per batch; the last one may have fewer
-  virtual int64_t targets() const = 0;  // targets of a batch of so many samples
+  virtual int64_t count() const = 0;                            // batches per epoch
+  virtual int64_t rows() const = 0;                             // samples per batch; the last one may have fewer
+  virtual int64_t targets() const = 0;                          // targets of a batch of so many samples
   virtual int64_t samples() const { return count() * rows(); }  // in all batches of an epoch
   virtual int64_t left_out() const { return 0; }                // samples that are in no batch
   // Targets of an epoch that the loss does not leave out.

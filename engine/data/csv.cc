@@ -31,7 +31,8 @@ class Cells {
     const std::unique_ptr<csv_parser, decltype(&csv_free)> freed(&parser, &csv_free);
     csv_set_delim(&parser, static_cast<unsigned char>(delimiter));
     const auto problem = [&] {
-      return DataError(absl::StrFormat("'%s', line %d: %s", path_, line_, csv_error(&parser) == CSV_EPARSE
+      return DataError(absl::StrFormat("'%s', line %d: %s", path_, line_,
+                                       csv_error(&parser) == CSV_EPARSE
                                            ? "a quote in the middle of a field, or one that is never closed"
                                            : csv_strerror(csv_error(&parser))));
     };
@@ -116,11 +117,12 @@ class ColumnReader {
       }
     }
     if (!column.is_text && others > 0 && numbers >= others) {
-      return DataError(absl::StrFormat(
-          "'%s', line %d: column '%s' is '%s', which is no number, as %d of its %d values are; say missing={'%s'} if it "
-          "stands for none, or text={'%s'} if the column is text",
-          path_, cells_.line_number(first_ + odd), name, cells_.cell(first_ + odd, at), numbers, numbers + others,
-          cells_.cell(first_ + odd, at), name));
+      return DataError(
+          absl::StrFormat("'%s', line %d: column '%s' is '%s', which is no number, as %d of its %d values are; say "
+                          "missing_values={'%s'} if it "
+                          "stands for none, or text={'%s'} if the column is text",
+                          path_, cells_.line_number(first_ + odd), name, cells_.cell(first_ + odd, at), numbers,
+                          numbers + others, cells_.cell(first_ + odd, at), name));
     }
     if (column.is_text || others > 0) ReadText(at, &column);
     return column;
@@ -129,7 +131,7 @@ class ColumnReader {
  private:
   bool IsMissing(const std::string& cell) const {
     const std::string plain(absl::StripAsciiWhitespace(cell));
-    return plain.empty() || std::count(options_.missing.begin(), options_.missing.end(), plain) > 0;
+    return plain.empty() || std::count(options_.missing_values.begin(), options_.missing_values.end(), plain) > 0;
   }
   void ReadText(int64_t at, CsvColumn* column) const {
     column->is_text = true;

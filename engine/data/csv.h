@@ -12,9 +12,9 @@ namespace lanthorn::data {
 
 struct CsvOptions {
   char delimiter = ',';
-  bool header = true;                     // the first line names the columns; else they are c1, c2 ...
-  std::vector<std::string> text = {};     // columns that are text whatever is in them
-  std::vector<std::string> missing = {};  // what stands for a missing value, beside nothing at all
+  bool header = true;                            // the first line names the columns; else they are c1, c2 ...
+  std::vector<std::string> text = {};            // columns that are text whatever is in them
+  std::vector<std::string> missing_values = {};  // what stands for a missing value, beside nothing at all
 };
 
 struct CsvColumn {
@@ -31,8 +31,8 @@ struct Csv {
   int64_t rows = 0;
 };
 
-// DataError with the line for ragged lines, an open quote, a file without rows, columns of one name, and for a column of
-// numbers with something else in it; ConfigError for a column in `text` that does not exist.
+// DataError with the line for ragged lines, an open quote, a file without rows, columns of one name, and for a column
+// of numbers with something else in it; ConfigError for a column in `text` that does not exist.
 absl::StatusOr<Csv> ReadCsv(const std::string& path, const CsvOptions& options);
 
 }  // namespace lanthorn::data

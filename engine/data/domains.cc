@@ -38,7 +38,8 @@ struct Splits {
 // Shares are of bytes; a word or a character that begins before a border belongs to the part before it.
 absl::StatusOr<Splits> Split(const TokenFile& tokens, int64_t bytes, const DomainOptions& o) {
   const auto place = [&](double share) -> absl::StatusOr<int64_t> {
-    LANTHORN_ASSIGN_OR_RETURN(const int64_t cut, tokens.CutAt(static_cast<int64_t>(share * static_cast<double>(bytes))));
+    LANTHORN_ASSIGN_OR_RETURN(const int64_t cut,
+                              tokens.CutAt(static_cast<int64_t>(share * static_cast<double>(bytes))));
     return tokens.TokensBefore(std::min(cut, bytes));
   };
   LANTHORN_ASSIGN_OR_RETURN(const int64_t train, place(o.train));

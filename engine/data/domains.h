@@ -38,7 +38,7 @@ struct Domain {
   double train_unknown = 0, val_unknown = 0;  // shares of unknown tokens
   std::shared_ptr<const TokenFile> tokens;
   TokenIds train_ids, val_ids;
-  std::shared_ptr<WindowBatches> val, test;   // every window once, in order
+  std::shared_ptr<WindowBatches> val, test;  // every window once, in order
 };
 
 // Phases one after the other or taking turns.

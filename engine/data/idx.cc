@@ -39,7 +39,8 @@ absl::StatusOr<at::Tensor> ReadIdx(const std::string& path) {
   };
   unsigned char head[4];
   if (!read(head, sizeof head) || head[0] != 0 || head[1] != 0) return wrong("no IDX file (MNIST's format)");
-  const Type* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.code == head[2]; });
+  const Type* type =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.code == head[2]; });
   if (type == std::end(kTypes) || head[3] == 0) return wrong("no IDX file (MNIST's format)");
   std::vector<int64_t> shape;
   int64_t numbers = 1;
@@ -54,10 +55,12 @@ absl::StatusOr<at::Tensor> ReadIdx(const std::string& path) {
   if (!read(array.data_ptr(), array.nbytes()))
     return wrong(absl::StrFormat("cut short: it says %d numbers and has fewer", numbers));
   char beyond = 0;
-  if (gzread(file.get(), &beyond, 1) > 0) return wrong(absl::StrFormat("has more than the %d numbers it says", numbers));
+  if (gzread(file.get(), &beyond, 1) > 0)
+    return wrong(absl::StrFormat("has more than the %d numbers it says", numbers));
   const size_t size = array.element_size();
   char* const bytes = static_cast<char*>(array.data_ptr());
-  for (int64_t i = 0; size > 1 && i < numbers; ++i) std::reverse(bytes + static_cast<size_t>(i) * size, bytes + static_cast<size_t>(i + 1) * size);
+  for (int64_t i = 0; size > 1 && i < numbers; ++i)
+    std::reverse(bytes + static_cast<size_t>(i) * size, bytes + static_cast<size_t>(i + 1) * size);
   return array;
 }
 

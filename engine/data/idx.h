@@ -9,8 +9,8 @@
 
 namespace lanthorn::data {
 
-// The array of a file: uint8, int8, int16, int32, float32 or float64 as stored. DataError for what is no IDX file or does
-// not have as many numbers as it says.
+// The array of a file: uint8, int8, int16, int32, float32 or float64 as stored. DataError for what is no IDX file or
+// does not have as many numbers as it says.
 absl::StatusOr<at::Tensor> ReadIdx(const std::string& path);
 
 }  // namespace lanthorn::data

@@ -84,8 +84,7 @@ Leak Search(const Text* from, int64_t length, const Other* other, int64_t other_
   const int64_t pieces = std::min<int64_t>(64, most_tokens / block), piece = most_tokens / pieces;
   if (length <= most_tokens) {
     const int64_t positions = length - block + 1;
-    at::parallel_for(0, positions, kStretch,
-                     [&](int64_t begin, int64_t end) { search(begin, end + block - 1); });
+    at::parallel_for(0, positions, kStretch, [&](int64_t begin, int64_t end) { search(begin, end + block - 1); });
   } else {
     at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {

@@ -24,13 +24,20 @@ struct Type {
   c10::ScalarType read, made;
 };
 constexpr Type kTypes[] = {
-    {"f2", c10::kHalf, c10::kHalf},          {"f4", c10::kFloat, c10::kFloat},
-    {"f8", c10::kDouble, c10::kDouble},      {"i1", c10::kChar, c10::kChar},
-    {"i2", c10::kShort, c10::kShort},        {"i4", c10::kInt, c10::kInt},
-    {"i8", c10::kLong, c10::kLong},          {"u1", c10::kByte, c10::kByte},
-    {"u2", c10::kShort, c10::kLong},         {"u4", c10::kInt, c10::kLong},
-    {"u8", c10::kLong, c10::kLong},          {"b1", c10::kBool, c10::kBool},
-    {"c8", c10::kComplexFloat, c10::kComplexFloat}, {"c16", c10::kComplexDouble, c10::kComplexDouble},
+    {"f2", c10::kHalf, c10::kHalf},
+    {"f4", c10::kFloat, c10::kFloat},
+    {"f8", c10::kDouble, c10::kDouble},
+    {"i1", c10::kChar, c10::kChar},
+    {"i2", c10::kShort, c10::kShort},
+    {"i4", c10::kInt, c10::kInt},
+    {"i8", c10::kLong, c10::kLong},
+    {"u1", c10::kByte, c10::kByte},
+    {"u2", c10::kShort, c10::kLong},
+    {"u4", c10::kInt, c10::kLong},
+    {"u8", c10::kLong, c10::kLong},
+    {"b1", c10::kBool, c10::kBool},
+    {"c8", c10::kComplexFloat, c10::kComplexFloat},
+    {"c16", c10::kComplexDouble, c10::kComplexDouble},
 };
 
 // The text of a header's value: what stands behind 'name': up to the comma that ends it.
@@ -79,14 +86,17 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
   std::string kind = Field(header, "descr");
   std::vector<int64_t> shape;
   if (!ReadShape(Field(header, "shape"), &shape)) return wrong("its header has no shape");
-  if (kind.size() < 3 || kind.front() != '\'') return wrong("arrays of structures are not read; save each field by itself");
+  if (kind.size() < 3 || kind.front() != '\'')
+    return wrong("arrays of structures are not read; save each field by itself");
   kind = kind.substr(1, kind.size() - 2);
   const Type* type = nullptr;
   for (const Type& known : kTypes) {
     if (kind.substr(1) == known.name) type = &known;
   }
-  if (kind[1] == 'O') return wrong("holds Python objects (a pickle); save numbers: numpy.save(path, array.astype('float32'))");
-  if (type == nullptr) return wrong(absl::StrCat("type '", kind, "' is not read; save numbers, such as float32 or int64"));
+  if (kind[1] == 'O')
+    return wrong("holds Python objects (a pickle); save numbers: numpy.save(path, array.astype('float32'))");
+  if (type == nullptr)
+    return wrong(absl::StrCat("type '", kind, "' is not read; save numbers, such as float32 or int64"));
   at::Tensor read = at::empty(shape, at::TensorOptions(type->read));
   const bool by_column = absl::StrContains(Field(header, "fortran_order"), "True");
   if (by_column) {
@@ -101,11 +111,13 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
     const size_t part = c10::isComplexType(type->read) ? read.element_size() / 2 : read.element_size();
     SwapBytes(static_cast<char*>(read.data_ptr()), wanted / part, part);
   }
-  if (by_column) read = read.permute([&] {
-    std::vector<int64_t> order(shape.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(order.size() - 1 - i);
-    return order;
-  }()).contiguous();
+  if (by_column)
+    read = read.permute([&] {
+                 std::vector<int64_t> order(shape.size());
+                 for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(order.size() - 1 - i);
+                 return order;
+               }())
+               .contiguous();
   if (kind.substr(1) == "u8" && read.numel() > 0 && read.min().item<int64_t>() < 0)
     return wrong("holds unsigned numbers above 2^63, which int64 does not hold");
   if (type->made == type->read) return read;
@@ -118,20 +130,23 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
 
 absl::StatusOr<at::Tensor> ReadNpy(const std::string& path) {
   LANTHORN_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  if (bytes.rfind("PK", 0) == 0) return DataError("'" + path + "' is an archive of arrays (.npz); read it as one: data.read_npz");
+  if (bytes.rfind("PK", 0) == 0)
+    return DataError("'" + path + "' is an archive of arrays (.npz); read it as one: data.read_npz");
   return Parse(bytes, path);
 }
 
 absl::StatusOr<std::vector<std::pair<std::string, at::Tensor>>> ReadNpz(const std::string& path) {
   LANTHORN_RETURN_IF_ERROR(OpenForReading(path).status());
   int error = 0;
-  const std::unique_ptr<zip_t, decltype(&zip_discard)> archive(zip_open(path.c_str(), ZIP_RDONLY, &error), &zip_discard);
+  const std::unique_ptr<zip_t, decltype(&zip_discard)> archive(zip_open(path.c_str(), ZIP_RDONLY, &error),
+                                                               &zip_discard);
   if (archive == nullptr) return DataError("'" + path + "': no archive of arrays (.npz)");
   std::vector<std::pair<std::string, at::Tensor>> arrays;
   for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
     zip_stat_t about;
     const auto index = static_cast<zip_uint64_t>(i);
-    const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> file(zip_fopen_index(archive.get(), index, 0), &zip_fclose);
+    const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> file(zip_fopen_index(archive.get(), index, 0),
+                                                                  &zip_fclose);
     if (zip_stat_index(archive.get(), index, 0, &about) != 0 || file == nullptr)
       return DataError(absl::StrFormat("'%s': entry %d cannot be read: %s", path, i + 1, zip_strerror(archive.get())));
     std::string bytes(about.size, '\0');

@@ -31,7 +31,8 @@ TensorBatches::TensorBatches(at::Tensor x, at::Tensor y, TensorOptions options)
   // Which rows are left out of a shuffled epoch differs, the number of their masked targets too: then this is the mean.
   const at::Tensor used = options_.shuffle ? y_ : y_.narrow(0, 0, samples());
   int64_t masked = 0;
-  if (c10::isIntegralType(y_.scalar_type(), /*includeBool=*/false)) masked = used.eq(kMaskedTarget).sum().item<int64_t>();
+  if (c10::isIntegralType(y_.scalar_type(), /*includeBool=*/false))
+    masked = used.eq(kMaskedTarget).sum().item<int64_t>();
   epoch_targets_ = (used.numel() - masked) * samples() / used.size(0);
 }
 

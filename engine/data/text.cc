@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include <cmath>
+
 #include "absl/strings/str_format.h"
 #include "engine/base/files.h"
 #include "engine/data/epoch_order.h"
@@ -94,7 +95,8 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   if (!tokens.ok()) {
     const std::string message = MessageOf(tokens.status());
     return Error(ExitCodeOf(tokens.status()),
-                 absl::StrCat("corpus '", name, "': ", message.find(path) == std::string::npos ? "'" + path + "': " : "", message));
+                 absl::StrCat("corpus '", name,
+                              "': ", message.find(path) == std::string::npos ? "'" + path + "': " : "", message));
   }
   text->tokens = *std::move(tokens);
   text->name = name;

@@ -4,8 +4,8 @@
 //   rows     starts 0, stride, 2 stride ... below L - S - 1; batches floor(ceil((L-S-1)/stride) / B)
 //   streams  B parallel streams of M = floor(L/(B S)) windows; batch c is columns cS..cS+S-1; batches M - 1
 //   overlap  starts 0..n-S-1 with n = floor(L/S) S, one apart; batches floor((n-S)/B)
-// Targets are the inputs one character later. Rows that do not fill a last batch make a smaller one, unless drop_last (the
-// formulas above) leaves them out; the order is fixed unless shuffled.
+// Targets are the inputs one character later. Rows that do not fill a last batch make a smaller one, unless drop_last
+// (the formulas above) leaves them out; the order is fixed unless shuffled.
 #pragma once
 
 #include <memory>
@@ -25,11 +25,11 @@ struct TextOptions {
   int64_t batch = 64, seq = 100, stride = 100;
   double split = 0.9;  // share of the text for training; the rest is val
   Layout layout = Layout::kRows;
-  int64_t chars = 0;     // use the first so many characters; 0 for all
+  int64_t chars = 0;       // use the first so many characters; 0 for all
   bool drop_last = false;  // leave out the rows that do not fill a last batch, in train and val
-  bool shuffle = false;  // a new order of rows each epoch, from `seed` (rows and overlap)
+  bool shuffle = false;    // a new order of rows each epoch, from `seed` (rows and overlap)
   int64_t seed = 0;
-  bool val_required = true;  // an empty val split is an error
+  bool val_required = true;      // an empty val split is an error
   TokenFileOptions tokens = {};  // how the text is read and kept; `kind` is characters
 };
 

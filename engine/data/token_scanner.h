@@ -24,8 +24,9 @@ class TokenScanner {
   static std::unique_ptr<TokenScanner> Make(TokenKind kind, Newlines newlines, int64_t offset = 0);
   virtual ~TokenScanner() = default;
 
-  // Reads whole tokens from the next bytes and returns how many bytes they took; the rest, of a token that is not at its
-  // end, must come again with what follows, unless it is the `last`. A byte order mark is passed over. DataError for text that is not UTF-8, with the byte.
+  // Reads whole tokens from the next bytes and returns how many bytes they took; the rest, of a token that is not at
+  // its end, must come again with what follows, unless it is the `last`. A byte order mark is passed over. DataError
+  // for text that is not UTF-8, with the byte.
   virtual absl::StatusOr<size_t> Take(const char* bytes, size_t size, bool last) = 0;
 
   // Numbers of the tokens since they were last cleared, by whoever wrote them away.

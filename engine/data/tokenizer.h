@@ -50,9 +50,10 @@ class WordTokenizer final : public Tokenizer {
  public:
   static constexpr int64_t kPad = 0, kUnknown = 1, kBegin = 2, kEnd = 3, kSpecial = 4;
 
-  // At most `vocab` ids in all, from words and how often each occurs; those that never do are left out. ConfigError when
-  // `vocab` leaves no room for a word.
-  static absl::StatusOr<WordTokenizer> FromCounts(const absl::flat_hash_map<std::string, int64_t>& counts, int64_t vocab);
+  // At most `vocab` ids in all, from words and how often each occurs; those that never do are left out. ConfigError
+  // when `vocab` leaves no room for a word.
+  static absl::StatusOr<WordTokenizer> FromCounts(const absl::flat_hash_map<std::string, int64_t>& counts,
+                                                  int64_t vocab);
   absl::StatusOr<at::Tensor> Encode(const std::string& text) const override;
   // Words with a space between them.
   std::vector<int64_t> IdsOf(const std::vector<std::string>& tokens) const override;

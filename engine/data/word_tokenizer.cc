@@ -24,7 +24,7 @@ void ForWords(const std::string& text, const Take& take) {
 }  // namespace
 
 absl::StatusOr<WordTokenizer> WordTokenizer::FromCounts(const absl::flat_hash_map<std::string, int64_t>& counts,
-                                                       int64_t vocab) {
+                                                        int64_t vocab) {
   if (vocab <= kSpecial) {
     return ConfigError(absl::StrCat("words: a vocabulary of ", vocab,
                                     " leaves no room for a word beside <pad>, <unk>, ",

@@ -4,6 +4,7 @@ local bench = require 'bench'
 local bench_peer = require 'bench_peer'
 local host = require 'host'
 local native = require 'native'
+local shell = require 'shell'
 
 local workload = { summary = 'char-GRU step by threads and waiting, each in a runner of its own' }
 
@@ -29,7 +30,7 @@ end
 local function case_of(setting)
   local function run(steps)
     local command = ('%s %s %s %s run %s -q -e %s 2>&1'):format(bench_peer.on_all_cpus(), CLEAN, setting.environment or '',
-      bench_peer.quote(host.folder .. '/runner'), setting.options or '', bench_peer.quote(CODE:format(steps)))
+      shell.quote(host.folder .. '/runner'), setting.options or '', shell.quote(CODE:format(steps)))
     local times, output = bench_peer.times(command)
     if #times == 0 then error(('bench threads: %s: %s'):format(setting.name, output), 0) end
     return times

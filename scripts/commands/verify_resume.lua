@@ -9,6 +9,7 @@ local run_equality = require 'run_equality'
 local run_files = require 'run_files'
 local run_metrics = require 'run_metrics'
 local run_options = require 'run_options'
+local shell = require 'shell'
 
 local command = { summary = 'Prove that a script resumes exactly.' }
 
@@ -126,7 +127,7 @@ function command.run(args)
   if args.keep then
     console.note('runs are in ' .. root)
   else
-    os.execute('rm -rf ' .. own_runner.quote(root))
+    os.execute('rm -rf ' .. shell.quote(root))
   end
   return 0
 end

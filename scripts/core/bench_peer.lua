@@ -22,13 +22,6 @@ function bench_peer.on_all_cpus()
   return 'taskset -c ' .. settings.cpus
 end
 
----Quotes a word for the shell.
----@param word string
----@return string
-function bench_peer.quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 local function lines_of(text)
   local lines = {}
   local pipe = assert(io.popen(text))

@@ -4,7 +4,10 @@
 -- The choice goes by a table, never by the clock: the same machine computes the same bits tomorrow.
 local cache_folder = require 'cache_folder'
 local console = require 'console'
+local dkjson = require 'dkjson'
+local files = require 'files'
 local host = require 'host'
+local shell = require 'shell'
 
 local blas_core = { variable = 'OPENBLAS_CORETYPE' }
 
@@ -57,7 +60,7 @@ end
 -- OpenBLAS with one core in a process of its own: the core it says it uses, or nil, and what it computed wrong, or nil.
 local function try(name)
   local setting = name and ('%s=%s'):format(blas_core.variable, name:upper()) or '-u ' .. blas_core.variable
-  local pipe = io.popen(("env %s '%s/runner' blas-test 2>/dev/null </dev/null"):format(setting, (host.folder:gsub("'", "'\\''"))))
+  local pipe = io.popen(('env %s %s blas-test 2>/dev/null </dev/null'):format(setting, shell.quote(host.folder .. '/runner')))
   local core, verdict = pipe:read('*a'):match '^core (%S+)\n(.-)\n'
   pipe:close()
   if not core then return nil, 'it does not run here' end
@@ -91,37 +94,22 @@ local function kept_file(identity)
   local key = ('%s %s %d %d'):format(identity, host.openblas, stat.size, stat.mtime or 0)
   local hash = 5381
   for i = 1, #key do hash = (hash * 33 + key:byte(i)) % 2 ^ 32 end
-  return ('%s/%08x.lua'):format(cache_folder 'blas', hash), key
+  return ('%s/%08x.json'):format(cache_folder 'blas', hash), key
 end
 
 local function read_kept(path, key)
-  local chunk = loadfile(path)
-  local ok, kept = pcall(chunk and setfenv(chunk, {}) or function() end)
-  if not ok or type(kept) ~= 'table' or kept.key ~= key or type(kept.wrong) ~= 'table' then return nil end
-  return kept
+  local file = io.open(path, 'rb')
+  if not file then return nil end
+  local kept = dkjson.decode(file:read '*a')
+  file:close()
+  return type(kept) == 'table' and kept.key == key and type(kept.wrong) == 'table' and kept or nil
 end
 
-local function make_folders(path)
-  local made = ''
-  for part in path:gmatch '/[^/]+' do
-    made = made .. part
-    host.mkdir(made)
-  end
-end
-
--- Whole or not at all; a cache that cannot be written costs a tenth of a second at the next start.
+-- A cache that cannot be written costs a tenth of a second at the next start.
 local function keep(path, key, decided)
-  make_folders(path:match '^(.*)/')
-  local partial = ('%s.%d'):format(path, host.pid())
-  local file = io.open(partial, 'w')
-  if not file then return end
-  local wrong = {}
-  for i, line in ipairs(decided.wrong) do wrong[i] = ('%q'):format(line) end
-  local written = file:write(('return { key = %q, core = %s, own = %s, unfit = %s, wrong = { %s } }\n'):format(key,
-    decided.core and ('%q'):format(decided.core) or 'nil', decided.own and ('%q'):format(decided.own) or 'nil', tostring(decided.unfit),
-    table.concat(wrong, ', ')))
-  if file:close() and written and os.rename(partial, path) then return end
-  os.remove(partial)
+  if not files.make_folder(path:match '^(.*)/') then return end
+  pcall(files.write, path, dkjson.encode { key = key, core = decided.core, own = decided.own, unfit = decided.unfit,
+    wrong = setmetatable(decided.wrong, { __jsontype = 'array' }) })
 end
 
 ---The core for this process, found out once: { value = what the variable is to hold or nil, from = the variable's name, "this

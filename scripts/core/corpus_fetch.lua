@@ -4,6 +4,7 @@ local console = require 'console'
 local corpora = require 'corpora'
 local debian_package = require 'debian_package'
 local dkjson = require 'dkjson'
+local files = require 'files'
 local host = require 'host'
 local shell = require 'shell'
 
@@ -16,17 +17,6 @@ local LEFT_OVER_MINUTES = 60 -- after this long the folder of another process is
 
 local function problem_of(said)
   return said:find 'No space left' and MACHINE_UNFIT or DATA
-end
-
--- Writes a file; false, why when it could not be written.
-local function write_file(path, text)
-  local file, message = io.open(path, 'wb')
-  if not file then return false, message end
-  local ok
-  ok, message = file:write(text)
-  local closed, at_end = file:close()
-  if ok and closed then return true end
-  return false, ('%s: %s'):format(path, message or at_end)
 end
 
 local function download(corpus, path)
@@ -54,8 +44,8 @@ local function make(corpus, work, path)
   local described = table.concat(words, ', ')
   local ok, text = pcall(require(corpus.recipe).build, work .. '/root', corpus.bytes)
   if not ok then return nil, ('%s: %s'):format(described, tostring(text)) end
-  ok, message = write_file(path, text)
-  if not ok then return nil, message end
+  ok, message = pcall(files.write, path, text)
+  if not ok then return nil, tostring(message) end
   return described
 end
 
@@ -68,10 +58,10 @@ local function keep(name, path, sum, versions)
   end
   local other = ('%s-%s.txt'):format(name, sum:sub(1, 12))
   local record = path .. '.json'
-  local ok, message = write_file(record, dkjson.encode { file = other, sha256 = sum, versions = versions } .. '\n')
+  local ok, message = pcall(files.write, record, dkjson.encode { file = other, sha256 = sum, versions = versions } .. '\n')
   if ok then ok, message = os.rename(path, cache .. '/' .. other) end
   if ok then ok, message = os.rename(record, corpora.record_path(name)) end
-  return ok and { path = cache .. '/' .. other, sha256 = sum, versions = versions }, message
+  return ok and { path = cache .. '/' .. other, sha256 = sum, versions = versions }, message and tostring(message)
 end
 
 local function bring_into(name, work)
@@ -104,8 +94,8 @@ end
 function corpus_fetch.bring(name)
   local cache = corpora.cache()
   local quoted = shell.quote(cache)
-  local ok, said = shell.run('mkdir -p ' .. quoted)
-  if not ok then return nil, said, MACHINE_UNFIT end
+  local ok, problem = files.make_folder(cache)
+  if not ok then return nil, problem, MACHINE_UNFIT end
   shell.run(('find %s -maxdepth 1 -name ".fetch-*" -mmin +%d -exec rm -rf {} +'):format(quoted, LEFT_OVER_MINUTES))
   local disk, room = host.disk(cache), corpora.known[name].url and 2 * corpora.known[name].bytes or ROOM
   if disk and disk.free < room then

@@ -222,7 +222,7 @@ end
 function data_files.csv(given, seed)
   local o = options.check('data.csv', given, CSV)
   local record = data_files.record(o.file)
-  local csv = native.data.read_csv(o.file, { delimiter = o.delimiter, header = o.header, text = o.text, missing = o.missing_values })
+  local csv = native.data.read_csv(o.file, { delimiter = o.delimiter, header = o.header, text = o.text, missing_values = o.missing_values })
   local target = find_column(csv.columns, o.target, 'target', o)
   local features = feature_columns(csv.columns, o)
   local rows, dropped = usable_rows({ target, unpack(features) }, o)
@@ -368,6 +368,10 @@ end
 -- Each sub-folder is a class; its pictures by name.
 local function picture_list(folder)
   local files = require 'files'
+  local kind = files.type(folder)
+  if kind ~= 'dir' then
+    fail.data("data.images: folder '%s' %s", folder, kind and 'is a ' .. kind or 'does not exist')
+  end
   local classes, list = {}, {}
   for _, entry in ipairs(files.list(folder)) do
     if entry.type == 'dir' then

@@ -8,6 +8,7 @@ local own_runner = require 'own_runner'
 local run_equality = require 'run_equality'
 local run_files = require 'run_files'
 local run_metrics = require 'run_metrics'
+local shell = require 'shell'
 
 local doctor_script = {}
 
@@ -79,7 +80,7 @@ function doctor_script.seeds(script, overrides)
   os.remove(root)
   local one, two, again = start(script, overrides, root .. '/1', 1), start(script, overrides, root .. '/2', 2),
     start(script, overrides, root .. '/3', 1)
-  os.execute('rm -rf ' .. own_runner.quote(root))
+  os.execute('rm -rf ' .. shell.quote(root))
   local found = problems(one, two, again)
   if #found == 0 then return { mark = 'ok', text = { 'two seeds differ, one seed gives one result' } } end
   for i, text in ipairs(found) do found[i] = guards.say('G08', '%s', text) end

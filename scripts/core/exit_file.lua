@@ -1,5 +1,6 @@
 -- exit.json for a process that cannot write it any more, as engine/run/README.md specifies it.
 local dkjson = require 'dkjson'
+local files = require 'files'
 local host = require 'host'
 local run_files = require 'run_files'
 
@@ -18,11 +19,7 @@ function exit_file.write(run, facts)
     ended = os.date('!%Y-%m-%dT%H:%M:%S', now) .. ('.%03dZ'):format(math.floor(now % 1 * 1000)), wall_s = started and now - started,
     cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb, summary = setmetatable({}, { __jsontype = 'object' }),
     guards = facts.guards or setmetatable({}, { __jsontype = 'array' }) }
-  local file = io.open(run .. '/exit.json.tmp', 'wb')
-  if not file then return end
-  file:write(dkjson.encode(exit, { indent = true }), '\n')
-  file:close()
-  os.rename(run .. '/exit.json.tmp', run .. '/exit.json')
+  pcall(files.write, run .. '/exit.json', dkjson.encode(exit, { indent = true }) .. '\n') -- nobody is left to be told
 end
 
 return exit_file

@@ -32,6 +32,25 @@ function files.type(path)
   return stat and stat.type
 end
 
+---Makes a folder and its parents; one that is there is fine.
+---@param path string
+---@return boolean? made nil when it could not be made
+---@return string? message
+---@return string? in_the_way the type of what has its name, where that is the reason
+function files.make_folder(path)
+  local kind = files.type(path)
+  if kind == 'dir' then return true end
+  if kind then return nil, ("'%s' is a %s where a folder is needed"):format(path, kind), kind end
+  local parent = path:match '^(.+)/[^/]+/*$'
+  if parent then
+    local made, message, in_the_way = files.make_folder(parent)
+    if not made then return nil, message, in_the_way end
+  end
+  local made, message = host.mkdir(path)
+  if made or files.type(path) == 'dir' then return true end -- another process may have been first
+  return nil, message
+end
+
 ---All bytes of a file. Raises (exit 4) when it cannot be read.
 ---@param path string
 ---@return string

@@ -46,13 +46,12 @@ function fit_report.batches(batches, first_batch)
   return ('%s batches an epoch, first batch %s'):format(count(batches), first_batch.sha256:sub(1, 19))
 end
 
----What a rate counts: tokens, or samples where targets are no tokens.
+---What a rate counts: tokens, or samples where targets are no rows of token numbers.
 ---@param data table
+---@param first_batch { width: integer } of Batches:inspect
 ---@return string "tokens" or "samples", the name of their number in a fit
-function fit_report.rate(data)
-  if data.kind == 'text' or data.kind == 'domains' then return 'tokens' end
-  local _, y = data.train:get(0)
-  return y.dtype == 'int64' and y:dim() > 1 and 'tokens' or 'samples'
+function fit_report.rate(data, first_batch)
+  return (data.kind == 'text' or data.kind == 'domains' or first_batch.width > 0) and 'tokens' or 'samples'
 end
 
 ---Batches that an eval takes; 0 when there is none.

@@ -1,5 +1,6 @@
 -- Files that a command makes outside of run directories: folders made as needed, nothing overwritten unasked, each file whole or absent.
 local fail = require 'fail'
+local files = require 'files'
 local host = require 'host'
 
 local output_files = {}
@@ -9,13 +10,9 @@ local NOT_WRITABLE = 9 -- the machine refuses
 ---Makes a folder and its parents.
 ---@param path string
 function output_files.make_folder(path)
-  local info = host.stat(path)
-  if info and info.type == 'dir' then return end
-  if info then fail.usage("'%s' is a %s where a folder is needed; choose another --out", path, info.type) end
-  local parent = path:match('^(.+)/[^/]+/*$')
-  if parent then output_files.make_folder(parent) end
-  local made, message = host.mkdir(path)
-  if not made and not host.stat(path) then fail.raise(NOT_WRITABLE, 'cannot make the folder %s; choose another --out', message) end
+  local made, message, in_the_way = files.make_folder(path)
+  if in_the_way then fail.usage('%s; choose another --out', message) end
+  if not made then fail.raise(NOT_WRITABLE, 'cannot make the folder %s; choose another --out', message) end
 end
 
 ---Raises (exit 2) when the path exists and may not be replaced.

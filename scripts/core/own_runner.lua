@@ -1,14 +1,8 @@
 -- This runner again, in a process of its own, with its results in a folder of its own.
 local host = require 'host'
+local shell = require 'shell'
 
 local own_runner = {}
-
----A word for the shell.
----@param word string
----@return string
-function own_runner.quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
 
 ---Runs this runner with stdin closed.
 ---@param root string what RUNNER_RESULTS_DIR is
@@ -16,8 +10,8 @@ end
 ---@return string output stdout and stderr
 ---@return integer code
 function own_runner.run(root, words)
-  local line = { ('RUNNER_RESULTS_DIR=%s'):format(own_runner.quote(root)), own_runner.quote(host.folder .. '/runner') }
-  for _, word in ipairs(words) do line[#line + 1] = own_runner.quote(word) end
+  local line = { ('RUNNER_RESULTS_DIR=%s'):format(shell.quote(root)), shell.quote(host.folder .. '/runner') }
+  for _, word in ipairs(words) do line[#line + 1] = shell.quote(word) end
   local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(table.concat(line, ' ')))
   local output, code = pipe:read('*a'):match '^(.*)<exit (%d+)>\n$'
   pipe:close()

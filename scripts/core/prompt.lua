@@ -4,6 +4,7 @@ local api_docs = require 'api_docs'
 local chunks = require 'chunks'
 local completion = require 'completion'
 local console = require 'console'
+local files = require 'files'
 local host = require 'host'
 local pretty = require 'pretty'
 local traceback = require 'traceback'
@@ -100,11 +101,7 @@ local function history_path()
   local home = host.getenv('HOME')
   local state = host.getenv('XDG_STATE_HOME') or (home and home .. '/.local/state')
   if not state then return nil end
-  local folder = ''
-  for part in (state .. '/lanthorn'):gmatch('/[^/]+') do
-    folder = folder .. part
-    if not host.stat(folder) then host.mkdir(folder) end
-  end
+  files.make_folder(state .. '/lanthorn') -- without it there is no history, and the prompt works all the same
   return state .. '/lanthorn/history'
 end
 

@@ -172,13 +172,14 @@ function train.generate(model, text, given)
 end
 
 local function make_plan(o, trainer, kind, device)
-  local current = experiment.current()
+  local current, first_batch = experiment.current(), o.data.train:inspect()
   return { name = current.name, seed = current.configured and o.options.seed or nil, device = device,
     threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
     epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
     precision = o.options.precision, emulate = o.options.emulate,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
-    eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = o.data.train:inspect(), rate = fit_report.rate(o.data) }
+    eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = first_batch,
+    rate = fit_report.rate(o.data, first_batch) }
 end
 
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
@@ -323,8 +324,7 @@ end
 local function run_fit(o, trainer, plan, run, from, moved)
   local flags = experiment.current().flags
   trainer:show_progress(not run.unrecorded and run or nil, { terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb',
-    unicode = encoding.is_unicode(),
-    quiet = flags.quiet or false, samples = plan.rate == 'samples' })
+    unicode = encoding.is_unicode(), quiet = flags.quiet or false, samples = plan.rate == 'samples' })
   trainer:phase 'build'
   local measured = from and trainer:measure {} or measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)

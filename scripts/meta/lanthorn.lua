@@ -266,6 +266,13 @@ function files.is_utf8(text) end
 ---@return table[]
 function files.list(folder, pattern) end
 
+---Makes a folder and its parents; one that is there is fine.
+---@param path string
+---@return boolean? made nil when it could not be made
+---@return string? message
+---@return string? in_the_way the type of what has its name, where that is the reason
+function files.make_folder(path) end
+
 ---All bytes of a file. Raises (exit 4) when it cannot be read.
 ---@param path string
 ---@return string
@@ -474,14 +481,14 @@ function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, 
 ---@return Tensor
 function lanthorn.data.order(rows, seed) end
 
----A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of numbers are float64 with NaN where nothing stands or one of `missing`; columns of text are int64 numbers of `classes`, from 0, -1 where missing. A number column with something else in it is an error unless `text` names it.
+---A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of numbers are float64 with NaN where nothing stands or one of `missing_values`; columns of text are int64 numbers of `classes`, from 0, -1 where missing. A number column with something else in it is an error unless `text` names it.
 ---@param path string
 ---@param delimiter? string default ',' (by name, in a last table)
 ---@param header? boolean default True (by name, in a last table)
 ---@param text? string[] default {} (by name, in a last table)
----@param missing? string[] default {} (by name, in a last table)
+---@param missing_values? string[] default {} (by name, in a last table)
 ---@return table
-function lanthorn.data.read_csv(path, delimiter, header, text, missing) end
+function lanthorn.data.read_csv(path, delimiter, header, text, missing_values) end
 
 ---The array of an IDX file (MNIST's format), plain or .gz.
 ---@param path string
@@ -1612,6 +1619,12 @@ function testing.runs.write(name, text) end
 
 ---@class testing.texts
 testing.texts = {}
+
+---"the cat sat 1 the owl sat 2 ...": so few words that a tiny model learns them.
+---@param count integer of such phrases
+---@param ending? string behind each; a space otherwise
+---@return string
+function testing.texts.animals(count, ending) end
 
 ---Sentences of made-up words, a line each, in letters as frequent as in English. Long stretches of it do not repeat.
 ---@param characters integer

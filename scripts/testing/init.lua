@@ -7,6 +7,7 @@ local console = require 'console'
 local fail = require 'fail'
 local finish = require 'finish'
 local pretty = require 'pretty'
+local shell = require 'shell'
 local traceback = require 'traceback'
 
 local SKIPPED = 77
@@ -144,7 +145,7 @@ end
 ---@param word string
 ---@return string
 function testing.quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
+  return shell.quote(word)
 end
 
 ---Runs this runner with the given words, quoted. Returns what it wrote and its exit code.

@@ -37,4 +37,14 @@ function texts.words(characters, seed)
   return table.concat(parts):sub(1, characters)
 end
 
+---"the cat sat 1 the owl sat 2 ...": so few words that a tiny model learns them.
+---@param count integer of such phrases
+---@param ending? string behind each; a space otherwise
+---@return string
+function texts.animals(count, ending)
+  local animals, parts = { 'cat', 'dog', 'owl' }, {}
+  for i = 1, count do parts[i] = ('the %s sat %d%s'):format(animals[i * i % 7 % 3 + 1], i % 10, ending or ' ') end
+  return table.concat(parts)
+end
+
 return texts

@@ -128,6 +128,7 @@ t.test('pictures of a folder: each sub-folder is a class, sizes must agree or be
   refused(4, 'give size={height, width}', function() data.images { folder = folder .. '/pictures', channels = 1 } end)
   local sized = data.images { folder = folder .. '/pictures', channels = 3, size = { 4, 4 }, split = { train = 1 } }
   t.equal(tostring(sized.splits.train.x.shape), '{7, 3, 4, 4}')
+  refused(4, "folder '" .. folder .. "/none' does not exist", function() data.images { folder = folder .. '/none' } end)
   refused(4, 'has no sub-folders', function() data.images { folder = folder .. '/pictures/cats' } end)
   write('pictures/dogs/4.png', 'no picture')
   refused(4, "4.png': no picture that can be read", function() data.images { folder = folder .. '/pictures', size = { 2, 2 } } end)

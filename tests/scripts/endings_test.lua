@@ -2,10 +2,9 @@
 local host = require 'host'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
-local pieces = {}
-for i = 1, 100 do pieces[i] = ('the %s sat %d '):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-runs.write('text.txt', table.concat(pieces))
+runs.write('text.txt', texts.animals(100))
 
 local HEAD = ([[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'

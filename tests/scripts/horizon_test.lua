@@ -1,10 +1,9 @@
 -- Resumed for longer or shorter: where a schedule that ends with the training ends then.
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
-local pieces = {}
-for i = 1, 100 do pieces[i] = ('the %s sat %d '):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-runs.write('text.txt', table.concat(pieces))
+runs.write('text.txt', texts.animals(100))
 
 local RATE, LEAST = 0.01, 0.1 -- the rate ends at a tenth
 local SCRIPT = ([[

@@ -2,6 +2,7 @@
 local native = require 'lanthorn'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
 -- A text with a pattern, and a small character GRU.
 local CHAR_GRU = [[
@@ -13,9 +14,7 @@ local net = models.char_rnn { vocab = text.vocab_size, cell = 'gru', embed = 12,
 local fit = train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
 print('val ' .. fit.best.val_loss)]]
 
-local pieces = {}
-for i = 1, 1500 do pieces[i] = ('the %s sat %d '):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-runs.write('text.txt', table.concat(pieces))
+runs.write('text.txt', texts.animals(1500))
 
 -- Runs a script with these settings; gives output, exit code, training losses, and config.json's values.
 local function run(script, ...)

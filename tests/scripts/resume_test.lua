@@ -3,10 +3,9 @@ local host = require 'host'
 local run_equality = require 'run_equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
-local pieces = {}
-for i = 1, 300 do pieces[i] = ('the %s sat %d '):format(({ 'cat', 'dog', 'owl' })[i * i % 7 % 3 + 1], i % 10) end
-runs.write('text.txt', table.concat(pieces))
+runs.write('text.txt', texts.animals(300))
 
 -- A character model with dropout, 26 updates an epoch, and whatever follows.
 local HEAD = ([[
