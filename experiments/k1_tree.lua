@@ -21,5 +21,5 @@ local result = arms.run { seeds = #cfg.compare.seeds > 0 and cfg.compare.seeds o
   end } } }
 print(table.concat(selection.node_lines(report), '\n') .. '\n')
 arms.print(result, { { 'val_loss', 'val loss' }, { 'updates', 'updates' }, { 'touched_pct', 'touched %' },
-  { 'effective_pct', 'effective %' }, { 'leaf_entropy', 'leaf entropy' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+  { 'effective_pct', 'effective %' }, { 'leaf_entropy', 'leaf entropy' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'never selected' } })
 print(('\nFound: %s (the backward costs that of all nodes).'):format(arms.sentence(result, 'val_loss', 'nats of val loss')))

@@ -122,8 +122,8 @@ int CallGuarded(lua_State* L, Function function) {
     std::string message;
     try {
       if (RunningScope::Nested() > kMostNested) {
-        throw UsageError("calls go " + std::to_string(kMostNested) +
-                         " deep through native code; does a forward or a function call itself? " + CallChain(L));
+        throw UsageError("calls are nested more than " + std::to_string(kMostNested) +
+                         " deep through native code; does a forward or another function call itself? " + CallChain(L));
       }
       return function(L);
     } catch (const StatusError& error) {

@@ -141,10 +141,11 @@ bool SetOwnTensor(lua_State* L, nn::Module& module, const std::string& name, con
   }
   const bool leaf = tensor.requires_grad() && tensor.is_leaf();
   if (!module.IsBuffer(name) && box.membership != Membership::kParameter && !leaf) {
-    throw UsageError(module.kind() + ": '" + name +
-                     "' is a parameter and this tensor is none: nothing would train it; assign nn.Parameter(tensor), "
-                     "or copy the values with module." +
-                     name + ":detach():copy_(tensor)");
+    throw UsageError(
+        module.kind() + ": '" + name +
+        "' is a parameter, but this tensor is not, so it would not be trained; assign nn.Parameter(tensor), "
+        "or copy the values with module." +
+        name + ":detach():copy_(tensor)");
   }
   Check(module.Tie(name, tensor));
   return true;

@@ -35,11 +35,11 @@ int NewLayer(lua_State* L) {
 
 // An optimiser moves what somebody else reads: leaves, and at least one of them.
 std::vector<nn::NamedParameter> CheckTrainable(std::vector<nn::NamedParameter> parameters, const std::string& who) {
-  if (parameters.empty()) throw UsageError(who + ": there are no parameters to move");
+  if (parameters.empty()) throw UsageError(who + ": there are no parameters to train");
   for (const auto& parameter : parameters) {
     if (!parameter.tensor.is_leaf())
       throw UsageError(who + ": parameter " + parameter.name +
-                       " is computed from other tensors: moving it would change nothing that is used again");
+                       " is computed from other tensors (not a leaf), so training it would have no effect");
   }
   return parameters;
 }

@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "bindings/lua/userdata.h"
 #include "bindings/ops/generator.h"
 #include "bindings/ops/schema.h"
@@ -348,8 +349,8 @@ int MatchCost(const Call& call, const Signature& signature, std::string* why) {
   }
   if (!packed && call.count > static_cast<int>(signature.positional)) {
     if (why != nullptr) {
-      *why =
-          "takes " + std::to_string(signature.positional) + " arguments by position, got " + std::to_string(call.count);
+      *why = absl::StrCat("takes ", signature.positional, " positional argument", signature.positional == 1 ? "" : "s",
+                          ", got ", call.count);
     }
     return kNoFit;
   }

@@ -117,7 +117,7 @@ class Reader {
       lua_rawgeti(L_, index, i);
       const bool hole = lua_isnil(L_, -1);
       lua_pop(L_, 1);
-      if (hole) Fail(absl::StrCat("has no entry ", i, " but others behind it"));
+      if (hole) Fail(absl::StrCat("has no entry ", i, ", but has later ones"));
     }
     return length;
   }

@@ -57,8 +57,7 @@ const data::Tokenizer& CheckTokenizer(lua_State* L, int index) {
   if (const auto domains = ToObject<data::Domains>(L, index)) return *domains->tokenizer;
   const auto text = ToObject<data::Text>(L, index);
   if (text == nullptr) {
-    throw UsageError("train.generate: a text has a tokenizer, expected the data of data.text or data.domains, got " +
-                     Describe(L, index));
+    throw UsageError("train.generate: expected the data of data.text or data.domains, got " + Describe(L, index));
   }
   return text->tokenizer;
 }

@@ -57,7 +57,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
     (levels_[1].key == "shape" ? entry_.shape : entry_.offsets).push_back(static_cast<int64_t>(value));
     return true;
   }
-  bool number_float(number_float_t, const string_t&) override { return Number("no whole number below 2^63"); }
+  bool number_float(number_float_t, const string_t&) override {
+    return Number("a number that is not a whole number below 2^63");
+  }
   bool string(string_t& value) override {
     if (levels_.size() == 2 && in_metadata_) {
       metadata_[levels_[1].key] = value;

@@ -117,12 +117,11 @@ class ColumnReader {
       }
     }
     if (!column.is_text && others > 0 && numbers >= others) {
-      return DataError(
-          absl::StrFormat("'%s', line %d: column '%s' is '%s', which is no number, as %d of its %d values are; say "
-                          "missing_values={'%s'} if it "
-                          "stands for none, or text={'%s'} if the column is text",
-                          path_, cells_.line_number(first_ + odd), name, cells_.cell(first_ + odd, at), numbers,
-                          numbers + others, cells_.cell(first_ + odd, at), name));
+      return DataError(absl::StrFormat(
+          "'%s', line %d: column '%s' has '%s', which is not a number, as %d of its %d values are; if it marks a "
+          "missing value, add missing_values={'%s'}; if the column is text, text={'%s'}",
+          path_, cells_.line_number(first_ + odd), name, cells_.cell(first_ + odd, at), numbers, numbers + others,
+          cells_.cell(first_ + odd, at), name));
     }
     if (column.is_text || others > 0) ReadText(at, &column);
     return column;

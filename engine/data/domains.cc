@@ -228,7 +228,7 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
     }
     if (options.order == WindowOrder::kEpoch && CountWindows(train.size(), window) < options.batch) {
       return DataError(
-          absl::StrFormat("domain '%s': train: %d windows are less than a batch of %d; use a smaller "
+          absl::StrFormat("domain '%s': train: %d windows are fewer than a batch of %d; use a smaller "
                           "domains.batch or domains.stride, or domains.order=random",
                           domain.name, CountWindows(train.size(), window), options.batch));
     }

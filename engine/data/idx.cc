@@ -38,25 +38,26 @@ absl::StatusOr<at::Tensor> ReadIdx(const std::string& path) {
     return true;
   };
   unsigned char head[4];
-  if (!read(head, sizeof head) || head[0] != 0 || head[1] != 0) return wrong("no IDX file (MNIST's format)");
+  if (!read(head, sizeof head) || head[0] != 0 || head[1] != 0) return wrong("not an IDX file (MNIST's format)");
   const Type* type =
       std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.code == head[2]; });
-  if (type == std::end(kTypes) || head[3] == 0) return wrong("no IDX file (MNIST's format)");
+  if (type == std::end(kTypes) || head[3] == 0) return wrong("not an IDX file (MNIST's format)");
   std::vector<int64_t> shape;
   int64_t numbers = 1;
   for (int i = 0; i < head[3]; ++i) {
     unsigned char size[4];
     if (!read(size, sizeof size)) return wrong("cut short in its sizes");
     shape.push_back(int64_t{size[0]} << 24 | int64_t{size[1]} << 16 | int64_t{size[2]} << 8 | int64_t{size[3]});
-    if (shape.back() > 0 && numbers > (int64_t{1} << 40) / shape.back()) return wrong("sizes that no file has");
+    if (shape.back() > 0 && numbers > (int64_t{1} << 40) / shape.back())
+      return wrong("its header has impossible sizes");
     numbers *= shape.back();
   }
   at::Tensor array = at::empty(shape, at::TensorOptions(type->type));
   if (!read(array.data_ptr(), array.nbytes()))
-    return wrong(absl::StrFormat("cut short: it says %d numbers and has fewer", numbers));
+    return wrong(absl::StrFormat("cut short: its header says %d numbers", numbers));
   char beyond = 0;
   if (gzread(file.get(), &beyond, 1) > 0)
-    return wrong(absl::StrFormat("has more than the %d numbers it says", numbers));
+    return wrong(absl::StrFormat("has more than the %d numbers of its header", numbers));
   const size_t size = array.element_size();
   char* const bytes = static_cast<char*>(array.data_ptr());
   for (int64_t i = 0; size > 1 && i < numbers; ++i)

@@ -18,7 +18,7 @@ absl::StatusOr<at::Tensor> ReadImage(const std::string& path, int64_t channels) 
   int width = 0, height = 0, found = 0;
   const int size = static_cast<int>(bytes.size());
   if (stbi_info_from_memory(data, size, &width, &height, &found) == 0)
-    return DataError(absl::StrFormat("'%s': no picture that can be read (%s)", path, stbi_failure_reason()));
+    return DataError(absl::StrFormat("'%s': not a readable picture (%s)", path, stbi_failure_reason()));
   if (channels == 0) channels = found < 3 ? 1 : 3;
   const std::unique_ptr<unsigned char, decltype(&stbi_image_free)> pixels(
       stbi_load_from_memory(data, size, &width, &height, &found, static_cast<int>(channels)), &stbi_image_free);

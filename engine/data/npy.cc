@@ -74,10 +74,10 @@ void SwapBytes(char* bytes, size_t count, size_t size) {
 
 absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& name) {
   const auto wrong = [&](const std::string& what) { return DataError(absl::StrCat("'", name, "': ", what)); };
-  if (bytes.size() < 12 || std::memcmp(bytes.data(), kMagic, 6) != 0) return wrong("no array of NumPy (.npy)");
+  if (bytes.size() < 12 || std::memcmp(bytes.data(), kMagic, 6) != 0) return wrong("not a NumPy array (.npy)");
   const int version = bytes[6];
   const size_t length_bytes = version == 1 ? 2 : 4;
-  if (version < 1 || version > 3) return wrong(absl::StrFormat("format %d of .npy is not known", version));
+  if (version < 1 || version > 3) return wrong(absl::StrFormat("version %d of the .npy format is not known", version));
   uint32_t length = 0;
   std::memcpy(&length, bytes.data() + 8, length_bytes);
   const size_t begin = 8 + length_bytes + length;
@@ -87,7 +87,7 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
   std::vector<int64_t> shape;
   if (!ReadShape(Field(header, "shape"), &shape)) return wrong("its header has no shape");
   if (kind.size() < 3 || kind.front() != '\'')
-    return wrong("arrays of structures are not read; save each field by itself");
+    return wrong("structured arrays are not supported; save each field as an array of its own");
   kind = kind.substr(1, kind.size() - 2);
   const Type* type = nullptr;
   for (const Type& known : kTypes) {
@@ -96,7 +96,7 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
   if (kind[1] == 'O')
     return wrong("holds Python objects (a pickle); save numbers: numpy.save(path, array.astype('float32'))");
   if (type == nullptr)
-    return wrong(absl::StrCat("type '", kind, "' is not read; save numbers, such as float32 or int64"));
+    return wrong(absl::StrCat("type '", kind, "' is not supported; save numbers, such as float32 or int64"));
   at::Tensor read = at::empty(shape, at::TensorOptions(type->read));
   const bool by_column = absl::StrContains(Field(header, "fortran_order"), "True");
   if (by_column) {
@@ -140,7 +140,7 @@ absl::StatusOr<std::vector<std::pair<std::string, at::Tensor>>> ReadNpz(const st
   int error = 0;
   const std::unique_ptr<zip_t, decltype(&zip_discard)> archive(zip_open(path.c_str(), ZIP_RDONLY, &error),
                                                                &zip_discard);
-  if (archive == nullptr) return DataError("'" + path + "': no archive of arrays (.npz)");
+  if (archive == nullptr) return DataError("'" + path + "': not a NumPy archive (.npz)");
   std::vector<std::pair<std::string, at::Tensor>> arrays;
   for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
     zip_stat_t about;

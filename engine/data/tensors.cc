@@ -21,7 +21,7 @@ absl::StatusOr<std::shared_ptr<TensorBatches>> TensorBatches::Make(at::Tensor x,
     return ConfigError(absl::StrFormat("data.tensors: batch must be 0 (all rows) or more, got %d", options.batch));
   if (options.batch == 0) options.batch = x.size(0);
   if (x.size(0) == 0 || x.size(0) < options.batch)
-    return DataError(absl::StrFormat("data.tensors: %d rows are less than one batch of %d", x.size(0), options.batch));
+    return DataError(absl::StrFormat("data.tensors: %d rows are fewer than one batch of %d", x.size(0), options.batch));
   return std::shared_ptr<TensorBatches>(new TensorBatches(std::move(x), std::move(y), options));
 }
 

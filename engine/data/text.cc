@@ -127,15 +127,17 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   text->val = std::make_shared<TextBatches>(text->ids.Slice(train, length - train), val_options);
   // A split without a batch ends here, with its numbers (guards.md G22).
   const auto too_short = [&](const char* split, int64_t have) {
-    const std::string rows = options.layout == Layout::kStreams
-                                 ? "less than two windows of each stream"
-                                 : absl::StrFormat("%d rows (stride %d)", RowCount(have, options),
-                                                   options.layout == Layout::kOverlap ? 1 : options.stride);
-    return DataError(absl::StrFormat(
-        "corpus '%s': %s: %d characters make %s, less than one batch of %d x %d; use a smaller data.batch, data.seq or "
-        "data.stride%s",
-        name, split, have, rows, options.batch, options.seq + 1,
-        std::string(split) == "val" ? ", or eval.off=true" : ""));
+    const std::string rows =
+        options.layout == Layout::kStreams
+            ? "fewer than two windows of each stream"
+            : absl::StrFormat("%d row%s (stride %d)", RowCount(have, options), RowCount(have, options) == 1 ? "" : "s",
+                              options.layout == Layout::kOverlap ? 1 : options.stride);
+    return DataError(
+        absl::StrFormat("corpus '%s': %s: %d characters make %s, fewer than one batch of %d x %d; use a smaller "
+                        "data.batch, data.seq or "
+                        "data.stride%s",
+                        name, split, have, rows, options.batch, options.seq + 1,
+                        std::string(split) == "val" ? ", or eval.off=true" : ""));
   };
   // Whoever asks for batches of 64 is not given one of 3; a val split may be as short as a row.
   if (text->train->count() == 0 || text->train->rows() < options.batch) return too_short("train", train);

@@ -65,7 +65,7 @@ absl::Status TextInspector::Take(const char* bytes, size_t size) {
     if (head_.size() == 4) {
       for (const Mark& mark : kMarks) {
         if (head_.compare(0, mark.bytes.size(), mark.bytes) == 0)
-          return WrongEncoding("it begins with a byte order mark of that", mark.encoding);
+          return WrongEncoding("it begins with a byte order mark", mark.encoding);
       }
     }
   }
@@ -93,7 +93,7 @@ absl::Status TextInspector::Finish() {
   if (head_.size() < 4) {
     for (const Mark& mark : kMarks) {
       if (head_.compare(0, mark.bytes.size(), mark.bytes) == 0)
-        return WrongEncoding("it begins with a byte order mark of that", mark.encoding);
+        return WrongEncoding("it begins with a byte order mark", mark.encoding);
     }
   }
   LANTHORN_RETURN_IF_ERROR(CheckEncoding());
@@ -125,7 +125,7 @@ std::string NoteOf(const TextFindings& findings) {
   std::string note;
   if (findings.has_mark) note = "begins with a byte order mark, which is left out";
   if (!findings.has_line_feed && findings.crlf == 0 && findings.cr == 0 && findings.bytes > 0)
-    absl::StrAppend(&note, note.empty() ? "" : "; ", "is one line without an end");
+    absl::StrAppend(&note, note.empty() ? "" : "; ", "is a single line without a line end");
   return note;
 }
 

@@ -144,7 +144,8 @@ class TokenFileMaker {
       LANTHORN_RETURN_IF_ERROR(Scan(&writer, bytes));
       if (absl::Status kept = Commit(&writer); kept.ok()) {
         made_->kept_in_ = place;
-        if (made_->note_.empty()) made_->note_ = absl::StrFormat("'%s' written; the next run begins with it", place);
+        if (made_->note_.empty())
+          made_->note_ = absl::StrFormat("'%s' written; the next run reads it instead of the text", place);
         return made_;
       } else if (made_->mapping_ == nullptr) {
         made_->note_ = MessageOf(kept);
@@ -197,7 +198,7 @@ class TokenFileMaker {
     Header header;
     const auto mapping = TokenFile::Mapping::Of(fd.get());
     const auto damaged = [&](const char* what) {
-      made_->note_ = absl::StrFormat("'%s' was %s and is made anew", place, what);
+      made_->note_ = absl::StrFormat("'%s' was %s and is rebuilt", place, what);
       return false;
     };
     if (mapping == nullptr || mapping->size < sizeof header) return damaged("cut short");
@@ -261,7 +262,7 @@ class TokenFileMaker {
     LANTHORN_RETURN_IF_ERROR(CheckExpected(made_->sha256_));
     LANTHORN_RETURN_IF_ERROR(TakeFindings(first.inspector.findings()));
     LANTHORN_ASSIGN_OR_RETURN(const int64_t now, SizeOf(made_->path_));
-    if (now != bytes) return DataError(absl::StrFormat("'%s' changes while it is read", made_->path_));
+    if (now != bytes) return DataError(absl::StrFormat("'%s' changed while it was read", made_->path_));
     made_->text_bytes_ = bytes;
     return absl::OkStatus();
   }

@@ -35,7 +35,7 @@ struct TokenFileOptions {
 class TokenFile {
  public:
   // DataError for a text that is missing, is not UTF-8, holds NUL bytes or carriage returns that nobody asked for,
-  // changes while it is read or is not the expected one; nothing is kept of it. A kept file that cannot be written is
+  // changed while it was read or is not the expected one; nothing is kept of it. A kept file that cannot be written is
   // only a note.
   static absl::StatusOr<std::shared_ptr<const TokenFile>> Open(const std::string& path,
                                                                const TokenFileOptions& options);

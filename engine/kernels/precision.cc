@@ -15,7 +15,7 @@ absl::StatusOr<Precision::Kind> ParsePrecision(const std::string& name) {
   for (const Precision::Kind kind : {Precision::kFp32, Precision::kFp32Split, Precision::kBf16}) {
     if (name == PrecisionName(kind)) return kind;
   }
-  return ConfigError(absl::StrCat("precision '", name, "' is none of fp32, fp32_split, bf16",
+  return ConfigError(absl::StrCat("precision '", name, "' is not known; use fp32, fp32_split or bf16",
                                   DidYouMean(name, {"fp32", "fp32_split", "bf16"})));
 }
 

@@ -114,7 +114,7 @@ void Module::AddBuffer(const std::string& name, const at::Tensor& value) {
 
 void Module::AddChild(const std::string& name, std::shared_ptr<Module> child) {
   LANTHORN_CHECK(child != nullptr);
-  TORCH_CHECK(!child->Holds(this), "[", kind_, "] cannot have itself below it, as '", name, "'");
+  TORCH_CHECK(!child->Holds(this), "[", kind_, "] cannot contain itself, as '", name, "'");
   CheckNewName(name);
   children_.emplace_back(name, std::move(child));
 }

@@ -118,15 +118,15 @@ absl::Status Optimizer::LoadState(const std::vector<NamedParameter>& tensors, in
     const size_t slash = state.name.find('/');
     const auto found = slash == std::string::npos ? by_name.end() : by_name.find(state.name.substr(slash + 1));
     if (found == by_name.end())
-      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' is of no parameter of this optimiser"));
+      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' matches no parameter of this optimiser"));
     const at::Tensor& parameter = found->second->tensor;
     const std::string slot = state.name.substr(0, slash);
     const bool each = slot == "step" && state.tensor.dim() == 1;
     const int64_t slices = parameter.dim() > 0 ? parameter.size(0) : 1;
     if (each ? state.tensor.numel() != slices && state.tensor.numel() != 1
              : state.tensor.sizes() != (slot == "step" ? at::IntArrayRef() : parameter.sizes())) {
-      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' has ", state.tensor.numel(),
-                                       " elements in another shape than its parameter"));
+      return WeightsError(absl::StrCat(name_, ": the state '", state.name, "' of ", state.tensor.numel(),
+                                       " elements does not have the shape of its parameter"));
     }
     slots[parameter.unsafeGetTensorImpl()][slot] =
         slot == "step" ? state.tensor.to(each ? parameter.device() : c10::kCPU, c10::kDouble, false, /*copy=*/true)

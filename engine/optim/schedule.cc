@@ -16,7 +16,7 @@ absl::Status Schedule::Validate() const {
   if (name == "step" && every <= 0)
     return ConfigError("schedule 'step' needs decay_every >= 1, got " + std::to_string(every));
   if ((name == "cosine" || name == "linear") && total <= warmup) {
-    return ConfigError("schedule '" + name + "': warmup of " + std::to_string(warmup) + " leaves nothing of " +
+    return ConfigError("schedule '" + name + "': a warmup of " + std::to_string(warmup) + " leaves none of the " +
                        std::to_string(total) + " updates");
   }
   if (every < 0) return ConfigError("schedule: decay_every must not be negative, got " + std::to_string(every));

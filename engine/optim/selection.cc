@@ -19,8 +19,8 @@ constexpr double kNever = -1e12;
 absl::Status CheckOneOf(const char* name, const std::string& value, const std::vector<std::string>& known) {
   for (const std::string& one : known)
     if (one == value) return absl::OkStatus();
-  return ConfigError(absl::StrCat("select.", name, " '", value, "' is none of ", absl::StrJoin(known, ", "),
-                                  DidYouMean(value, known)));
+  return ConfigError(absl::StrCat("select.", name, " '", value, "' is not known; use one of ",
+                                  absl::StrJoin(known, ", "), DidYouMean(value, known)));
 }
 
 // `elements`: weights of all nodes.
@@ -75,7 +75,8 @@ absl::StatusOr<std::shared_ptr<Selection>> Selection::Make(nn::NodeTree tree, st
   }
   if (static_cast<int64_t>(found.size()) != tree.nodes() || *found.begin() != 0 ||
       *found.rbegin() != tree.nodes() - 1) {
-    return ConfigError(absl::StrCat("select: ", found.size(), " nodes own parameters, the tree has ", tree.nodes()));
+    return ConfigError(
+        absl::StrCat("select: only ", found.size(), " of the tree's ", tree.nodes(), " nodes have parameters"));
   }
   if (options.rule == "published") options.apply = "gradient";
   return std::shared_ptr<Selection>(new Selection(std::move(tree), std::move(owned), std::move(options)));

@@ -86,9 +86,9 @@ bool HasEnded(const std::string& run, int attempt) {
 }
 
 absl::Status Refused(const std::string& run, const Owner& owner) {
-  return Error(ExitCode::kCheckpoint, absl::StrCat("run '", run, "' is worked on by process ", owner.pid,
+  return Error(ExitCode::kCheckpoint, absl::StrCat("run '", run, "' is in use by process ", owner.pid,
                                                    owner.host == HostName() ? "" : " on " + owner.host,
-                                                   "; stop it first, or wait for its end"));
+                                                   "; stop that process, or wait for it to end"));
 }
 
 absl::Status WriteOwner(const std::string& run, int attempt) {

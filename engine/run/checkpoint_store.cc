@@ -178,7 +178,7 @@ std::string CheckpointStore::Linked(const std::string& link) const {
 
 absl::StatusOr<json> CheckpointStore::Verify(const std::string& name) const {
   const auto step = CheckpointStep(name);
-  if (!step) return Wrong(name, "is no name of a checkpoint, such as step-00001200");
+  if (!step) return Wrong(name, "is not a checkpoint name, such as step-00001200");
   LANTHORN_ASSIGN_OR_RETURN(json manifest, ReadObject(folder_, name, kManifest));
   const json nothing;
   const auto field = [&](const char* key) -> const json& {
@@ -186,9 +186,9 @@ absl::StatusOr<json> CheckpointStore::Verify(const std::string& name) const {
     return it == manifest.end() ? nothing : *it;
   };
   if (!field("run_id").is_string() || field("run_id") != run_id_)
-    return Wrong(name, absl::StrCat("is of run ", JsonText(field("run_id")), ", not of '", run_id_, "'"));
+    return Wrong(name, absl::StrCat("belongs to run ", JsonText(field("run_id")), ", not to '", run_id_, "'"));
   if (!field("step").is_number_integer() || field("step") != *step)
-    return Wrong(name, absl::StrCat("the manifest is of step ", JsonText(field("step"))));
+    return Wrong(name, absl::StrCat("its manifest says step ", JsonText(field("step"))));
   const json& files = field("files");
   if (!files.is_object()) return Wrong(name, "the manifest lists no files");
   std::set<std::string> present;
@@ -213,7 +213,7 @@ absl::StatusOr<json> CheckpointStore::Verify(const std::string& name) const {
     if ("sha256:" + *hash != about["sha256"].get_ref<const std::string&>())
       return Wrong(name, file + " is damaged: its sha256 is not the recorded one");
   }
-  if (!present.empty()) return Wrong(name, *present.begin() + " does not belong to it");
+  if (!present.empty()) return Wrong(name, "unexpected file " + *present.begin());
   return manifest;
 }
 

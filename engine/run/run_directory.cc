@@ -246,7 +246,7 @@ absl::Status RunDirectory::UpdateStatus(const json& fields) { return status_->Up
 absl::Status RunDirectory::Finish(const RunEnd& end) {
   if (finished_) return Error(ExitCode::kScript, absl::StrCat("run '", id_, "': is finished already"));
   if (!kEndStates.count(end.state))
-    return Error(ExitCode::kScript, absl::StrCat("run '", id_, "': '", end.state, "' is no end state"));
+    return Error(ExitCode::kScript, absl::StrCat("run '", id_, "': '", end.state, "' is not an end state"));
   finished_ = true;
   const absl::Status status_written = status_->Stop({{"state", end.state}});
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started_;

@@ -118,7 +118,7 @@ void PrintThread(const Output& output, pid_t process, const Slot& slot) {
   if (interrupted == nullptr) {
     char waits[64];
     ReadTask(process, thread, "wchan", waits, sizeof waits);
-    Print(output, "  gave no answer; the kernel has it in %s\n", waits[0] != 0 ? waits : "an unknown place");
+    Print(output, "  did not respond; it waits in the kernel at %s\n", waits[0] != 0 ? waits : "an unknown place");
     return;
   }
   unw_context_t context;
@@ -260,7 +260,7 @@ void Dump(int signal, siginfo_t*, void* context) {
   InChild([&] {
     Print(output, "stacks of process %d at %lld ms\n", process, static_cast<long long>(milliseconds));
     for (int i = 0; i < used; ++i) PrintThread(output, process, slots[static_cast<size_t>(i)]);
-    if (used == kMostThreads) Print(output, "\nmore threads than %d are left out\n", kMostThreads);
+    if (used == kMostThreads) Print(output, "\nonly the first %d threads are shown\n", kMostThreads);
   });
   if (StackDumpHook f = added) {
     InChild([&] { f(output.fds, output.count, slots[0].context); });

@@ -43,10 +43,9 @@ absl::Status AliveCheck::AfterUpdate(int64_t step, bool last) {
     dead.push_back(waiting.parameter.name +
                    (waiting.had_gradient ? " (did not move)" : " (gradient zero or not finite)"));
   }
-  return NumericsError(
-      "G30 dead_parameter: after " + std::to_string(step) + " updates: " + absl::StrJoin(dead, ", ") +
-      "; is the learning rate 0, or the layer cut off? what cannot move, such as a recurrent weight where "
-      "sequences have one position, is named in train.allow_dead");
+  return NumericsError("G30 dead_parameter: after " + std::to_string(step) + " updates: " + absl::StrJoin(dead, ", ") +
+                       "; is the learning rate 0, or the layer cut off? what cannot move, such as a recurrent weight "
+                       "with sequences of length 1, belongs in train.allow_dead");
 }
 
 absl::Status CheckDevices(const std::vector<nn::NamedParameter>& parameters, c10::Device device) {

@@ -92,7 +92,7 @@ absl::StatusOr<std::string> DumpUpdate(const std::string& folder, int64_t step, 
 std::optional<std::string> LossSpike(int64_t step, double loss, double first_loss, double ratio, int64_t warm_up) {
   if (!(ratio > 0) || !(first_loss > 0) || step <= warm_up || !(loss > ratio * first_loss)) return std::nullopt;
   return absl::StrFormat(
-      "G23 nonfinite: the loss is %.4g at update %d, above %g times the first loss (%.4g): it diverges; try a smaller "
+      "G23 nonfinite: the loss is %.4g at update %d, more than %g times the first loss (%.4g); try a smaller "
       "learning rate or optim.clip_norm=1; to accept: guards.loss_spike.ratio=0",
       loss, step, ratio, first_loss);
 }

@@ -23,10 +23,11 @@ int64_t MemoryFloor(const std::vector<nn::NamedParameter>& parameters, const opt
 
 std::optional<Warning> BelowMemoryFloor(int64_t step, int64_t peak, int64_t floor) {
   if (peak >= floor) return std::nullopt;
-  return Warning{absl::StrFormat("G04 memory_floor: peak %.1f MB < floor %.1f MB of weights, gradients and optimiser "
-                                 "state: not running where you think; to accept: guards.memory_floor=off",
-                                 Mb(static_cast<double>(peak)), Mb(static_cast<double>(floor))),
-                 step, static_cast<double>(peak), static_cast<double>(floor)};
+  return Warning{
+      absl::StrFormat("G04 memory_floor: the peak of %.1f MB is below the %.1f MB of weights, gradients and "
+                      "optimiser state: does the model run on another device? to accept: guards.memory_floor=off",
+                      Mb(static_cast<double>(peak)), Mb(static_cast<double>(floor))),
+      step, static_cast<double>(peak), static_cast<double>(floor)};
 }
 
 std::optional<MemoryGrowth::Finding> MemoryGrowth::Add(int64_t step, int64_t remaining,

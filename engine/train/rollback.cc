@@ -49,7 +49,7 @@ absl::StatusOr<bool> Trainer::CheckDivergence(const Pass& pass, double grad_norm
       return true;
     }
     if (guards.nonfinite_skip > 0)
-      absl::StrAppendFormat(&message, "; %d updates in a row were skipped before it (guards.nonfinite=skip:%d)",
+      absl::StrAppendFormat(&message, "; the last %d were skipped already (guards.nonfinite=skip:%d)",
                             guards.nonfinite_skip, guards.nonfinite_skip);
     return NumericsError(message + "; try a smaller learning rate or optim.clip_norm=1");
   }
@@ -92,7 +92,7 @@ absl::Status Trainer::RollBack(const absl::Status& status) {
   first_update_ = std::min(first_update_, optimizer_->steps());
   if (alive_ != nullptr) alive_ = WatchAlive();
   LANTHORN_RETURN_IF_ERROR(
-      Warn(Warning{absl::StrFormat("%s; back to update %d with %g times the learning rate (rollback %d of %d)",
+      Warn(Warning{absl::StrFormat("%s; back to update %d with %g times the original learning rate (rollback %d of %d)",
                                    rollback.reason, rollback.step, factor, rollback.attempt, rollback.of),
                    rollback.from_step,
                    {},

@@ -160,8 +160,8 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
     const std::string kind = optimizer.at("name");
     auto& groups = optimizer_->groups();
     if (kind != optimizer_->name() || optimizer.at("groups").size() != groups.size())
-      return WeightsError(absl::StrFormat("it was made by %s with %d groups, this is %s with %d", kind,
-                                          optimizer.at("groups").size(), optimizer_->name(), groups.size()));
+      return WeightsError(absl::StrFormat("it is of %s with %d groups of parameters, this training has %s with %d",
+                                          kind, optimizer.at("groups").size(), optimizer_->name(), groups.size()));
     if (fit.steps != content.step) return WeightsError(absl::StrFormat("its state is of update %d", fit.steps));
     LANTHORN_RETURN_IF_ERROR(model_->LoadStateDict(Named(content.model)));
     LANTHORN_RETURN_IF_ERROR(optimizer_->LoadState(Named(content.optimizer), optimizer.at("steps")));

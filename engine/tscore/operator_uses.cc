@@ -35,7 +35,7 @@ const std::set<std::string> kDerivations = {
 const std::set<std::string> kShapedBy = {"expand_as", "view_as", "reshape_as", "type_as"};
 
 const char kWays[] =
-    "add, sub, mul, div, pow and their kin, matmul, mm, linear, embedding, conv1d and conv2d can, where dimension 0 of "
+    "add, sub, mul, div, pow and their kin, matmul, mm, linear, embedding, conv1d and conv2d do, where dimension 0 of "
     "the result is the sample";
 
 std::string WithoutUnderscore(const std::string& name) {
@@ -324,7 +324,7 @@ void OperatorUse::End(const std::vector<c10::IValue>& results) const {
   if (way_ == Way::kDerived) return Derive(results);
   const at::Tensor y = TensorAt(results, 0);
   if (y.defined() && y.requires_grad() && ReportLayer(y)) return;
-  Refuse(results, absl::StrCat("is used by torch.", name_, " in a way that tells no samples apart (", kWays,
+  Refuse(results, absl::StrCat("is used by torch.", name_, " which gives no gradients of single samples (", kWays,
                                "); use tscore.mode='loop'"));
 }
 

@@ -19,8 +19,8 @@ local text = data.domains(cfg.domains)
 local order = cfg.domains.phases or {}
 for i = 1, #text.names do
   if cfg.domains.interleaved or cfg.domains.phases and order[i] ~= i then
-    fail.config('domains: what is kept of earlier texts is told for texts that come one after the other, at first as 1 to %d: '
-      .. 'domains.phases={1, 2, ..., then any}, domains.interleaved=false; for another order change that of domains.texts', #text.names)
+    fail.config('domains: forgetting is measured on texts that are trained one after the other: domains.interleaved=false, and '
+      .. 'domains.phases begins with 1 to %d; for another order reorder domains.texts', #text.names)
   end
 end
 local again = #order > #text.names and order[#order] == 1

@@ -32,5 +32,5 @@ local result = arms.run { seeds = cfg.sweep.seeds, arms = {
   arm('random path', { rule = 'random_path' }),
 } }
 arms.print(result, { { 'leaf_gini', 'leaf Gini' }, { 'leaf_entropy', 'leaf entropy' }, { 'top3_pct', 'top 3 nodes, %' },
-  { 'dead', 'nodes never' }, { 'val_loss', 'val loss' } })
+  { 'dead', 'never selected' }, { 'val_loss', 'val loss' } })
 print('\n' .. arms.finding(result, 'leaf_gini', 'leaf Gini'))

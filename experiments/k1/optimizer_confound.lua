@@ -28,6 +28,6 @@ for _, name in ipairs { 'sgd', 'adamw' } do
     end
   end
   local result = arms.run { seeds = cfg.sweep.seeds, arms = cells, baseline = name .. ' delta global' }
-  arms.print(result, { { 'val_loss', 'val loss' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+  arms.print(result, { { 'val_loss', 'val loss' }, { 'leaf_gini', 'leaf Gini' }, { 'dead', 'never selected' } })
   print('\n' .. arms.finding(result, 'val_loss', 'val loss') .. '\n')
 end

@@ -27,7 +27,7 @@ local specialists = 0
 for _, row in ipairs(selection_report.specialists(fit.selection.blocks, #text.names)) do
   if row.specialist then
     specialists = specialists + 1
-    print(('leaf %d: %s, %.1f %% of %d'):format(row.leaf, text.names[row.domain], 100 * row.share, row.count))
+    print(('leaf %d: %s, %.1f %% of %d selections'):format(row.leaf, text.names[row.domain], 100 * row.share, row.count))
   end
 end
 print(('Found: %d leaves are selected for one text more than chance explains (no control of time here: see specialise.lua); '

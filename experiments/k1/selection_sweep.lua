@@ -55,7 +55,7 @@ reasons[SLOWER] = 'is measured by path, which is not the first rule'
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }
 arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_updates', 'val loss, equal effective updates' },
   { 'updates_then', 'updates by then' }, { 'effective_updates', 'effective updates' }, { 'effective_pct', 'effective %' },
-  { 'leaf_gini', 'leaf Gini' }, { 'dead', 'nodes never' } })
+  { 'leaf_gini', 'leaf Gini' }, { 'dead', 'never selected' } })
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_updates', reasons)
 if missing then print('At equal effective updates. ' .. missing) end

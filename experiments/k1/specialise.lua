@@ -17,8 +17,8 @@ local cfg = experiment.config {
 local texts = cfg.domains.texts
 if cfg.domains.phases then fail.config('domains.phases has no effect here: each text comes once, in the order of the arm') end
 if cfg.domains.batches < 1 then
-  fail.config('domains.batches is %d, expected at least 1: by chance a leaf has equal shares only of texts that are trained on '
-    .. 'equally long', cfg.domains.batches)
+  fail.config('domains.batches is %d, expected at least 1: a leaf has equal shares by chance only where every text has as many '
+    .. 'batches', cfg.domains.batches)
 end
 local function named(text, name)
   if type(text) == 'string' then text = { file = text } end

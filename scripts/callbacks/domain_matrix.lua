@@ -24,8 +24,8 @@ return function(given)
   function callback.on_start(ctx)
     if ctx.data.kind ~= 'domains' then fail.config('callback domain_matrix needs data of data.domains') end
     if ctx.epochs > 1 then
-      fail.config('callback domain_matrix: with train.epochs=%d every phase comes again and its row would be that of the last time; train '
-        .. 'for one epoch and repeat the phases, as in domains.phases={1,2,1,2}, or make them longer by domains.batches', ctx.epochs)
+      fail.config('callback domain_matrix needs train.epochs=1, got %d (a later epoch would overwrite the rows of the first); repeat '
+        .. 'phases by domains.phases={1,2,1,2}, or lengthen them by domains.batches', ctx.epochs)
     end
   end
   function callback.before_update(ctx, record)

@@ -57,7 +57,7 @@ return function(given)
   local function sample(ctx, heading)
     local ok, text = pcall(draw, ctx)
     if not ok then
-      ctx.print(('%s: no sample: %s'):format(heading, tostring(text)))
+      ctx.print(('%s failed: %s'):format(heading, tostring(text)))
       return
     end
     local words = ctx.data.kind == 'domains' and ctx.data.options.words > 0

@@ -78,7 +78,7 @@ end
 
 function api.run(args)
   local chosen = (args.json and 1 or 0) + (args.md and 1 or 0) + (args.stubs and 1 or 0)
-  if chosen > 1 then fail.usage('--json, --md and --stubs exclude each other') end
+  if chosen > 1 then fail.usage('--json, --md and --stubs cannot be used together') end
   if args.name and chosen > 0 then fail.usage('api NAME explains to people; --json, --md and --stubs print everything') end
   local rows = api_docs.rows(args.lua_only)
   if args.name then

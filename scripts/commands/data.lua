@@ -3,6 +3,7 @@ local console = require 'console'
 local corpora = require 'corpora'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
+local pretty = require 'pretty'
 
 local command = { summary = 'List the known texts, bring them, verify them.' }
 
@@ -15,10 +16,6 @@ function command.configure(parser)
     'ls: what there is; fetch: bring what is not here; check: compare checksums.'
   parser:argument 'names':args '*':description 'Corpora; all when none is given.'
   parser:flag '--json':description 'One JSON object for each corpus.'
-end
-
-local function size(bytes)
-  return (('%d'):format(bytes):reverse():gsub('(%d%d%d)', '%1,'):reverse():gsub('^,', ''))
 end
 
 local function words_of(state)
@@ -38,7 +35,7 @@ local function show(state, as_json)
     console.write(dkjson.encode(state, KEYS) .. '\n')
     return
   end
-  console.write(('%-8s %-16s %9s  %s\n'):format(mark_of(state), state.name, size(state.bytes), words_of(state)))
+  console.write(('%-8s %-16s %9s  %s\n'):format(mark_of(state), state.name, pretty.count(state.bytes), words_of(state)))
   if not state.problem then console.write(('%36s  %s\n'):format('', state.about)) end
 end
 
@@ -55,7 +52,7 @@ local function fetched(name)
   local state, code = checked(name)
   local ours = state.path and state.path:sub(1, #corpora.cache()) == corpora.cache()
   if state.ok or (state.here and not ours) then return state, code end
-  if state.problem then console.note('data: ' .. state.problem .. '; bringing it again') end
+  if state.problem then console.note('data: ' .. state.problem .. '; fetching it again') end
   local place, problem
   place, problem, code = require('corpus_fetch').bring(name)
   if place then return checked(name) end
@@ -67,7 +64,7 @@ end
 local function verified(name, named)
   local state, code = checked(name)
   if named and not state.here then
-    state.problem, code = ('is not here; bring it: runner data fetch %s'):format(name), DATA
+    state.problem, code = ('is missing; fetch it with: runner data fetch %s'):format(name), DATA
   end
   return state, code
 end
@@ -84,7 +81,7 @@ function command.run(args)
     worst = math.max(worst, code or MACHINE_UNFIT)
     if state.problem then problems = problems + 1 end
   end
-  if problems > 0 then console.note(('%d with problems'):format(problems)) end
+  if problems > 0 then console.note(pretty.plural(problems, 'text') .. ' with problems') end
   return worst
 end
 

@@ -96,7 +96,7 @@ end
 -- Checks of a script stand alone: they tell nothing about the machine.
 local function about_script(args)
   local script = args.seeds or args.gradcheck
-  if args.seeds and args.gradcheck then fail.usage('--seeds and --gradcheck exclude each other') end
+  if args.seeds and args.gradcheck then fail.usage('--seeds and --gradcheck cannot be used together') end
   if not host.stat(script) then fail.usage("script '%s' does not exist", script) end
   local doctor_script = require 'doctor_script'
   run_options.set_threads(args)
@@ -108,7 +108,7 @@ end
 
 function doctor.run(args)
   if args.seeds or args.gradcheck then return about_script(args) end
-  if #args.overrides > 0 then fail.usage("'%s' is for a script: --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1]) end
+  if #args.overrides > 0 then fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1]) end
   local context = new_context(args)
   local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }
   local width = math.max(60, math.min(100, host.columns()))

@@ -25,7 +25,7 @@ local function show(run, report)
   for _, text in ipairs(report.problems) do console.write('          ' .. text .. '\n') end
   for _, text in ipairs(report.done) do console.write('          ' .. text .. '\n') end
   if report.wasted_bytes > 0 then
-    console.write(('          %s in %d that --prune removes\n'):format(mb(report.wasted_bytes), #report.wasted))
+    console.write(('          %s that --prune would remove\n'):format(mb(report.wasted_bytes)))
   end
 end
 

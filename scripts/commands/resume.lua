@@ -35,7 +35,7 @@ end
 
 function command.run(args)
   for _, text in ipairs(args.overrides) do
-    if not overrides.looks_like(text) then fail.usage("'%s' is no override (path=value)", text) end
+    if not overrides.looks_like(text) then fail.usage("'%s' is not an override (path=value)", text) end
   end
   local path = host.realpath(run_select.one(args.run).path)
   local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change,

@@ -54,7 +54,7 @@ end
 local function check_overrides(words)
   for _, word in ipairs(words) do
     if not overrides.looks_like(word) then
-      fail.usage("'%s' is no override (path=value); the script's own arguments go after --", word)
+      fail.usage("'%s' is not an override (path=value); the script's own arguments go after --", word)
     end
   end
 end

@@ -84,7 +84,7 @@ local function check(root, words, name, k)
   host.setenv('RUNNER_RESULTS_DIR', whole)
   local undisturbed = run_equality.launch(name)
   if #undisturbed == 0 then fail.data("verify-resume: '%s' left no run directory; does it call train.fit?", name) end
-  if #resumed ~= #undisturbed then found[1] = ('%d runs against %d'):format(#resumed, #undisturbed) end
+  if #resumed ~= #undisturbed then found[1] = ('the resumed script left %d runs, the other %d'):format(#resumed, #undisturbed) end
   for i = 1, math.min(#undisturbed, #resumed) do
     local differences, step = run_equality.compare(undisturbed[i], resumed[i])
     for _, text in ipairs(differences) do found[#found + 1] = text end
@@ -122,7 +122,8 @@ function command.run(args)
     i = i + 1
   end
   if failed > 0 then
-    fail.raise(5, "verify-resume: %d of %d are not equal; the run directories are in '%s'", failed, #steps, root)
+    fail.raise(5, "verify-resume: %d of %d resumed trainings differ from the uninterrupted one; the run directories are in '%s'",
+      failed, #steps, root)
   end
   if args.keep then
     console.note('runs are in ' .. root)

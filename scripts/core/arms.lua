@@ -32,7 +32,7 @@ function arms.run(given)
   local known = {}
   for _, seed in ipairs(o.seeds) do
     if known[seed] then
-      fail.config('arms.run: %s %s is given twice, expected different ones: the same training twice is no second value', o.unit,
+      fail.config('arms.run: %s %s is given twice; the same training again gives no new value', o.unit,
         tostring(seed))
     end
     known[seed] = true

@@ -1,16 +1,14 @@
 -- The screen of `runner bench`: one table for each workload, its bars below, made for 80 columns.
 local console = require 'console'
+local pretty = require 'pretty'
 
 local bench_report = {}
 
 local LABEL = '%-10s'
+local plural = pretty.plural
 
 local function put(label, text)
   console.write((LABEL:format(label) .. text):gsub('%s+$', '') .. '\n')
-end
-
-local function plural(count, word)
-  return ('%d %s%s'):format(count, word, count == 1 and '' or 's')
 end
 
 ---The first lines: the machine and how it is used.

@@ -74,8 +74,8 @@ end
 ---@param files fun(): string[] gives the BLAS libraries that are loaded, without links
 function blas_check.refuse(threading, files)
   if threading ~= 'pthreads' then return end
-  fail.raise(MACHINE_UNFIT, 'the pthread build of OpenBLAS is loaded; LibTorch needs the OpenMP build, beside its own OpenMP this one is '
-    .. 'a second pool of threads on the same cores, up to 15 times slower; mend it with: %s (runner doctor shows which file it is)',
+  fail.raise(MACHINE_UNFIT, 'the pthread build of OpenBLAS is loaded, but LibTorch needs the OpenMP build: two pools of threads on the '
+    .. 'same cores are up to 15 times slower; fix it with: %s (runner doctor shows which file it is)',
     blas_check.fix(files()))
 end
 

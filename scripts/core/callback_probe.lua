@@ -44,8 +44,8 @@ function callback_probe.problem(callback, n)
   local name = callback.name or '?'
   if not low then return ("callback '%s': its metric has no value on identical, opposite and random gradients"):format(name) end
   if callback.threshold >= low and callback.threshold <= high then return nil end
-  return ("callback '%s': threshold %g, but its metric spans %.2f-%.2f on identical, opposite and random gradients; it acts always or never"
-    ):format(name, callback.threshold, low, high)
+  return ("callback '%s': threshold %g, but its metric spans %.2f-%.2f on identical, opposite and random gradients; it would act "
+    .. 'always or never'):format(name, callback.threshold, low, high)
 end
 
 return callback_probe

@@ -126,7 +126,7 @@ local function check_model(model, x, data, level)
   local device = model:parameters()[1]
   local share, position = causality.leak(model, device and x:to(device.device) or x, vocabulary)
   if not share or share ~= share or share <= TOLERANCE then return end -- NaN is for guard G23
-  fit_guards.fired('G45', level, ('changing the tokens behind position %d moves the logits up to it by %.2g of their size, expected '
+  fit_guards.fired('G45', level, ('changing the tokens after position %d changes the logits up to it by %.2g of their size, expected '
     .. 'at most %g: the model sees what it predicts; is the causal mask missing? to accept: model.causal=false in the config, or '
     .. 'guards.leak=off'):format(position, share, TOLERANCE), { value = share, limit = TOLERANCE })
 end

@@ -165,7 +165,7 @@ local function stand_in(name, reason)
   local place, problem = corpora.locate(other), nil
   if not place then place, problem = require('corpus_fetch').bring(other) end
   if not place then return nil, problem end
-  console.warn(("data: WARNING: '%s' could not be brought (%s); '%s' stands in for it: %s, %d characters. This is another text: "
+  console.warn(("data: WARNING: '%s' could not be fetched (%s); '%s' stands in for it: %s, %d characters. This is another text: "
     .. 'results are NOT comparable with published ones.'):format(name, reason, other, corpora.known[other].about,
     corpora.known[other].bytes))
   return { name = ('%s (substitute for %s)'):format(other, name), path = place.path, sha256 = place.sha256 }
@@ -191,7 +191,7 @@ function corpora.find(name, option)
     console.note(("data: RUNNER_DATA_DIR is '%s', but '%s' is not there"):format(given, corpora.known[name].file))
   end
   if place then return source_of(name, place) end
-  console.note(('data: bringing %s: %s'):format(corpora.known[name].about, corpora.origin(name)))
+  console.note(('data: fetching %s: %s'):format(corpora.known[name].about, corpora.origin(name)))
   local reason, code
   place, reason, code = require('corpus_fetch').bring(name)
   if place then return source_of(name, place) end
@@ -201,7 +201,7 @@ function corpora.find(name, option)
     if source then return source end
     reason = ("%s; nor '%s' to stand in for it: %s"):format(reason, other, problem)
   end
-  fail.raise(code, "corpus '%s' could not be brought: %s; put %s (sha256 %s) into %s%s, or use a text of your own (%s)", name, reason,
+  fail.raise(code, "corpus '%s' could not be fetched: %s; put %s (sha256 %s) into %s%s, or use a text of your own (%s)", name, reason,
     corpora.known[name].file, corpora.known[name].sha256, given and ("RUNNER_DATA_DIR '%s' or "):format(given) or '', "'" ..
     corpora.cache() .. "'", option or 'data.file')
 end

@@ -77,7 +77,7 @@ local function bring_into(name, work)
   end
   local sum = require('lanthorn').data.sha256(path)
   if sum ~= corpus.sha256 and not corpus.varies then
-    return nil, ("what came from %s has sha256 %s, expected %s; it was thrown away"):format(versions or corpus.url, sum, corpus.sha256),
+    return nil, ("the file from %s has sha256 %s, expected %s; it was discarded"):format(versions or corpus.url, sum, corpus.sha256),
       DATA
   end
   local place
@@ -88,7 +88,7 @@ end
 
 ---Brings a corpus into the cache, over whatever has its name there.
 ---@param name string
----@return CorpusPlace? place nil when it could not be brought; nothing is left then
+---@return CorpusPlace? place nil when it could not be fetched; nothing is left then
 ---@return string? message why
 ---@return integer? code the exit code for that: 4, or 9 when there is no room
 function corpus_fetch.bring(name)
@@ -99,7 +99,7 @@ function corpus_fetch.bring(name)
   shell.run(('find %s -maxdepth 1 -name ".fetch-*" -mmin +%d -exec rm -rf {} +'):format(quoted, LEFT_OVER_MINUTES))
   local disk, room = host.disk(cache), corpora.known[name].url and 2 * corpora.known[name].bytes or ROOM
   if disk and disk.free < room then
-    return nil, ("'%s' has %.1f MB of room, expected at least %.1f MB"):format(cache, disk.free / 1e6, room / 1e6), MACHINE_UNFIT
+    return nil, ("'%s' has %.1f MB free, expected at least %.1f MB"):format(cache, disk.free / 1e6, room / 1e6), MACHINE_UNFIT
   end
   local work
   ok, work = shell.run(('mktemp -d %s/.fetch-XXXXXX'):format(quoted))

@@ -4,6 +4,7 @@ local fail = require 'fail'
 local host = require 'host'
 local native = require 'lanthorn'
 local options = require 'options'
+local pretty = require 'pretty'
 local torch = require 'torch'
 
 local data_files = {}
@@ -85,7 +86,7 @@ end
 local function batches_of(kind, split, o, trains, seed)
   local rows = split.y.shape[1]
   if trains and o.batch and o.batch > rows then
-    fail.data('data.%s: the train split has %d rows, less than one batch of %d', kind, rows, o.batch)
+    fail.data('data.%s: the train split has %d rows, fewer than one batch of %d', kind, rows, o.batch)
   end
   local batch = math.min(o.batch or BATCH, rows)
   local given = trains and { batch = batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = seed } or { batch = batch }
@@ -163,7 +164,7 @@ local function find_column(columns, name, what, o)
   end
   local hint = #columns == 1 and columns[1].name:find '[;\t|]' and (" (the whole header is one column; is it delimiter='%s'?)")
     :format(columns[1].name:match '[;\t|]':gsub('\t', '\\t')) or require('nearest').hint(name, names_of(columns))
-  fail.config("data.csv: %s '%s' is no column of '%s'%s", what, name, o.file, hint)
+  fail.config("data.csv: %s '%s' is not a column of '%s'%s", what, name, o.file, hint)
 end
 
 local function feature_columns(columns, o)
@@ -189,7 +190,7 @@ local function usable_rows(used, o)
     if column.missing > 0 then
       local fills = o.missing == 'mean' and not column.classes and column.name ~= o.target
       if o.missing == 'error' or o.missing == 'mean' and not fills then
-        fail.data("'%s', line %d: column '%s' has no value, as in %d rows; missing='drop' leaves such rows out%s", o.file,
+        fail.data("'%s', line %d: column '%s' is empty, as in %d rows of the table; missing='drop' leaves such rows out%s", o.file,
           column.first_missing, column.name, column.missing, o.missing == 'error' and ", missing='mean' puts the mean of train there" or '')
       end
       if o.missing == 'drop' then
@@ -228,14 +229,14 @@ function data_files.csv(given, seed)
   local rows, dropped = usable_rows({ target, unpack(features) }, o)
   if rows then
     for _, column in ipairs { target, unpack(features) } do column.values = column.values:index_select(0, rows) end
-    require('console').note(('data      %d rows of %s with a missing value are left out'):format(dropped, o.file))
+    require('console').note(('data      %s of %s left out: a value is missing'):format(pretty.plural(dropped, 'row'), o.file))
   end
   local inputs, names = {}, {}
   for _, column in ipairs(features) do
     if column.classes then
       if #column.classes > MANY_TEXTS and 2 * #column.classes > column.values.shape[1] then
-        fail.config("data.csv: column '%s' has %d different texts in %d rows, as names have; leave it out: ignore={'%s'}", column.name,
-          #column.classes, column.values.shape[1], column.name)
+        fail.config("data.csv: column '%s' has %d different texts in %d rows, which looks like names; leave it out: ignore={'%s'}",
+          column.name, #column.classes, column.values.shape[1], column.name)
       end
       inputs[#inputs + 1] = torch.one_hot(column.values, #column.classes):to 'float64'
       for _, class in ipairs(column.classes) do names[#names + 1] = column.name .. '=' .. class end

@@ -40,7 +40,7 @@ function debian_package.unpack(names, folder)
       local version = entry:sub(1, #name + 1) == name .. '_' and entry:match '^[^_]+_(.*)_[^_]+%.deb$'
       if version then file, versions[name] = entry, (version:gsub('%%3a', ':')) end
     end
-    if not file then return nil, ('apt-get download %s: brought no such file'):format(name) end
+    if not file then return nil, ('apt-get download %s: did not give the package'):format(name) end
     ok, said = shell.run(('dpkg-deb -x %s/%s %s/root'):format(there, shell.quote(file), there))
     if not ok then return nil, ('dpkg-deb -x %s: %s'):format(file, said) end
   end

@@ -27,7 +27,7 @@ function doctor_data.data(context)
   local finding = { mark = 'ok', text = {}, fix = {}, data = { data_dir = given, corpora = {} } }
   if given and (host.stat(given) or {}).type ~= 'dir' then
     finding.mark = 'warn'
-    finding.text[1], finding.fix[1] = ("RUNNER_DATA_DIR='%s' is no folder"):format(given), 'unset RUNNER_DATA_DIR'
+    finding.text[1], finding.fix[1] = ("RUNNER_DATA_DIR='%s' is not a folder"):format(given), 'unset RUNNER_DATA_DIR'
   else
     finding.text[1] = 'RUNNER_DATA_DIR ' .. (given or 'not set')
   end

@@ -73,7 +73,7 @@ function doctor_libraries.blas(context)
     problem('warn', ("this CPU can run OpenBLAS's %s kernels, which are faster"):format(chosen.best), core_fix(chosen))
   end
   if #l.blas_files > 1 then
-    problem('FAIL', ('%d BLAS libraries are loaded; which one computes is chance'):format(#l.blas_files), fix)
+    problem('FAIL', ('%d BLAS libraries are loaded; which one is used is a matter of chance'):format(#l.blas_files), fix)
   end
   if #l.openmp_files > 1 then
     problem('FAIL', 'several OpenMP runtimes are loaded, each with threads of its own: ' .. table.concat(l.openmp_files, ', '),

@@ -1,10 +1,12 @@
 -- What `runner doctor` finds out about the machine: CPUs, threads, memory, disk. A check gets the context and returns a
 -- finding { mark = "ok" | "warn" | "FAIL" | "none", text = lines, fix = commands that mend it?, data = for --json }.
 local host = require 'host'
+local pretty = require 'pretty'
 local run_files = require 'run_files'
 
 local doctor_machine = {}
 
+local plural = pretty.plural
 local GIB, MIB = 2 ^ 30, 2 ^ 20
 local DISK_FAIL, DISK_WARN, TMP_WARN = 256 * MIB, 2 * GIB, 256 * MIB
 local MEMORY_FAIL, MEMORY_WARN = 256 * MIB, GIB
@@ -16,10 +18,6 @@ local function read(path, what)
   local text = file:read(what or '*l')
   file:close()
   return text
-end
-
-local function plural(count, word)
-  return ('%d %s%s'):format(count, word, count == 1 and '' or 's')
 end
 
 ---Bytes as text: "21.5 GiB".
@@ -87,15 +85,15 @@ function doctor_machine.threads(context)
   end
   local variable, crowded = spinning(s.wait), count > cores or load >= cores
   if variable then
-    local effect = crowded and 'and take the cores from those that work' or 'which is many times slower beside others'
-    problem(crowded and 'FAIL' or 'warn', ('threads that wait spin (%s) %s'):format(variable, effect), undo(variable))
+    local effect = crowded and 'and take cores from those that work' or 'which is many times slower beside others'
+    problem(crowded and 'FAIL' or 'warn', ('waiting threads spin (%s) %s'):format(variable, effect), undo(variable))
   end
   if count > cores then
     problem('warn', ('%s for %s: they wait for each other'):format(plural(count, 'thread'), plural(cores, 'core')),
       undo(s.threads.from, cores))
   end
   if s.threads.ignored then
-    problem('warn', ("OMP_NUM_THREADS='%s' is no thread count and is not used"):format(s.threads.ignored), 'unset OMP_NUM_THREADS')
+    problem('warn', ("OMP_NUM_THREADS='%s' is not a thread count and is ignored"):format(s.threads.ignored), 'unset OMP_NUM_THREADS')
   end
   local others = busy_runners()
   finding.data.busy_runners = others

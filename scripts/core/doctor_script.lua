@@ -54,7 +54,7 @@ local function problems(one, two, again)
   for i, fit in ipairs(one) do
     local other, same = two[i], again[i]
     if not same or not other then
-      add(i, 'not every start came as far')
+      add(i, 'the three starts did not make the same number of updates')
     else
       if fit.batch == other.batch and fit.weights == other.weights then
         add(i, 'seeds 1 and 2 give equal first batches and equal weights: is a constant given to torch.manual_seed, or is the model made '
@@ -82,7 +82,7 @@ function doctor_script.seeds(script, overrides)
     start(script, overrides, root .. '/3', 1)
   os.execute('rm -rf ' .. shell.quote(root))
   local found = problems(one, two, again)
-  if #found == 0 then return { mark = 'ok', text = { 'two seeds differ, one seed gives one result' } } end
+  if #found == 0 then return { mark = 'ok', text = { 'different seeds give different results, the same seed the same' } } end
   for i, text in ipairs(found) do found[i] = guards.say('G08', '%s', text) end
   return { mark = 'FAIL', text = found, code = guards.find('G08').code }
 end

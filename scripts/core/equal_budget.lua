@@ -67,7 +67,7 @@ function equal_budget.missing(result, metric, reasons)
     for _, cell in ipairs(arm.cells) do missing = missing + (cell[metric] and 0 or 1) end
     if missing > 0 then
       parts[#parts + 1] = ("'%s' %s"):format(arm.name, reasons[arm.name]
-        or ('ended before it had spent the budget with %d of %d seeds'):format(missing, #arm.cells))
+        or ('ended before spending the budget for %d of %d seeds'):format(missing, #arm.cells))
     end
   end
   return parts[1] and 'Not compared: ' .. table.concat(parts, '; ') .. '.'

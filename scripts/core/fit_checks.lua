@@ -59,8 +59,8 @@ local function judge_leak(leak, of, unit, option)
   local found = ('%d of %d blocks of %d %s of %s also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks, leak.block, unit, of,
     100 * share, leak.searched < 1 and ('; %.0f %% of the pairs were looked at'):format(100 * leak.searched) or '')
   if share > LEAK_LIMIT then
-    guards.stop('G24', '%s, at most %g %% is accepted: a loss over known text says nothing; does the corpus repeat itself? to accept: '
-      .. '%s=true', found, 100 * LEAK_LIMIT, option)
+    guards.stop('G24', '%s, at most %g %% is accepted: a val loss on text seen in training says nothing; does the corpus repeat itself? to '
+      .. 'accept: %s=true', found, 100 * LEAK_LIMIT, option)
   end
   console.note(('%-10s%s'):format('', found))
 end

@@ -4,15 +4,7 @@ local pretty = require 'pretty'
 
 local fit_report = {}
 
----1234567 as "1,234,567".
----@param n number
----@return string
-function fit_report.count(n)
-  local text = ('%d'):format(n)
-  local sign, digits = text:match('^(-?)(%d+)$')
-  return sign .. digits:reverse():gsub('(%d%d%d)', '%1,'):reverse():gsub('^,', '')
-end
-local count = fit_report.count
+local count, plural = pretty.count, pretty.plural
 
 ---Seconds as "45s", "3m10s" or "2h05m".
 ---@param s number
@@ -89,7 +81,7 @@ local function left_out(data, unit)
   local parts = {}
   for _, split in ipairs { 'train', 'val' } do
     local rows = data[split] and data[split]:left_out() or 0
-    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), unit, split) end
+    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and unit:gsub('s$', '') or unit, split) end
   end
   if #parts == 0 then return nil end
   return table.concat(parts, ' and ') .. ' do not fill a batch and are left out (drop_last)'
@@ -202,8 +194,8 @@ end
 local function plan_line(plan)
   local batches = plan.data.train:count()
   local targets, exact = planned_targets(plan)
-  local text = ('%d epochs x %s batches, %s updates, %s%s targets'):format(plan.epochs, count(batches), count(plan.steps),
-    exact and '' or 'about ', count(targets))
+  local text = ('%s x %s, %s, %s%s'):format(plural(plan.epochs, 'epoch'), plural(batches, 'batch', 'batches'),
+    plural(plan.steps, 'update'), exact and '' or 'about ', plural(targets, 'target'))
   if plan.accumulate > 1 then
     local rest = batches % plan.accumulate
     text = ('%s; %d batches an update%s'):format(text, plan.accumulate,
@@ -256,8 +248,8 @@ end
 ---@param plan table
 ---@return string[]
 function fit_report.summary(fit, plan)
-  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%d epochs, %s updates in %s%s'):format(#fit.epochs,
-    count(fit.steps), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
+  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'),
+    plural(fit.steps, 'update'), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     local precision = precision_of(plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
@@ -268,7 +260,7 @@ function fit_report.summary(fit, plan)
       precision and ', in ' .. precision or ''))
   end
   if fit.empty_batches then
-    lines[#lines + 1] = row('', ('%s batches had no target and taught nothing'):format(count(fit.empty_batches)))
+    lines[#lines + 1] = row('', plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
   end
   local best = fit.best
   if best then
@@ -280,8 +272,8 @@ function fit_report.summary(fit, plan)
   end
   local t = fit.tscore
   if t and t.mean then
-    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s batches%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
-      count(t.n), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
+      plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
   end
   local noise = fit.noise
   if noise and noise.signal then

@@ -4,6 +4,7 @@
 local console = require 'console'
 local guards = require 'guards'
 local native = require 'lanthorn'
+local pretty = require 'pretty'
 local torch = require 'torch'
 
 local gradcheck = {}
@@ -92,10 +93,10 @@ function gradcheck.run(o)
     if not row.ok then wrong[#wrong + 1] = name end
   end
   if #wrong > 0 then
-    guards.stop('G30', 'the gradient of %s is not the slope of the loss; is there a detach, an operator without a gradient, or a '
-      .. 'backward of your own?', table.concat(wrong, ', '))
+    guards.stop('G30', 'the gradient of %s differs from finite differences of the loss; is there a detach, an operator without gradient or '
+      .. 'a backward of your own?', table.concat(wrong, ', '))
   end
-  console.write(('the gradients of %d parameters agree with differences\n'):format(#names))
+  console.write(('the gradients of %s agree with finite differences\n'):format(pretty.plural(#names, 'parameter')))
 end
 
 return gradcheck

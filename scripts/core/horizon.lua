@@ -84,7 +84,8 @@ function horizon.settle(trainer, path, o)
       curve(trainer, was, next_update, last), curve(trainer, now, next_update, last))
   end
   local ends = trainer:horizon()
-  console.note(('%-10s%s ends at update %d, before at %d; %s'):format('schedule', o.optim.schedule, ends, was,
+  local place = ends == was and ('still ends at update %d'):format(ends) or ('now ends at update %d (was %d)'):format(ends, was)
+  console.note(('%-10s%s %s; %s'):format('schedule', o.optim.schedule, place,
     curve(trainer, ends, from.step + 1, math.max(planned, from.step + 1))))
   return { kind = 'event', event = 'horizon', step = from.step, schedule = o.optim.schedule, was_update = was, ends_update = ends,
     planned_updates = planned, lr_before = trainer:rate(from.step, was), lr = trainer:rate(from.step, ends) }

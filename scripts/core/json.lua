@@ -85,7 +85,7 @@ function json.decode(text, name)
   if not problem then
     local rest = text:find('%S', stopped)
     if not rest then return value end
-    stopped, problem = rest, 'more text behind the value'
+    stopped, problem = rest, 'extra text after the value'
   end
   local before = text:sub(1, (tonumber(stopped) or 1) - 1)
   local line = select(2, before:gsub('\n', '')) + 1

@@ -83,7 +83,7 @@ local function check_names(fields, inherited)
       local ok = inherited or has_unit(name) -- phase_ms = { forward = 1.5 }
       if type(value) == 'number' and not ok then
         local names = suggestions(name)
-        guards.stop('G29', "the metric '%s' has no unit in its name; right: %s", name, table.concat(names, ', '))
+        guards.stop('G29', "the metric '%s' has no unit in its name; use %s", name, table.concat(names, ', '))
       elseif type(value) == 'table' then
         check_names(value, ok)
       end

@@ -71,7 +71,8 @@ end
 local function warn_of_oversubscription(chosen)
   local count, cores = chosen.threads.value, chosen.cores
   if chosen.threads.ignored then
-    console.warn(("warning: OMP_NUM_THREADS is '%s', which is no thread count; %d threads are used"):format(chosen.threads.ignored, count))
+    console.warn(("warning: OMP_NUM_THREADS is '%s', which is not a thread count; %d threads are used"):format(
+      chosen.threads.ignored, count))
   end
   if count <= cores then return end
   local spins = chosen.wait.value == 'active'

@@ -12,7 +12,8 @@ local parse_value
 
 local function syntax_error(state, found_at, expected, advice)
   local found = found_at > #state.text and 'the end' or ("'%s'"):format(state.text:sub(found_at, found_at))
-  fail.config("override '%s': expected %s at %s; %s", state.whole, expected, found, advice or 'quote text that holds blanks or ,[]{}()=;~')
+  fail.config("override '%s': expected %s at %s; %s", state.whole, expected, found,
+    advice or 'quote text that contains spaces or any of ,[]{}()=;~')
 end
 
 local function skip_blanks(state, at)
@@ -73,8 +74,7 @@ local AXIS_FUNCTIONS = { range = true, uniform = true, loguniform = true, choice
 ---Raises the error for a sweep axis given where one value is expected.
 ---@param text string
 function overrides.refuse_axis(text)
-  fail.config("'%s' is a sweep axis, a run takes one value (use: runner sweep SCRIPT '%s'; a list is written [a,b])",
-    text, text)
+  fail.config("'%s' asks for several runs, and this is one; a list is written [a,b]", text)
 end
 
 ---Parses one value, such as "[1,2]" or "{lr=0.1}".

@@ -16,6 +16,23 @@ function pretty.number(x)
   return tonumber(short) == x and short or ('%.17g'):format(x)
 end
 
+---1234567 as "1,234,567".
+---@param n number
+---@return string
+function pretty.count(n)
+  local sign, digits = ('%d'):format(n):match '^(-?)(%d+)$'
+  return sign .. digits:reverse():gsub('(%d%d%d)', '%1,'):reverse():gsub('^,', '')
+end
+
+---"1 epoch", "2 epochs", "3 batches".
+---@param n number
+---@param one string the word for one
+---@param more? string for others; one with an s
+---@return string
+function pretty.plural(n, one, more)
+  return ('%s %s'):format(pretty.count(n), n == 1 and one or more or one .. 's')
+end
+
 local function rank(key)
   return type(key) == 'number' and 1 or type(key) == 'string' and 2 or 3
 end

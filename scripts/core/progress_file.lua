@@ -20,7 +20,7 @@ function progress_file.read(path)
   if not file then return nil, message end
   local text = file:read(8 * WORDS)
   file:close()
-  if not text or #text < 8 * WORDS or text:sub(1, 8) ~= MAGIC then return nil, ("'%s': is no progress file"):format(path) end
+  if not text or #text < 8 * WORDS or text:sub(1, 8) ~= MAGIC then return nil, ("'%s' is not a progress file"):format(path) end
   return { pid = word(text, 1), counter = word(text, 2), phase = PHASES[word(text, 3)] or 'done', step = word(text, 4),
     done = word(text, 5), of = word(text, 6), time_s = word(text, 7) / 1e9, slowest_step_s = word(text, 8) / 1e9,
     slowest_eval_s = word(text, 9) / 1e9, slowest_save_s = word(text, 10) / 1e9, steps = word(text, 11) }

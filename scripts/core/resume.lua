@@ -115,8 +115,9 @@ function resume.check(path, now)
   local config = run_files.read_json(path .. '/config.json')
   local key, was, is = difference(config and config.values or {}, now.values)
   if key then
-    fail.config("resume: '%s' is %s, the run has %s; a resumed run computes what it began with (train.epochs, train.max_steps, "
-      .. 'checkpoint.*, guards.* may change)', key, pretty.inline(is), pretty.inline(was))
+    fail.config("resume: '%s' is %s, the run has %s; a resumed run computes what it began with (train.epochs, "
+      .. 'train.max_steps, train.max_time, optim.horizon, checkpoint.*, watchdog.* and guards.* may change)', key,
+      pretty.inline(is), pretty.inline(was))
   end
   if manifest.source_hash ~= now.source_hash and not current.allow_source_change then
     fail.config("resume: the script or one of its modules is not what the run began with (its own are in '%s/src'); put them back, "

@@ -66,7 +66,7 @@ function run_equality.compare(a, b)
   local where = difference(left, right, 'state.json')
   if where then found[#found + 1] = where .. ' differs' end
   local x, y = curve(a), curve(b)
-  if #x ~= #y then found[#found + 1] = ('metrics.jsonl has %d lines of curves, and %d'):format(#x, #y) end
+  if #x ~= #y then found[#found + 1] = ('metrics.jsonl: %d lines of curves against %d'):format(#x, #y) end
   for i = 1, math.min(#x, #y) do
     where = difference(x[i], y[i], ('metrics.jsonl: step %s: %s'):format(tostring(x[i].step), x[i].event or x[i].kind))
     if where then

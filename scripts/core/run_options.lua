@@ -107,7 +107,7 @@ end
 ---@param args table
 ---@return table flags
 function run_options.flags(args)
-  if args.quiet and args.verbose then fail.usage('--quiet and --verbose exclude each other') end
+  if args.quiet and args.verbose then fail.usage('--quiet and --verbose cannot be used together') end
   run_options.set_threads(args)
   if args.mem_limit then host.setenv('RUNNER_MEM_LIMIT', ('%d'):format(args.mem_limit)) end
   console.quiet = args.quiet or false

@@ -61,7 +61,7 @@ local function by_prefix(word, text, runs)
     if run.id == text then return run end
     if run.id:sub(1, #text) == text then found[#found + 1] = run end
   end
-  if #found > 1 then fail.usage("run '%s': %d runs begin so: %s; give more of the id", word, #found, candidates(found)) end
+  if #found > 1 then fail.usage("run '%s': %d runs begin with that: %s; give more of the id", word, #found, candidates(found)) end
   return found[1]
 end
 
@@ -94,7 +94,7 @@ local function in_experiment(word, runs)
   if #own == 0 then return nil end
   if rest == 'latest' then return newest(own) end
   local run = by_prefix(word, rest, own)
-  if not run then fail.usage("run '%s': '%s' has no run of that id; it has %s", word, name, candidates(own)) end
+  if not run then fail.usage("run '%s': '%s' has no run with that id; it has %s", word, name, candidates(own)) end
   return run
 end
 
@@ -109,7 +109,7 @@ local function refuse(word, runs)
     fail.usage("run '%s': the folder holds runs; its newest is %s/latest", word, (word:gsub('/+$', '')))
   end
   if info then
-    fail.usage("run '%s': the %s has no status.json or manifest.json, so it is no run directory; newest runs: %s", word,
+    fail.usage("run '%s': the %s has no status.json or manifest.json, so it is not a run directory; newest runs: %s", word,
       info.type == 'dir' and 'folder' or 'file', candidates(runs))
   end
   if word ~= '' and host.stat(('%s/%s'):format(root, word)) then

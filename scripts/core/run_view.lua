@@ -12,7 +12,7 @@ local run_view = {}
 local LABEL = 13   -- columns of the labels
 local CURVE = 32   -- columns of the curve
 local EPOCHS = 40  -- rows of the table of epochs at most
-local ENDED = { FINISHED = 'all work was done', PRUNED = 'a sweep gave it up' }
+local ENDED = { FINISHED = 'all work was done', PRUNED = 'it was given up for better ones' }
 
 local function number(value, form)
   return value and (form or '%.4f'):format(value) or 'NA'
@@ -77,7 +77,7 @@ local function why(run)
   end
   local heard = run.heartbeat and ('; last sign of life %s'):format(run_files.time_text(run.heartbeat)) or ''
   if run.state == 'dead' then
-    return ('its process is gone without a last word%s, in phase %s'):format(heard, run.phase or 'NA')
+    return ('its process ended without recording why%s, in phase %s'):format(heard, run.phase or 'NA')
   end
   return ('not ended: phase %s%s%s'):format(run.phase or 'NA', run.message and ', ' .. run.message or '', heard)
 end

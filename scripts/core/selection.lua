@@ -46,7 +46,7 @@ end
 -- What an update reads from its device, in words; nil for a training too short to count.
 local function reads_text(fit)
   if not fit.host_reads_per_step then return nil end
-  return ('reads     host_syncs_per_step %.4g, %.4g values read an update%s, %.4g of them by the optimiser and its selection'):format(
+  return ('reads     host_syncs_per_step %.4g, %.4g values read per update%s, %.4g of them by the optimiser and its selection'):format(
     fit.host_syncs_per_step, fit.host_reads_per_step, fit.host_syncs_per_step == 0 and " in the host's memory" or '',
     fit.optimizer_reads_per_step)
 end
@@ -84,7 +84,7 @@ function selection.callback(every)
     local share = touched and ('touched %.1f %% of all parameters an update, effective %.1f %%'):format(100 * touched, 100 * effective)
       or ('touched NA (the gradients are masked, every weight may move), %.1f %% of them left'):format(100 * effective)
     local gini = balance.leaf_gini and ('%.2f'):format(balance.leaf_gini) or 'NA'
-    local never = balance.dead and ('; %d of %d nodes never'):format(balance.dead, #report.nodes) or ''
+    local never = balance.dead and ('; %d of %d nodes never selected'):format(balance.dead, #report.nodes) or ''
     ctx.print(('select    %s: %s; leaf Gini %s%s'):format(report.rule, share, gini, never))
     local reads = reads_text(fit)
     if reads then ctx.print(reads) end
@@ -109,7 +109,7 @@ function selection.node_lines(report)
     local name = names[i] .. (' '):rep(width - #names[i])
     lines[#lines + 1] = ('%s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name, node.count,
       node.effective, node.distance, node.mean_delta, node.mean_score,
-      node.count == 0 and selection_report.holds(report) and '  never' or '')
+      node.count == 0 and selection_report.holds(report) and '  never selected' or '')
   end
   local function share(value) return value and ('%.2f'):format(value) or '-' end
   for _, row in ipairs(selection_report.balance(report).levels) do

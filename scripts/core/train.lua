@@ -20,6 +20,7 @@ local native = require 'lanthorn'
 local nearest = require 'nearest'
 local noop_phase = require 'noop_phase'
 local options = require 'options'
+local pretty = require 'pretty'
 local optim = require 'optim'
 local random_state = require 'random_state'
 local resume = require 'resume'
@@ -123,7 +124,9 @@ local function read(given)
   o.checkpoint.every = options.check('train.fit checkpoint.every', o.checkpoint.every, CHECKPOINT_EVERY)
   o.watchdog = options.check('train.fit watchdog', o.watchdog or values.watchdog or {}, specs.watchdog)
   if type(o.loss) == 'string' then native.train.check_loss(o.loss) end
-  if type(o.data.train) ~= 'userdata' then fail.config('train.fit: data must come from data.text, data.tensors or data.custom') end
+  if type(o.data.train) ~= 'userdata' then
+    fail.config('train.fit: data must be what a function of the data module gives, such as data.text')
+  end
   local fast = experiment.current().flags.fast_dev_run
   if fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, fast, fast
@@ -186,9 +189,9 @@ end
 local function check_overlap(o, plan, total_s)
   if o.data.layout ~= 'overlap' or o.data.options.allow_overlap then return end
   fail.raise(7, 'G13 budget: stride 1 makes %s train and %s val batches an epoch, %s updates over %d epochs, about %s at the '
-    .. 'measured step; stride %d would make %s batches; to go on set data.allow_overlap=true', fit_report.count(o.data.train:count()),
-    fit_report.count(o.data.val:count()), fit_report.count(plan.steps), plan.epochs, fit_report.duration(total_s), o.data.options.seq,
-    fit_report.count(math.floor(o.data.train:count() / o.data.options.seq)))
+    .. 'measured step; stride %d would make %s batches; to go on set data.allow_overlap=true', pretty.count(o.data.train:count()),
+    pretty.count(o.data.val:count()), pretty.count(plan.steps), plan.epochs, fit_report.duration(total_s), o.data.options.seq,
+    pretty.count(math.floor(o.data.train:count() / o.data.options.seq)))
 end
 
 local function data_record(data)

@@ -1480,6 +1480,11 @@ function options.check(who, given, spec) end
 ---@class pretty
 pretty = {}
 
+---1234567 as "1,234,567".
+---@param n number
+---@return string
+function pretty.count(n) end
+
 ---One line, without colours.
 ---@param value any
 ---@return string
@@ -1489,6 +1494,13 @@ function pretty.inline(value) end
 ---@param x number
 ---@return string
 function pretty.number(x) end
+
+---"1 epoch", "2 epochs", "3 batches".
+---@param n number
+---@param one string the word for one
+---@param more? string for others; one with an s
+---@return string
+function pretty.plural(n, one, more) end
 
 ---As the prompt shows it: long tables over several lines, colours when stdout is a terminal.
 ---@param value any

@@ -38,7 +38,7 @@ print('counts', f.steps, f.samples)]]
   t.near(tonumber(a), tonumber(b), 1e-6)
   t.contains(output, 'counts\t3\t10')
   t.contains(output, '3 batches of 4 rows, the last of 2, 10 rows in all   val 2 batches')
-  t.contains(output, '1 epochs x 3 batches, 3 updates, 10 targets')
+  t.contains(output, '1 epoch x 3 batches, 3 updates, 10 targets')
   t.contains(output, 'samples/s')
 end)
 
@@ -77,7 +77,7 @@ print('losses', f.best.train_loss, f.best.val_loss, loss(net, x, y):item(), f.em
     t.near(tonumber(val_loss), tonumber(all), 1e-6)
     t.equal(empty, '1')
     t.contains(output, 'has no target; nothing is learnt from such batches')
-    t.contains(output, '1 batches had no target and taught nothing')
+    t.contains(output, '1 batch had no targets, so nothing was learnt from them')
   end
 end)
 

@@ -48,7 +48,7 @@ end
 local FLIP = 'fit(mixed(function(e) return e + e:flip { 1 } end))'
 
 t.test('guard G45: a model that mixes in the future stops before the first update', function()
-  local said = 'G45 leak: changing the tokens behind position %d moves the logits up to it by %S+ of their size, expected at most 1e%-05'
+  local said = 'G45 leak: changing the tokens after position %d changes the logits up to it by %S+ of their size, expected at most 1e%-05'
   for _, mix in ipairs { 'e + e:flip { 1 }', 'e + e:mean({ 1 }, true)', 'e + torch.roll(e, { -1 }, { 1 })' } do
     local ran = run(('fit(mixed(function(e) return %s end))'):format(mix))
     t.equal({ ran.code, ran.folder }, { 6, nil })

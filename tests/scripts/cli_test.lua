@@ -28,7 +28,7 @@ t.test('an option for a key that is missing is exit 3', function()
 end)
 
 t.test('an axis given to run is exit 3', function()
-  expect(3, 'runner sweep', SCRIPT, 'optim.lr=1,2')
+  expect(3, 'asks for several runs', SCRIPT, 'optim.lr=1,2')
 end)
 
 t.test('an override for a script without config is exit 3', function()
@@ -50,7 +50,7 @@ t.test('unknown commands, options and files are exit 2 with the nearest', functi
   expect(2, "unknown option '%-%-sed'", SCRIPT, '--sed', '3')
   expect(2, "does not exist; nearest: " .. SCRIPT:gsub('%-', '%%-'), (SCRIPT:gsub('%.lua$', 'q.lua')))
   expect(2, 'is a folder', '/tmp/')
-  expect(2, "'word' is no override", SCRIPT, 'word')
+  expect(2, "'word' is not an override", SCRIPT, 'word')
   expect(2, 'expected a whole number', SCRIPT, '--threads', '0')
   expect(2, 'expected a size', SCRIPT, '--mem-limit', 'lots')
   expect(2, 'needs a folder', '--scripts', '/nowhere')

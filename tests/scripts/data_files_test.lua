@@ -63,7 +63,7 @@ end)
 
 t.test('missing values are an error, a row less, or the mean of train', function()
   local path = write('holes.csv', 'a,y\n1,1\n,2\n3,3\nNA,4\n5,5\n6,6\n')
-  refused(4, "line 3: column 'a' has no value, as in 2 rows; missing='drop' leaves such rows out", function()
+  refused(4, "line 3: column 'a' is empty, as in 2 rows of the table; missing='drop' leaves such rows out", function()
     data.csv { file = path, target = 'y' }
   end)
   t.equal(data.csv({ file = path, target = 'y', missing = 'drop', split = { train = 1 } }).train:samples(), 4)
@@ -74,7 +74,7 @@ t.test('missing values are an error, a row less, or the mean of train', function
 end)
 
 t.test('what is wrong with a table or its options is told', function()
-  refused(3, "target 'Y' is no column of", function() data.csv { file = TABLE, target = 'Y' } end)
+  refused(3, "target 'Y' is not a column of", function() data.csv { file = TABLE, target = 'Y' } end)
   refused(3, "is it delimiter=';'?", function() data.csv { file = write('semi.csv', 'a;b\n1;2\n'), target = 'b' } end)
   refused(3, 'the shares of split add up to 0.9, expected 1', function() data.csv { file = TABLE, target = 'y', split = { 0.8, 0.1 } } end)
   refused(3, "task='regression', but the target 'colour' is text", function()
@@ -131,7 +131,7 @@ t.test('pictures of a folder: each sub-folder is a class, sizes must agree or be
   refused(4, "folder '" .. folder .. "/none' does not exist", function() data.images { folder = folder .. '/none' } end)
   refused(4, 'has no sub-folders', function() data.images { folder = folder .. '/pictures/cats' } end)
   write('pictures/dogs/4.png', 'no picture')
-  refused(4, "4.png': no picture that can be read", function() data.images { folder = folder .. '/pictures', size = { 2, 2 } } end)
+  refused(4, "4.png': not a readable picture", function() data.images { folder = folder .. '/pictures', size = { 2, 2 } } end)
 end)
 
 t.test('experiments on data of one\'s own run as they are', function()

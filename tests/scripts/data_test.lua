@@ -80,7 +80,7 @@ local function refused(code, pattern, text, options)
 end
 
 t.test('texts that cannot be used are data errors', function()
-  refused(4, 'train: 8 characters make 1 rows .*, less than one batch of 2 x 5', ALPHABET:sub(1, 16))
+  refused(4, 'train: 8 characters make 1 row .*, fewer than one batch of 2 x 5', ALPHABET:sub(1, 16))
   refused(4, 'is empty', '')
   refused(4, 'UTF%-8', 'abc\255' .. ALPHABET)
   refused(4, 'val: 0 characters .* or eval.off=true', ALPHABET, { split = 1 })

@@ -97,7 +97,7 @@ t.test('every other command refuses the pthread build of OpenBLAS, each time the
   local output, code = t.shell(preload .. ' run -e ' .. t.quote "require 'torch'")
   t.equal(code, 9, output)
   t.contains(output, 'the pthread build of OpenBLAS is loaded')
-  t.contains(output, 'mend it with: unset LD_PRELOAD')
+  t.contains(output, 'fix it with: unset LD_PRELOAD')
   output, code = t.shell(preload .. ' run -e ' .. t.quote [[
 for i = 1, 2 do print(select(2, pcall(require, 'lanthorn')):match 'the pthread build') end]])
   t.equal({ output, code }, { 'the pthread build\nthe pthread build\n', 0 })
@@ -122,7 +122,7 @@ t.test('the pthread build alone is refused, with the command that fits', functio
   local files = { '/nowhere/libopenblas.so.0' }
   local ok, problem = pcall(blas_check.refuse, 'pthreads', function() return files end)
   t.equal({ ok, require('fail').code_of(problem) }, { false, 9 })
-  t.contains(tostring(problem), 'mend it with: ' .. blas_check.fix(files))
+  t.contains(tostring(problem), 'fix it with: ' .. blas_check.fix(files))
 end)
 
 t.test('a variable is to be unset only where it brings the library in question', function()
@@ -244,5 +244,5 @@ print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinn
     '1\t--threads\tactive\tOMP_WAIT_POLICY\tclose\t--pin\n')
   t.equal(settings('OMP_PROC_BIND=spread', '--threads 1 --pin'), '1\t--threads\tpassive\tdefault\tspread\tOMP_PROC_BIND\n')
   t.contains(settings('', '--threads ' .. cores + 1), ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
-  t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is no thread count")
+  t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is not a thread count")
 end)

@@ -63,8 +63,8 @@ t.test('arms without a value are named with the reason', function()
   local result = arms.run { seeds = { 1, 2 }, arms = { { 'whole', function() return { loss = 1 } end },
     { 'fast', function(seed) return { loss = seed == 2 and 1 or nil } end }, { 'none', function() return {} end } } }
   t.equal(equal_budget.missing(result, 'loss', { none = 'moves shared parameters alone' }),
-    "Not compared: 'fast' ended before it had spent "
-    .. "the budget with 1 of 2 seeds; 'none' moves shared parameters alone.")
+    "Not compared: 'fast' ended before spending "
+    .. "the budget for 1 of 2 seeds; 'none' moves shared parameters alone.")
   result.arms = { result.arms[1] }
   t.equal(equal_budget.missing(result, 'loss', {}), nil)
 end)

@@ -52,7 +52,7 @@ end)
 t.test('text that is not JSON is told with line and column', function()
   refused(function() json.decode '{"a": 1,\n "b": }' end, 'json: the text, line 2, column')
   refused(function() json.decode '' end, 'line 1, column 1')
-  refused(function() json.decode '[1] 2' end, 'line 1, column 5: more text behind the value')
+  refused(function() json.decode '[1] 2' end, 'line 1, column 5: extra text after the value')
   refused(function() json.read(folder .. '/none.json') end, 'none.json')
 end)
 

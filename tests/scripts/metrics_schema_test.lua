@@ -69,7 +69,7 @@ t.test('guard G29: names of numbers end in a unit, and the right ones are shown'
   for name, right in pairs { time = 'time_s, time_ms', memory = 'memory_mb', accuracy = 'accuracy_pct', elapsed_seconds = 'elapsed_s',
     steps_count = 'steps_n', sharpness = 'sharpness_s' } do
     local err = t.error_matches(function() metrics_schema.check_names { kind = 'train', [name] = 1 } end,
-      ("G29 units: the metric '%s' has no unit in its name; right: %s"):format(name, right))
+      ("G29 units: the metric '%s' has no unit in its name; use %s"):format(name, right))
     t.equal(fail.code_of(err), 3)
   end
   metrics_schema.check_names { kind = 'event', event = 'x', step = 1, note = 'text', on = true, wait_s = 1, my_loss = 2, tscore_mean = 1,
@@ -78,7 +78,7 @@ t.test('guard G29: names of numbers end in a unit, and the right ones are shown'
   for _, log in ipairs { 'ctx.log', 'ctx.run:log' } do
     local ran = run(("fit { on_step = function(ctx) %s { kind = 'event', event = 'mine', time = 1 } end }"):format(log))
     t.equal(ran.code, 3)
-    t.contains(ran.output, "G29 units: the metric 'time' has no unit in its name; right: time_s, time_ms")
+    t.contains(ran.output, "G29 units: the metric 'time' has no unit in its name; use time_s, time_ms")
   end
 end)
 

@@ -76,8 +76,8 @@ end)
 
 t.test('what would not be trained, or hides a method, is refused', function()
   local net = scaled()
-  t.error_matches(function() net.scale = torch.ones { 3 } end, "Scaled: 'scale' is a parameter and this tensor is none: nothing would "
-    .. 'train it; assign nn.Parameter%(tensor%)')
+  t.error_matches(function() net.scale = torch.ones { 3 } end, "Scaled: 'scale' is a parameter, but this tensor is not, so it would "
+    .. 'not be trained; assign nn.Parameter%(tensor%)')
   t.error_matches(function() net.scale = 3 end, "Scaled: 'scale' is a parameter, expected a Tensor, got number 3")
   t.error_matches(function() net.scale = nn.Parameter { 4 } end, 'cannot be tied to')
   t.error_matches(function() net.parameters = nn.Parameter { 4 } end, "'parameters' means something else for every module")
@@ -160,7 +160,7 @@ t.test('endless recursion through native code is an error with its chain', funct
   local calls = { function() return net(torch.ones { 1, 2 }) end, loop 'no_grad', loop 'enable_grad', loop 'scope', loop 'fork_rng',
     function() return outer(torch.ones { 1, 2 }) end }
   for _, call in ipairs(calls) do
-    local message = t.error_matches(call, 'calls go 200 deep through native code')
+    local message = t.error_matches(call, 'calls are nested more than 200 deep through native code')
     t.contains(message, 'itself? ')
     t.matches(message, 'model_parts_test.lua:%d+')
   end
@@ -241,7 +241,7 @@ t.test('a use that tells no samples apart is refused by name, and only where it 
     return tscore.measure(net, function() return net(x):square():mean() + extra() end)
   end
   t.error_matches(function() measured(function() return net.w:square():sum() * 0.01 end) end,
-    "tscore: parameter 'w' is used by torch.add in a way that tells no samples apart .*tscore.mode='loop'")
+    "tscore: parameter 'w' is used by torch.add which gives no gradients of single samples .*tscore.mode='loop'")
   t.error_matches(function() measured(function() return (x * net.w:cumprod(0)):mean() end) end, "parameter 'w' is used by torch.cumprod")
   t.equal(measured(function() return net.w:norm():item() end).status, 'ok')
 end)

@@ -190,9 +190,9 @@ end)
 
 t.test('a module cannot be below itself', function()
   local m, inner = nn.Container(), nn.Container()
-  t.error_matches(function() m.x = m end, "cannot have itself below it, as 'x'")
+  t.error_matches(function() m.x = m end, "cannot contain itself, as 'x'")
   m.inner = inner
-  t.error_matches(function() inner.back = m end, "cannot have itself below it, as 'back'")
+  t.error_matches(function() inner.back = m end, "cannot contain itself, as 'back'")
 end)
 
 t.test('sizes out of range are config errors about the value', function()

@@ -99,7 +99,7 @@ end)
 t.test('a sweep axis is refused with a hint', function()
   for _, text in ipairs { 'optim.lr=1,2', 'optim.lr=range(1,5)', 'optim.lr=loguniform(1e-4,1)', 'optim.lr=choice(1,2)',
     'zip(a=[1];b=[2])', 'seeds=3' } do
-    refused('runner sweep', text)
+    refused('asks for several runs', text)
   end
 end)
 

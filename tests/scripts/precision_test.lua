@@ -87,7 +87,7 @@ t.test('a wrong name is exit 3 with the nearest', function()
   t.equal({ code, #losses }, { 3, 0 }, output)
   t.contains(output, "option 'precision' is 'bf61'; nearest: bf16")
   t.error_matches(function() native.diagnostics.missing_precision 'fp32_spilt' end,
-    "precision 'fp32_spilt' is none of fp32, fp32_split, bf16; did you mean 'fp32_split'")
+    "precision 'fp32_spilt' is not known; use fp32, fp32_split or bf16; did you mean 'fp32_split'")
 end)
 
 t.test('emulation of nothing is exit 3', function()

@@ -171,7 +171,7 @@ for i in $(seq 1200); do sleep 0.05; grep -q '"step":7,' %s/results/alive/latest
     runs.RUNNER, runs.root, runs.RUNNER, runs.root))
   local second, pid = output:match 'second: (%d+) first: (%d+)'
   t.equal(second, '5', output)
-  t.contains(output, ('is worked on by process %s; stop it first, or wait for its end'):format(pid))
+  t.contains(output, ('is in use by process %s; stop that process, or wait for it to end'):format(pid))
   t.contains(output, 'first ended: 75')
 end)
 
@@ -266,7 +266,7 @@ train.fit(fit)]])
   local output, code = t.runner('verify-resume', script, '--at', '5')
   t.equal(code, 5)
   t.contains(output, 'model.safetensors differs')
-  t.matches(output, 'verify%-resume: 1 of 1 are not equal; the run directories are in')
+  t.matches(output, 'verify%-resume: 1 of 1 resumed trainings differ from the uninterrupted one; the run directories are in')
 end)
 
 t.test('impossible values are config errors', function()

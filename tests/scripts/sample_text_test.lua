@@ -66,5 +66,5 @@ local x = torch.randint(9, { 8, 5 })
 local text = data.tensors { x = x, y = x, batch = 4, vocab_size = 9 }
 fit(text)]], 'guards.no_learning=off', 'guards.init_loss=off', 'guards.leak=off')
   t.equal(ran.code, 0, ran.output)
-  t.contains(ran.output, 'sample: no sample: data.tensors has no text to begin with; give sample_text a prompt')
+  t.contains(ran.output, 'sample failed: data.tensors has no text to begin with; give sample_text a prompt')
 end)

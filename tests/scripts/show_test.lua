@@ -102,7 +102,7 @@ t.test('a run whose process is gone is dead, with its last sign of life', functi
     "epoch":4.12,"attempt":1,"started":"2026-01-02T10:15:00.000Z","heartbeat":"2026-01-02T10:20:00.000Z"}]] })
   local output = show 'gone'
   t.matches(output, '^gone/20260102%-101500%-a1b2c3  dead  started 2026%-01%-02 10:15:00 UTC\n')
-  t.contains(output, 'why          its process is gone without a last word; last sign of life 2026-01-02 10:20:00 UTC, in phase train')
+  t.contains(output, 'why          its process ended without recording why; last sign of life 2026-01-02 10:20:00 UTC, in phase train')
   t.contains(output, 'progress     412 of 1000 steps, epoch 4.12')
   t.contains(output, 'metrics      NA\n')
 end)

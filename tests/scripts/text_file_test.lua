@@ -76,7 +76,7 @@ t.test('a byte order mark and a text without any line end are told', function()
     return (t.runner('-e', ("require('data').text { file = %q, batch = 2, seq = 20, stride = 20 }"):format(write(text))))
   end
   t.contains(noted('\239\187\191' .. TEXT), 'begins with a byte order mark, which is left out')
-  t.contains(noted((TEXT:gsub('\n', ' '))), 'is one line without an end')
+  t.contains(noted((TEXT:gsub('\n', ' '))), 'is a single line without a line end')
   t.equal(noted(TEXT), '')
   t.equal(open('\239\187\191' .. TEXT).length, #TEXT)
 end)

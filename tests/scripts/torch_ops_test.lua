@@ -193,7 +193,7 @@ t.test('a wrong argument shows what was given and every schema', function()
   t.contains(err, "argument 'dim' must be int[]?, got string 'x'")
   t.is_false(tostring(err):find 'Dimname', 'named tensors')
   t.error_matches(function() local _ = torch.matmul(torch.ones { 2 }) end, "argument 'other' %(Tensor%) is missing")
-  t.error_matches(function() local _ = torch.ones { 2 }:relu(1, 2) end, 'takes 1 arguments by position, got 3')
+  t.error_matches(function() local _ = torch.ones { 2 }:relu(1, 2) end, 'takes 1 positional argument, got 3')
 end)
 
 t.test('typos are met with the nearest name', function()

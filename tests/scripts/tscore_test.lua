@@ -182,6 +182,6 @@ t.test('a gradient from outside of the layers is refused, not shown as 0', funct
   local function loss() return net(x):pow(2):mean() + 10 * net.weight:square():sum() end
   for _, verify in ipairs { true, false } do
     t.error_matches(function() return tscore.measure(net, loss, { verify = verify }) end,
-      "parameter 'weight' is used by torch.add in a way that tells no samples apart .*tscore.mode='loop'")
+      "parameter 'weight' is used by torch.add which gives no gradients of single samples .*tscore.mode='loop'")
   end
 end)

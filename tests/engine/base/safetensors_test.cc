@@ -272,13 +272,14 @@ TEST_F(SafetensorsTest, R10UnknownAndUnsupportedDtypesDiffer) {
 
 TEST_F(SafetensorsTest, R11NegativeFractionalOrHugeNumbers) {
   ExpectEntryRejected(R"("dtype":"U8","shape":[-4],"data_offsets":[0,4])", "a negative number in 'shape'");
-  ExpectEntryRejected(R"("dtype":"U8","shape":[4.5],"data_offsets":[0,4])", "no whole number below 2^63 in 'shape'");
+  ExpectEntryRejected(R"("dtype":"U8","shape":[4.5],"data_offsets":[0,4])",
+                      "a number that is not a whole number below 2^63 in 'shape'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[-1,4])", "a negative number in 'data_offsets'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,4.0])",
-                      "no whole number below 2^63 in 'data_offsets'");
+                      "a number that is not a whole number below 2^63 in 'data_offsets'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,4])", "above 2^63-1 in 'shape'");
   ExpectEntryRejected(R"("dtype":"U8","shape":[4],"data_offsets":[0,18446744073709551616])",
-                      "no whole number below 2^63");
+                      "a number that is not a whole number below 2^63");
   ExpectEntryRejected(R"("dtype":"U8","shape":[1e999],"data_offsets":[0,4])", "number out of range");
 }
 

@@ -28,7 +28,7 @@ std::string MessageFor(const Batch& batch, int64_t asked) {
 TEST(BatchShapeG21, StopsWhenOneOfEightItemsWasDropped) {
   const DropsOne batches;
   const std::string message = MessageFor(batches.Get(0), batches.rows());
-  EXPECT_NE(message.find("G21 batch_shape: the first batch has 7 items, asked for 8"), std::string::npos) << message;
+  EXPECT_NE(message.find("G21 batch_shape: the first batch has 7 items, expected 8"), std::string::npos) << message;
 }
 
 TEST(BatchShapeG21, CountsPaddingAndMaskedTargetsApart) {

@@ -108,9 +108,9 @@ TEST(TextInspector, WhatIsTakenAllTheSameIsNoted) {
   };
   EXPECT_EQ(note("a plain text\nof two lines\n", 3), "");
   EXPECT_EQ(note("\xEF\xBB\xBFmarked\n", 1), "begins with a byte order mark, which is left out");
-  EXPECT_EQ(note("no end", 100), "is one line without an end");
+  EXPECT_EQ(note("no end", 100), "is a single line without a line end");
   EXPECT_EQ(note("\xEF\xBB\xBFno end", 2),
-            "begins with a byte order mark, which is left out; is one line without an end");
+            "begins with a byte order mark, which is left out; is a single line without a line end");
   EXPECT_EQ(note("a\rb", 1), "");
   EXPECT_EQ(note("", 1), "");
 }

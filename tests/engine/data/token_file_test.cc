@@ -150,7 +150,7 @@ TEST_F(TokenFileTest, ACutOrDamagedFileIsMadeAnewAtEveryPlace) {
     ASSERT_TRUE(WriteFileAtomic(kept, whole.substr(0, cut), false).ok());
     const auto file = Open(Kept());
     EXPECT_EQ(Joined(*file), text);
-    EXPECT_NE(file->note().find("is made anew"), std::string::npos) << file->note();
+    EXPECT_NE(file->note().find("is rebuilt"), std::string::npos) << file->note();
     EXPECT_EQ(ReadFile(kept).value(), whole) << cut;
   }
   for (size_t at = 0; at < whole.size(); at += 97) {

@@ -50,7 +50,7 @@ TEST(Schedule, ImpossibleValuesAreConfigErrorsThatSayWhy) {
   expect({.name = "cosin"}, "'cosin' is not known; use constant, step, cosine or linear");
   expect({.warmup = -1}, "warmup must not be negative, got -1");
   expect({.name = "step"}, "'step' needs decay_every >= 1, got 0");
-  expect({.name = "cosine", .warmup = 10, .total = 10}, "warmup of 10 leaves nothing of 10 updates");
+  expect({.name = "cosine", .warmup = 10, .total = 10}, "warmup of 10 leaves none of the 10 updates");
   expect({.name = "linear"}, "'linear'");
   expect({.min_factor = 1.5}, "min_factor must be in [0, 1]");
   expect({.min_factor = -0.1}, "min_factor must be in [0, 1]");

@@ -390,7 +390,7 @@ TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
     const auto made = Selection::Make(model.tree, model.owned, std::move(options));
     return made.ok() ? "" : std::string(made.status().message());
   };
-  EXPECT_NE(message(Rule("pth")).find("select.rule 'pth' is none of all, "), std::string::npos);
+  EXPECT_NE(message(Rule("pth")).find("select.rule 'pth' is not known; use one of all, "), std::string::npos);
   EXPECT_NE(message(Rule("pth")).find("did you mean 'path'"), std::string::npos);
   SelectionOptions options = Rule("topk");
   options.k = 14;
@@ -410,7 +410,7 @@ TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
   partial.owned.pop_back();
   partial.owned.pop_back();
   EXPECT_EQ(Selection::Make(partial.tree, partial.owned, Rule("path")).status().message(),
-            "select: 1 nodes own parameters, the tree has 4");
+            "select: only 1 of the tree's 4 nodes have parameters");
 }
 
 }  // namespace

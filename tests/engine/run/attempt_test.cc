@@ -41,7 +41,7 @@ TEST_F(AttemptTest, ALiveRunIsRefusedWithItsProcess) {
   EXPECT_EQ(owner->pid, getpid());
   const auto second = ClaimAttempt(run());
   EXPECT_EQ(ExitCodeOf(second.status()), ExitCode::kCheckpoint);
-  EXPECT_NE(MessageOf(second.status()).find("is worked on by process " + std::to_string(getpid())), std::string::npos);
+  EXPECT_NE(MessageOf(second.status()).find("is in use by process " + std::to_string(getpid())), std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / ".attempt-2"));
 }
 

@@ -123,14 +123,13 @@ TEST_F(CheckpointStoreTest, EveryFlippedBitIsDetectedOrHarmless) {
 TEST_F(CheckpointStoreTest, FilesThatDoNotBelongAndOtherRunsAreRefused) {
   Write(3);
   std::ofstream(Path("step-00000003", "extra")) << "x";
-  EXPECT_EQ(MessageOf(store_.Verify("step-00000003").status()),
-            "checkpoint 'step-00000003': extra does not belong to it");
+  EXPECT_EQ(MessageOf(store_.Verify("step-00000003").status()), "checkpoint 'step-00000003': unexpected file extra");
   fs::remove(Path("step-00000003", "extra"));
   fs::rename(store_.folder() + "/step-00000003", store_.folder() + "/step-00000004");
-  EXPECT_NE(MessageOf(store_.Verify("step-00000004").status()).find("the manifest is of step 3"), std::string::npos);
+  EXPECT_NE(MessageOf(store_.Verify("step-00000004").status()).find("its manifest says step 3"), std::string::npos);
   fs::rename(store_.folder() + "/step-00000004", store_.folder() + "/step-00000003");
   const CheckpointStore other(folder_.path(), "20261121-101500-000000");
-  EXPECT_NE(MessageOf(other.Verify("step-00000003").status()).find("is of run"), std::string::npos);
+  EXPECT_NE(MessageOf(other.Verify("step-00000003").status()).find("belongs to run"), std::string::npos);
   EXPECT_FALSE(store_.Verify("latest").ok());
 }
 
