@@ -120,18 +120,21 @@ function fit_checks.learnable(data)
   return reason == nil
 end
 
----Warns when the training ended above what guessing evenly gives.
+local LEARNT = 1000 -- updates after which, or after a whole epoch, a training may be judged
+
+---Warns when the training ended above what guessing evenly gives, unless it was cut too short to have learnt.
 ---@param o table of train.fit
 ---@param fit table
 ---@param run table
 function fit_checks.outcome(o, fit, run)
   local last, ln_v = fit.epochs[#fit.epochs], ln_vocabulary(o.data)
   if not last or not ln_v or o.options.expect_loss or experiment.current().flags.fast_dev_run then return end
+  if fit.steps < math.min(LEARNT, math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))) then return end
   local split = last.val_loss and 'val' or 'train'
   local loss = last.val_loss or last.train_loss
   if not loss or loss ~= loss or loss <= ln_v then return end
   fit_guards.fired('G06', 'warn', ('worse than guessing: the %s loss ended at %.4g nats, guessing evenly gives %.4g (ln %d); is the '
-    .. 'learning rate too high, or the training too short?'):format(split, loss, ln_v, o.data.vocab_size),
+    .. 'learning rate too high?'):format(split, loss, ln_v, o.data.vocab_size),
     { value = loss, limit = ln_v, step = fit.steps, run = run })
 end
 

@@ -175,6 +175,9 @@ t.test('guard G06: a loss that ends above ln V is worse than guessing', function
   t.contains(ran.output, 'warning: G06 learnable: worse than guessing: the val loss ended at')
   t.equal({ ran.lines.guard[#ran.lines.guard].step, ran.lines.guard[#ran.lines.guard].no_claim }, { 50, nil })
   t.is_false(run('fit()', 'train.expect_loss=2.3', 'optim.lr=100', 'optim.name=sgd').output:find 'worse than guessing')
+  -- Two updates of fifty prove nothing.
+  local cut = run('fit()', 'optim.lr=100', 'optim.name=sgd', 'guards.init_loss=off', 'guards.loss_spike.ratio=0', 'train.max_steps=2')
+  t.is_false(cut.output:find 'worse than guessing', cut.output)
 end)
 
 t.test('guard G12: a dry run, a run and a bench name the same batches by one code', function()
