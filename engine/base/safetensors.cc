@@ -39,6 +39,21 @@ absl::Status ReadAt(const std::string& path, int fd, uint64_t offset, void* data
   return absl::OkStatus();
 }
 
+// What a file is that begins with another format's signature, with what to do; empty for others.
+std::string OtherFormat(uint64_t first_bytes) {
+  char bytes[kLengthBytes];
+  std::memcpy(bytes, &first_bytes, sizeof bytes);
+  const std::string_view begin(bytes, sizeof bytes);
+  const char kConvert[] =
+      "; save it as safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')";
+  if (begin.substr(0, 4) == std::string_view("PK\3\4", 4))
+    return absl::StrCat("is a zip archive, as torch.save writes them (PyTorch pickle)", kConvert);
+  if (begin[0] == '\x80' && begin[1] >= 2 && begin[1] <= 5) return absl::StrCat("is a Python pickle", kConvert);
+  if (begin.substr(0, 4) == "\x89HDF") return absl::StrCat("is an HDF5 file", kConvert);
+  if (begin.substr(0, 6) == "\x93NUMPY") return "is a NumPy array; data.npy reads those";
+  return "";
+}
+
 // R1 to R4: the header's text, read only when its length is believable.
 absl::StatusOr<std::string> ReadHeaderText(const std::string& path, int fd, uint64_t file_bytes) {
   const std::string subject = absl::StrCat("'", path, "': ");
@@ -48,6 +63,8 @@ absl::StatusOr<std::string> ReadHeaderText(const std::string& path, int fd, uint
   }
   uint64_t length = 0;
   LANTHORN_RETURN_IF_ERROR(ReadAt(path, fd, 0, &length, kLengthBytes));
+  const std::string other = OtherFormat(length);
+  if (!other.empty() && length > file_bytes - kLengthBytes) return WeightsError(subject + other);
   if (length > kMaxSafetensorsHeader) {
     return WeightsError(
         absl::StrCat(subject, "the header claims ", length, " bytes, the limit is ", kMaxSafetensorsHeader));

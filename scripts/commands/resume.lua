@@ -5,6 +5,7 @@ local fail = require 'fail'
 local host = require 'host'
 local overrides = require 'overrides'
 local resume = require 'resume'
+local run_folder = require 'run_folder'
 local run_options = require 'run_options'
 local run_select = require 'run_select'
 
@@ -40,10 +41,11 @@ function command.run(args)
   local path = host.realpath(run_select.one(args.run).path)
   local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change,
     extend = extends(args) })
-  if manifest.cwd and manifest.cwd ~= host.cwd() then
-    local ok, message = host.chdir(manifest.cwd)
-    if not ok then fail.config("run '%s' was started in '%s': %s", path, manifest.cwd, message) end
-    console.note(('%-10s%s'):format('folder', manifest.cwd))
+  local folder = manifest.cwd and run_folder(path, manifest) or host.cwd()
+  if folder ~= host.cwd() then
+    local ok, message = host.chdir(folder)
+    if not ok then fail.config("run '%s': '%s': %s", path, folder, message) end
+    console.note(('%-10s%s%s'):format('folder', folder, folder ~= manifest.cwd and ', moved or copied from ' .. manifest.cwd or ''))
   end
   local name, runner, words, rest = cli.read(manifest.argv or {})
   if name ~= 'run' then

@@ -76,6 +76,7 @@ local function run_all(args, rest)
   if not args.script then return end
   local path = args.script ~= '-' and args.script or nil
   local chunk, message = chunks.read(path)
+  if chunk then modules.warn_of_hidden(chunks.files[#chunks.files].text) end
   execute(chunk, message, unpack(rest))
 end
 

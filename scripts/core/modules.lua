@@ -42,9 +42,38 @@ local function find_on_path(name)
   return find_file(name, package.path)
 end
 
+local function beside_script()
+  return ('%s/?.lua;%s/?/init.lua'):format(modules.script_folder, modules.script_folder)
+end
+
 local function find_beside_script(name)
   if not modules.script_folder then return nil end
-  return find_file(name, ('%s/?.lua;%s/?/init.lua'):format(modules.script_folder, modules.script_folder))
+  local chunk = find_file(name, beside_script())
+  if type(chunk) == 'function' then modules.warn_of_hidden(chunks.files[#chunks.files].text) end
+  return chunk
+end
+
+local function is_embedded(name)
+  for _, path in ipairs(modules.candidates(name)) do
+    if host.embedded(path) then return true end
+  end
+  return name == 'lanthorn'
+end
+
+local told = {}
+
+---Warns of files beside the script that a user's text asks for by a name of the library, which comes first.
+---@param text string
+function modules.warn_of_hidden(text)
+  if not modules.script_folder then return end
+  for name in text:gmatch 'require%s*%(?%s*["\']([%w_.]+)["\']' do
+    local path = is_embedded(name) and package.searchpath(name, beside_script())
+    if path and not told[name] then
+      told[name] = true
+      require('console').warn(("warning: require '%s' is the runner's module, not '%s'; to use that, give it another name")
+        :format(name, path))
+    end
+  end
 end
 
 ---Installs the searchers.

@@ -110,6 +110,21 @@ t.test('libraries are required before code, in order', function()
   expect(0, '^2\n$', '-l', 'fail', '-e', 'print(fail.code_of(select(2, pcall(fail.usage, "x"))))')
 end)
 
+t.test('a file beside the script with the name of a module of the library is told', function()
+  local folder = os.tmpname()
+  os.remove(folder)
+  t.shell(('mkdir -p %s && echo "return { rows = 3 }" > %s/data.lua && echo "return 5" > %s/mine.lua'):format(folder, folder, folder))
+  local path = folder .. '/main.lua'
+  local file = io.open(path, 'w')
+  file:write [[print(require('mine'), require "data".rows == nil or 'ours')]]
+  file:close()
+  local output = t.runner(path)
+  t.contains(output, ("warning: require 'data' is the runner's module, not '%s/data.lua'; to use that, give it another name\n")
+    :format(folder))
+  t.is_false(output:find("'mine'", 1, true))
+  t.shell('rm -r ' .. folder)
+end)
+
 t.test('modules beside the script are found', function()
   local helper = t.write_file 'return { answer = 42 }'
   local name = helper:match('([^/]*)%.lua$')

@@ -189,6 +189,9 @@ TEST_F(SafetensorsTest, R2HeaderAboveTheLimit) {
 }
 
 TEST_F(SafetensorsTest, R3HeaderBeyondTheFile) {
+  ExpectRejected(std::string("PK\3\4\0\0\x08\0 data.pkl", 17),
+                 "is a zip archive, as torch.save writes them (PyTorch pickle); save it as safetensors");
+  ExpectRejected(std::string("\x80\x02}q\0.xxxxx", 11), "is a Python pickle; save it as safetensors");
   ExpectRejected(std::string("\x03\0\0\0\0\0\0\0{}", 10), "header cut short: it claims 3 bytes, the file holds 2");
   ExpectRejected(std::string("\0\xe1\xf5\x05\0\0\0\0{}", 10), "header cut short: it claims 100000000 bytes");
 }
