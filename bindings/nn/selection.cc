@@ -28,7 +28,8 @@ int Select(lua_State* L) {
   const nlohmann::json given = ReadJson(L, 3);
   optim::SelectionOptions o;
   o.rule = given.value("rule", o.rule);
-  o.scales = given.value("scales", o.scales);
+  const auto scales = given.find("scales");  // an empty table of Lua reads as an object
+  if (scales != given.end()) o.scales = scales->empty() ? std::vector<double>() : scales->get<std::vector<double>>();
   o.k = given.value("k", o.k);
   o.percent = given.value("percent", o.percent);
   o.cooldown = given.value("cooldown", o.cooldown);

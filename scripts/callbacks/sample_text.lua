@@ -47,8 +47,9 @@ local function visible(text)
 end
 
 return function(given)
-  local o = options.check('callback sample_text', given, { every_epochs = { 'int', 0 }, prompt = 'string?', length = { 'int', 200 },
-    temperature = { 'number', 0.8 }, top_k = { 'int', 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } })
+  local o = options.check('callback sample_text', given, { every_epochs = { 'int', 0, min = 0 }, prompt = 'string?',
+    length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 },
+    top_p = { 'number', 1 }, seed = { 'int', 0 } })
   local prompt = o.prompt
   local function draw(ctx)
     prompt = prompt or prompt_of(ctx.data)

@@ -60,6 +60,14 @@ local function is_embedded(name)
   return name == 'lanthorn'
 end
 
+-- Whether a file is a module, which gives something back: a script with the name of a module stands in nobody's way.
+local function is_module(path)
+  local file = io.open(path, 'rb')
+  local text = file and file:read '*a' or ''
+  if file then file:close() end
+  return ('\n' .. text):find '\nreturn%f[%W]' ~= nil
+end
+
 local told = {}
 
 ---Warns of files beside the script that a user's text asks for by a name of the library, which comes first.
@@ -68,7 +76,7 @@ function modules.warn_of_hidden(text)
   if not modules.script_folder then return end
   for name in text:gmatch 'require%s*%(?%s*["\']([%w_.]+)["\']' do
     local path = is_embedded(name) and package.searchpath(name, beside_script())
-    if path and not told[name] then
+    if path and not told[name] and is_module(path) then
       told[name] = true
       require('console').warn(("warning: require '%s' is the runner's module, not '%s'; to use that, give it another name")
         :format(name, path))

@@ -1,7 +1,7 @@
 -- Option tables with a spec. A spec maps names to
 --   'int'                      required       'int?'   may be absent
 --   {'int', 1}                 default 1      {'string', 'lstm', one_of = {'lstm', 'gru'}}   one of several texts
---   'int|string'               several types
+--   'int|string'               several types  {'int', 3, min = 1}                              a number that is at least so large
 -- Types: int number string boolean function table list any, or a name that userdata report, such as 'Tensor'.
 local fail = require 'fail'
 local nearest = require 'nearest'
@@ -37,11 +37,11 @@ local function matches(value, types)
   return false
 end
 
--- { types = "int|string", optional =, default =, one_of = }
+-- { types = "int|string", optional =, default =, one_of =, min = }
 local function read_spec(row)
   local types = type(row) == 'table' and row[1] or row
   local spec = { types = types:gsub('%?$', ''), optional = types:sub(-1) == '?' }
-  if type(row) == 'table' then spec.default, spec.one_of = row[2], row.one_of end
+  if type(row) == 'table' then spec.default, spec.one_of, spec.min = row[2], row.one_of, row.min end
   return spec
 end
 
@@ -62,6 +62,9 @@ local function check_value(who, name, value, spec)
   if not matches(value, spec.types) then
     local article = spec.types:find('^[aeiou]') and 'an' or 'a'
     fail.config("%s: option '%s' must be %s %s, got %s", who, name, article, spec.types:gsub('|', ' or '), describe(value))
+  end
+  if spec.min and type(value) == 'number' and value < spec.min then
+    fail.config("%s: option '%s' must be at least %s, got %s", who, name, pretty.number(spec.min), pretty.number(value))
   end
   if not spec.one_of then return end
   for _, allowed in ipairs(spec.one_of) do

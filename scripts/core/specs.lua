@@ -104,7 +104,7 @@ specs.select = {
   moments = { 'string', 'global', one_of = { 'global', 'lazy' } }, -- lazy: those of nodes that are not selected wait
   shared = { 'number', 1 },                    -- share of parameters outside of the tree
   seed = 'int?',                               -- of random rules; train.seed otherwise
-  log_every = { 'int', 100 },                  -- updates between two `selection` events in metrics.jsonl
+  log_every = { 'int', 100, min = 1 },         -- updates between two `selection` events in metrics.jsonl
 }
 
 specs.eval = {
@@ -118,12 +118,12 @@ specs.guards = require('guards').spec()          -- guards.<name>=error|warn|off
 -- The process that ends a run that hangs (guard G11). Off under --fast-dev-run and at the prompt.
 specs.watchdog = {
   off = { 'boolean', false },
-  min_s = { 'number', 120 },                   -- shortest wait for progress, however fast the steps are
-  first_s = { 'number', 900 },                 -- for loading, building, the first step and the first save
-  stall_s = 'number?',                         -- one limit for everything, in place of what was learnt from the steps
+  min_s = { 'number', 120, min = 0 },          -- shortest wait for progress, however fast the steps are
+  first_s = { 'number', 900, min = 0 },        -- for loading, building, the first step and the first save
+  stall_s = { 'number?', nil, min = 0 },       -- one limit for everything, in place of what was learnt from the steps
   on_stall = { 'string', 'stop', one_of = { 'stop', 'resume' } }, -- resume: go on from the newest checkpoint
-  retries = { 'int', 1 },                      -- resumes in all
-  grace_s = { 'number', 30 },                  -- from asking the process to end to ending it
+  retries = { 'int', 1, min = 0 },             -- resumes in all
+  grace_s = { 'number', 30, min = 0 },         -- from asking the process to end to ending it
 }
 
 specs.checkpoint = {

@@ -25,7 +25,7 @@ function callbacks.label(callback, index) end
 ---@return table
 function callbacks.resolve(given) end
 
----prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0 }, prompt = 'string?', length = { 'int', 200 }, temperature = { 'number', 0.8 }, top_k = { 'int', 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
+---prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
 ---@param options table
 ---@return table
 function callbacks.sample_text(options) end

@@ -49,6 +49,13 @@ t.test('one of several texts', function()
   refused({ hidden = 1, mode = 'lsmt' }, "option 'mode' is 'lsmt'; nearest: lstm$")
 end)
 
+t.test('a number that is too small says what is the least', function()
+  local spec = { length = { 'int', 5, min = 1 }, share = { 'number?', nil, min = 0 } }
+  t.error_matches(function() options.check('x', { length = 0 }, spec) end, "x: option 'length' must be at least 1, got 0$")
+  t.error_matches(function() options.check('x', { share = -0.5 }, spec) end, "x: option 'share' must be at least 0, got %-0.5$")
+  t.equal(options.check('x', { length = 1 }, spec), { length = 1 })
+end)
+
 t.test('alternatives and optional values', function()
   t.equal(options.check('x', { hidden = 1, value = 'a' }, SPEC).value, 'a')
   t.equal(options.check('x', { hidden = 1, value = 2 }, SPEC).value, 2)

@@ -60,6 +60,19 @@ t.test('words of several texts begin with words', function()
   t.contains(output, 'sample\n' .. prompt .. ' ')
 end)
 
+t.test('what no sample can have is refused before the training', function()
+  local script = [[
+local data, nn, torch, train = require 'data', require 'nn', require 'torch', require 'train'
+train.fit { model = nn.Linear { 1, 1 }, data = data.tensors { x = torch.zeros { 2, 1 }, y = torch.zeros { 2, 1 } }, loss = 'mse',
+  callbacks = { { 'sample_text', %s } } }]]
+  for option, message in pairs { ['length = 0'] = "'length' must be at least 1, got 0",
+    ['top_k = -1'] = "'top_k' must be at least 0, got -1", ['temperature = -1'] = "'temperature' must be at least 0, got -1" } do
+    local ran = runs.run(script:format(option))
+    t.equal(ran.code, 3, ran.output)
+    t.contains(ran.output, 'callback sample_text: option ' .. message)
+  end
+end)
+
 t.test('data without text is told, and the run ends well', function()
   local ran = runs.run(HEAD .. [[
 local x = torch.randint(9, { 8, 5 })

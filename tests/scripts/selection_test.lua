@@ -205,6 +205,15 @@ t.test('domains evaluated after each phase need a training of one epoch', functi
   t.contains(ran.output, 'domains.phases={1,2,1,2}')
 end)
 
+t.test('no shares, and no interval of the log, are refused', function()
+  for override, message in pairs { ['select.scales=[]'] = 'select.scales is empty',
+    ['select.log_every=0'] = "option 'log_every' must be at least 1, got 0" } do
+    local ran = runs.run(HEAD .. 'train.fit(fit)', override)
+    t.equal(ran.code, 3, ran.output)
+    t.contains(ran.output, message)
+  end
+end)
+
 t.test('lazy moments and dampening are refused together', function()
   local ran = runs.run((HEAD:gsub("name = 'adamw'", "name = 'sgd', momentum = 0.9, dampening = 0.5"):gsub("rule = 'path'",
     "rule = 'path', moments = 'lazy'")) .. 'train.fit(fit)')
