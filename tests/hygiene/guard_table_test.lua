@@ -1,6 +1,8 @@
--- Every guard that the project claims is checked in the file it names, has a test that names it, and a row in tests/README.md.
+-- Every guard that the project claims is checked in the file it names, has a test that names it, and a row in engine/train/guards/README.md.
 local guards = require 'guards'
 local t = require 'testing'
+
+local TABLE = 'engine/train/guards/README.md'
 
 local function read(path)
   local file = io.open(path, 'rb')
@@ -13,12 +15,12 @@ end
 -- The rows of the table: id -> the cells.
 local function table_rows()
   local rows = {}
-  for line in read('tests/README.md'):gmatch '[^\n]+' do
+  for line in read(TABLE):gmatch '[^\n]+' do
     local id, name = line:match '^| (G%d%d) ([%l_]+) |'
     if id then
       local cells = {}
       for cell in line:gmatch '[^|]+' do cells[#cells + 1] = cell end
-      rows[id] = { name = name, check = (cells[4] or ''):match '`([^`]+)`', tests = cells[5] or '' }
+      rows[id] = { name = name, check = (cells[6] or ''):match '`([^`]+)`', tests = cells[7] or '' }
     end
   end
   return rows
@@ -42,7 +44,7 @@ t.test('every guard that is claimed has its check, its tests and its row', funct
       local text = (read(guard.check) or '') .. (read((guard.check:gsub('%.cc$', '.h'))) or '')
       if not text:find(guard.id, 1, true) then problems[#problems + 1] = ('%s: %s does not name it'):format(guard.id, guard.check) end
       if not row or row.name ~= guard.name or row.check ~= guard.check then
-        problems[#problems + 1] = ('%s %s: tests/README.md has no such row with %s'):format(guard.id, guard.name, guard.check)
+        problems[#problems + 1] = ('%s %s: %s has no such row with %s'):format(guard.id, guard.name, TABLE, guard.check)
       else
         local found = 0
         for path in row.tests:gmatch '`([^`]+)`' do
@@ -54,7 +56,7 @@ t.test('every guard that is claimed has its check, its tests and its row', funct
         if found == 0 then problems[#problems + 1] = guard.id .. ': no test' end
       end
     elseif row then
-      problems[#problems + 1] = guard.id .. ': stands in tests/README.md, but scripts/core/guards.lua names no check'
+      problems[#problems + 1] = guard.id .. ': is in ' .. TABLE .. ', but scripts/core/guards.lua names no check'
     end
   end
   t.is_true(claimed > 25)
