@@ -89,7 +89,7 @@ function bench.interleave(context, cases)
   return rows
 end
 
----A bar of kernels.md: what was measured beside what is accepted and aimed at. An absent value is "not measured".
+---A bar of the project: what was measured beside what is accepted and aimed at. An absent value is "not measured".
 ---@param id string such as "P1"
 ---@param what string
 ---@param value number?

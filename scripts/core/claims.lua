@@ -1,4 +1,4 @@
--- What may be said of means and differences over seeds, in words (guards.md, Statistics; G39).
+-- What may be said of means and differences over seeds, in words (guards/README.md, Statistics; G39).
 local statistics = require 'statistics'
 
 local claims = {}

@@ -13,7 +13,7 @@ local compare_record = {}
 compare_record.__index = compare_record
 
 local SEED = 'train.seed'
-local NOISY_LOAD = 0.2 -- share of the cores that others may take (guards.md, Timing 6)
+local NOISY_LOAD = 0.2 -- share of the cores that others may take (guards/README.md, Timing 6)
 local DEFAULT_BEST = { val_loss = true } -- of these a run keeps the best; of other metrics the last value counts
 -- What makes two machines the same for timing; load, host name and boot are left out.
 local FINGERPRINT = { 'cpu', 'flags', 'cores', 'cpus', 'threads', 'memory_bytes', 'kernel', 'blas', 'blas_threading' }

@@ -1,4 +1,4 @@
--- What a comparison of arms concludes (guards.md, Statistics; G39): paired differences with their intervals, Holm's correction, arms
+-- What a comparison of arms concludes (guards/README.md, Statistics; G39): paired differences with their intervals, Holm's correction, arms
 -- that are identical (G35), budgets, and time to a loss that every run reached (G19, G42).
 local claims = require 'claims'
 local compare_arms = require 'compare_arms'

@@ -1,4 +1,4 @@
--- Where the numbers of a result table come from (guard G27; guards.md, Statistics 6). A cell is
+-- Where the numbers of a result table come from (guard G27; guards/README.md, Statistics 6). A cell is
 --   measured      by runs, whose ids it has
 --   derived       by a formula over other cells
 --   literature    from a source, measured on its machine

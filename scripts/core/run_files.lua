@@ -112,7 +112,7 @@ function run_files.state(path)
     started = manifest.created or source.started, code = ended and ended.code }
 end
 
----A run in one line, for the head of every answer about it: which, in what state, since when (guards.md G32).
+---A run in one line, for the head of every answer about it: which, in what state, since when (guard G32).
 ---@param run { experiment: string, id: string, path: string }
 ---@return string
 function run_files.title(run)

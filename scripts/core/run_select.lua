@@ -4,7 +4,7 @@
 --   EXPERIMENT                       its newest run
 --   EXPERIMENT/latest, EXPERIMENT/ID, or a beginning of the ID that fits one run only
 --   ID, or a beginning of it         of any experiment
--- "Newest" is by run id, never by the time of a file (guards.md G32): touching an old run changes nothing.
+-- "Newest" is by run id, never by the time of a file (guard G32): touching an old run changes nothing.
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'

@@ -1,4 +1,4 @@
--- Statistics of several seeds (guards.md, Statistics). What is not defined is nil and triggers nothing (G46): the spread of one
+-- Statistics of several seeds (guards/README.md, Statistics). What is not defined is nil and triggers nothing (G46): the spread of one
 -- value, an interval without spread. Knows nothing of runs.
 local host = require 'host'
 
@@ -90,7 +90,7 @@ function statistics.wilson(k, n, level)
   return centre - half, centre + half
 end
 
----e to a loss in nats. Above 50 nats the text is ">e50" and there is no number (guards.md G07).
+---e to a loss in nats. Above 50 nats the text is ">e50" and there is no number (guard G07).
 ---@param nats number
 ---@return string text, number? value
 function statistics.perplexity(nats)
