@@ -1,4 +1,4 @@
--- What the guards cost (guards/README.md, Cost): those inside the loop as a share of the update they look at, all of them on; and the checks
+-- What the guards cost (guards/README.md, Cost): those inside the loop as a share of the update they look at, all on; and the checks
 -- before the first update, over a text as long as Tiny Shakespeare. The trainer times its guards itself: a difference between trainings
 -- with and without them would drown in the noise of two trainings.
 local bench = require 'bench'
