@@ -25,7 +25,7 @@ struct LuaTrainer {
 };
 LANTHORN_LUA_TYPE(LuaTrainer, "train.Trainer");
 
-// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
+// Writes all of the text to stderr; a closed stderr never stops a run (guard G41).
 void WriteError(const std::string& text);
 
 void PushEval(lua_State* L, const train::EvalRecord& record);
@@ -42,7 +42,7 @@ void AddGuardMethods(lua_State* L);
 
 // Adds train.generate's row function to the table on the top of the stack. [-0, +0, m]
 void OpenGenerate(lua_State* L);
-// Writes all of the text to stderr; a closed stderr never stops a run (guards.md G41).
+// Writes all of the text to stderr; a closed stderr never stops a run (guard G41).
 void WriteError(const std::string& text);
 
 // Adds the Trainer's methods about signals and progress to the table of methods on the top of the stack. [-0, +0, m]

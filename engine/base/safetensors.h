@@ -1,4 +1,4 @@
-// Weights as safetensors files: the byte layout is in safetensors_header.h, the rules in conventions.md section 5.
+// Weights as safetensors files: safetensors_header.h holds the byte layout and its rules.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -11,7 +11,7 @@
 
 namespace lanthorn {
 
-// Exit codes of the runner; conventions.md section 9.
+// Exit codes of the runner: the table is in the README.
 enum class ExitCode {
   kOk = 0,
   kScript = 1,      // script or internal error

@@ -1,4 +1,4 @@
-// What a batch holds against what was asked for (guards.md G21): a collation that drops items or masks all targets is
+// What a batch holds against what was asked for (guard G21): a collation that drops items or masks all targets is
 // seen before the first update.
 #pragma once
 

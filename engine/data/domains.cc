@@ -218,7 +218,7 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
     domain.val_ids = val;
     domain.val = std::make_shared<WindowBatches>(val, window);
     domain.test = std::make_shared<WindowBatches>(test, window);
-    // A split without a window ends here, with its numbers (guards.md G22).
+    // A split without a window ends here, with its numbers (guard G22).
     for (const auto& [name, tokens] : {std::pair{"train", train.size()}, {"val", val.size()}}) {
       if (CountWindows(tokens, window) > 0) continue;
       return DataError(

@@ -1,4 +1,4 @@
-// How much of the validation text stands in the training text too (guards.md G24).
+// How much of the validation text stands in the training text too (guard G24).
 #pragma once
 
 #include "engine/data/token_ids.h"

@@ -125,7 +125,7 @@ absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const 
   val_options.shuffle = false;
   text->train = std::make_shared<TextBatches>(text->ids.Slice(0, train), options);
   text->val = std::make_shared<TextBatches>(text->ids.Slice(train, length - train), val_options);
-  // A split without a batch ends here, with its numbers (guards.md G22).
+  // A split without a batch ends here, with its numbers (guard G22).
   const auto too_short = [&](const char* split, int64_t have) {
     const std::string rows =
         options.layout == Layout::kStreams

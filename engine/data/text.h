@@ -1,6 +1,6 @@
 // Character text for language models: vocabulary, split into train and val, three layouts of rows.
 //
-// With L characters, S per row and B rows per batch (systems/godelai.md, section 2.2):
+// With L characters, S per row and B rows per batch:
 //   rows     starts 0, stride, 2 stride ... below L - S - 1; batches floor(ceil((L-S-1)/stride) / B)
 //   streams  B parallel streams of M = floor(L/(B S)) windows; batch c is columns cS..cS+S-1; batches M - 1
 //   overlap  starts 0..n-S-1 with n = floor(L/S) S, one apart; batches floor((n-S)/B)

@@ -1,4 +1,4 @@
-// Devices by name. A device that is asked for and absent is an error, never a fallback (guards.md G01).
+// Devices by name. A device that is asked for and absent is an error, never a fallback (guard G01).
 #pragma once
 
 #include <c10/core/Device.h>

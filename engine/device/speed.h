@@ -1,4 +1,4 @@
-// Whether a device computes at a plausible speed (guards.md G02).
+// Whether a device computes at a plausible speed (guard G02).
 #pragma once
 
 #include <c10/core/Device.h>

@@ -4,7 +4,7 @@
 // The logits of all rows never exist at once: a block of rows is multiplied, normalised, turned into the gradient of
 // its logits in place, and used for the gradients of x, W and b while it is in cache. The forward makes all gradients
 // that will be wanted, the backward only scales them. With a recorder open, the gradient of W is taken sample by sample
-// (kernels.md section 2: split-K at samples, or Gram products where a sample has few positions), so that the samples'
+// (kernels/README.md: split-K at samples, or Gram products where a sample has few positions), so that the samples'
 // norms come with it. They are the norms of the samples' shares of the mean: a sample with more counted targets weighs
 // more.
 //

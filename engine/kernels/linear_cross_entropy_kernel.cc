@@ -32,7 +32,7 @@ class Sweep {
         K_(wanted.squares ? in.x.size(1) : 1),
         C_(in.x.size(2)),
         V_(in.weight.size(0)),
-        // ||E^T X||^2 = <E E^T, X X^T> is cheaper than the product itself for few positions (kernels.md section 2).
+        // ||E^T X||^2 = <E E^T, X X^T> is cheaper than the product itself for few positions (kernels/README.md).
         gram_(wanted.squares && static_cast<double>(K_ * K_) * static_cast<double>(V_ + C_) <
                                     6.0 * static_cast<double>(V_) * static_cast<double>(C_)),
         block_rows_(std::clamp<int64_t>(kBlockElements / V_, 32, kBlockRows)),

@@ -4,7 +4,7 @@
 //   fp32        plain
 //   bf16        operands rounded to bfloat16 (8 bits of mantissa)
 //   fp32_split  each operand as the sum of two bfloat16 numbers, of whose four products the smallest is left out:
-//               about 2^-16, and as fast as three bf16 products (kernels.md section 3.6)
+//               about 2^-16, and as fast as three bf16 products (kernels/README.md)
 //
 // bf16 products come from oneDNN and need a CPU that has them. Emulated, the operands are rounded the same way and
 // multiplied in fp32: the same numbers up to the order of additions, on any CPU, without the gain in speed.

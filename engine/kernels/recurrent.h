@@ -3,7 +3,7 @@
 // The batch is split over threads; each thread runs all time steps of its rows without a barrier. Input projections and
 // weight gradients are large products outside of the time loop. With a recorder open, the weight gradients are taken
 // sample by sample (the product's K loop stops at each sample), so that the norms cost one pass over a tile that is
-// still in cache (kernels.md section 2, split-K at samples).
+// still in cache (kernels/README.md, split-K at samples).
 //
 // Results are bit-identical for any number of threads: rows of the batch are independent of each other, and each panel
 // of a weight adds up its samples in their order.

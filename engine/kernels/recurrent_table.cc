@@ -38,7 +38,7 @@ DistinctIds FindDistinct(const RecurrentLayout& l, const int64_t* ids, int64_t v
 }
 
 // || sums_i^T x_i ||^2 per sample, (B), where x_i are its rows of the table: a sample's gradient of W_ih. As the
-// products of the rows with each other (kernels.md section 2, Gram) while these are fewer than the gradient's columns.
+// products of the rows with each other (kernels/README.md, Gram) while these are fewer than the gradient's columns.
 at::Tensor WeightSquares(const RecurrentLayout& l, const DistinctIds& distinct, const at::Tensor& sums,
                          const at::Tensor& table) {
   const at::Tensor squares = at::empty({l.B}, table.options().dtype(c10::kDouble));

@@ -1,5 +1,5 @@
 // The input side of a recurrent layer that reads rows of a small table, such as an embedding of characters: the table
-// is multiplied with W_ih instead of the B T rows picked from it (kernels.md section 3.4). The same numbers up to the
+// is multiplied with W_ih instead of the B T rows picked from it (kernels/README.md). The same numbers up to the
 // order of additions.
 #pragma once
 

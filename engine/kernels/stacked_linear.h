@@ -19,7 +19,7 @@ struct LinearOptions {
 // the tag [stacked_linear].
 //
 // float32 on the CPU goes through the fused kernel: weights packed once, activation and dropout while a tile is in
-// registers, weight gradients sample by sample (kernels.md section 2, split-K at samples) if a recorder asks for it. It
+// registers, weight gradients sample by sample (kernels/README.md, split-K at samples) if a recorder asks for it. It
 // has no second derivative (asking for one is an error), and its results are the same bits for any number of threads.
 // Everything else goes through the reference.
 at::Tensor StackedLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -1,4 +1,4 @@
-// Whether an update left alone what its mask holds back, bit for bit (guards.md G43): a factor of 0 must mean that
+// Whether an update left alone what its mask holds back, bit for bit (guard G43): a factor of 0 must mean that
 // neither momentum nor weight decay nor rounding reached the weights.
 #pragma once
 

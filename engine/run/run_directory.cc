@@ -47,7 +47,7 @@ double CpuSeconds() {
 // Megabytes of 10^6 bytes; the kernel counts in units of 1,024.
 json PeakRssMb() {
   const double peak_mb = static_cast<double>(Usage().ru_maxrss) * 1024 / 1e6;
-  return peak_mb > 0 ? json(peak_mb) : json(nullptr);  // unknown is not zero (guards.md G03)
+  return peak_mb > 0 ? json(peak_mb) : json(nullptr);  // unknown is not zero (guard G03)
 }
 
 // "2026-11-21T10:15:00.123Z" -> "20261121-101500".

@@ -1,4 +1,4 @@
-// The first steps' check that training reaches every parameter (guards.md G30): each trainable one has a gradient after
+// The first steps' check that training reaches every parameter (guard G30): each trainable one has a gradient after
 // the first update, and by the tenth had a finite non-zero one and moved.
 #pragma once
 
@@ -33,7 +33,7 @@ class AliveCheck {
   std::vector<Waiting> waiting_;
 };
 
-// Every parameter and gradient on `device`, else a machine error naming the first that is not (guards.md G01).
+// Every parameter and gradient on `device`, else a machine error naming the first that is not (guard G01).
 absl::Status CheckDevices(const std::vector<nn::NamedParameter>& parameters, c10::Device device);
 
 }  // namespace lanthorn::train

@@ -1,4 +1,4 @@
-// How a training that diverges is noticed and what is kept of the update that did it (guards.md G23).
+// How a training that diverges is noticed and what is kept of the update that did it (guard G23).
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// What the guards inside the loop do and where their limits are (guards.md): the sections `guards` and `train` of a
-// config.
+// What the guards inside the loop do and where their limits are (guards/README.md): the sections `guards` and `train`
+// of a config.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Whether the loss has left that of guessing evenly (guards.md G37).
+// Whether the loss has left that of guessing evenly (guard G37).
 #pragma once
 
 #include <algorithm>

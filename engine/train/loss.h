@@ -33,7 +33,7 @@ using LossFn = std::function<absl::StatusOr<Loss>(const data::Batch&)>;
 using TermValues = std::vector<std::pair<std::string, double>>;
 
 // The terms' values. An error when one is not a single number, and when one changes the printed loss but never a weight
-// (guards.md G44): a value other than 0 without gradient that is not a monitor.
+// (guard G44): a value other than 0 without gradient that is not a monitor.
 absl::StatusOr<TermValues> ReadTerms(const std::vector<LossTerm>& terms);
 
 // Adds `weight` times each value to the sum of its name.

@@ -1,4 +1,4 @@
-// The memory of this process in megabytes of 10^6 bytes, for metrics lines (guards.md G03): from sources that count
+// The memory of this process in megabytes of 10^6 bytes, for metrics lines (guard G03): from sources that count
 // this process alone.
 #pragma once
 

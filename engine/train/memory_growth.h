@@ -1,4 +1,4 @@
-// Memory: whether a training takes at least what its tensors must take (guards.md G04), and whether it takes more with
+// Memory: whether a training takes at least what its tensors must take (guard G04), and whether it takes more with
 // every update (G31).
 #pragma once
 

@@ -1,5 +1,5 @@
-// Progress on stderr: a bar on a terminal, plain lines elsewhere, never silent for more than 30 seconds (guards.md
-// G10).
+// Progress on stderr: a bar on a terminal, plain lines elsewhere, never silent for more than 30 seconds
+// (guard G10).
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,4 @@
-// Whether frozen parameters stay as they are, bit for bit (guards.md G43): momentum and weight decay move what only has
+// Whether frozen parameters stay as they are, bit for bit (guard G43): momentum and weight decay move what only has
 // no gradient.
 #pragma once
 

@@ -15,7 +15,7 @@
 
 namespace lanthorn::train {
 
-// Where the time of a training goes (guards.md, Timing). `kOther` is what no other phase of the same span holds.
+// Where the time of a training goes (guards/README.md, Timing). `kOther` is what no other phase of the same span holds.
 enum class Phase {
   kData,
   kTransfer,  // of a batch to a device that is not the CPU
@@ -56,7 +56,7 @@ struct StepRecord {
   int64_t tokens_total = 0;
   int64_t tokens_forward_total = 0;  // targets that went through the forward, masked and skipped ones included
   // This update alone: `phases` add up to it. What went by between the record before and the beginning of this update,
-  // such as a save, is in `between`; both together are `wall_seconds`, from that record to this one (guards.md G15).
+  // such as a save, is in `between`; both together are `wall_seconds`, from that record to this one (guard G15).
   double seconds = 0, wall_seconds = 0;
   PhaseSeconds phases{}, between{};
   bool counted = false;  // in the medians: no warm-up, no eval or save before it
@@ -104,15 +104,15 @@ struct EpochRecord {
   bool best = false;  // the lowest val loss so far
 };
 
-// A guard that found something and lets the training go on (guards.md): message "Gnn name: ...", and the numbers that
-// it compared.
+// A guard that found something and lets the training go on (guards/README.md): message "Gnn name: ...", and the numbers
+// that it compared.
 struct Warning {
   std::string message;
   int64_t step = 0;
   std::optional<double> value = {}, limit = {};
 };
 
-// A diverged training went on from a checkpoint (guards.md G23).
+// A diverged training went on from a checkpoint (guard G23).
 struct Rollback {
   int64_t step = 0, from_step = 0;  // the checkpoint's update, and the one that diverged
   double lr_factor = 1;             // of all rollbacks together, on every base learning rate

@@ -1,4 +1,4 @@
-// The trainer's side of divergence (guards.md G23): stop with evidence, skip the update, or go back and try smaller
+// The trainer's side of divergence (guard G23): stop with evidence, skip the update, or go back and try smaller
 // steps.
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// Signals during a run: flags that the loop reads at step boundaries (conventions.md, section 8).
+// Signals during a run: flags that the loop reads at step boundaries.
 #pragma once
 
 #include <optional>
@@ -7,7 +7,7 @@
 
 namespace lanthorn::train {
 
-// Exit codes of a run that is to be started again, and of one that hangs (conventions.md, section 9).
+// Exit codes of a run that is to be started again, and of one that hangs.
 inline constexpr int kPreempted = 75, kStalled = 7;
 
 // The value that the watchdog sends with its SIGTERM (sigqueue), so that the process knows who asks.

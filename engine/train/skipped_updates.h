@@ -1,4 +1,4 @@
-// Counts updates that were skipped, and says when there are too many (guards.md G36).
+// Counts updates that were skipped, and says when there are too many (guard G36).
 #pragma once
 
 #include <bitset>

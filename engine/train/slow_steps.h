@@ -1,4 +1,4 @@
-// Updates that take much longer than the others, and a training that becomes slower (guards.md G16).
+// Updates that take much longer than the others, and a training that becomes slower (guard G16).
 #pragma once
 
 #include <array>
@@ -18,8 +18,8 @@ class SlowSteps {
   // ones.
   static constexpr double kLeast = 1, kLeastInAll = 10;
 
-  // A counted update (guards.md, Timing). A value when it took more than 3 medians; it names the phase that grew most.
-  // Warns rarely: after a warning at update n not before 2 n.
+  // A counted update (guards/README.md, Timing). A value when it took more than 3 medians; it names the phase that grew
+  // most. Warns rarely: after a warning at update n not before 2 n.
   std::optional<Warning> Add(int64_t step, double seconds, const PhaseSeconds& phases);
   // At the end: whether the median of the last fifth is above 1.2 times that of the first.
   std::optional<Warning> Trend(int64_t step) const;

@@ -4,7 +4,7 @@ namespace lanthorn::train {
 
 void StepTimer::Add(double seconds) {
   ++seen_;
-  // Rates come from counted steps alone (guards.md G14).
+  // Rates come from counted steps alone (guard G14).
   const bool counts = last_counted_ = seen_ > kWarmUp && !skip_next_;
   skip_next_ = false;
   if (!counts) return;

@@ -1,4 +1,4 @@
-// Time of training steps: which count, their median, and an interval for what remains (guards.md, Timing).
+// Time of training steps: which count, their median, and an interval for what remains (guards/README.md, Timing).
 #pragma once
 
 #include <chrono>

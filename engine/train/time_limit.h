@@ -1,4 +1,4 @@
-// The time a run may take (guards.md G09, G13): checked at step boundaries and between eval batches.
+// The time a run may take (guards G09, G13): checked at step boundaries and between eval batches.
 #pragma once
 
 #include <functional>

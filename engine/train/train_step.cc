@@ -215,7 +215,7 @@ absl::Status Trainer::TrainStep(Control* control) {
   record.batch = result_.batch = index + record.micro_batches;
   record.batches = train_->count();
   record.lr = optimizer_->lr();
-  // Counted from the tensors that went through the forward, never from configured sizes (guards.md G17).
+  // Counted from the tensors that went through the forward, never from configured sizes (guard G17).
   record.tokens = record.skipped ? 0 : pass.targets;
   record.tokens_total = result_.tokens += record.tokens;
   for (const data::Batch& batch : batches) {
@@ -256,7 +256,7 @@ absl::Status Trainer::TrainStep(Control* control) {
   return absl::OkStatus();
 }
 
-// One update is timed by itself; saves, evals and logs before it have timers of their own (guards.md G15).
+// One update is timed by itself; saves, evals and logs before it have timers of their own (guard G15).
 void Trainer::CloseTimes(double begin, StepRecord* record) {
   const double now = Now();
   record->seconds = now - begin;

@@ -24,7 +24,7 @@
 
 namespace lanthorn::train {
 
-// Targets that get gradient: of class numbers, those that are not -100 (guards.md G17).
+// Targets that get gradient: of class numbers, those that are not -100 (guard G17).
 int64_t CountTargets(const at::Tensor& y);
 
 struct FitOptions {
@@ -60,7 +60,7 @@ struct FitOptions {
   GuardOptions guards = {};
 };
 
-// Values that a fresh model's first loss is compared with (guards.md G05); `guard` off skips the check.
+// Values that a fresh model's first loss is compared with (guard G05); `guard` off skips the check.
 struct InitialLoss {
   bool guard = true;
   std::optional<double> expected;  // ln V
@@ -121,7 +121,7 @@ class Trainer {
   absl::StatusOr<CheckpointContent> Snapshot();
   // Goes on from the newest checkpoint that verifies, or from the one of this name; newer ones are set aside. Nothing
   // is changed when model or optimiser do not fit. WeightsError also when the restored model does not give the recorded
-  // outputs (guards.md G25): bit for bit on the machine that wrote them, within 1e-5 elsewhere.
+  // outputs (guard G25): bit for bit on the machine that wrote them, within 1e-5 elsewhere.
   absl::StatusOr<Restored> Restore(CheckpointStore store, const std::string& name = "");
   // The end of a finished training: its weights are loaded, and what its Run gave is given again. `restored` says from
   // where, and what else was kept.

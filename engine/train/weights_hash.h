@@ -1,4 +1,4 @@
-// One name for the values of a model's parameters: what two runs that began alike have in common (guards.md G08).
+// One name for the values of a model's parameters: what two runs that began alike have in common (guard G08).
 #pragma once
 
 #include <string>

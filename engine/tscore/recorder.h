@@ -1,5 +1,5 @@
 // The recorder of per-sample gradient norms: a scope, not a wrapper. While one is open on this thread, parametric
-// layers report how each parameter was used; the ordinary backward then yields Q (kernels.md section 2). With no
+// layers report how each parameter was used; the ordinary backward then yields Q (kernels/README.md). With no
 // recorder open the layers do nothing.
 //
 //   Recorder::Ptr recorder = Recorder::Open(samples);   // before the forward

@@ -1,4 +1,4 @@
-// Per-sample gradients of the parametric operations (kernels.md section 2): what each reports to an open recorder.
+// Per-sample gradients of the parametric operations (kernels/README.md): what each reports to an open recorder.
 //
 // Every Sample* function watches the output of an operation: when the backward reaches it, the delta E of the output
 // together with the input A gives each sample's gradient. They do nothing when no recorder is open or the output needs

@@ -10,7 +10,7 @@ Score Compute(double s, double q, int64_t n, std::optional<double> theta_norm) {
   score.s = s;
   score.q = q;
   score.n = n;
-  // Where there is nothing to measure there is no value, and nothing acts on it (guards.md G46).
+  // Where there is nothing to measure there is no value, and nothing acts on it (guard G46).
   const double tiny = theta_norm ? static_cast<double>(n) * std::pow(1e-8 * *theta_norm, 2) : 1e-20;
   if (n < 2) {
     score.status = "too_few";

@@ -1,4 +1,4 @@
--- Every guard that the project claims is checked in the file it names, has a test that names it, and a row in engine/train/guards/README.md.
+-- Every guard that the project claims is checked in the file it names, has a test that names it and a row in engine/train/guards/README.md.
 local guards = require 'guards'
 local t = require 'testing'
 

@@ -157,3 +157,45 @@ t.test('nothing looks for files beside the checkout, or at a place of one machin
   end
   expect_none(problems)
 end)
+
+-- Text of the comments of a C++ or Lua source, without what only looks like one inside a string.
+local function comments_of(path, text)
+  local mark = path:find('%.lua$') and '%-%-' or '//'
+  local found = {}
+  for line in text:gmatch('[^\n]+') do
+    found[#found + 1] = line:match('^%s*' .. mark .. '(.*)') or line:match('[;,){}%w]  ?' .. mark .. ' (.*)')
+  end
+  return table.concat(found, '\n')
+end
+
+t.test('every file and guard that a comment names exists', function()
+  -- Highway's own headers, and names in examples of what a user writes.
+  local known = { ['highway.h'] = true, ['foreach_target.h'] = true, ['hwy/foreach_target.h'] = true, ['net.lua'] = true,
+    ['script.lua'] = true, ['tests/scripts/x_test.lua'] = true }
+  for _, path in ipairs(files('engine bindings scripts tests experiments README.md CONTRIBUTING.md CHANGELOG.md', '', 200)) do
+    repeat
+      known[path] = true
+      path = path:match('/(.*)')
+    until not path
+  end
+  local guards = read('engine/train/guards/README.md')
+  local problems, named = {}, 0
+  for _, path in ipairs(files('engine bindings scripts tests experiments', '%.[chl][cu]?a?$', 200)) do
+    if not path:find('^scripts/meta/') then
+      local comments = comments_of(path, read(path))
+      for guard in comments:gmatch('%f[%w]G%d%d%f[^%w]') do
+        named = named + 1
+        if not guards:find('| ' .. guard .. ' ', 1, true) then problems[#problems + 1] = path .. ' names ' .. guard end
+      end
+      for name in comments:gmatch('%f[%w_<][%w_/]+%.%l+%f[^%w]') do
+        local source = name:find('%.md$') or name:find('%.cc$') or name:find('%.h$') or name:find('%.lua$')
+        if source then
+          named = named + 1
+          if not known[name] then problems[#problems + 1] = path .. ' names ' .. name end
+        end
+      end
+    end
+  end
+  t.is_true(named > 100, named .. ' names found')
+  expect_none(problems)
+end)

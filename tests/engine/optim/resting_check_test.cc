@@ -1,4 +1,4 @@
-// What a mask holds back and an optimiser moves all the same is seen, by bits (guards.md G43).
+// What a mask holds back and an optimiser moves all the same is seen, by bits (guard G43).
 #include "engine/optim/resting_check.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Trainings that diverge: what is named and kept, skipping, going back to a checkpoint (guards.md G23).
+// Trainings that diverge: what is named and kept, skipping, going back to a checkpoint (guard G23).
 #include "engine/train/divergence.h"
 
 #include <filesystem>

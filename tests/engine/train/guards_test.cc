@@ -1,4 +1,4 @@
-// What stops a training: the guards of guards.md, and what measuring leaves behind.
+// What stops a training: the guards of engine/train/guards/README.md, and what measuring leaves behind.
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What the times of an update hold and what they do not (guards.md G15).
+// What the times of an update hold and what they do not (guard G15).
 #include <gtest/gtest.h>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// The guards that look at every update (guards.md G36, G37, G43).
+// The guards that look at every update (guard G36, G37, G43).
 #include "engine/train/step_guards.h"
 
 #include <ATen/core/grad_mode.h>

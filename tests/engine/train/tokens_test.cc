@@ -1,4 +1,4 @@
-// Tokens are counted from the tensors that went through (guards.md G17).
+// Tokens are counted from the tensors that went through (guard G17).
 #include <gtest/gtest.h>
 
 #include "engine/data/tensors.h"

@@ -1,4 +1,4 @@
-// The golden facts about T that need no training (systems/godelai.md, section 4).
+// The golden facts about T that need no training.
 #include "engine/tscore/score.h"
 
 #include <ATen/Functions.h>
