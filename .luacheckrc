@@ -3,6 +3,6 @@ std = 'luajit'
 max_line_length = 140
 exclude_files = { 'scripts/meta', 'build' }
 -- These files replace or extend globals on purpose.
-files['scripts/core/chunks.lua'] = { globals = { '_G' } }
-files['scripts/core/cli.lua'] = { globals = { 'os.exit' } }
-files['scripts/core/modules.lua'] = { globals = { 'package.loaders' } }
+files['scripts/boot/sources.lua'] = { globals = { '_G' } }
+files['scripts/cli/command_line.lua'] = { globals = { 'os.exit' } }
+files['scripts/boot/modules.lua'] = { globals = { 'package.loaders' } }

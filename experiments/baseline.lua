@@ -1,5 +1,5 @@
 -- baseline: the dense transformer that K-1 was compared with (four blocks), trained by the loop, data and budget of k1_tree.lua.
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },

@@ -1,5 +1,5 @@
 -- epoch_sweep: what do more epochs over one text give a tree with path updates, and the same tree trained densely?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare', bytes = 60000 } }, batch = 16, seq = 64, order = 'epoch', drop_last = true },

@@ -1,5 +1,6 @@
 -- k1_tree: does a tree of transformer blocks learn when each update moves one path, the one with the largest gradients?
-local arms, experiment, data, k1, selection = require 'arms', require 'experiment', require 'data', require 'k1', require 'selection'
+local arms, experiment, data = require 'arms', require 'experiment', require 'data'
+local k1, selection = require 'research.k1', require 'fit.selection'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },

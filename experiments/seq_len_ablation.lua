@@ -1,5 +1,5 @@
 -- seq_len_ablation: how much does a longer context help a tree with path updates, at equal tokens an update?
-local arms, experiment, data, fail, k1 = require 'arms', require 'experiment', require 'data', require 'fail', require 'k1'
+local arms, experiment, data, fail, k1 = require 'arms', require 'experiment', require 'data', require 'fail', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } } },

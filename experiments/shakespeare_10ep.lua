@@ -32,7 +32,7 @@ local function difference()
       or path:find '^guards%.' or path:find '^data%.cache'
     if origin == 'cli' and not same then return path end
   end
-  return text.sha256 ~= require('corpora').known.tinyshakespeare.sha256 and 'another text' or nil
+  return text.sha256 ~= require('corpus.registry').known.tinyshakespeare.sha256 and 'another text' or nil
 end
 
 local function number(x) return x and ('%.4f'):format(x) or 'NA' end

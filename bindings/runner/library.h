@@ -1,4 +1,4 @@
-// The Lua library inside the binary: contents by path below scripts/, such as "core/fail.lua".
+// The Lua library inside the binary: contents by path below scripts/, such as "lib/fail.lua".
 #pragma once
 
 #include <cstddef>

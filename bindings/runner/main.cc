@@ -1,4 +1,4 @@
-// The runner: a LuaJIT state, the module `host`, and the embedded library's core/boot.lua, which does the rest. Nothing
+// The runner: a LuaJIT state, the module `host`, and the embedded library's boot/start.lua, which does the rest. Nothing
 // here is linked to LibTorch; the native module is opened at the first `require` of something native.
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +60,7 @@ std::string OwnFolder() {
   return executable.substr(0, executable.rfind('/'));
 }
 
-// [-1, +1, e] Message handler for errors of the library itself; scripts run under the handler of core/traceback.lua.
+// [-1, +1, e] Message handler for errors of the library itself; scripts run under the handler of boot/traceback.lua.
 int Traceback(lua_State* L) {
   if (lua_tostring(L, 1) == nullptr && luaL_callmeta(L, 1, "__tostring")) lua_replace(L, 1);
   const char* message = lua_tostring(L, 1);
@@ -95,14 +95,14 @@ struct Boot {
   int code = kExitInternal;
 };
 
-// [-1, +0, e] Runs core/boot.lua with the arguments in a table; argument 1 is the Boot.
+// [-1, +0, e] Runs boot/start.lua with the arguments in a table; argument 1 is the Boot.
 int RunBoot(lua_State* L) {
   auto* boot = static_cast<Boot*>(lua_touserdata(L, 1));
   luaL_openlibs(L);
   InstallHost(L, boot->line->scripts);
-  const auto text = ReadLibraryFile("core/boot.lua");
-  if (!text) return luaL_error(L, "the binary holds no core/boot.lua");
-  if (luaL_loadbufferx(L, text->data(), text->size(), "=[lanthorn]/core/boot.lua", "t") != 0) return lua_error(L);
+  const auto text = ReadLibraryFile("boot/start.lua");
+  if (!text) return luaL_error(L, "the binary holds no boot/start.lua");
+  if (luaL_loadbufferx(L, text->data(), text->size(), "=[lanthorn]/boot/start.lua", "t") != 0) return lua_error(L);
   lua_createtable(L, static_cast<int>(boot->line->arguments.size()), 0);
   for (std::size_t i = 0; i < boot->line->arguments.size(); ++i) {
     lua_pushlstring(L, boot->line->arguments[i].data(), boot->line->arguments[i].size());

@@ -1,5 +1,5 @@
 -- blame_demo: what does one update of a selective tree look like? Prints the tree, path, norms and shares, and what leaves were blamed for.
-local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
+local experiment, data, k1, selection = require 'experiment', require 'data', require 'research.k1', require 'fit.selection'
 local torch = require 'torch'
 
 local cfg = experiment.config {

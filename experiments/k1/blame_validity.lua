@@ -1,6 +1,7 @@
 -- blame_validity: is the node with the largest gradient the one whose update helps most? Rank correlation of gradient norms with what the
 -- optimiser's own update of one node alone does to the loss of held-out batches.
-local arms, claims, experiment, data, k1 = require 'arms', require 'claims', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data = require 'arms', require 'experiment', require 'data'
+local findings, k1 = require 'compare.findings', require 'research.k1'
 local fail, optim, statistics, torch = require 'fail', require 'optim', require 'statistics', require 'torch'
 
 local cfg = experiment.config {
@@ -105,7 +106,8 @@ local function interval_of(metric) return statistics.interval(arms.values(result
 -- would correlate by that alone.
 local within = interval_of 'within'
 print('rank correlation of a node\'s gradient norm and the gain of its own update, over seeds')
-print('nodes of one level  ' .. claims.interval_text(within))
-print('all nodes           ' .. claims.interval_text(interval_of 'correlation'))
-print(('Found: %s.'):format(claims.sign(within, 'of the nodes of a level those with larger gradients help more when they alone are updated',
+print('nodes of one level  ' .. findings.interval_text(within))
+print('all nodes           ' .. findings.interval_text(interval_of 'correlation'))
+print(('Found: %s.'):format(findings.sign(within,
+  'of the nodes of a level those with larger gradients help more when they alone are updated',
   'of the nodes of a level those with larger gradients help less when they alone are updated')))

@@ -1,7 +1,7 @@
 -- continual: what does a model keep of earlier texts? A tree with path updates and with all, its dense twin, elastic weight consolidation
 -- and replay.
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local continual, fail, plasticity = require 'continual', require 'fail', require 'plasticity'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
+local continual, fail, plasticity = require 'research.continual', require 'fail', require 'research.plasticity'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,

@@ -1,5 +1,5 @@
 -- load_balance: how evenly do cooldown, exploration and upper confidence bounds spread the updates that the plain path concentrates?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 500 },

@@ -1,5 +1,5 @@
 -- optimizer_confound: does masking the gradient, as was published, do the same as masking the update, under SGD and under AdamW?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },

@@ -1,7 +1,7 @@
 -- published_41: the published model (41 nodes, words, three texts one after the other) under masked path updates: which leaves come to be
 -- selected for which text? As published: select.rule=published loss.compat=t_plus_2.
-local experiment, data, k1, selection = require 'experiment', require 'data', require 'k1', require 'selection'
-local fail, selection_report = require 'fail', require 'selection_report'
+local experiment, data, k1, selection = require 'experiment', require 'data', require 'research.k1', require 'fit.selection'
+local fail, selection_report = require 'fail', require 'research.selection_report'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, words = 10000, batch = 64,

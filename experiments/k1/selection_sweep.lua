@@ -1,6 +1,6 @@
 -- selection_sweep: which selection rule learns best, at equal tokens and at equal effective updates?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local equal_budget = require 'equal_budget'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
+local equal_budget = require 'research.equal_budget'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 100 },

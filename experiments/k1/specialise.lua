@@ -1,6 +1,6 @@
 -- specialise: do leaves specialise by domain, or by the time at which they were trained? Three domains, and three controls of time.
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local fail, selection_report, statistics = require 'fail', require 'selection_report', require 'statistics'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
+local fail, selection_report, statistics = require 'fail', require 'research.selection_report', require 'statistics'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,

@@ -1,5 +1,5 @@
 -- tree_sweep: does the shape of the tree matter, and the way it passes on what its nodes give?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },

@@ -1,6 +1,6 @@
 -- vs_dense: is a tree that moves one path an update better than dense models of its size, at equal tokens and at equal time?
-local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'k1'
-local equal_budget = require 'equal_budget'
+local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
+local equal_budget = require 'research.equal_budget'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 90 },

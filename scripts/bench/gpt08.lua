@@ -1,7 +1,7 @@
 -- The training step of a small GPT, without and with T-Score; P5. Our norms have a gain and there is one before the head, 1,152 parameters
 -- more than PyTorch's side has.
-local bench = require 'bench'
-local language_model = require 'bench_language_model'
+local harness = require 'benchmark.harness'
+local language_model = require 'benchmark.language_model'
 local models = require 'models'
 
 local gpt08 = { summary = 'GPT training step: 32 x 64 characters, 4 layers of width 128, 8 heads, 812,928 parameters, AdamW' }
@@ -17,10 +17,11 @@ function gpt08.run(context)
     return { name = name, precision = 'fp32', flop = flop, peers = { 'gpt08' },
       run = language_model.steps { build = build, vocab = 67, rows = 32, seq = 64, options = options } }
   end
-  local rows = bench.interleave(context, { case('no T-Score', {}), case('T-Score of all 32', { tscore_every = 1 }) })
+  local rows = harness.interleave(context, { case('no T-Score', {}), case('T-Score of all 32', { tscore_every = 1 }) })
   return { rows = rows, bars = {
-    bench.bar('P5', 'PyTorch without T-Score / ours with', rows[2].ratio, { accept = 1.8, aim = 2.8 }),
-    bench.bar('P9', 'with T-Score / without', bench.ratio(rows[2].ours_ms, rows[1].ours_ms), { accept = 1.10, aim = 1.04, less = true }),
+    harness.bar('P5', 'PyTorch without T-Score / ours with', rows[2].ratio, { accept = 1.8, aim = 2.8 }),
+    harness.bar('P9', 'with T-Score / without', harness.ratio(rows[2].ours_ms, rows[1].ours_ms),
+      { accept = 1.10, aim = 1.04, less = true }),
   } }
 end
 

@@ -1,6 +1,6 @@
 -- The char-GRU training step, with and without T-Score, in every precision of the CPU; P1, P2, P4 and P4b.
-local bench = require 'bench'
-local char_rnn = require 'bench_char_rnn'
+local harness = require 'benchmark.harness'
+local char_rnn = require 'benchmark.char_rnn'
 
 local gru = { summary = 'char-GRU training step: 64 x 100 characters, 716,225 parameters, Adam' }
 
@@ -12,17 +12,17 @@ local function ratio(of)
 end
 
 ---The bars that the measured precisions stand for.
----@param by table of bench_char_rnn.measure
+---@param by table of char_rnn.measure
 ---@return table[]
 function gru.bars(by)
   local share = by.fp32.plain.gemm_share
   return {
-    bench.bar('P1', 'PyTorch / ours, no T-Score', ratio(by.fp32), { accept = 3, aim = 4,
+    harness.bar('P1', 'PyTorch / ours, no T-Score', ratio(by.fp32), { accept = 3, aim = 4,
       also = { value = share, aim = SHARE, of = 'of GEMM' } }),
-    bench.bar('P1', 'nominal FLOP/s of the step / dnnl_sgemm', share, { aim = SHARE }),
-    bench.bar('P2', 'with T-Score / without', by.fp32.cost, { accept = 1.06, aim = 1.02, less = true }),
-    bench.bar('P4', 'PyTorch / ours, bf16', ratio(by.bf16), { accept = 3.5, aim = 8 }),
-    bench.bar('P4b', 'PyTorch fp32 / ours, fp32_split', ratio(by.fp32_split), { accept = 4, aim = 6 }),
+    harness.bar('P1', 'nominal FLOP/s of the step / dnnl_sgemm', share, { aim = SHARE }),
+    harness.bar('P2', 'with T-Score / without', by.fp32.cost, { accept = 1.06, aim = 1.02, less = true }),
+    harness.bar('P4', 'PyTorch / ours, bf16', ratio(by.bf16), { accept = 3.5, aim = 8 }),
+    harness.bar('P4b', 'PyTorch fp32 / ours, fp32_split', ratio(by.fp32_split), { accept = 4, aim = 6 }),
   }
 end
 

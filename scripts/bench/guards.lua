@@ -1,7 +1,7 @@
 -- What the guards cost (guards/README.md, Cost): those inside the loop as a share of the update they look at, all on; and the checks
 -- before the first update, over a text as long as Tiny Shakespeare. The trainer times its guards itself: a difference between trainings
 -- with and without them would drown in the noise of two trainings.
-local bench = require 'bench'
+local harness = require 'benchmark.harness'
 
 local workload = { summary = 'guards: their share of the char-GRU training step, and the checks before the first' }
 
@@ -10,7 +10,7 @@ local MOST_PERCENT, MOST_SECONDS = 1, 2
 
 -- A text of random letters: as much to search for leaks as in a real one, and none to find.
 local function write_text(path)
-  local random, parts = require('random_state'), {}
+  local random, parts = require('fit.lua_random'), {}
   local before = random.get()
   math.randomseed(1)
   for i = 1, CHARACTERS do parts[i] = string.char(32 + math.random(LETTERS)) end
@@ -32,11 +32,11 @@ end
 local function updates(model, text, steps)
   local native, optim = require 'lanthorn', require 'optim'
   local trainer = native.train.new { model = model, train = text.train, optimizer = optim.Adam(model, { lr = 2e-3 }),
-    guards = { uniform_loss = math.log(text.vocab_size) }, options = { max_steps = bench.WARMUP + steps, eval = false } }
+    guards = { uniform_loss = math.log(text.vocab_size) }, options = { max_steps = harness.WARMUP + steps, eval = false } }
   local update, guards = {}, {}
   trainer:on_step(1, function(record)
     -- What the guards of an update did after its record was closed stands in the next one.
-    if record.step <= bench.WARMUP then return end
+    if record.step <= harness.WARMUP then return end
     update[#update + 1] = record.step_ms
     guards[#guards + 1] = (record.phases_ms.guards or 0) + (record.between_ms.guards or 0)
   end)
@@ -52,7 +52,7 @@ local function sum(values)
 end
 
 function workload.run(context)
-  local causality, fit_checks, models, torch = require 'causality', require 'fit_checks', require 'models', require 'torch'
+  local causality, fit_checks, models, torch = require 'guards.causality', require 'fit.checks', require 'models', require 'torch'
   torch.manual_seed(42)
   local text = open_text()
   local model = models.char_rnn { vocab = text.vocab_size }
@@ -66,7 +66,7 @@ function workload.run(context)
     rows[#rows + 1] = { name = name, precision = 'fp32', threads = context.threads, ours_ms = ms, steps = steps }
   end
   for _, check in ipairs(checks) do
-    local seconds = bench.seconds(check[2])
+    local seconds = harness.seconds(check[2])
     before = before + seconds
     add(check[1], seconds * 1e3, 1)
   end
@@ -75,8 +75,8 @@ function workload.run(context)
   add('guards of an update', sum(guards) / #guards, #guards)
   add('an update', sum(update) / #update, #update)
   return { rows = rows, bars = {
-    bench.bar('cost', 'guards of an update', percent, { accept = MOST_PERCENT, aim = MOST_PERCENT, less = true, unit = '%' }),
-    bench.bar('cost', 'checks before the first update', before, { accept = MOST_SECONDS, aim = MOST_SECONDS, less = true, unit = 's' }),
+    harness.bar('cost', 'guards of an update', percent, { accept = MOST_PERCENT, aim = MOST_PERCENT, less = true, unit = '%' }),
+    harness.bar('cost', 'checks before the first update', before, { accept = MOST_SECONDS, aim = MOST_SECONDS, less = true, unit = 's' }),
   } }
 end
 

@@ -1,6 +1,6 @@
 -- What a steady training loop does to memory; P11. A small model takes the thousands of steps that a slope of the resident set
 -- needs; its tensors are too small to be large blocks, so a few steps of the full size show what is asked of the system.
-local bench = require 'bench'
+local harness = require 'benchmark.harness'
 
 local workload = { summary = 'steady char-GRU steps: resident memory of small ones, large blocks of full ones' }
 
@@ -60,9 +60,9 @@ local function full(steps, options)
   local counters = require('lanthorn').diagnostics.allocations
   local first
   local row = { steps = steps }
-  train(FULL, bench.WARMUP + steps, options, 1, function(step)
-    if step == bench.WARMUP then first = counters() end
-    if step == bench.WARMUP + steps then per_step(row, first, counters(), steps) end
+  train(FULL, harness.WARMUP + steps, options, 1, function(step)
+    if step == harness.WARMUP then first = counters() end
+    if step == harness.WARMUP + steps then per_step(row, first, counters(), steps) end
   end)
   return row
 end
@@ -82,9 +82,9 @@ function workload.run(context)
   local full_tscore = add('64 x 100, T-Score', full(steps, { tscore_every = 1 }))
   return { rows = rows, bars = {
     -- A page or two of the allocator's own is no slope: what counts is below 100 kB in 1,000 steps.
-    bench.bar('P11', 'resident memory per 1,000 steps', math.max(plain.rss_kb_per_1000, tscore.rss_kb_per_1000),
+    harness.bar('P11', 'resident memory per 1,000 steps', math.max(plain.rss_kb_per_1000, tscore.rss_kb_per_1000),
       { accept = 100, aim = 100, less = true, unit = 'kB' }),
-    bench.bar('P11', 'blocks from 1 MiB asked of the system per step', math.max(full_plain.fresh_per_step,
+    harness.bar('P11', 'blocks from 1 MiB asked of the system per step', math.max(full_plain.fresh_per_step,
       full_tscore.fresh_per_step), { accept = 0, aim = 0, less = true }),
   } }
 end

@@ -1,6 +1,6 @@
 -- What Lua costs: small operators through the generic binding against the same calls in C++, and a native training step
 -- against the sum of its phases; P10.
-local bench = require 'bench'
+local harness = require 'benchmark.harness'
 
 local workload = { summary = 'small operators on float32 (4, 4): through Lua and natively', unit = 'us' }
 
@@ -34,7 +34,7 @@ end]]
 -- inside.
 local function seconds_per_call(run, calls)
   local best = math.huge
-  for _ = 1, math.max(1, math.floor(calls / BATCH)) do best = math.min(best, bench.seconds(function() run(BATCH) end) / BATCH) end
+  for _ = 1, math.max(1, math.floor(calls / BATCH)) do best = math.min(best, harness.seconds(function() run(BATCH) end) / BATCH) end
   return best
 end
 
@@ -66,7 +66,7 @@ local function training_overhead(steps)
   end)
   trainer:run()
   trainer:close()
-  return bench.median(between)
+  return harness.median(between)
 end
 
 function workload.run(context)
@@ -87,9 +87,9 @@ function workload.run(context)
   end)
   local step_us = training_overhead(math.max(20, context.steps * 200))
   return { rows = rows, bars = {
-    bench.bar('P10', 'Lua over C++ per operator, median', bench.median(overheads),
+    harness.bar('P10', 'Lua over C++ per operator, median', harness.median(overheads),
       { accept = 1, aim = 0.4, less = true, unit = 'us' }),
-    bench.bar('P10', 'a native step over its phases', step_us, { accept = 50, aim = 10, less = true, unit = 'us' }),
+    harness.bar('P10', 'a native step over its phases', step_us, { accept = 50, aim = 10, less = true, unit = 'us' }),
   } }
 end
 

@@ -1,5 +1,5 @@
 -- The optimiser's update alone, over 8 million parameters in 40 tensors: bound by memory, so its rate in GB/s counts.
-local bench = require 'bench'
+local harness = require 'benchmark.harness'
 
 local workload = { summary = 'optimiser update alone: 8,000,000 parameters in 40 tensors', needs_bandwidth = true }
 
@@ -22,9 +22,9 @@ local function updates(name, options)
   local optimizer = optim[name](parameters, options)
   return function(steps)
     local times = {}
-    for i = 1, bench.WARMUP + steps do
-      local seconds = bench.seconds(function() optimizer:step() end)
-      if i > bench.WARMUP then times[#times + 1] = seconds * 1e3 end
+    for i = 1, harness.WARMUP + steps do
+      local seconds = harness.seconds(function() optimizer:step() end)
+      if i > harness.WARMUP then times[#times + 1] = seconds * 1e3 end
     end
     return times
   end
@@ -36,7 +36,7 @@ function workload.run(context)
     cases[i] = { name = case.label or case.name, run = updates(case.name, case.options), bytes = 4 * case.floats * PARAMETERS,
       peers = case.peers }
   end
-  return { rows = bench.interleave(context, cases), bars = {} }
+  return { rows = harness.interleave(context, cases), bars = {} }
 end
 
 return workload

@@ -1,15 +1,15 @@
 -- One against all threads, and the default settings against hand-tuned ones; each in a runner of its own, in turn, since
 -- OpenMP reads its environment once; P12 and P13.
-local bench = require 'bench'
-local bench_peer = require 'bench_peer'
+local harness = require 'benchmark.harness'
+local bench_peer = require 'benchmark.peer'
 local host = require 'host'
-local native = require 'native'
-local shell = require 'shell'
+local native = require 'boot.native'
+local shell = require 'base.shell'
 
 local workload = { summary = 'char-GRU step by threads and waiting, each in a runner of its own' }
 
 local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY -u GOMP_SPINCOUNT'
-local CODE = [[local t = require('bench_char_rnn').steps('gru')(%d) for _, ms in ipairs(t) do print('ms ' .. ms) end]]
+local CODE = [[local t = require('benchmark.char_rnn').steps('gru')(%d) for _, ms in ipairs(t) do print('ms ' .. ms) end]]
 
 -- Settings to compare: a name, an environment, options of the runner.
 local function grid(cores, cpus)
@@ -35,14 +35,14 @@ local function case_of(setting)
     if #times == 0 then error(('bench threads: %s: %s'):format(setting.name, output), 0) end
     return times
   end
-  return { name = setting.name, run = run, flop = require('bench_char_rnn').flop 'gru' }
+  return { name = setting.name, run = run, flop = require('benchmark.char_rnn').flop 'gru' }
 end
 
 function workload.run(context)
   local budget = host.cpu_budget()
   local settings, cases = grid(native.settings().cores, budget.cpus), {}
   for i, setting in ipairs(settings) do cases[i] = case_of(setting) end
-  local rows = bench.interleave(context, cases)
+  local rows = harness.interleave(context, cases)
   local best
   for i, row in ipairs(rows) do
     row.threads, row.environment, row.options = settings[i].threads, settings[i].environment, settings[i].options
@@ -50,9 +50,9 @@ function workload.run(context)
   end
   local several = native.settings().cores > 1
   return { rows = rows, bars = {
-    bench.bar('P12', ('1 thread / %d threads'):format(settings[1].threads), several and bench.ratio(rows[2].ours_ms,
+    harness.bar('P12', ('1 thread / %d threads'):format(settings[1].threads), several and harness.ratio(rows[2].ours_ms,
       rows[1].ours_ms) or nil, { accept = 1.7, aim = 1.9 }),
-    bench.bar('P13', ("default / best ('%s')"):format(best.name), bench.ratio(rows[1].ours_ms, best.ours_ms),
+    harness.bar('P13', ("default / best ('%s')"):format(best.name), harness.ratio(rows[1].ours_ms, best.ours_ms),
       { accept = 1.10, aim = 1.03, less = true }),
   } }
 end

@@ -1,6 +1,6 @@
 -- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after
 -- phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`.
-local continual = require 'continual'
+local continual = require 'research.continual'
 local fail = require 'fail'
 local options = require 'options'
 

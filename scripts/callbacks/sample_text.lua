@@ -1,6 +1,6 @@
 -- sample_text: prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream.
 -- It goes on from `prompt`, or from the beginning of a line of the val split where none is given.
-local encoding = require 'encoding'
+local encoding = require 'base.encoding'
 local options = require 'options'
 
 local PROMPT_LENGTH = 24 -- characters of a line at most

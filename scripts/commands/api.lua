@@ -1,12 +1,12 @@
 -- runner api: every function exposed to Lua, as JSON, as a Markdown reference or as LuaCATS stubs for editors; or what one of them does.
-local api_docs = require 'api_docs'
-local api_stubs = require 'api_stubs'
+local api_docs = require 'reference.docs'
+local api_stubs = require 'reference.stubs'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local nearest = require 'nearest'
 local pretty = require 'pretty'
-local specs = require 'specs'
+local specs = require 'config.specs'
 
 local api = { summary = 'Print every exposed function, or what one does.' }
 

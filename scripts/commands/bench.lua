@@ -3,9 +3,9 @@ local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
-local native = require 'native'
+local native = require 'boot.native'
 local nearest = require 'nearest'
-local run_options = require 'run_options'
+local run_options = require 'cli.run_options'
 
 local bench = { summary = 'Time workloads, beside PyTorch.' }
 
@@ -53,7 +53,8 @@ local function new_context(args)
   local diagnostics = require('lanthorn').diagnostics
   local torch = require 'torch'
   local settings = native.settings()
-  local context = { rounds = args.rounds, steps = args.steps, warmup = require('bench').WARMUP, threads = torch.get_num_threads(),
+  local context = { rounds = args.rounds, steps = args.steps, warmup = require('benchmark.harness').WARMUP,
+    threads = torch.get_num_threads(),
     machine = diagnostics.machine(), libraries = diagnostics.libraries(), settings = settings, note = console.note }
   -- The rate is taken in every round and the best counts, so that a busy moment does not flatter our share of it.
   function context.measure_gemm()
@@ -68,11 +69,11 @@ end
 
 local function find_peer(context, args)
   if not args.peer then return end
-  local version, reason = require('bench_peer').version(context)
+  local version, reason = require('benchmark.peer').version(context)
   context.peer = version
   if version then return end
   console.note(('peer: no PyTorch in %s (%s); ours alone. It comes with: apt-get install python3-torch')
-    :format(require('bench_peer').python, reason))
+    :format(require('benchmark.peer').python, reason))
 end
 
 local function header(context)
@@ -99,11 +100,11 @@ function bench.run(args)
   console.quiet = args.quiet or false
   local context = new_context(args)
   find_peer(context, args)
-  local report = require 'bench_report'
+  local report = require 'benchmark.report'
   if args.json then emit('machine', nil, header(context)) else report.header(header(context)) end
-  if args.rounds * args.steps < require('bench').ENOUGH then
+  if args.rounds * args.steps < require('benchmark.harness').ENOUGH then
     console.note(('bench: --rounds %d --steps %d are too few steps to compare; medians need %d in all')
-      :format(args.rounds, args.steps, require('bench').ENOUGH))
+      :format(args.rounds, args.steps, require('benchmark.harness').ENOUGH))
   end
   for _, name in ipairs(wanted) do
     local workload = require('bench.' .. name)

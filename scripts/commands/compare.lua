@@ -1,12 +1,12 @@
 -- runner compare RUN... | EXPERIMENT: runs of several seeds as arms, with what may be claimed of their differences.
-local compare_arms = require 'compare_arms'
-local compare_badges = require 'compare_badges'
-local compare_record = require 'compare_record'
-local compare_results = require 'compare_results'
-local compare_view = require 'compare_view'
+local compare_arms = require 'compare.arms'
+local compare_badges = require 'compare.badges'
+local compare_record = require 'compare.record'
+local compare_results = require 'compare.results'
+local compare_view = require 'compare.view'
 local console = require 'console'
 local fail = require 'fail'
-local run_select = require 'run_select'
+local run_select = require 'runs.select'
 
 local compare = { summary = 'Compare runs of several seeds, with statistics.' }
 

@@ -1,6 +1,6 @@
 -- runner data ls|fetch|check: the known texts: where they are, bringing them, verifying them.
 local console = require 'console'
-local corpora = require 'corpora'
+local corpora = require 'corpus.registry'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local pretty = require 'pretty'
@@ -54,7 +54,7 @@ local function fetched(name)
   if state.ok or (state.here and not ours) then return state, code end
   if state.problem then console.note('data: ' .. state.problem .. '; fetching it again') end
   local place, problem
-  place, problem, code = require('corpus_fetch').bring(name)
+  place, problem, code = require('corpus.fetch').bring(name)
   if place then return checked(name) end
   state.problem = problem
   return state, code

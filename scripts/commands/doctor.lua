@@ -4,8 +4,8 @@ local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
-local native = require 'native'
-local run_options = require 'run_options'
+local native = require 'boot.native'
+local run_options = require 'cli.run_options'
 
 local doctor = { summary = 'Check machine, libraries, threads, data and disk.' }
 
@@ -24,10 +24,10 @@ function doctor.configure(parser)
 end
 
 -- Checks in the order of the screen: a function of that name in a module.
-local CHECKS = { { 'cpu', 'doctor_machine' }, { 'threads', 'doctor_machine' }, { 'memory', 'doctor_machine' },
-  { 'disk', 'doctor_machine' }, { 'data', 'doctor_data' }, { 'blas', 'doctor_libraries' }, { 'onednn', 'doctor_libraries' },
-  { 'bf16', 'doctor_libraries' }, { 'libtorch', 'doctor_libraries' }, { 'luajit', 'doctor_libraries' },
-  { 'exceptions', 'doctor_libraries' }, { 'gemm', 'doctor_libraries', slow = true }, { 'bandwidth', 'doctor_libraries', slow = true } }
+local CHECKS = { { 'cpu', 'doctor.machine' }, { 'threads', 'doctor.machine' }, { 'memory', 'doctor.machine' },
+  { 'disk', 'doctor.machine' }, { 'data', 'doctor.data' }, { 'blas', 'doctor.libraries' }, { 'onednn', 'doctor.libraries' },
+  { 'bf16', 'doctor.libraries' }, { 'libtorch', 'doctor.libraries' }, { 'luajit', 'doctor.libraries' },
+  { 'exceptions', 'doctor.libraries' }, { 'gemm', 'doctor.libraries', slow = true }, { 'bandwidth', 'doctor.libraries', slow = true } }
 
 local function quick_checks()
   local chosen = {}
@@ -98,7 +98,7 @@ local function about_script(args)
   local script = args.seeds or args.gradcheck
   if args.seeds and args.gradcheck then fail.usage('--seeds and --gradcheck cannot be used together') end
   if not host.stat(script) then fail.usage("script '%s' does not exist", script) end
-  local doctor_script = require 'doctor_script'
+  local doctor_script = require 'doctor.script'
   run_options.set_threads(args)
   if args.gradcheck then return doctor_script.gradcheck(script, args.overrides) end
   local finding = doctor_script.seeds(script, args.overrides)

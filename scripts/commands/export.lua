@@ -2,10 +2,10 @@
 local console = require 'console'
 local fail = require 'fail'
 local nearest = require 'nearest'
-local run_files = require 'run_files'
-local run_select = require 'run_select'
+local run_files = require 'runs.files'
+local run_select = require 'runs.select'
 
-local FORMATS = { csv = 'export_csv', tensorboard = 'export_tensorboard', mlflow = 'export_mlflow' }
+local FORMATS = { csv = 'export.csv', tensorboard = 'export.tensorboard', mlflow = 'export.mlflow' }
 local NAMES = { 'csv', 'tensorboard', 'mlflow' }
 
 local export = { summary = 'Write a run for spreadsheets, TensorBoard or MLflow.' }

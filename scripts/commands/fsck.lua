@@ -2,9 +2,9 @@
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
-local run_check = require 'run_check'
-local run_files = require 'run_files'
-local run_select = require 'run_select'
+local run_check = require 'runs.check'
+local run_files = require 'runs.files'
+local run_select = require 'runs.select'
 
 local command = { summary = 'Verify runs and checkpoints; repair links, remove what is not kept.' }
 

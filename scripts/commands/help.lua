@@ -16,14 +16,14 @@ function help.configure(parser)
 end
 
 function help.run(args)
-  local cli = require 'cli'
+  local command_line = require 'cli.command_line'
   if args.command then
-    if not cli.command(args.command) then cli.unknown_command(args.command) end
-    return cli.main { args.command, '--help' }
+    if not command_line.command(args.command) then command_line.unknown_command(args.command) end
+    return command_line.main { args.command, '--help' }
   end
   console.write(USAGE)
-  for _, name in ipairs(cli.commands()) do
-    local command = cli.command(name)
+  for _, name in ipairs(command_line.commands()) do
+    local command = command_line.command(name)
     if not command.hidden then console.write(('  %-14s %s\n'):format(name, command.summary)) end
   end
   console.write('\nOptions of a script: runner run --help\n')

@@ -4,9 +4,9 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
-local run_files = require 'run_files'
-local run_summary = require 'run_summary'
-local run_view = require 'run_view'
+local run_files = require 'runs.files'
+local run_summary = require 'runs.summary'
+local run_view = require 'runs.view'
 
 local ls = { summary = 'List runs, or experiments.' }
 

@@ -1,5 +1,5 @@
 -- runner repl: the prompt, also what `runner` alone opens.
-local run_options = require 'run_options'
+local run_options = require 'cli.run_options'
 
 local repl = { summary = 'Open the prompt.' }
 
@@ -9,7 +9,7 @@ end
 
 function repl.run(args, extra)
   run_options.setup({ threads = args.threads, pin = args.pin }, nil, {}, extra.argv)
-  return require('prompt').run()
+  return require('cli.prompt').run()
 end
 
 return repl

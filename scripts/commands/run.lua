@@ -1,13 +1,13 @@
 -- runner run SCRIPT [a.b=c ...] [-- script arguments]
-local chunks = require 'chunks'
+local sources = require 'boot.sources'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
-local modules = require 'modules'
+local modules = require 'boot.modules'
 local nearest = require 'nearest'
-local overrides = require 'overrides'
-local run_options = require 'run_options'
-local traceback = require 'traceback'
+local overrides = require 'config.overrides'
+local run_options = require 'cli.run_options'
+local traceback = require 'boot.traceback'
 
 local run = { summary = 'Run a script.', normalise = run_options.normalise }
 
@@ -45,7 +45,7 @@ local function check_script(path)
   local info = host.stat(path)
   if info and info.type == 'file' then return end
   if info then fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file') end
-  if not path:find('[/.]') then require('cli').unknown_command(path) end
+  if not path:find('[/.]') then require('cli.command_line').unknown_command(path) end
   local close = similar_files(path)
   local shown = table.concat(close, ', ', 1, math.min(#close, 3))
   fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. shown or '')
@@ -66,17 +66,16 @@ end
 
 local function run_all(args, rest)
   for _, name in ipairs(args.libraries) do
-    local value = require(name)
+    local value = _G.require(name) -- as the script would find it
     if rawget(_G, name) == nil then _G[name] = value end
   end
   for _, code in ipairs(args.code) do
-    chunks.files[#chunks.files + 1] = { path = '(command line)', text = code }
-    execute(chunks.compile(code, '=(command line)', '(command line)'))
+    sources.files[#sources.files + 1] = { path = '(command line)', text = code }
+    execute(sources.compile(code, '=(command line)', '(command line)'))
   end
   if not args.script then return end
   local path = args.script ~= '-' and args.script or nil
-  local chunk, message = chunks.read(path)
-  if chunk then modules.warn_of_hidden(chunks.files[#chunks.files].text) end
+  local chunk, message = sources.read(path)
   execute(chunk, message, unpack(rest))
 end
 
@@ -85,7 +84,7 @@ local function set_globals(args, rest)
   if args.script and args.script ~= '-' then
     modules.script_folder = host.realpath(args.script):match('^(.*)/')
   end
-  if args.strict > 0 then require('strict').install(args.strict) end
+  if args.strict > 0 then require('boot.strict').install(args.strict) end
 end
 
 -- The parser takes the first word as the script; after -e it may be an override.
@@ -113,7 +112,7 @@ function run.run(args, extra)
   if not ok and not dry_run_end then traceback.report(problem) end
   local code = (ok or dry_run_end) and 0 or problem.code
   if not args.interactive then return code end
-  local after = require('prompt').run()
+  local after = require('cli.prompt').run()
   return code ~= 0 and code or after
 end
 

@@ -1,10 +1,10 @@
 -- runner show RUN: all that a run directory tells.
 local console = require 'console'
 local dkjson = require 'dkjson'
-local run_files = require 'run_files'
-local run_select = require 'run_select'
-local run_summary = require 'run_summary'
-local run_view = require 'run_view'
+local run_files = require 'runs.files'
+local run_select = require 'runs.select'
+local run_summary = require 'runs.summary'
+local run_view = require 'runs.view'
 
 local show = { summary = 'Show one run: how it ended, its config, numbers and files.' }
 

@@ -4,12 +4,12 @@ local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
-local own_runner = require 'own_runner'
-local run_equality = require 'run_equality'
-local run_files = require 'run_files'
-local run_metrics = require 'run_metrics'
-local run_options = require 'run_options'
-local shell = require 'shell'
+local runner_process = require 'base.runner_process'
+local run_equality = require 'runs.equality'
+local run_files = require 'runs.files'
+local run_metrics = require 'runs.metrics'
+local run_options = require 'cli.run_options'
+local shell = require 'base.shell'
 
 local command = { summary = 'Prove that a script resumes exactly.' }
 
@@ -26,7 +26,7 @@ function command.configure(parser)
 end
 
 local function train(root, words)
-  local output, code = own_runner.run(root, words)
+  local output, code = runner_process.run(root, words)
   if code ~= 0 and code ~= SAVED then
     io.stderr:write(output)
     fail.raise(code, 'verify-resume: the training ended with exit code %d (its output is above)', code)

@@ -1,12 +1,12 @@
 -- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that process. Should
 -- the process have become another program (exec), it closes the run, which nobody else can.
-local exit_file = require 'exit_file'
+local exit_file = require 'watchdog.exit_file'
 local fail = require 'fail'
 local host = require 'host'
-local progress_file = require 'progress_file'
-local run_files = require 'run_files'
-local stall = require 'stall'
-local stall_end = require 'stall_end'
+local progress_file = require 'watchdog.progress_file'
+local run_files = require 'runs.files'
+local stall = require 'watchdog.stall'
+local close_run = require 'watchdog.close_run'
 
 local watchdog = { summary = 'Look after a run (started by train.fit).', hidden = true }
 
@@ -38,10 +38,10 @@ function watchdog.run(args)
     -- The file of another process: the run goes on elsewhere. A folder that is gone needs nobody.
     if progress and progress.pid ~= args.pid or not progress and not host.stat(args.run) then return 0 end
     local verdict = progress and judge:look(host.now(), progress)
-    if verdict and stall_end.is_debugged(args.pid) then
+    if verdict and close_run.is_debugged(args.pid) then
       judge:reset()
     elseif verdict then
-      return stall_end.run(args, config, progress, verdict)
+      return close_run.run(args, config, progress, verdict)
     end
   end
   close_abandoned(args)

@@ -3,7 +3,7 @@
 -- train.fit's `select`.
 local model = require 'model'
 local nn = require 'nn'
-local xavier = require 'xavier'
+local xavier = require 'research.xavier'
 
 return model.define {
   name = 'models.k1_tree',

@@ -2,7 +2,7 @@
 -- (B, T); out: logits (B, T, V). The same depth and products as the tree, all but the same parameters.
 local model = require 'model'
 local nn = require 'nn'
-local xavier = require 'xavier'
+local xavier = require 'research.xavier'
 
 return model.define {
   name = 'models.k1_wide',

@@ -5,7 +5,7 @@
 local fail = require 'fail'
 local model = require 'model'
 local nn = require 'nn'
-local xavier = require 'xavier'
+local xavier = require 'research.xavier'
 
 return model.define {
   name = 'models.transformer_lm',

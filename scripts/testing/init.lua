@@ -5,10 +5,10 @@
 -- nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
-local finish = require 'finish'
+local at_exit = require 'boot.at_exit'
 local pretty = require 'pretty'
-local shell = require 'shell'
-local traceback = require 'traceback'
+local shell = require 'base.shell'
+local traceback = require 'boot.traceback'
 
 local SKIPPED = 77
 
@@ -41,7 +41,7 @@ local function summary(code)
   if testing.failed > 0 then return 1 end
   return code == 0 and testing.skipped > 0 and SKIPPED or code
 end
-finish.add(summary)
+at_exit.add(summary)
 
 local function selected(name)
   local pattern = arg and arg[1]
@@ -168,7 +168,7 @@ function testing.write_file(text, suffix)
   local file = assert(io.open(path, 'wb'))
   file:write(text)
   file:close()
-  finish.add(function() os.remove(path) end)
+  at_exit.add(function() os.remove(path) end)
   return path
 end
 

@@ -2,7 +2,7 @@
 --   local runs = require 'testing.runs'
 --   local ran = runs.run("print 'x'", 'train.epochs=1')   -- ran.output, ran.code, ran.folder, ran.lines, ran.config
 local dkjson = require 'dkjson'
-local finish = require 'finish'
+local at_exit = require 'boot.at_exit'
 local host = require 'host'
 local testing = require 'testing'
 
@@ -12,7 +12,7 @@ local runs = {}
 runs.root = os.tmpname():lower()
 os.remove(runs.root)
 testing.shell('mkdir -p ' .. runs.root)
-finish.add(function() testing.shell(('chmod -R u+w %s; rm -rf %s'):format(runs.root, runs.root)) end)
+at_exit.add(function() testing.shell(('chmod -R u+w %s; rm -rf %s'):format(runs.root, runs.root)) end)
 
 -- A word of a shell command: the runner under test.
 runs.RUNNER = testing.quote(host.folder .. '/runner')

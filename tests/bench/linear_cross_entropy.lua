@@ -1,7 +1,7 @@
 -- linear_cross_entropy: last layer and loss, forward and backward: fused, against torch.linear and torch.cross_entropy_loss;
 -- medians in ms, side by side.
 --   runner tests/bench/linear_cross_entropy.lua [-- repetitions]
-local bench, host, torch, nn, tscore = require 'bench', require 'host', require 'torch', require 'nn', require 'tscore'
+local bench, host, torch, nn, tscore = require 'benchmark.harness', require 'host', require 'torch', require 'nn', require 'tscore'
 
 local repetitions = tonumber(arg and arg[1]) or 15
 

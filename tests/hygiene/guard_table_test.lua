@@ -1,5 +1,5 @@
 -- Every guard that the project claims is checked in the file it names, has a test that names it and a row in engine/train/guards/README.md.
-local guards = require 'guards'
+local guards = require 'guards.registry'
 local t = require 'testing'
 
 local TABLE = 'engine/train/guards/README.md'
@@ -56,7 +56,7 @@ t.test('every guard that is claimed has its check, its tests and its row', funct
         if found == 0 then problems[#problems + 1] = guard.id .. ': no test' end
       end
     elseif row then
-      problems[#problems + 1] = guard.id .. ': is in ' .. TABLE .. ', but scripts/core/guards.lua names no check'
+      problems[#problems + 1] = guard.id .. ': is in ' .. TABLE .. ', but scripts/guards/registry.lua names no check'
     end
   end
   t.is_true(claimed > 25)

@@ -1,5 +1,5 @@
-local api_docs = require 'api_docs'
-local api_stubs = require 'api_stubs'
+local api_docs = require 'reference.docs'
+local api_stubs = require 'reference.stubs'
 local t = require 'testing'
 
 t.test('schema types become LuaCATS types', function()

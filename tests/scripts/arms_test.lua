@@ -1,5 +1,5 @@
 local arms = require 'arms'
-local claims = require 'claims'
+local findings = require 'compare.findings'
 local t = require 'testing'
 local torch = require 'torch'
 
@@ -68,7 +68,7 @@ t.test('an arm without a table of numbers, and a baseline that there is not, are
 end)
 
 t.test('a sign is claimed where the whole interval is on one side of 0', function()
-  local function said(n, mean, half) return claims.sign({ n = n, mean = mean, half = half }, 'more', 'less') end
+  local function said(n, mean, half) return findings.sign({ n = n, mean = mean, half = half }, 'more', 'less') end
   t.equal({ said(3, 0.5, 0.2), said(3, -0.5, 0.2) }, { 'more', 'less' })
   t.equal({ said(3, 0.1, 0.2), said(2, 0.5, 0.1), said(3, 1, nil) },
     { 'no claim: the interval contains 0', 'no claim: n = 2', 'no claim: the values do not vary' })

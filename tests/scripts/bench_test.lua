@@ -1,5 +1,5 @@
 -- runner bench: its words, its JSON and what its rows mean, at tiny sizes. Times are never compared with anything.
-local bench = require 'bench'
+local harness = require 'benchmark.harness'
 local dkjson = require 'dkjson'
 local t = require 'testing'
 
@@ -85,7 +85,7 @@ end)
 
 t.test('PyTorch is the peer of every step that has one', function()
   local context = { threads = 1, warmup = 1, steps = 2, note = error }
-  local peer = require 'bench_peer'
+  local peer = require 'benchmark.peer'
   local version, reason = peer.version(context)
   if not version then t.skip('no PyTorch: ' .. reason) end
   for _, name in ipairs { 'adamw_foreach', 'sgd' } do t.equal(#peer.run(context, name), 2) end
@@ -96,7 +96,7 @@ t.test('PyTorch is the peer of every step that has one', function()
 end)
 
 t.test('a missing peer is said, and no failure', function()
-  local peer = require 'bench_peer'
+  local peer = require 'benchmark.peer'
   local python = peer.python
   peer.python = '/nowhere/python3'
   local version, reason = peer.version { threads = 1 }
@@ -117,7 +117,7 @@ t.test('cases run in turn and their medians make the rows', function()
     return made
   end
   local context = { rounds = 2, steps = 2, threads = 3, note = function() end, measure_gemm = function() gemm = gemm + 1 end, gemm = 1e9 }
-  local rows = bench.interleave(context, { case('a', { 1, 5, 2, 4 }, { flop = 6e6 }), case('b', { 8, 8, 9, 100 }, { steps = 1 }) })
+  local rows = harness.interleave(context, { case('a', { 1, 5, 2, 4 }, { flop = 6e6 }), case('b', { 8, 8, 9, 100 }, { steps = 1 }) })
   t.equal(order, { 'a2', 'b1', 'a2', 'b1' })
   t.equal(gemm, 2)
   t.equal({ rows[1].ours_ms, rows[1].steps, rows[1].threads, rows[1].gflops, rows[1].gemm_share }, { 3, 4, 3, 2, 2 })
@@ -125,19 +125,19 @@ t.test('cases run in turn and their medians make the rows', function()
 end)
 
 t.test('medians, ratios and bars', function()
-  t.equal({ bench.median { 3, 1, 2 }, bench.median { 4, 1, 2, 3 }, bench.median {} }, { 2, 2.5 })
-  t.equal({ bench.ratio(6, 3), bench.ratio(nil, 3), bench.ratio(1, 0) }, { 2 })
+  t.equal({ harness.median { 3, 1, 2 }, harness.median { 4, 1, 2, 3 }, harness.median {} }, { 2, 2.5 })
+  t.equal({ harness.ratio(6, 3), harness.ratio(nil, 3), harness.ratio(1, 0) }, { 2 })
   local function met(value, less)
-    return bench.bar('P0', 'x', value, { accept = less and 2 or 1, aim = less and 1 or 2, less = less }).met
+    return harness.bar('P0', 'x', value, { accept = less and 2 or 1, aim = less and 1 or 2, less = less }).met
   end
   t.equal({ met(2), met(1.5), met(0.5), met(nil) }, { 'aim', 'accept', 'missed', 'not measured' })
   t.equal({ met(1, true), met(1.5, true), met(2.5, true) }, { 'aim', 'accept', 'missed' })
   local function with(value, share)
-    return bench.bar('P0', 'x', value, { accept = 1, aim = 2, also = { value = share, aim = 0.75, of = 'of y' } }).met
+    return harness.bar('P0', 'x', value, { accept = 1, aim = 2, also = { value = share, aim = 0.75, of = 'of y' } }).met
   end
   t.equal({ with(2, 0.75), with(2, 0.74), with(2, nil), with(0.5, 0.8), with(nil, 0.8) },
     { 'aim', 'accept', 'accept', 'missed', 'not measured' })
-  local function aimed(value) return bench.bar('P0', 'x', value, { aim = 2 }).met end
+  local function aimed(value) return harness.bar('P0', 'x', value, { aim = 2 }).met end
   t.equal({ aimed(2), aimed(1.9), aimed(nil) }, { 'aim', 'missed', 'not measured' })
 end)
 
@@ -170,7 +170,7 @@ cpus=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
 echo "version ${OMP_PROC_BIND:-none}/${OMP_PLACES:-none}/${GOMP_CPU_AFFINITY:-none}/$cpus"
 ]], '.sh')
   t.shell('chmod +x ' .. fake)
-  local code = ([[require 'torch'.ones(9) local peer = require 'bench_peer' peer.python = '%s' print(peer.version { threads = 2 })]])
+  local code = ([[require 'torch'.ones(9) local peer = require 'benchmark.peer' peer.python = '%s' print(peer.version { threads = 2 })]])
     :format(fake)
   local function seen(environment, words)
     return (t.shell(('env -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY %s %s run %s -q -e %s'):format(environment,
@@ -192,7 +192,7 @@ t.test('ops returns rows with names and bars with limits', function()
 end)
 
 t.test('a step is timed in the precisions of the CPU, and a note names the others', function()
-  local char_rnn = require 'bench_char_rnn'
+  local char_rnn = require 'benchmark.char_rnn'
   local asked = {}
   local cases, notes = char_rnn.cases('gru', function(name) asked[#asked + 1] = name end, 'amx')
   t.equal({ #notes, asked }, { 0, { 'fp32', 'fp32_split', 'bf16' } })
@@ -219,7 +219,7 @@ t.test('bars of a precision are those of its own rows', function()
 end)
 
 t.test('the nominal work of a step is that of its matrix products', function()
-  local char_rnn = require 'bench_char_rnn'
+  local char_rnn = require 'benchmark.char_rnn'
   -- 6,400 tokens, forward and twice as much backward, 2 FLOP for each of 704,768 and 937,088 weights.
   t.equal(char_rnn.flop 'gru', 6 * 6400 * (768 * (128 + 256) + 768 * (256 + 256) + 256 * 65))
   t.equal(char_rnn.flop 'lstm', 6 * 6400 * (1024 * (128 + 256) + 1024 * (256 + 256) + 256 * 65))

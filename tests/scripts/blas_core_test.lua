@@ -1,6 +1,6 @@
 -- The core that OpenBLAS is asked for: what the CPU can run and what was found right, never over the user's own setting.
-local blas_core = require 'blas_core'
-local blas_test = require 'blas_test'
+local blas_core = require 'blas.core'
+local blas_test = require 'blas.self_test'
 local dkjson = require 'dkjson'
 local ffi = require 'ffi'
 local host = require 'host'
@@ -76,7 +76,7 @@ end)
 local RUNNER = t.quote(host.folder .. '/runner')
 local folder = os.tmpname()
 os.remove(folder)
-require('finish').add(function() t.shell('rm -r ' .. folder) end)
+require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
 
 local function blas(environment)
   local output = t.shell(('env -u OPENBLAS_CORETYPE XDG_CACHE_HOME=%s %s %s doctor --quick --json'):format(folder, environment, RUNNER))

@@ -1,6 +1,6 @@
 -- What callbacks may not do: declare updates that change nothing (G18), and take more time than the training can spare (G38).
-local callback_budget = require 'callback_budget'
-local callbacks = require 'callbacks'
+local callback_cost = require 'guards.callback_cost'
+local callbacks = require 'fit.callbacks'
 local fail = require 'fail'
 local runs = require 'testing.runs'
 local t = require 'testing'
@@ -81,10 +81,10 @@ end)
 -- own. Gives the warnings, or raises.
 local function simulate(callback, cost, every, steps, level, update)
   local now, warned = 0, {}
-  local clock, fired = callback_budget.clock, require('fit_guards').warned
-  callback_budget.clock = function() return now end
-  require('fit_guards').warned = function(_, message, more) warned[#warned + 1] = { message = message, step = more.step } end
-  local budget = callback_budget.new(level or 'warn', nil)
+  local clock, fired = callback_cost.clock, require('guards.events').warned
+  callback_cost.clock = function() return now end
+  require('guards.events').warned = function(_, message, more) warned[#warned + 1] = { message = message, step = more.step } end
+  local budget = callback_cost.new(level or 'warn', nil)
   local call = budget:timed(callback, "callback 'probe'", function(record)
     now = now + (type(cost) == 'function' and cost(record.step) or cost)
     return 'stop', 'reason'
@@ -95,7 +95,7 @@ local function simulate(callback, cost, every, steps, level, update)
       if step % every == 0 then t.equal({ call { step = step } }, { 'stop', 'reason' }) end
     end
   end)
-  callback_budget.clock, require('fit_guards').warned = clock, fired
+  callback_cost.clock, require('guards.events').warned = clock, fired
   if not ok then error(problem, 0) end
   return warned
 end
@@ -138,7 +138,7 @@ end)
 
 t.test('guard G38: the calls of a training are timed', function()
   local ran = run([[local now = 0
-require('callback_budget').clock = function() now = now + 1 return now end
+require('guards.callback_cost').clock = function() now = now + 1 return now end
 fit { name = 'slow', on_step = function() end }]], 'train.max_steps=60', 'train.epochs=9')
   t.equal({ ran.code, guard_of(ran, 'G38').level, ran.lines.guard[#ran.lines.guard].step }, { 0, 'warn', 51 })
   t.contains(ran.output, "warning: G38 overhead: callback 'slow' takes 100 % of the training time")

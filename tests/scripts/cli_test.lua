@@ -100,7 +100,7 @@ t.test('undeclared globals warn with -g and fail with -gg', function()
 end)
 
 t.test('os.exit ends a script with its code, after the work that is pending', function()
-  expect(5, '^bye 5\n$', '-e', 'require("finish").add(function(code) print("bye " .. code) end) os.exit(5)',
+  expect(5, '^bye 5\n$', '-e', 'require("boot.at_exit").add(function(code) print("bye " .. code) end) os.exit(5)',
     '-e', 'print("not reached")')
   expect(1, '^$', '-e', 'os.exit(false)')
   expect(0, '^$', '-e', 'os.exit()')
@@ -110,19 +110,37 @@ t.test('libraries are required before code, in order', function()
   expect(0, '^2\n$', '-l', 'fail', '-e', 'print(fail.code_of(select(2, pcall(fail.usage, "x"))))')
 end)
 
-t.test('a file beside the script with the name of a module of the library is told', function()
+-- A folder with these files; main.lua runs as the script.
+local function with_files(files, ...)
   local folder = os.tmpname()
   os.remove(folder)
-  t.shell(('mkdir -p %s && echo "return { rows = 3 }" > %s/data.lua && echo "return 5" > %s/mine.lua'):format(folder, folder, folder))
-  local path = folder .. '/main.lua'
-  local file = io.open(path, 'w')
-  file:write [[print(require('mine'), require "data".rows == nil or 'ours')]]
-  file:close()
-  local output = t.runner(path)
-  t.contains(output, ("warning: require 'data' is the runner's module, not '%s/data.lua'; to use that, give it another name\n")
-    :format(folder))
-  t.is_false(output:find("'mine'", 1, true))
+  t.shell('mkdir -p ' .. folder .. '/fit')
+  for name, text in pairs(files) do
+    local file = assert(io.open(folder .. '/' .. name, 'w'))
+    file:write(text)
+    file:close()
+  end
+  local output, code = t.runner(folder .. '/main.lua', ...)
   t.shell('rm -r ' .. folder)
+  return output, code, folder
+end
+
+t.test('a module beside the script is that script\'s, and the library\'s own are untouched', function()
+  local mine = 'return { mine = true }'
+  local output, code, folder = with_files({ ['data.lua'] = mine, ['guards.lua'] = mine, ['host.lua'] = mine, ['fit/report.lua'] = mine,
+    ['fail.lua'] = mine,
+    ['main.lua'] = [[
+      print(require('data').mine, require('guards').mine, require('host').mine, require('fit.report').mine, require('fail').mine)
+      require('experiment').config { train = { epochs = 1 } }]] }, 'train.epochs=many')
+  t.equal(code, 3) -- the library's fail and nearest did their work
+  t.contains(output, 'true\ttrue\ttrue\ttrue\ttrue\n')
+  t.contains(output, ("note: require 'data' is %s/data.lua, not the runner's module\n"):format(folder))
+  t.is_false(output:find("require 'guards'", 1, true), output)
+end)
+
+t.test('a script with the name of a module does not stand before that module', function()
+  local output = with_files { ['train.lua'] = 'print(1)\n', ['main.lua'] = "print(type(require('train').fit))" }
+  t.equal(output, 'function\n')
 end)
 
 t.test('modules beside the script are found', function()
@@ -131,15 +149,15 @@ t.test('modules beside the script are found', function()
   expect(0, '^42\n$', t.write_file(('print(require(%q).answer)'):format(name)))
 end)
 
-t.test('the library wins over files of the same name', function()
+t.test('the library comes before LUA_PATH', function()
   expect(0, '^table\n$', '-e', 'package.path = "/nowhere/?.lua"; print(type(require "options"))')
 end)
 
 t.test('--scripts takes library files from a folder', function()
   local folder = os.tmpname()
   os.remove(folder)
-  t.shell(('mkdir -p %s/core && echo "return { mark = 7 }" > %s/core/strict.lua'):format(folder, folder))
-  expect(0, '^7\n$', '--scripts', folder, '-e', 'print(require("strict").mark)')
+  t.shell(('mkdir -p %s/boot && echo "return { mark = 7 }" > %s/boot/strict.lua'):format(folder, folder))
+  expect(0, '^7\n$', '--scripts', folder, '-e', 'print(require("boot.strict").mark)')
   t.shell('rm -r ' .. folder)
 end)
 

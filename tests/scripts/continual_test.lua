@@ -1,5 +1,5 @@
 -- What helps a model to keep earlier texts: replay and elastic weight consolidation.
-local continual = require 'continual'
+local continual = require 'research.continual'
 local data = require 'data'
 local nn = require 'nn'
 local runs = require 'testing.runs'

@@ -6,7 +6,7 @@ local t = require 'testing'
 t.test('kjv and python_code are made from Debian packages without root', function()
   local cache = os.tmpname()
   os.remove(cache)
-  require('finish').add(function() t.shell('rm -rf ' .. cache) end)
+  require('boot.at_exit').add(function() t.shell('rm -rf ' .. cache) end)
   local output, code = t.shell(('XDG_CACHE_HOME=%s RUNNER_DATA_DIR= %s data fetch --json kjv python_code'):format(cache,
     t.quote(host.folder .. '/runner')))
   t.equal(code, 0, output)

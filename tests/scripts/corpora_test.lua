@@ -1,10 +1,10 @@
 -- Where a corpus comes from: the order of places, downloads and Debian packages with fake programs for the network, and `runner data`.
-local bible_text = require 'bible_text'
+local bible_text = require 'corpus.bible_text'
 local bit = require 'bit'
 local dkjson = require 'dkjson'
 local host = require 'host'
 local lanthorn = require 'lanthorn'
-local python_text = require 'python_text'
+local python_text = require 'corpus.python_text'
 local t = require 'testing'
 
 local RUNNER = t.quote(host.folder .. '/runner')
@@ -30,7 +30,7 @@ local function world()
   program(folder, 'curl', 'echo "curl: (6) Could not resolve host" >&2; exit 6')
   program(folder, 'wget', 'exit 4')
   program(folder, 'apt-get', 'echo "E: Failed to fetch: no network" >&2; exit 100')
-  require('finish').add(function() t.shell('rm -rf ' .. folder) end)
+  require('boot.at_exit').add(function() t.shell('rm -rf ' .. folder) end)
   return folder
 end
 
@@ -180,8 +180,9 @@ t.test('Python sources are taken in the order of their paths, ASCII alone and no
 end)
 
 local PROBE = "local x = require('data').text {} print(x.name, x.native.path)"
-local TOY = "local corpora = require 'corpora'\ncorpora.known.toy = { file = 'toy.txt', bytes = %d, sha256 = '%s', about = 'a toy', "
-  .. "packages = { 'toy-text' }, recipe = '%s', varies = %s }\n"
+local TOY = "local corpora = require 'corpus.registry'\n"
+  .. "corpora.known.toy = { file = 'toy.txt', bytes = %d, sha256 = '%s', about = 'a toy', "
+  .. "packages = { 'toy-text' }, recipe = 'corpus.%s', varies = %s }\n"
 
 local function toy(text, recipe, varies)
   return TOY:format(#text, lanthorn.data.sha256(t.write_file(text, '.txt')), recipe, varies and ("'%s'"):format(varies) or 'nil')

@@ -8,7 +8,7 @@ local t = require 'testing'
 local folder = os.tmpname()
 os.remove(folder)
 host.mkdir(folder)
-require('finish').add(function() t.shell('rm -r ' .. folder) end)
+require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
 
 local function write(name, text)
   files.write(folder .. '/' .. name, text)

@@ -1,6 +1,6 @@
 -- Trainings that diverge, from outside: what is named and kept, going back to a checkpoint, skipping (guards G23, G36, G37, G43, G44).
 local host = require 'host'
-local run_metrics = require 'run_metrics'
+local run_metrics = require 'runs.metrics'
 local runs = require 'testing.runs'
 local t = require 'testing'
 

@@ -30,7 +30,7 @@ end
 local folder = os.tmpname()
 os.remove(folder)
 t.shell(('mkdir -p %s/results'):format(folder))
-require('finish').add(function() t.shell('rm -r ' .. folder) end)
+require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
 
 t.test('every part of the machine is looked at, with its data', function()
   local checks, summary, code = doctor(('RUNNER_RESULTS_DIR=%s/results'):format(folder), '')
@@ -117,7 +117,7 @@ local function with_environment(values, f)
 end
 
 t.test('the pthread build alone is refused, with the command that fits', function()
-  local blas_check = require 'blas_check'
+  local blas_check = require 'blas.threading'
   for _, threading in ipairs { 'openmp', 'sequential', 'unknown' } do blas_check.refuse(threading) end
   local files = { '/nowhere/libopenblas.so.0' }
   local ok, problem = pcall(blas_check.refuse, 'pthreads', function() return files end)
@@ -126,7 +126,7 @@ t.test('the pthread build alone is refused, with the command that fits', functio
 end)
 
 t.test('a variable is to be unset only where it brings the library in question', function()
-  local blas_check = require 'blas_check'
+  local blas_check = require 'blas.threading'
   t.shell(('mkdir -p %s/lib %s/empty; touch %s/lib/libopenblasp-r0.3.so; ln -s libopenblasp-r0.3.so %s/lib/libopenblas.so.0')
     :format(folder, folder, folder, folder))
   local files = { host.realpath(folder .. '/lib/libopenblasp-r0.3.so') }
@@ -151,7 +151,7 @@ local function finding(part, changes, flags, missing)
   local libraries = { blas = 'OpenBLAS 0.3.21 Haswell MAX_THREADS=64', blas_threading = 'openmp', blas_files = { '/lib/libopenblas.so.0' },
     openmp_files = { '/lib/libgomp.so.1.0.0' }, onednn = '2.6.3', onednn_isa = 'avx2', bf16 = 'none' }
   for key, value in pairs(changes) do libraries[key] = value end
-  return require('doctor_libraries')[part] { libraries = libraries, machine = { flags = flags or { 'avx2' } },
+  return require('doctor.libraries')[part] { libraries = libraries, machine = { flags = flags or { 'avx2' } },
     diagnostics = { missing_precision = function() return missing end } }
 end
 
@@ -233,7 +233,7 @@ end)
 t.test('threads are the option, else the environment, else the cores; too many are told', function()
   local function settings(environment, words)
     return (t.shell(('%s %s %s run -q %s -e %s'):format(CLEAN, environment, t.quote(host.folder .. '/runner'), words, t.quote [[
-local torch, s = require 'torch', require 'native'.settings()
+local torch, s = require 'torch', require 'boot.native'.settings()
 print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinning.value, s.pinning.from)]])))
   end
   local cores = host.cores()

@@ -1,4 +1,4 @@
-local duration = require 'duration'
+local duration = require 'base.duration'
 local t = require 'testing'
 
 t.test('durations are read as people write them', function()

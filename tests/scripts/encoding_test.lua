@@ -1,5 +1,5 @@
 -- Guard G41: text that no terminal knows, closed streams, odd names. Nothing of it stops a run or spoils a file.
-local encoding = require 'encoding'
+local encoding = require 'base.encoding'
 local host = require 'host'
 local runs = require 'testing.runs'
 local t = require 'testing'

@@ -1,6 +1,6 @@
 -- Evaluations at an equal budget.
 local arms = require 'arms'
-local equal_budget = require 'equal_budget'
+local equal_budget = require 'research.equal_budget'
 local t = require 'testing'
 
 -- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share of an update.

@@ -1,4 +1,4 @@
-local config_reads = require 'config_reads'
+local config_reads = require 'config.reads'
 local experiment = require 'experiment'
 local t = require 'testing'
 

@@ -1,8 +1,8 @@
 -- The guards around a training: levels, records, and those that look at data, machine and seed. A test's name has the guard's id.
 local fail = require 'fail'
-local guards = require 'guards'
+local guards = require 'guards.registry'
 local runs = require 'testing.runs'
-local specs = require 'specs'
+local specs = require 'config.specs'
 local t = require 'testing'
 local texts = require 'testing.texts'
 
@@ -105,7 +105,7 @@ end)
 t.test('guard G02 warns of a slow CPU with the rate, once a process, and is off where it is off', function()
   local body = [[
 local asked = 0
-require('fit_checks').measure_gemm = function(_, enough) asked = asked + 1 return enough / 10 end
+require('fit.checks').measure_gemm = function(_, enough) asked = asked + 1 return enough / 10 end
 fit() fit()
 print('ASKED ' .. asked)]]
   local ran = run(body)
@@ -120,7 +120,7 @@ print('ASKED ' .. asked)]]
 end)
 
 t.test('guard G02 stops for a GPU below 1 TFLOP/s and passes a fast one', function()
-  local checks = require 'fit_checks'
+  local checks = require 'fit.checks'
   local measure = checks.measure_gemm
   checks.measure_gemm = function() return 4e11 end
   local err = t.error_matches(function() checks.check_speed('cuda:0', 'error') end,

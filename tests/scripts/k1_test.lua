@@ -1,10 +1,10 @@
 -- The K-1 models and experiments.
 local data = require 'data'
 local host = require 'host'
-local k1 = require 'k1'
+local k1 = require 'research.k1'
 local models = require 'models'
 local optim = require 'optim'
-local run_equality = require 'run_equality'
+local run_equality = require 'runs.equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
 local texts = require 'testing.texts'
@@ -162,7 +162,7 @@ end
 
 -- Two arms of two seeds each.
 local SEEDS = [[
-local experiment, data, k1, arms = require 'experiment', require 'data', require 'k1', require 'arms'
+local experiment, data, k1, arms = require 'experiment', require 'data', require 'research.k1', require 'arms'
 local cfg = experiment.config { domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12, allow_leak = true },
   train = { epochs = 1 }, model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
   optim = { lr = 1e-3 }, eval = { val_cap = 1 }, guards = { init_loss = 'off' } }

@@ -1,5 +1,5 @@
 local host = require 'host'
-local run_files = require 'run_files'
+local run_files = require 'runs.files'
 local t = require 'testing'
 
 local function make_root()

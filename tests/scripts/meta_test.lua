@@ -1,5 +1,5 @@
 -- The generated documentation is up to date, and what it shows works.
-local api_docs = require 'api_docs'
+local api_docs = require 'reference.docs'
 local host = require 'host'
 local t = require 'testing'
 

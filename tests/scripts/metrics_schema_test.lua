@@ -1,7 +1,7 @@
 -- Lines of metrics.jsonl: one schema for writers and readers (G28), units (G29), one meaning for one name (G33); callbacks that cannot act
 -- (G34) and values that are not there (G46).
 local fail = require 'fail'
-local metrics_schema = require 'metrics_schema'
+local metrics_schema = require 'runs.columns'
 local runs = require 'testing.runs'
 local t = require 'testing'
 
@@ -108,7 +108,7 @@ t.test('guard G34: a threshold that the metric cannot reach is refused', functio
 end)
 
 t.test('guard G34: the probe inputs are those of the formula', function()
-  local scores = require('callback_probe').scores(4)
+  local scores = require('guards.callback_threshold').scores(4)
   t.equal({ scores[1].t, scores[2].t, scores[3].t }, { 0, 1, 0.75 })
   t.equal({ scores[1].noise.trace, scores[1].noise.signal, scores[3].noise.trace, scores[3].noise.signal }, { 0, 1, 1, 0 })
 end)

@@ -1,6 +1,6 @@
-local config_tree = require 'config_tree'
+local config_tree = require 'config.tree'
 local experiment = require 'experiment'
-local overrides = require 'overrides'
+local overrides = require 'config.overrides'
 local t = require 'testing'
 
 local function defaults()

@@ -1,6 +1,6 @@
 -- What a continual training kept and could still learn (guard G40).
 local fail = require 'fail'
-local plasticity = require 'plasticity'
+local plasticity = require 'research.plasticity'
 local t = require 'testing'
 
 -- After each of three domains, the losses on all of them.

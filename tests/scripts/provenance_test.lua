@@ -1,6 +1,6 @@
 -- Numbers of result tables say where they come from (guard G27).
 local fail = require 'fail'
-local provenance = require 'provenance'
+local provenance = require 'compare.provenance'
 local t = require 'testing'
 
 local ours = provenance.measured(1.5, { 'gru/20260101-000000-abcdef' })

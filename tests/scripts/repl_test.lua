@@ -1,4 +1,4 @@
-local prompt = require 'prompt'
+local prompt = require 'cli.prompt'
 local t = require 'testing'
 
 local RUNNER = t.quote(require('host').folder .. '/runner')
@@ -71,7 +71,7 @@ t.test('? and ?? know the operators of torch', function()
 end)
 
 t.test('completion reaches operators, methods and parts', function()
-  local completion = require 'completion'
+  local completion = require 'cli.completion'
   _G.torch, _G.net = require 'torch', require('nn').Linear { 2, 3 }
   _G.vector = _G.torch.ones { 2 }
   t.equal(completion.complete('torch.logical_x'), { 'logical_xor', 'logical_xor_' })
@@ -91,7 +91,7 @@ t.test('compile tells unfinished from wrong', function()
 end)
 
 t.test('completion offers globals, fields and methods', function()
-  local completion = require 'completion'
+  local completion = require 'cli.completion'
   local found, length = completion.complete('x = string.for')
   t.equal({ found, length }, { { 'format' }, 3 })
   t.equal(completion.complete('("x"):nothing'), {})

@@ -1,6 +1,6 @@
 -- Checkpoints, runner resume, verify-resume and train.resume=auto as users run them.
 local host = require 'host'
-local run_equality = require 'run_equality'
+local run_equality = require 'runs.equality'
 local runs = require 'testing.runs'
 local t = require 'testing'
 local texts = require 'testing.texts'

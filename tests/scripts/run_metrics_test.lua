@@ -1,5 +1,5 @@
 -- The same cases as tests/engine/run/metrics_reader_test.cc: both readers hide the same lines.
-local run_metrics = require 'run_metrics'
+local run_metrics = require 'runs.metrics'
 local runs = require 'testing.runs'
 local t = require 'testing'
 

@@ -1,6 +1,6 @@
 -- Which run a word of the command line means.
 local host = require 'host'
-local run_select = require 'run_select'
+local run_select = require 'runs.select'
 local runs = require 'testing.runs'
 local t = require 'testing'
 
@@ -79,7 +79,7 @@ t.test('without any run the folder that was looked into is named', function()
   host.setenv('RUNNER_RESULTS_DIR', root .. '/folder')
   t.error_matches(function() chosen 'latest' end, "run 'latest': there are no runs in '.*/folder'$")
   host.setenv('RUNNER_RESULTS_DIR', nil)
-  local output, code = t.shell(('cd %s && %s -e "require(\'run_select\').one \'latest\'"'):format(root, runs.RUNNER))
+  local output, code = t.shell(('cd %s && %s -e "require(\'runs.select\').one \'latest\'"'):format(root, runs.RUNNER))
   t.contains(output, "there are no runs in 'results'; go to the folder that holds results/, or set RUNNER_RESULTS_DIR")
   t.equal(code, 2)
 end)

@@ -103,7 +103,7 @@ t.test('broken files are refused with exit code 5', function()
 end)
 
 t.test('a pickle is refused', function()
-  refused('header', '\128\2}q\0.' .. ('x'):rep(100))
+  refused('is a Python pickle; save it as safetensors', '\128\2}q\0.' .. ('x'):rep(100))
 end)
 
 t.test('a file that is missing is exit 5, one that cannot be written exit 9', function()

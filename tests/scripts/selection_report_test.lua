@@ -1,4 +1,4 @@
-local report = require 'selection_report'
+local report = require 'research.selection_report'
 local t = require 'testing'
 
 t.test('Gini of equal counts is 0, of one that has all (n - 1) / n, of 1 2 3 two ninths', function()

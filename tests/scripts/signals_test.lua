@@ -90,7 +90,7 @@ t.test('SIGQUIT leaves the stacks of all threads and of Lua in the run, which go
   t.contains(text, 'the main one\n  #0 ')
   t.contains(text, 'lanthorn::train::Trainer::Run')
   t.contains(text, 'lanthorn::StatusFile::Beat')
-  t.matches(text, "\nLua\n.*core/train%.lua:%d+: in function")
+  t.matches(text, "\nLua\n.*lib/train%.lua:%d+: in function")
   t.matches(text, 'signalled%d+%.lua:%d+: in main chunk')
   t.matches(text, '\nend\n$')
 end)

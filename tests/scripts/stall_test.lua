@@ -1,5 +1,5 @@
 -- When the watchdog calls silence a stall, by a clock of the test.
-local stall = require 'stall'
+local stall = require 'watchdog.stall'
 local t = require 'testing'
 
 local CONFIG = { min_s = 120, first_s = 900, on_stall = 'stop', retries = 1 }

@@ -201,7 +201,7 @@ local resume = { summary = 'Notes what it was asked.' }
 function resume.configure(parser) parser:argument 'run' end
 function resume.run(args)
   local file = io.open(args.run .. '/resumed', 'w')
-  file:write(require('run_files').read_json(args.run .. '/exit.json').state)
+  file:write(require('runs.files').read_json(args.run .. '/exit.json').state)
   file:close()
   return 0
 end

@@ -1,0 +1,293 @@
+-- What train.fit prints for people: the plan before training, the summary after it.
+local console = require 'console'
+local pretty = require 'pretty'
+
+local report = {}
+
+local count, plural = pretty.count, pretty.plural
+
+---Seconds as "45s", "3m10s" or "2h05m".
+---@param s number
+---@return string
+function report.duration(s)
+  if s < 9.95 then return ('%.1fs'):format(s) end
+  s = math.floor(s + 0.5)
+  if s < 60 then return ('%ds'):format(s) end
+  if s < 3600 then return ('%dm%02ds'):format(math.floor(s / 60), s % 60) end
+  return ('%dh%02dm'):format(math.floor(s / 3600), math.floor(s % 3600 / 60))
+end
+local duration = report.duration
+
+local MANY_CLASSES = 12
+
+-- Milliseconds with two digits that say something: "0.35", "7.2", "129".
+local function ms(seconds)
+  local value = seconds * 1e3
+  return (value < 0.995 and '%.2f' or value < 9.95 and '%.1f' or '%.0f'):format(value)
+end
+
+local function row(label, text)
+  return ('%-10s%s'):format(label, text)
+end
+
+---What identifies the batches of a training, the same in a run, a dry run and a bench (guard G12).
+---@param batches integer an epoch
+---@param first_batch { sha256: string } of Batches:inspect
+---@return string
+function report.batches(batches, first_batch)
+  return ('%s batches an epoch, first batch %s'):format(count(batches), first_batch.sha256:sub(1, 19))
+end
+
+---What a rate counts: tokens, or samples where targets are no rows of token numbers.
+---@param data table
+---@param first_batch { width: integer } of Batches:inspect
+---@return string "tokens" or "samples", the name of their number in a fit
+function report.rate(data, first_batch)
+  return (data.kind == 'text' or data.kind == 'domains' or first_batch.width > 0) and 'tokens' or 'samples'
+end
+
+---Batches that an eval takes; 0 when there is none.
+---@param data table
+---@param eval { off: boolean, val_cap: integer }
+---@return integer
+function report.eval_batches(data, eval)
+  local all = not eval.off and data.val and data.val:count() or 0
+  return eval.val_cap > 0 and math.min(eval.val_cap, all) or all
+end
+
+-- Padding and masked targets of the first batch; nil when it has none.
+local function masking(first)
+  if first.masked == 0 then return nil end
+  local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
+  local padding = first.padding > 0 and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
+  return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
+end
+
+-- "17 batches", "3 of 17 batches"
+local function val_text(plan)
+  local all = plan.data.val and plan.data.val:count() or 0
+  if plan.eval_batches == all then return count(all) .. ' batches' end
+  return ('%s of %s batches'):format(count(plan.eval_batches), count(all))
+end
+
+-- ", the last of 2" where the last batch of an epoch is smaller than the others.
+local function last_batch(batches)
+  local rest = batches:samples() - (batches:count() - 1) * batches:rows()
+  return batches:count() > 1 and rest < batches:rows() and (', the last of %d'):format(rest) or ''
+end
+
+-- What no batch holds; nil when all is used.
+local function left_out(data, unit)
+  local parts = {}
+  for _, split in ipairs { 'train', 'val' } do
+    local rows = data[split] and data[split]:left_out() or 0
+    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and unit:gsub('s$', '') or unit, split) end
+  end
+  if #parts == 0 then return nil end
+  return table.concat(parts, ' and ') .. ' do not fill a batch and are left out (drop_last)'
+end
+
+-- A line for each domain, and one for how they are trained on.
+local function domain_lines(data)
+  local o, lines = data.options, {}
+  local unit = o.words > 0 and 'words' or 'characters'
+  for i, one in ipairs(data.info) do
+    local unknown = o.words > 0 and (', unknown %.1f %% and %.1f %%'):format(100 * one.train_unknown, 100 * one.val_unknown) or ''
+    lines[i] = row(i == 1 and 'data' or '', ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), unit,
+      count(one.val_tokens), unknown))
+  end
+  lines[#lines + 1] = row('', ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(data.vocab_size), o.batch, o.seq,
+    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
+    o.interleaved and 'domains take turns' or #data.phases == 1 and '1 phase' or #data.phases .. ' phases one after the other'))
+  return lines
+end
+
+-- What data of files are made of: columns, and how many samples each class has.
+local function source_lines(data)
+  local lines = {}
+  if data.columns then lines[1] = ('%d input columns%s'):format(#data.columns, data.mean and ', standardised by the train split' or '') end
+  for _, split in ipairs(data.class_counts and { 'train', 'val', 'test' } or {}) do
+    local parts = {}
+    for i, samples in ipairs(data.class_counts[split] or {}) do
+      parts[i] = ('%s %s'):format(tostring(data.classes[i]), count(samples))
+      if i == MANY_CLASSES and #data.classes > MANY_CLASSES then
+        parts[i] = ('... of %d classes'):format(#data.classes)
+        break
+      end
+    end
+    if #parts > 0 then lines[#lines + 1] = ('classes of %s: %s'):format(split, table.concat(parts, ', ')) end
+  end
+  return lines
+end
+
+local function data_lines(plan)
+  local data = plan.data
+  local train = data.train
+  local batches = report.batches(train:count(), plan.first_batch)
+  local lines = {}
+  if data.kind == 'text' then
+    local o = data.options
+    local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
+      or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
+    lines[1] = row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
+      o.shuffle and ', shuffled' or ''))
+    lines[2] = row('', ('train %s batches of %d x %d%s   val %s'):format(count(train:count()), train:rows(), o.seq, last_batch(train),
+      val_text(plan)))
+    lines[3] = row('', batches)
+  elseif data.kind == 'domains' then
+    lines = domain_lines(data)
+    lines[#lines + 1] = row('', batches)
+  else
+    lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
+      count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
+      count(train:samples() + train:left_out())) or ''))
+    if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
+    lines[2] = row('', batches)
+    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
+  end
+  local unused = left_out(data, data.kind == 'domains' and 'windows' or 'rows')
+  if unused then lines[#lines + 1] = row('', unused) end
+  local masked = masking(plan.first_batch)
+  if masked then lines[#lines + 1] = row('', masked) end
+  return lines
+end
+
+local function model_lines(model)
+  local rows, width, kinds = model:layers(), 4, 0
+  for _, layer in ipairs(rows) do
+    width, kinds = math.max(width, #layer.name), math.max(kinds, #layer.layer)
+  end
+  local lines = {}
+  local form = ('%%-%ds  %%-%ds %%12s'):format(width, kinds)
+  for i, layer in ipairs(rows) do
+    lines[#lines + 1] = row(i == 1 and 'model' or '', form:format(layer.name, layer.layer, count(layer.parameters)))
+  end
+  lines[#lines + 1] = row('', form:format('', 'parameters', count(model:parameter_count())))
+  return lines
+end
+
+-- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than `accumulate`.
+local function epoch_steps(plan)
+  return math.ceil(plan.data.train:count() / plan.accumulate)
+end
+local function planned_batches(plan)
+  local per_epoch, batches = epoch_steps(plan), plan.data.train:count()
+  return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
+end
+
+-- Targets that the plan trains on, and whether that is exact: masked ones are none.
+local function planned_targets(plan)
+  local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
+  if plan.data.kind == 'custom' then return batches * (first.targets - first.masked), batches == 1 end
+  local epochs, rest = math.floor(batches / train:count()), batches % train:count()
+  local epoch = train:epoch_targets()
+  local last = math.min(rest * train:targets(), epoch)
+  return epochs * epoch + last, rest == 0 or epoch == train:samples() * train:targets() / train:rows()
+end
+
+-- "bf16, emulated"; nil in fp32.
+local function precision_of(plan)
+  if plan.precision == 'fp32' then return nil end
+  return plan.precision .. (plan.emulate and ', emulated' or '')
+end
+
+local function plan_line(plan)
+  local batches = plan.data.train:count()
+  local targets, exact = planned_targets(plan)
+  local text = ('%s x %s, %s, %s%s'):format(plural(plan.epochs, 'epoch'), plural(batches, 'batch', 'batches'),
+    plural(plan.steps, 'update'), exact and '' or 'about ', plural(targets, 'target'))
+  if plan.accumulate > 1 then
+    local rest = batches % plan.accumulate
+    text = ('%s; %d batches an update%s'):format(text, plan.accumulate,
+      rest > 0 and (', %d in the last of an epoch'):format(rest) or '')
+  end
+  local precision = precision_of(plan)
+  return row('plan', text .. (precision and '; in ' .. precision or ''))
+end
+
+---Lines about data, model and the number of updates; nothing in them was measured.
+---@param plan { data: table, first_batch: table, eval_batches: integer, model: Module, steps: integer, epochs: integer,
+---accumulate: integer, precision: string, emulate: boolean }
+---@return string[]
+function report.sizes(plan)
+  local lines = data_lines(plan)
+  for _, line in ipairs(model_lines(plan.model)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = plan_line(plan)
+  return lines
+end
+
+---Lines about memory and time, from the measured step.
+---@param plan table
+---@param measured { step_s: number, activation_mb: number, first_loss: number }
+---@return string[]
+function report.measured(plan, measured)
+  local mb = plan.model:parameter_count() * 4 / 1e6
+  local evals = math.ceil(plan.steps / epoch_steps(plan))
+  local batch_s = measured.step_s / math.min(plan.accumulate, plan.data.train:count())
+  local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
+  local total = plan.steps * measured.step_s + eval_s
+  return {
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb, plan.optimizer_name,
+      mb * plan.optimizer_slots, measured.activation_mb, plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
+    row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
+      plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
+  }, total
+end
+
+---The line that opens a run.
+---@param plan table
+---@return string
+function report.heading(plan)
+  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, plan.device == 'cpu'
+    and (' (%d thread%s)'):format(plan.threads, plan.threads == 1 and '' or 's') or '',
+    plan.with_tscore and plan.compat ~= 'none' and '  T-Score compat ' .. plan.compat or '')
+end
+
+---Lines after training.
+---@param fit table
+---@param plan table
+---@return string[]
+function report.summary(fit, plan)
+  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'),
+    plural(fit.steps, 'update'), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
+  if fit.step_median_s then
+    local precision = precision_of(plan)
+    -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
+    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %s ms a batch, forward and backward, '):format(
+      ms(fit.micro_median_s)) or ''
+    lines[#lines + 1] = row('step', ('%s ms %smedian (p10 %s, p90 %s), %s %s/s%s'):format(ms(fit.step_median_s), micro,
+      ms(fit.step_p10_s), ms(fit.step_p90_s), count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
+      precision and ', in ' .. precision or ''))
+  end
+  if fit.empty_batches then
+    lines[#lines + 1] = row('', plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
+  end
+  local best = fit.best
+  if best then
+    local names, metrics = pretty.sorted_keys(best.metrics or {}), ''
+    for _, name in ipairs(names) do metrics = ('%s, %s %.4g'):format(metrics, name, best.metrics[name]) end
+    lines[#lines + 1] = row('best', best.val_loss
+      and ('val %.4f (train %.4f) at epoch %d%s'):format(best.val_loss, best.train_loss, best.epoch, metrics)
+      or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
+  end
+  local t = fit.tscore
+  if t and t.mean then
+    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
+      plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+  end
+  local noise = fit.noise
+  if noise and noise.signal then
+    lines[#lines + 1] = row('noise', noise.scale
+      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace, noise.signal)
+      or ('no B_simple: the mean estimate of |G|^2 is %.2g, not positive'):format(noise.signal))
+  end
+  return lines
+end
+
+---Prints lines to stderr.
+---@param lines string[]
+function report.print(lines)
+  for _, line in ipairs(lines) do console.note(line) end
+end
+
+return report

@@ -1,0 +1,152 @@
+-- The run directory of one train.fit: claimed before the first step, described, and closed when the command ends.
+local sources = require 'boot.sources'
+local console = require 'console'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local guard_events = require 'guards.events'
+local at_exit = require 'boot.at_exit'
+local host = require 'host'
+local native = require 'lanthorn'
+local resume = require 'fit.resume'
+local run_files = require 'runs.files'
+local unrecorded = require 'fit.unrecorded'
+
+local fit_run = {}
+
+-- The trainings of a process have numbers, and the id of the first run in common: a script that trains several times is
+-- resumed as a whole.
+local fits, launch = 0, nil
+
+local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
+  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
+
+-- The script and its modules as name -> text, under names that are relative and different.
+local function texts_by_name()
+  local used = {}
+  for _, file in ipairs(sources.files) do
+    local base = (file.path or 'chunk'):match('[^/]*$'):gsub('[^%w._-]', '_')
+    if base == '' or base:sub(1, 1) == '.' then base = 'chunk' .. base end
+    local name, n = base, 1
+    while used[name] and used[name] ~= file.text do
+      n = n + 1
+      name = ('%d-%s'):format(n, base)
+    end
+    used[name] = file.text
+  end
+  return used
+end
+
+-- Runs that are claimed and not closed yet.
+local open = {}
+
+-- Closes a training that its script left without an end: os.exit in a callback, or a coroutine that nobody went on with.
+local function close_when_left(run)
+  open[run] = true
+  at_exit.add(function(code, how)
+    if not open[run] then return end
+    local reason = how and ('%s(%d) during the training'):format(how, code) or 'the script ended while this training was suspended'
+    local state = code == 0 and 'INTERRUPTED' or STATE_OF_CODE[code] or 'FAILED'
+    console.warn(('run %s is %s: %s'):format(run:path(), state, reason))
+    fit_run.close(run, { failed = true, code = code, state = state, reason = reason })
+  end)
+end
+
+-- A run of its own for a training that begins.
+local function claim(about)
+  local current = experiment.current()
+  local run = native.run.claim(run_files.root(), current.name)
+  console.attach(function(text) run:append_log(text) end)
+  run:write_config(about.values, about.origin)
+  for name, text in pairs(texts_by_name()) do run:add_source(name, text) end
+  local env = {}
+  for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end
+  local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
+  launch = launch or run:id()
+  run:write_manifest {
+    name = current.flags.name, tags = list(current.flags.tags), argv = list(current.argv), overrides = list(current.overrides),
+    seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, batches = about.batches,
+    unmanaged_data = about.unmanaged_data, learnable = about.learnable, initial_weights_sha256 = about.initial_weights_sha256,
+    machine = { gemm_gflops = about.gemm_gflops }, world_size = 1, device = about.device, env = env,
+    versions = { luajit = jit.version }, cwd = host.cwd(), launch = launch, fit = fits,
+  }
+  run:log { kind = 'event', event = 'start', step = 0 }
+  return run
+end
+
+-- The next attempt of a run that ended or died.
+local function reopen(about, path)
+  resume.check(path, { values = about.values, source_hash = native.run.hash_sources(texts_by_name()),
+    first_batch_sha256 = about.first_batch_sha256, data = about.data })
+  local moved = about.settle(path)
+  local run = native.run.reopen(path)
+  console.attach(function(text) run:append_log(text) end)
+  return run, moved
+end
+
+---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
+---@param about { unrecorded: boolean?, seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer,
+---unmanaged_data: boolean?,
+---learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer,
+---settle: fun(path: string): table? }
+---@return table? run nil when the training is finished
+---@return string? from the folder of the run to go on with, or of the finished one; a finished one without a checkpoint is trained anew
+---@return table? moved what about.settle gave for the run to go on with, for its metrics
+function fit_run.open(about)
+  if about.unrecorded then
+    local run = unrecorded.new()
+    guard_events.attach(run)
+    return run
+  end
+  if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
+  fits = fits + 1
+  if about.auto and fits == 1 and not resume.plan() then
+    resume.find(experiment.current().name, { values = about.values, source_hash = native.run.hash_sources(texts_by_name()) })
+  end
+  local plan = resume.plan()
+  local from = plan and plan.runs[fits]
+  if plan then launch = plan.launch end
+  if from and fits < plan.fit then
+    if #native.checkpoints.list(from).checkpoints > 0 then return nil, from end
+    console.note(('%-10s%s is over, but left no checkpoint: it is trained anew'):format('again', from))
+    from = nil
+  end
+  local run, moved
+  if from then run, moved = reopen(about, from) else run = claim(about) end
+  close_when_left(run)
+  run:status { state = 'RUNNING', phase = 'build', steps = about.steps } -- so that a run which never begins shows its plan
+  guard_events.attach(run)
+  return run, from, moved
+end
+
+---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, at once.
+---@param run table
+---@param outcome { failed: boolean?, error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table? }
+---failed: it raised `error`, or was left; code: of a run that was cut short
+function fit_run.close(run, outcome)
+  if run.unrecorded then return end
+  open[run] = nil
+  local message = outcome.error ~= nil and tostring(outcome.error) or ''
+  if message == '' and outcome.failed and not outcome.reason then message = 'an error without a message' end
+  local function close(code)
+    local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
+    if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
+    run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
+      guards = guard_events.finish(run, message ~= '' and message or outcome.reason or '', message == ''), summary = outcome.summary or {} }
+    console.detach()
+  end
+  -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.
+  if outcome.failed or outcome.code or not experiment.current().script then
+    return close(outcome.code or outcome.failed and fail.code_of(outcome.error) or 0)
+  end
+  local function close_once(code)
+    if fit_run.close_finished == close_once then
+      fit_run.close_finished = nil
+      close(code)
+    end
+  end
+  fit_run.close_finished = close_once
+  at_exit.add(close_once)
+end
+
+return fit_run

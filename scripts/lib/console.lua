@@ -1,0 +1,80 @@
+-- What a script prints. stdout carries data; stderr carries words for people. Everything printed also goes to a sink, the
+-- stdout.log of the run directory, once there is one; until then it is kept.
+local encoding = require 'base.encoding'
+local host = require 'host'
+
+local console = { sink = nil, quiet = false }
+
+local KEPT_LIMIT = 2 ^ 20 -- a script that prints for hours without a run directory must not fill the memory
+local kept, kept_bytes = {}, 0
+
+-- Whether a write works or not is nobody's concern: the run goes on (guard G41).
+local function put(file, text)
+  pcall(file.write, file, text)
+end
+
+local function record(text)
+  text = encoding.escape(text, true)
+  if console.sink then return console.sink(text) end
+  if kept_bytes + #text > KEPT_LIMIT then return nil end
+  kept[#kept + 1], kept_bytes = text, kept_bytes + #text
+  return nil
+end
+
+---Writes text to stdout and to the sink: as it is, but for odd bytes on a terminal. A console that fails never stops a run.
+---@param text string
+function console.write(text)
+  put(io.stdout, host.isatty(1) and encoding.escape(text, encoding.is_unicode()) or text)
+  record(text)
+end
+
+---The runner's print.
+function console.print(...)
+  local parts = {}
+  for i = 1, select('#', ...) do parts[i] = tostring((select(i, ...))) end
+  console.write(table.concat(parts, '\t') .. '\n')
+end
+
+---Writes one line for people to stderr; `--quiet` silences it.
+---@param text string
+function console.note(text)
+  if console.quiet then return end
+  console.warn(text)
+end
+
+---Writes one line for people to stderr, always; odd bytes as \xNN.
+---@param text string
+function console.warn(text)
+  pcall(io.stdout.flush, io.stdout) -- both may be one terminal or file
+  put(io.stderr, encoding.escape(text, encoding.is_unicode()) .. '\n')
+  record(text .. '\n')
+end
+
+---Sends everything printed, also before this call, to a function.
+---@param sink fun(text: string)
+function console.attach(sink)
+  console.sink = sink
+  if #kept > 0 then sink(table.concat(kept)) end
+  kept, kept_bytes = {}, 0
+end
+
+---Ends the recording.
+function console.detach()
+  console.sink = nil
+end
+
+---Whether colours may be used on a stream: a terminal, and NO_COLOR not set.
+---@param fd integer
+---@return boolean
+function console.has_colour(fd)
+  local forced = host.getenv('CLICOLOR_FORCE')
+  if forced and forced ~= '0' then return true end
+  return host.isatty(fd) and not host.getenv('NO_COLOR') and host.getenv('TERM') ~= 'dumb'
+end
+
+---Makes the global print record what it prints.
+function console.install()
+  _G.print = console.print
+end
+
+return console
