@@ -106,7 +106,7 @@ absl::StatusOr<at::Tensor> Parse(const std::string& bytes, const std::string& na
   const size_t wanted = read.nbytes();
   if (bytes.size() - begin < wanted)
     return wrong(absl::StrFormat("cut short: %d of %d bytes of its numbers", bytes.size() - begin, wanted));
-  std::memcpy(read.data_ptr(), bytes.data() + begin, wanted);
+  if (wanted > 0) std::memcpy(read.data_ptr(), bytes.data() + begin, wanted);
   if (kind[0] == '>') {
     const size_t part = c10::isComplexType(type->read) ? read.element_size() / 2 : read.element_size();
     SwapBytes(static_cast<char*>(read.data_ptr()), wanted / part, part);

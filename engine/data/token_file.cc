@@ -228,7 +228,7 @@ class TokenFileMaker {
     const uint64_t id_bytes = Padded(header.width * header.count);
     const char* at = mapping->data() + sizeof header + id_bytes;
     made_->marks_.resize(header.marks);
-    std::memcpy(made_->marks_.data(), at, header.marks * sizeof(int64_t));
+    if (header.marks > 0) std::memcpy(made_->marks_.data(), at, header.marks * sizeof(int64_t));
     at += header.marks * sizeof(int64_t);
     made_->tokens_.clear();
     for (uint64_t i = 0; i < header.tokens; ++i) {

@@ -13,7 +13,7 @@ namespace {
 bool SameBytes(const at::Tensor& a, const at::Tensor& b) {
   if (!a.device().is_cpu()) return at::equal(a, b);
   const at::Tensor plain = a.contiguous();
-  return std::memcmp(plain.data_ptr(), b.data_ptr(), plain.nbytes()) == 0;
+  return plain.numel() == 0 || std::memcmp(plain.data_ptr(), b.data_ptr(), plain.nbytes()) == 0;
 }
 
 }  // namespace
