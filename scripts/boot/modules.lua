@@ -47,6 +47,11 @@ local function find_library(name)
   if loaded[name] ~= nil or library_file(name) then
     return function() return modules.require(name) end
   end
+  local today = modules.require('boot.former_names')[name]
+  if today then
+    modules.require('console').note(("note: module '%s' is '%s' now"):format(name, today))
+    return function() return modules.require(today) end
+  end
   return ("\n\tno library file '%s'"):format(modules.candidates(name)[1])
 end
 

@@ -149,6 +149,17 @@ t.test('modules beside the script are found', function()
   expect(0, '^42\n$', t.write_file(('print(require(%q).answer)'):format(name)))
 end)
 
+t.test('a module is still found by the name it had before it got a room, which is told', function()
+  local output = with_files { ['main.lua'] = "print(require('run_files') == require('runs.files'))" }
+  t.equal(output, "note: module 'run_files' is 'runs.files' now\ntrue\n")
+end)
+
+t.test('former names lead to files', function()
+  for former, today in pairs(require 'boot.former_names') do
+    t.is_true(require('host').embedded(today:gsub('%.', '/') .. '.lua') ~= nil, former)
+  end
+end)
+
 t.test('the library comes before LUA_PATH', function()
   expect(0, '^table\n$', '-e', 'package.path = "/nowhere/?.lua"; print(type(require "options"))')
 end)

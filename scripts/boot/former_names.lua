@@ -1,0 +1,32 @@
+-- Modules by the bare names they had before the library got its rooms. A script that was written then still finds them, so that its runs
+-- can be resumed; it is told the name of today.
+return {
+  api_docs = 'reference.docs', api_stubs = 'reference.stubs', bench = 'benchmark.harness',
+  bench_char_rnn = 'benchmark.char_rnn', bench_language_model = 'benchmark.language_model',
+  bench_peer = 'benchmark.peer', bench_report = 'benchmark.report', bible_text = 'corpus.bible_text',
+  blas_check = 'blas.threading', blas_core = 'blas.core', blas_test = 'blas.self_test',
+  cache_folder = 'base.cache_folder', callback_budget = 'guards.callback_cost',
+  callback_probe = 'guards.callback_threshold', callbacks = 'fit.callbacks', causality = 'guards.causality',
+  claims = 'compare.findings', cli = 'cli.command_line', compare_arms = 'compare.arms',
+  compare_badges = 'compare.badges', compare_record = 'compare.record', compare_results = 'compare.results',
+  compare_view = 'compare.view', completion = 'cli.completion', config_reads = 'config.reads',
+  config_schema = 'config.schema', config_tree = 'config.tree', config_values = 'config.values',
+  continual = 'research.continual', corpora = 'corpus.registry', corpus_fetch = 'corpus.fetch',
+  data_files = 'sources.files', debian_package = 'corpus.debian_package', doctor_data = 'doctor.data',
+  doctor_libraries = 'doctor.libraries', doctor_machine = 'doctor.machine', doctor_script = 'doctor.script',
+  duration = 'base.duration', encoding = 'base.encoding', equal_budget = 'research.equal_budget',
+  exit_file = 'watchdog.exit_file', export_csv = 'export.csv', export_mlflow = 'export.mlflow',
+  export_tensorboard = 'export.tensorboard', fit_checks = 'fit.checks', fit_context = 'fit.callback_context',
+  fit_guards = 'guards.events', fit_report = 'fit.report', fit_run = 'fit.run', fit_watch = 'fit.limits',
+  gradcheck = 'guards.gradients', guards = 'guards.registry', horizon = 'fit.horizon', k1 = 'research.k1',
+  loop_guards = 'guards.loop_options', metric_tags = 'runs.tags', metrics_schema = 'runs.columns',
+  noop_phase = 'guards.callback_updates', output_files = 'base.output_files', overrides = 'config.overrides',
+  own_runner = 'base.runner_process', plasticity = 'research.plasticity', progress_file = 'watchdog.progress_file',
+  prompt = 'cli.prompt', provenance = 'compare.provenance', python_text = 'corpus.python_text',
+  random_state = 'fit.lua_random', resume = 'fit.resume', run_check = 'runs.check', run_equality = 'runs.equality',
+  run_files = 'runs.files', run_folder = 'runs.moved_project', run_metrics = 'runs.metrics',
+  run_options = 'cli.run_options', run_select = 'runs.select', run_summary = 'runs.summary', run_view = 'runs.view',
+  selection = 'fit.selection', selection_report = 'research.selection_report', shell = 'base.shell',
+  specs = 'config.specs', stall = 'watchdog.stall', stall_end = 'watchdog.close_run', unrecorded = 'fit.unrecorded',
+  watchdog = 'watchdog.start', xavier = 'research.xavier'
+}
