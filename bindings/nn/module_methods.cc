@@ -64,9 +64,10 @@ int LoadStateDict(lua_State* L) {
 }
 
 int Save(lua_State* L) {
+  const auto module = Self(L, "save");
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& entry : Self(L, "save")->StateDict()) tensors.emplace_back(entry.name, entry.tensor.detach());
-  Check(WriteSafetensors(luaL_checkstring(L, 2), tensors, {}));
+  for (const auto& entry : module->StateDict()) tensors.emplace_back(entry.name, entry.tensor.detach());
+  Check(WriteSafetensors(luaL_checkstring(L, 2), tensors, module->Metadata()));
   lua_settop(L, 1);
   return 1;
 }
@@ -88,7 +89,16 @@ int Load(lua_State* L) {
   }
   const absl::Status status = module->LoadStateDict(tensors);
   if (!status.ok()) Check(WeightsError("'" + path + "': " + MessageOf(status)));
+  module->TakeMetadata(file.metadata);
   lua_settop(L, 1);
+  return 1;
+}
+
+int Vocabulary(lua_State* L) {
+  const auto module = Self(L, "vocabulary");
+  if (!lua_isnoneornil(L, 2)) module->set_vocabulary(luaL_checkstring(L, 2));
+  if (module->vocabulary().empty()) return 0;
+  lua_pushstring(L, module->vocabulary().c_str());
   return 1;
 }
 
@@ -191,6 +201,11 @@ const std::vector<FunctionRow> kMethods = {
     {"Module:load_state_dict", "(table tensors) -> Module",
      "Copies values by name; missing, extra or misshapen names are an error that lists all.", &Thunk<&LoadStateDict>},
     {"Module:save", "(str path) -> Module", "Writes the state dict as a safetensors file.", &Thunk<&Save>},
+    {"Module:vocabulary", "(str? sha256=None) -> str?",
+     "Checksum of the vocabulary that the weights were trained with, nil when unknown; train.fit sets it, save and "
+     "load "
+     "keep it.",
+     &Thunk<&Vocabulary>},
     {"Module:load", "(str path) -> Module", "Reads a safetensors file into this module, strictly.", &Thunk<&Load>},
     {"Module:train", "(bool on=True) -> Module", "Training mode: dropout is active.", &Thunk<&Train>},
     {"Module:eval", "() -> Module", "Eval mode: dropout does nothing.", &Thunk<&Eval>},

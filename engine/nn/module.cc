@@ -194,6 +194,20 @@ std::vector<NamedParameter> Module::StateDict() const {
   return found;
 }
 
+namespace {
+constexpr char kVocabulary[] = "vocabulary_sha256";
+}  // namespace
+
+std::map<std::string, std::string> Module::Metadata() const {
+  if (vocabulary_.empty()) return {};
+  return {{kVocabulary, vocabulary_}};
+}
+
+void Module::TakeMetadata(const std::map<std::string, std::string>& metadata) {
+  const auto found = metadata.find(kVocabulary);
+  vocabulary_ = found == metadata.end() ? "" : found->second;
+}
+
 absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {
   std::vector<std::string> missing, extra, misshapen, conflicts;
   std::vector<std::pair<NamedParameter, at::Tensor>> copies;

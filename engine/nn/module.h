@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,6 +86,13 @@ class Module {
   // This module and all below, in the order of the tree.
   std::vector<Module*> Modules();
 
+  // The vocabulary that the weights were trained with, as its sha256; empty when that is unknown. It goes into files of
+  // weights and comes back from them, because ids of another vocabulary mean other things.
+  const std::string& vocabulary() const { return vocabulary_; }
+  void set_vocabulary(std::string sha256) { vocabulary_ = std::move(sha256); }
+  std::map<std::string, std::string> Metadata() const;
+  void TakeMetadata(const std::map<std::string, std::string>& metadata);
+
   // Moves parameters and buffers in place, so that optimisers keep seeing them.
   void To(c10::Device device, c10::ScalarType dtype);
 
@@ -140,6 +148,7 @@ class Module {
   std::string kind_;
   int64_t created_order_;
   bool training_ = true;
+  std::string vocabulary_;
   ScriptedForward scripted_;
   std::vector<Slot> slots_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;

@@ -101,7 +101,7 @@ std::optional<int64_t> CheckpointStore::SpaceFree() const {
 }
 
 absl::Status CheckpointStore::WriteFiles(const std::string& folder, const CheckpointContent& content) {
-  LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kModel, content.model));
+  LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kModel, content.model, content.model_metadata));
   LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kOptim, content.optimizer));
   json state = EncodeBytes(content.state);
   state["format"] = kFormat;

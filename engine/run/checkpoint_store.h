@@ -2,6 +2,7 @@
 // format is specified in README.md beside this file.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -20,6 +21,7 @@ struct CheckpointContent {
   NamedTensors optimizer;  // "<slot>/<parameter>"
   nlohmann::json state;    // state.json but for `format` and `step`
   nlohmann::json probe;    // {sha256, sum, ...}, or null
+  std::map<std::string, std::string> model_metadata = {};
 };
 
 struct WrittenCheckpoint {

@@ -126,6 +126,7 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
   CheckpointContent content;
   content.step = result_.steps;
   content.model = Pairs(model_->StateDict());
+  content.model_metadata = model_->Metadata();
   content.optimizer = Pairs(optimizer_->StateTensors());
   json groups = json::array();
   for (const optim::Group& group : optimizer_->groups())

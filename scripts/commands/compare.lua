@@ -1,6 +1,7 @@
 -- runner compare RUN... | EXPERIMENT: runs of several seeds as arms, with what may be claimed of their differences.
 local compare_arms = require 'compare.arms'
 local compare_badges = require 'compare.badges'
+local compare_data = require 'compare.data'
 local compare_record = require 'compare.record'
 local compare_results = require 'compare.results'
 local compare_view = require 'compare.view'
@@ -51,7 +52,8 @@ local function compute(args)
   local name, mode = compare_record.metric_of(args.metric)
   local records = read_records(args.runs)
   local by = #args.by > 0 and args.by or nil
-  local arms, _, marks = compare_arms.group(records, by, args.allow_mixed)
+  local arms, keys, marks = compare_arms.group(records, by, args.allow_mixed)
+  for _, mark in ipairs(compare_data.marks(arms, keys, args.allow_mixed)) do marks[#marks + 1] = mark end
   for _, badge in ipairs(compare_badges.marks(records)) do marks[#marks + 1] = badge end
   for _, arm in ipairs(arms) do compare_arms.fill(arm, name, mode, args.partial) end
   if count_values(arms) == 0 then refuse(records, arms, name) end

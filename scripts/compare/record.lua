@@ -43,6 +43,7 @@ function compare_record.new(run)
   local machine = type(manifest.machine) == 'table' and manifest.machine or {}
   local record = setmetatable({ run = run, name = run.experiment .. '/' .. run.id, state = state.state, step = state.step,
     steps = state.steps, values = config_values.flatten(config.values), source_hash = manifest.source_hash,
+    data = manifest.data,
     exit = run_files.document(run.path, 'exit.json') or {}, fingerprint = fingerprint_of(manifest),
     noisy = (machine.load_average or 0) > NOISY_LOAD * (machine.cores or math.huge) }, compare_record)
   record.seed = record.values[SEED] or manifest.seed

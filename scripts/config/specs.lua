@@ -78,6 +78,7 @@ specs.train = {
   rollback_factor = { 'number', 0.5 },
   rollback_tries = { 'int', 3 },
   allow_dead = 'list?',                        -- Lua patterns of parameters that may get no gradient and stay (guard G30)
+  allow_vocabulary = 'boolean?',               -- start from weights that were trained with another vocabulary
   expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
 }
 

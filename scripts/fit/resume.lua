@@ -3,6 +3,7 @@
 local fail = require 'fail'
 local host = require 'host'
 local pretty = require 'pretty'
+local data_records = require 'runs.data_records'
 local run_files = require 'runs.files'
 
 local resume = {}
@@ -83,30 +84,6 @@ local function difference(then_values, now_values)
   return paths[1], paths[1] and before[paths[1]], paths[1] and now[paths[1]]
 end
 
-local function short(sha256) return tostring(sha256):sub(1, 19) end
-
--- How the data of now differ from those a run recorded; nil when they do not. Files may lie elsewhere, their bytes are the same.
-local function data_difference(before, now)
-  if not before or not now then return nil end
-  if #before ~= #now then return ('%d files, the run has %d'):format(#now, #before) end
-  for i, was in ipairs(before) do
-    local is = now[i]
-    if was.sha256 ~= is.sha256 then
-      return ("'%s' is %s (%s bytes), the run has %s (%s bytes)"):format(is.name, short(is.sha256), tostring(is.bytes), short(was.sha256),
-        tostring(was.bytes))
-    end
-  end
-  for i, was in ipairs(before) do
-    local is = now[i]
-    for _, key in ipairs { 'vocab_size', 'train_n', 'val_n' } do
-      if was[key] and is[key] and was[key] ~= is[key] then
-        return ("'%s': %s is %d, the run has %d"):format(is.name, key, is[key], was[key])
-      end
-    end
-  end
-  return nil
-end
-
 ---Raises unless the script, its config and its data are those of the run.
 ---@param path string
 ---@param now { values: table, source_hash: string, first_batch_sha256: string?, data: table[]? }
@@ -123,7 +100,7 @@ function resume.check(path, now)
     fail.config("resume: the script or one of its modules is not what the run began with (its own are in '%s/src'); put them back, "
       .. 'or accept with --allow-source-change', path)
   end
-  local other = data_difference(manifest.data, now.data)
+  local other = data_records.difference(manifest.data, now.data)
   if other then
     fail.raise(4, "resume: the data is not what the run '%s' began with: %s; put it back, or begin a new run", path, other)
   end

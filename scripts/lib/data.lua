@@ -6,6 +6,7 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
+local opened = require 'sources.opened'
 local options = require 'options'
 local specs = require 'config.specs'
 
@@ -73,6 +74,7 @@ function data.text(given)
     val_required = not eval_off, quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens',
     drop_last = o.drop_last, newlines = o.newlines or 'ask',
   }
+  opened.add(source.path, native.sha256)
   say_tokens(native.note)
   say_text(source.name, native.text_note)
   return setmetatable({ native = native, options = o, bytes = native.data_bytes, layout = layout, kind = 'text',
@@ -223,6 +225,7 @@ local function open_domains(o, sources, seed)
   }
   local bytes = 0
   for _, one in ipairs(native:info()) do
+    opened.add(one.path, one.sha256)
     say_tokens(one.note)
     say_text(one.name, one.text_note)
     bytes = bytes + one.data_bytes

@@ -27,6 +27,7 @@ local resume = require 'fit.resume'
 local selection = require 'fit.selection'
 local specs = require 'config.specs'
 local torch = require 'torch'
+local vocabulary = require 'fit.vocabulary'
 
 local train = {}
 
@@ -171,6 +172,7 @@ end
 ---@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
 ---@return string
 function train.generate(model, text, given)
+  vocabulary.check(model, text, 'take the text of the training')
   return native.train.generate(model, type(text) == 'table' and text.native or text, given)
 end
 
@@ -196,10 +198,10 @@ end
 
 local function data_record(data)
   if data.kind == 'domains' then
-    local records = {}
+    local records, vocab_sha256 = {}, vocabulary.of(data)
     for i, one in ipairs(data.info) do
       records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256, vocab_size = data.vocab_size,
-        train_n = one.train_tokens, val_n = one.val_tokens,
+        vocab_sha256 = vocab_sha256, train_n = one.train_tokens, val_n = one.val_tokens,
         unknown_pct = data.options.words > 0 and { train = 100 * one.train_unknown, val = 100 * one.val_unknown } or nil }
     end
     return records
@@ -211,7 +213,7 @@ local function data_record(data)
   end
   if data.kind ~= 'text' then return {} end
   return { { name = data.name, bytes = data.native.bytes, sha256 = 'sha256:' .. data.sha256, vocab_size = data.vocab_size,
-    train_n = data.train:samples(), val_n = data.val:samples() } }
+    vocab_sha256 = vocabulary.of(data), train_n = data.train:samples(), val_n = data.val:samples() } }
 end
 
 -- The context of each callback, by its place.
@@ -420,6 +422,9 @@ function train.fit(given)
     experiment.leave()
   end
   local device = resolve_device(o.options.device)
+  if not o.options.allow_vocabulary then
+    vocabulary.check(o.model, o.data, 'train.allow_vocabulary=true goes on from them all the same')
+  end
   o.model:to(device)
   local trainer, kind = build_trainer(o, device)
   local plan = make_plan(o, trainer, kind, device)
@@ -440,6 +445,8 @@ function train.fit(given)
     learnable = learnable, initial_weights_sha256 = trainer:weights_sha256(),
     gemm_gflops = fit_checks.speed(device, o.guards.device_speed), auto = o.options.resume == 'auto',
     values = values, origin = origin, steps = plan.steps, settle = function(path) return horizon.settle(trainer, path, o) end }
+  local vocab_sha256 = vocabulary.of(o.data)
+  if vocab_sha256 then o.model:vocabulary(vocab_sha256) end
   if not run then return finished(o, trainer, plan, from) end
   local watch = limits.start(trainer, run, o.watchdog)
   local ok, fit = pcall(run_fit, o, trainer, plan, run, from, moved)

@@ -3,6 +3,7 @@
 local fail = require 'fail'
 local host = require 'host'
 local native = require 'lanthorn'
+local opened = require 'sources.opened'
 local options = require 'options'
 local pretty = require 'pretty'
 local torch = require 'torch'
@@ -34,7 +35,9 @@ function data_files.record(path)
   local stat = host.stat(path)
   if not stat then fail.data("'%s' does not exist; paths are relative to the working folder '%s'", path, host.cwd()) end
   if stat.type ~= 'file' then fail.data("'%s' is a %s, not a file", path, stat.type == 'dir' and 'folder' or 'special file') end
-  return { name = path:match '[^/]*$', path = path, bytes = stat.size, sha256 = native.data.sha256(path) }
+  local sha256 = native.data.sha256(path)
+  opened.add(path, sha256)
+  return { name = path:match '[^/]*$', path = path, bytes = stat.size, sha256 = sha256 }
 end
 
 -- Shares of train, val and test that add up to 1.
