@@ -12,7 +12,7 @@
 #include "engine/device/op_cost.h"
 #include "engine/device/probe.h"
 #include "engine/device/speed.h"
-#include "engine/kernels/precision.h"
+#include "engine/kernels/gemm/precision.h"
 #include "engine/run/machine.h"
 
 namespace lanthorn::lua {

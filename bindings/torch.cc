@@ -14,7 +14,7 @@
 #include "engine/base/nearest.h"
 #include "engine/base/safetensors.h"
 #include "engine/device/device.h"
-#include "engine/train/random_state.h"
+#include "engine/train/state/random_state.h"
 
 namespace lanthorn::lua {
 namespace {

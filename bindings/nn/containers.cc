@@ -3,8 +3,8 @@
 #include "bindings/lua/function.h"
 #include "bindings/nn/module.h"
 #include "engine/nn/key_padding.h"
-#include "engine/nn/residual.h"
-#include "engine/nn/sequential.h"
+#include "engine/nn/layers/residual.h"
+#include "engine/nn/layers/sequential.h"
 
 namespace lanthorn::lua {
 namespace {

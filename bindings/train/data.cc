@@ -6,7 +6,7 @@
 #include "bindings/train/trainer.h"
 #include "engine/base/files.h"
 #include "engine/data/batch_shape.h"
-#include "engine/data/leak.h"
+#include "engine/data/text/leak.h"
 
 namespace lanthorn::lua {
 namespace {

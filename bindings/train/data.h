@@ -3,9 +3,9 @@
 
 #include "bindings/lua/userdata.h"
 #include "engine/data/domains.h"
-#include "engine/data/leak.h"
 #include "engine/data/tensors.h"
 #include "engine/data/text.h"
+#include "engine/data/text/leak.h"
 
 namespace lanthorn::lua {
 

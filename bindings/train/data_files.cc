@@ -3,11 +3,11 @@
 #include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"
-#include "engine/data/csv.h"
 #include "engine/data/epoch_order.h"
-#include "engine/data/idx.h"
-#include "engine/data/image.h"
-#include "engine/data/npy.h"
+#include "engine/data/formats/csv.h"
+#include "engine/data/formats/idx.h"
+#include "engine/data/formats/image.h"
+#include "engine/data/formats/npy.h"
 
 namespace lanthorn::lua {
 namespace {

@@ -13,11 +13,11 @@
 #include "bindings/train/schedule.h"
 #include "bindings/tscore.h"
 #include "engine/device/device.h"
+#include "engine/train/guards/precision_check.h"
 #include "engine/train/losses.h"
 #include "engine/train/metrics.h"
-#include "engine/train/precision_check.h"
-#include "engine/train/run_log.h"
-#include "engine/train/weights_hash.h"
+#include "engine/train/report/run_log.h"
+#include "engine/train/state/weights_hash.h"
 
 namespace lanthorn::lua {
 namespace {

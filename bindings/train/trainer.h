@@ -5,8 +5,8 @@
 
 #include "bindings/lua/ref.h"
 #include "bindings/lua/userdata.h"
-#include "engine/train/progress.h"
-#include "engine/train/run_progress.h"
+#include "engine/train/report/progress.h"
+#include "engine/train/report/run_progress.h"
 #include "engine/train/signals.h"
 #include "engine/train/trainer.h"
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/data/token_file.h"
-#include "engine/data/tokenizer.h"
+#include "engine/data/text/token_file.h"
+#include "engine/data/text/tokenizer.h"
 #include "engine/data/windows.h"
 
 namespace lanthorn::data {

@@ -14,8 +14,8 @@
 
 #include "engine/base/status.h"
 #include "engine/data/batches.h"
-#include "engine/data/token_file.h"
-#include "engine/data/tokenizer.h"
+#include "engine/data/text/token_file.h"
+#include "engine/data/text/tokenizer.h"
 
 namespace lanthorn::data {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/data/batches.h"
-#include "engine/data/token_ids.h"
+#include "engine/data/text/token_ids.h"
 
 namespace lanthorn::data {
 

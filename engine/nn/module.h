@@ -67,8 +67,8 @@ class Module {
   // enters it, as Forward does with input and state.
   virtual std::optional<Head> LinearHead() const { return std::nullopt; }
   virtual at::Tensor Features(const at::Tensor& input, State* state);
-  // Whether this layer itself multiplies in the precision that is current (kernels/precision.h); its children answer
-  // for themselves.
+  // Whether this layer itself multiplies in the precision that is current (kernels/gemm/precision.h); its children
+  // answer for themselves.
   virtual bool LowersPrecision() const { return false; }
   // Whether Forward computes something (false for a container whose forward is written in Lua).
   virtual bool HasForward() const { return true; }

@@ -1,9 +1,9 @@
-// What the optimisers share in handing tensors to kernels/flat_updates.h, and in masking plain updates.
+// What the optimisers share in handing tensors to kernels/update/flat_updates.h, and in masking plain updates.
 #pragma once
 
 #include <vector>
 
-#include "engine/kernels/flat_updates.h"
+#include "engine/kernels/update/flat_updates.h"
 #include "engine/optim/update_mask.h"
 
 namespace lanthorn::optim {

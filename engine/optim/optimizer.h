@@ -73,8 +73,8 @@ class Optimizer {
     at::Tensor gradient;
     PartMask mask = {};
   };
-  // Updates all parameters from their gradients times `scale`: flat float32 ones in one pass (kernels/flat_updates.h),
-  // all others by plain operators.
+  // Updates all parameters from their gradients times `scale`: flat float32 ones in one pass
+  // (kernels/update/flat_updates.h), all others by plain operators.
   virtual void Update(const std::vector<Pending>& all, double scale) = 0;
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/nn/tree.h"
+#include "engine/nn/tree/tree.h"
 #include "engine/optim/update_mask.h"
 
 namespace lanthorn::optim {

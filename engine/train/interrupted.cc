@@ -1,8 +1,8 @@
 // What ends a training before its plan from outside: a signal, or the time limit.
 #include "absl/strings/str_format.h"
-#include "engine/train/progress.h"
+#include "engine/train/guards/step_guards.h"
+#include "engine/train/report/progress.h"
 #include "engine/train/signals.h"
-#include "engine/train/step_guards.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {

@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/nearest.h"
 #include "engine/base/tensor_format.h"
-#include "engine/kernels/linear_cross_entropy.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {

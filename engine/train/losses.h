@@ -20,7 +20,7 @@ absl::Status CheckLossName(const std::string& name);
 absl::StatusOr<Loss> LossOfOutput(const std::string& name, const at::Tensor& output, const at::Tensor& y);
 
 // The loss of model(x). A model that ends with a linear layer is split before it for cross_entropy, and layer and loss
-// run as one (kernels/linear_cross_entropy.h).
+// run as one (kernels/loss/linear_cross_entropy.h).
 absl::StatusOr<LossFn> NamedLoss(const std::string& name, std::shared_ptr<nn::Module> model);
 
 // Output and class numbers as (M, V) and (M): the classes are the output's last dimension, as in language models, or,

@@ -7,11 +7,11 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/memory.h"
 #include "engine/nn/buffers_aside.h"
-#include "engine/train/alive_check.h"
-#include "engine/train/divergence.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/guards/alive_check.h"
+#include "engine/train/guards/divergence.h"
 #include "engine/train/metrics.h"
-#include "engine/train/random_state.h"
+#include "engine/train/state/random_state.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/nearest.h"
-#include "engine/kernels/linear_cross_entropy.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 #include "engine/train/losses.h"
 
 namespace lanthorn::train {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/train/records.h"
+#include "engine/train/report/records.h"
 
 namespace lanthorn::train {
 

@@ -1,7 +1,7 @@
 #include "engine/train/time_limit.h"
 
 #include "absl/strings/str_format.h"
-#include "engine/train/progress.h"
+#include "engine/train/report/progress.h"
 
 namespace lanthorn::train {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/train/records.h"
+#include "engine/train/report/records.h"
 
 namespace lanthorn::train {
 

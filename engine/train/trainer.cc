@@ -7,14 +7,14 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/linear_cross_entropy.h"
-#include "engine/train/alive_check.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/guards/alive_check.h"
+#include "engine/train/guards/step_guards.h"
 #include "engine/train/losses.h"
 #include "engine/train/metrics.h"
-#include "engine/train/phase_clock.h"
+#include "engine/train/report/phase_clock.h"
 #include "engine/train/signals.h"
-#include "engine/train/step_guards.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::train {

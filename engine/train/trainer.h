@@ -8,17 +8,17 @@
 #include <vector>
 
 #include "engine/data/batches.h"
-#include "engine/kernels/precision.h"
+#include "engine/kernels/gemm/precision.h"
 #include "engine/nn/module.h"
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/run/checkpoint_store.h"
-#include "engine/train/checkpointer.h"
-#include "engine/train/fit_state.h"
-#include "engine/train/guard_options.h"
-#include "engine/train/host_reads.h"
+#include "engine/train/guards/guard_options.h"
 #include "engine/train/loss.h"
-#include "engine/train/records.h"
+#include "engine/train/report/host_reads.h"
+#include "engine/train/report/records.h"
+#include "engine/train/state/checkpointer.h"
+#include "engine/train/state/fit_state.h"
 #include "engine/train/time_limit.h"
 #include "engine/tscore/groups.h"
 

@@ -1,7 +1,7 @@
 // The reader of a training's state in a checkpoint: it accepts or refuses, and what it accepts it writes back the same.
 #include <cstdlib>
 
-#include "engine/train/fit_state.h"
+#include "engine/train/state/fit_state.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using lanthorn::train::FitStateFromJson;

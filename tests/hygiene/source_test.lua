@@ -199,3 +199,29 @@ t.test('every file and guard that a comment names exists', function()
   t.is_true(named > 100, named .. ' names found')
   expect_none(problems)
 end)
+
+t.test('the map in CONTRIBUTING.md names every folder, and no other', function()
+  local map = read('CONTRIBUTING.md'):match '| folder | holds |\n(.-)\n\n'
+  local problems, named = {}, {}
+  for folder in map:gmatch '\n| `([^`]+)`' do named[folder] = true end
+  for _, folder in ipairs(lines_of 'ls -d engine/* bindings scripts experiments results tests') do
+    local is_folder = exists(folder .. '/README.md')
+    if is_folder and not named[folder] then
+      problems[#problems + 1] = folder .. ' is not in the map'
+    end
+  end
+  for folder in pairs(named) do
+    if not exists(folder .. '/README.md') then problems[#problems + 1] = folder .. ' is in the map and has no README.md' end
+  end
+  t.is_true(#lines_of 'ls -d engine/*' > 8)
+  expect_none(problems)
+end)
+
+t.test("every room of the library is in the library's README", function()
+  local text, problems = read 'scripts/README.md', {}
+  for _, folder in ipairs(lines_of 'find scripts -mindepth 1 -maxdepth 1 -type d | sort') do
+    local name = folder:match '[^/]*$'
+    if not text:find(('| `%s/` |'):format(name), 1, true) then problems[#problems + 1] = name .. ' is not in scripts/README.md' end
+  end
+  expect_none(problems)
+end)

@@ -3,7 +3,7 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
-#include "engine/kernels/linear_cross_entropy.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 
 namespace lanthorn::data {
 namespace {

@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "engine/data/csv.h"
-#include "engine/data/idx.h"
-#include "engine/data/image.h"
-#include "engine/data/npy.h"
+#include "engine/data/formats/csv.h"
+#include "engine/data/formats/idx.h"
+#include "engine/data/formats/image.h"
+#include "engine/data/formats/npy.h"
 
 namespace lanthorn::data {
 namespace {

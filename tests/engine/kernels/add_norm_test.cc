@@ -1,5 +1,5 @@
 // The fused residual step of several nodes (float32) against plain operators in float64, with the same dropout.
-#include "engine/kernels/add_norm.h"
+#include "engine/kernels/encoder/add_norm.h"
 
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>

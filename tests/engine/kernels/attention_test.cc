@@ -1,5 +1,5 @@
 // Fused attention (float32) against plain operators in float64, with the same dropout.
-#include "engine/kernels/attention.h"
+#include "engine/kernels/attention/attention.h"
 
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/dropout.h"
+#include "engine/kernels/encoder/dropout.h"
 #include "tests/engine/kernels/kernel_scopes.h"
 
 namespace lanthorn::kernels {

@@ -1,5 +1,5 @@
 // Fused encoder blocks (float32) against the same from plain operators in float64, with the same dropout.
-#include "engine/kernels/encoder_blocks.h"
+#include "engine/kernels/encoder/encoder_blocks.h"
 
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>

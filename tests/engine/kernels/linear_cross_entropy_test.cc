@@ -1,5 +1,5 @@
 // The fused last layer and loss against the same from plain operators in float64: loss, gradients, the samples' norms.
-#include "engine/kernels/linear_cross_entropy.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>

@@ -1,6 +1,6 @@
 // Products from bfloat16 operands. What oneDNN does with bf16 can run only on a CPU that has it; its primitive is
 // tested with fp32 operands everywhere, and the rounding by emulation.
-#include "engine/kernels/precision.h"
+#include "engine/kernels/gemm/precision.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -10,9 +10,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
-#include "engine/kernels/low_product.h"
-#include "engine/kernels/matmul_primitive.h"
-#include "engine/kernels/recurrent.h"
+#include "engine/kernels/gemm/low_product.h"
+#include "engine/kernels/gemm/matmul_primitive.h"
+#include "engine/kernels/recurrent/recurrent.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"
 

@@ -1,6 +1,6 @@
 // The fused GRU and LSTM (float32) against plain operators in float64, to float's rounding over the number of steps,
 // since each step's error is passed on. The plain operators themselves are held against finite differences.
-#include "engine/kernels/recurrent.h"
+#include "engine/kernels/recurrent/recurrent.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -13,7 +13,7 @@
 #include <set>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/recurrent_steps.h"
+#include "engine/kernels/recurrent/recurrent_steps.h"
 
 namespace lanthorn::kernels {
 namespace {

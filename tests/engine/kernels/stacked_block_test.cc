@@ -2,9 +2,9 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
-#include "engine/kernels/add_norm.h"
-#include "engine/kernels/attention.h"
-#include "engine/kernels/stacked_linear.h"
+#include "engine/kernels/attention/attention.h"
+#include "engine/kernels/encoder/add_norm.h"
+#include "engine/kernels/linear/stacked_linear.h"
 #include "engine/tscore/recorder.h"
 #include "tests/engine/nn/make_layers.h"
 

@@ -1,5 +1,5 @@
 // Fused linear layers of several nodes (float32) against plain operators in float64, with the same dropout.
-#include "engine/kernels/stacked_linear.h"
+#include "engine/kernels/linear/stacked_linear.h"
 
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>

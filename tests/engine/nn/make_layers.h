@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/nn/layer.h"
-#include "engine/nn/sequential.h"
+#include "engine/nn/layers/sequential.h"
 
 namespace lanthorn {
 

@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/causal_mask.h"
+#include "engine/kernels/attention/causal_mask.h"
 #include "engine/nn/key_padding.h"
 #include "tests/engine/nn/loop_transformer.h"
 #include "tests/engine/nn/make_layers.h"

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/kernels/flat_updates.h"
+#include "engine/kernels/update/flat_updates.h"
 #include "tests/engine/folders.h"
 #include "tests/engine/optim/make_optimizer.h"
 

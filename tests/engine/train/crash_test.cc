@@ -13,7 +13,7 @@
 #include "engine/base/files.h"
 #include "engine/base/syscalls.h"
 #include "engine/run/metrics_reader.h"
-#include "engine/train/run_log.h"
+#include "engine/train/report/run_log.h"
 #include "tests/engine/temporary_folder.h"
 #include "tests/engine/train/tiny.h"
 

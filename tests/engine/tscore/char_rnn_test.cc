@@ -7,7 +7,7 @@
 #include <random>
 
 #include "absl/strings/str_format.h"
-#include "engine/kernels/recurrent.h"
+#include "engine/kernels/recurrent/recurrent.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"
 

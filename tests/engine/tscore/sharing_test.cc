@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/memory.h"
-#include "engine/kernels/linear_cross_entropy.h"
+#include "engine/kernels/loss/linear_cross_entropy.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"
 

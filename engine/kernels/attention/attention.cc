@@ -1,0 +1,116 @@
+#include "engine/kernels/attention/attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "engine/base/torch_compat.h"
+#include "engine/kernels/attention/attention_kernel.h"
+#include "engine/kernels/simd/for_threads.h"
+
+namespace lanthorn::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using MaybeTensor = compat::Optional<at::Tensor>;
+
+// What the backward needs that is no input: how the attention was asked for, and which keys it may look at.
+struct Context : torch::CustomClassHolder {
+  AttentionLayout layout;
+  at::Tensor keep;  // (B, AttentionColumns(T)) or undefined
+};
+
+AttentionMemory MemoryOf(const at::Tensor& qkv, const at::Tensor& keep) {
+  return {qkv.data_ptr<float>(), keep.defined() ? keep.data_ptr<float>() : nullptr};
+}
+
+class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
+ public:
+  // qkv (n, B, T, 3 d)
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const c10::intrusive_ptr<Context>& context,
+                            bool keep_sums) {
+    const at::Tensor joined = qkv.contiguous();
+    const AttentionLayout& l = context->layout;
+    const int64_t units = joined.size(0) * l.B * l.heads;
+    const at::Tensor y = at::empty({joined.size(0), l.B, l.T, l.d()}, joined.options());
+    const at::Tensor sums = keep_sums ? at::empty({units, l.T, 2}, joined.options()) : at::Tensor();
+    ForThreads(units, [&](int64_t begin, int64_t end) {
+      AttentionForward(l, MemoryOf(joined, context->keep), y.data_ptr<float>(),
+                       keep_sums ? sums.data_ptr<float>() : nullptr, begin, end);
+    });
+    ctx->save_for_backward({joined, sums});
+    ctx->saved_data["context"] = c10::IValue::make_capsule(context);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "[attention] has no second derivative; use plain operators for create_graph");
+    const auto context = c10::static_intrusive_pointer_cast<Context>(ctx->saved_data["context"].toCapsule());
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &qkv = saved[0], &sums = saved[1];
+    if (!gradients[0].defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
+    const at::Tensor grad_y = gradients[0].contiguous(), grad_qkv = at::empty_like(qkv);
+    const AttentionLayout& l = context->layout;
+    ForThreads(qkv.size(0) * l.B * l.heads, [&](int64_t begin, int64_t end) {
+      AttentionBackward(l, MemoryOf(qkv, context->keep), sums.data_ptr<float>(), grad_y.data_ptr<float>(),
+                        grad_qkv.data_ptr<float>(), begin, end);
+    });
+    return {grad_qkv, at::Tensor(), at::Tensor()};
+  }
+};
+
+void CheckShapes(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& o) {
+  TORCH_CHECK(qkv.dim() == 3 || qkv.dim() == 4, "[attention] qkv must be (B, T, 3 d) or (n, B, T, 3 d), got ",
+              qkv.sizes());
+  TORCH_CHECK(qkv.is_floating_point(), "[attention] qkv must be floating point, got ", qkv.scalar_type());
+  TORCH_CHECK(o.heads > 0 && qkv.size(-1) > 0 && qkv.size(-1) % (3 * o.heads) == 0,
+              "[attention] the last dimension must be 3 d with d a multiple of ", o.heads, " heads, got ",
+              qkv.size(-1));
+  TORCH_CHECK(o.dropout >= 0 && o.dropout < 1, "[attention] dropout must be in [0, 1), got ", o.dropout);
+  if (!padding.defined()) return;
+  TORCH_CHECK(padding.scalar_type() == c10::kBool && padding.dim() == 2 && padding.size(0) == qkv.size(-3) &&
+                  padding.size(1) == qkv.size(-2),
+              "[attention] padding must be a bool (", qkv.size(-3), ", ", qkv.size(-2), "), true at padded keys, got ",
+              padding.scalar_type(), " ", padding.sizes());
+  TORCH_CHECK(padding.device() == qkv.device(), "[attention] qkv is on ", qkv.device(), ", padding on ",
+              padding.device());
+}
+
+at::Tensor Registered(const at::Tensor& qkv, int64_t heads, bool causal, const MaybeTensor& padding, double dropout,
+                      int64_t seed) {
+  return Attention(qkv, padding ? *padding : at::Tensor(), {heads, causal, dropout, seed});
+}
+
+TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
+  m.def(
+      "attention(Tensor qkv, int heads, bool causal=False, Tensor? padding=None, float dropout=0., int seed=0) -> "
+      "Tensor",
+      &Registered);
+}
+
+}  // namespace
+
+at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options) {
+  if (!padding.defined()) return {};
+  const at::Tensor keep = at::zeros({padding.size(0), AttentionColumns(padding.size(1))}, options);
+  keep.narrow(1, 0, padding.size(1)).copy_(padding.logical_not());
+  return keep;
+}
+
+at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options) {
+  CheckShapes(qkv, padding, options);
+  if (!qkv.device().is_cpu() || qkv.scalar_type() != c10::kFloat || qkv.numel() == 0)
+    return AttentionReference(qkv, padding, options);
+  auto context = c10::make_intrusive<Context>();
+  context->layout = {qkv.size(-3),   qkv.size(-2),    options.heads, qkv.size(-1) / 3 / options.heads,
+                     options.causal, options.dropout, options.seed};
+  context->keep = KeepOf(padding, qkv.options());
+  const at::Tensor nodes = qkv.dim() == 4 ? qkv : qkv.unsqueeze(0);
+  const at::Tensor y = AttentionFunction::apply(nodes, context, at::GradMode::is_enabled() && qkv.requires_grad());
+  return qkv.dim() == 4 ? y : y.squeeze(0);
+}
+
+}  // namespace lanthorn::kernels

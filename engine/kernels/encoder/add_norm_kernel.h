@@ -1,0 +1,47 @@
+// The sweeps of the fused residual step over raw memory, compiled per SIMD target: no autograd, no threads. Rows share
+// nothing but the gradients of weight and bias, which are summed in segments of rows.
+#pragma once
+
+#include "engine/kernels/encoder/add_norm.h"
+
+namespace lanthorn::kernels {
+
+inline constexpr int64_t kSegmentRows = 64;
+
+struct NormLayout {
+  int64_t nodes, N, K, d;  // N groups of K rows: samples, or all rows as one group
+  bool shared;             // one x for all nodes
+  NormOptions options;
+  int64_t first_row = 0;  // the number that dropout gives to row 0
+  int64_t rows() const { return N * K; }
+  int64_t segments() const { return (K + kSegmentRows - 1) / kSegmentRows; }  // of a group
+  int64_t parts() const { return N * segments(); }                            // of a node
+};
+
+struct NormForwardMemory {
+  const float* x;              // (1 or nodes, rows, d)
+  const float* y;              // (nodes, rows, d) or null
+  const float *weight, *bias;  // (nodes, d); bias may be null
+  float* sum;                  // (nodes, rows, d), or null without y
+  float* normed;               // (nodes, rows, d)
+  float* statistics;           // (nodes, rows, 2): mean and 1 / deviation
+};
+// Takes the rows [begin, end) of all nodes' rows.
+void NormForward(const NormLayout& layout, const NormForwardMemory& memory, int64_t begin, int64_t end);
+
+struct NormBackwardMemory {
+  const float* sum;  // (nodes, rows, d), or x (1 or nodes, rows, d) without y
+  bool with_y;
+  const float *weight, *statistics;
+  const float* grad_normed;  // (1 or nodes, rows, d) or null
+  bool grad_shared;          // one grad_normed for all nodes
+  const float* grad_sum;     // the same or null
+  float* grad_x;             // (1 or nodes, rows, d)
+  float* grad_y;             // (nodes, rows, d) or null
+  float* parameters;         // (nodes, parts, 2, d): each segment's gradients of weight and bias
+  bool add = false;          // to what grad_x holds
+};
+// Takes the parts [begin, end) of all nodes' rows; with a shared x, those parts of every node.
+void NormBackward(const NormLayout& layout, const NormBackwardMemory& memory, int64_t begin, int64_t end);
+
+}  // namespace lanthorn::kernels

@@ -1,0 +1,66 @@
+// Encoder blocks over tensors: all nodes, the samples shared out over LibTorch's threads, without autograd.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/kernels/encoder/encoder_sweep.h"
+
+namespace lanthorn::kernels {
+
+// The parameters of the block's linear layers.
+inline constexpr std::array<EncoderParameter, kEncoderLinears> kEncoderWeights = {kInWeight, kOutWeight, kWeight1,
+                                                                                  kWeight2};
+inline constexpr std::array<EncoderParameter, kEncoderLinears> kEncoderBiases = {kInBias, kOutBias, kBias1, kBias2};
+
+// What forward and backward are about. x and keep (see KeepOf) as the layout says; float32, contiguous, on the CPU.
+struct EncoderInputs {
+  EncoderLayout layout;
+  at::Tensor x, keep;
+  EncoderParameters parameters;
+};
+
+// In the order of EncoderActivations.
+enum EncoderActivation {
+  kQkv,
+  kSoftmaxSums,
+  kMixed,
+  kSum1,
+  kStatistics1,
+  kNormed1,
+  kHidden,
+  kSlope,
+  kSum2,
+  kStatistics2,
+  kEncoderActivations
+};
+using EncoderTensors = std::array<at::Tensor, kEncoderActivations>;  // (rows, ...) each
+
+// The blocks' output. `saved`: null, or where to leave what the backward needs.
+at::Tensor RunEncoderForward(const EncoderInputs& inputs, EncoderTensors* saved);
+
+// The gradients of the linear layers' outputs, (nodes * rows, out) each; of linear1 behind its activation.
+using EncoderDeltaTensors = std::array<at::Tensor, kEncoderLinears>;
+
+struct EncoderGradients {
+  at::Tensor x;
+  EncoderParameters parameters;                     // undefined where not wanted
+  std::array<at::Tensor, kEncoderLinears> squares;  // (2, N) of weight and bias for each sample, float64; if wanted
+  std::array<at::Tensor, 2> norms;                  // (nodes, N, 2, d): the samples' gradients of weight and bias
+};
+struct EncoderWanted {
+  bool x = true;
+  std::array<bool, kEncoderParameters> parameters = {};
+  bool squares = false;
+};
+// grad_y: of the blocks' output; with options.mean, of the sum of all nodes' outputs.
+EncoderGradients RunEncoderBackward(const EncoderInputs& inputs, const EncoderTensors& saved, const at::Tensor& grad_y,
+                                    const EncoderWanted& wanted);
+// The same backward for what it passes by.
+EncoderDeltaTensors EncoderDeltasOf(const EncoderInputs& inputs, const EncoderTensors& saved, const at::Tensor& grad_y);
+
+}  // namespace lanthorn::kernels

@@ -1,0 +1,59 @@
+// y = x W^T + b. Initial values as torch.nn.Linear: W and b from U(-1/sqrt(in), 1/sqrt(in)), W first.
+#include <ATen/Functions.h>
+
+#include "engine/nn/init.h"
+#include "engine/nn/layer.h"
+#include "engine/nn/layer_makers.h"
+#include "engine/tscore/samplers.h"
+
+namespace lanthorn::nn {
+namespace {
+
+class Linear final : public Module {
+ public:
+  Linear(int64_t in, int64_t out, bool with_bias)
+      : Module("Linear"), weight_(RegisterParameter("weight", at::empty({out, in}))) {
+    KaimingUniform(weight_);
+    if (!with_bias) return;
+    bias_ = &RegisterParameter("bias", at::empty({out}));
+    UniformByFanIn(*bias_, in);
+  }
+
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
+    const at::Tensor x = Features(input, state);
+    const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
+    const at::Tensor y = at::linear(x, weight_, bias);
+    tscore::SampleLinear(y, x, weight_, bias, "Linear");
+    return y;
+  }
+  std::optional<Head> LinearHead() const override { return Head{weight_, bias_ != nullptr ? *bias_ : at::Tensor()}; }
+  at::Tensor Features(const at::Tensor& input, State*) override {
+    TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight_.size(1), "[Linear] input must be (..., ", weight_.size(1),
+                "), got ", input.sizes());
+    return input;
+  }
+
+  std::string Describe() const override {
+    return absl::StrCat("Linear(", weight_.size(1), ", ", weight_.size(0), bias_ == nullptr ? ", bias=false)" : ")");
+  }
+
+ private:
+  at::Tensor& weight_;
+  at::Tensor* bias_ = nullptr;
+};
+
+LANTHORN_LAYER("Linear(int in_features, int out_features, bool bias=True)",
+               "y = x W^T + b. in (..., in_features); out (..., out_features). Initial values as torch.nn.Linear.",
+               "nn.Linear{4, 2}(torch.randn{3, 4})", [](const std::vector<c10::IValue>& a) {
+                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Linear] sizes must be positive, got ",
+                             a[0].toInt(), " and ", a[1].toInt());
+                 return MakeLinear(a[0].toInt(), a[1].toInt(), a[2].toBool());
+               });
+
+}  // namespace
+
+std::shared_ptr<Module> MakeLinear(int64_t in, int64_t out, bool bias) {
+  return std::make_shared<Linear>(in, out, bias);
+}
+
+}  // namespace lanthorn::nn

@@ -1,0 +1,89 @@
+// LayerNorm (Ba, Kiros and Hinton 2016) and RMSNorm (Zhang and Sennrich 2019) over the last dimension.
+#include <ATen/Functions.h>
+
+#include "absl/strings/str_format.h"
+#include "engine/nn/layer.h"
+#include "engine/nn/layer_makers.h"
+#include "engine/tscore/samplers.h"
+
+namespace lanthorn::nn {
+namespace {
+
+class LayerNorm final : public Module {
+ public:
+  LayerNorm(int64_t size, double eps, bool affine, bool bias) : Module("LayerNorm"), size_(size), eps_(eps) {
+    if (affine) weight_ = &RegisterParameter("weight", at::ones({size}));
+    if (affine && bias) bias_ = &RegisterParameter("bias", at::zeros({size}));
+  }
+
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
+    TORCH_CHECK(input.dim() >= 1 && input.size(-1) == size_, "[LayerNorm] input must be (..., ", size_, "), got ",
+                input.sizes());
+    const at::Tensor weight = weight_ != nullptr ? *weight_ : at::Tensor(),
+                     bias = bias_ != nullptr ? *bias_ : at::Tensor();
+    const at::Tensor y = at::layer_norm(input, {size_}, weight, bias, eps_);
+    if (weight.defined() && tscore::Recorder::Current() != nullptr) {
+      tscore::SampleScale(y, at::layer_norm(input.detach(), {size_}, {}, {}, eps_), weight, bias, "LayerNorm");
+    }
+    return y;
+  }
+
+  std::string Describe() const override { return absl::StrFormat("LayerNorm(%d)", size_); }
+
+ private:
+  int64_t size_;
+  double eps_;
+  at::Tensor *weight_ = nullptr, *bias_ = nullptr;
+};
+
+class RmsNorm final : public Module {
+ public:
+  RmsNorm(int64_t size, double eps)
+      : Module("RMSNorm"), size_(size), eps_(eps), weight_(RegisterParameter("weight", at::ones({size}))) {}
+
+  at::Tensor Compute(const at::Tensor& input, State* state) override {
+    TORCH_CHECK(input.dim() >= 1 && input.size(-1) == size_, "[RMSNorm] input must be (..., ", size_, "), got ",
+                input.sizes());
+    const at::Tensor normalized = input * at::rsqrt(input.square().mean(-1, /*keepdim=*/true) + eps_);
+    const at::Tensor y = normalized * weight_;
+    tscore::SampleScale(y, normalized, weight_, {}, "RMSNorm");
+    return y;
+  }
+
+  std::string Describe() const override { return absl::StrFormat("RMSNorm(%d)", size_); }
+
+ private:
+  int64_t size_;
+  double eps_;
+  at::Tensor& weight_;
+};
+
+void CheckSize(const char* tag, int64_t size, double eps) {
+  TORCH_CHECK(size > 0 && eps >= 0, "[", tag, "] the size must be positive and eps not negative, got ", size, " and ",
+              eps);
+}
+
+const RegisterLayer layer_norm(
+    {"LayerNorm(int normalized_shape, float eps=1e-05, bool elementwise_affine=True, bool bias=True)",
+     "y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimension. in and out (..., normalized_shape). "
+     "Weight 1, bias 0 at first.",
+     "nn.LayerNorm{4}(torch.randn{2, 4})", [](const std::vector<c10::IValue>& a) {
+       CheckSize("LayerNorm", a[0].toInt(), a[1].toDouble());
+       return std::make_shared<LayerNorm>(a[0].toInt(), a[1].toDouble(), a[2].toBool(), a[3].toBool());
+     }});
+const RegisterLayer rms_norm({"RMSNorm(int normalized_shape, float eps=1e-05)",
+                              "y = x / sqrt(mean(x^2) + eps) * weight over the last dimension. in and out (..., "
+                              "normalized_shape). Weight 1 at first.",
+                              "nn.RMSNorm{4}(torch.randn{2, 4})", [](const std::vector<c10::IValue>& a) {
+                                CheckSize("RMSNorm", a[0].toInt(), a[1].toDouble());
+                                return std::make_shared<RmsNorm>(a[0].toInt(), a[1].toDouble());
+                              }});
+
+}  // namespace
+
+std::shared_ptr<Module> MakeLayerNorm(int64_t size, double eps, bool bias) {
+  return std::make_shared<LayerNorm>(size, eps, /*affine=*/true, bias);
+}
+std::shared_ptr<Module> MakeRmsNorm(int64_t size, double eps) { return std::make_shared<RmsNorm>(size, eps); }
+
+}  // namespace lanthorn::nn

@@ -1,0 +1,130 @@
+// One block of a transformer, with torch.nn.TransformerEncoderLayer's parameter names and initial values.
+#include <ATen/Functions.h>
+
+#include <array>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/nearest.h"
+#include "engine/kernels/encoder/add_norm.h"
+#include "engine/kernels/encoder/dropout.h"
+#include "engine/kernels/linear/stacked_linear.h"
+#include "engine/nn/layer.h"
+#include "engine/nn/layer_makers.h"
+
+namespace lanthorn::nn {
+namespace {
+
+// In the order of kernels::Activation, from its first that is one.
+constexpr std::array<const char*, 4> kActivations = {"gelu", "relu", "relu2", "swiglu"};
+static_assert(static_cast<int>(kernels::Activation::kRelu2) == 3);
+
+struct EncoderOptions {
+  int64_t size, heads, hidden;
+  double dropout;
+  std::optional<kernels::Activation> activation;  // none: swiglu, whose linear1 is two
+  bool rms, norm_first, causal;
+  double eps;
+  bool bias;
+  int64_t head_dim;  // 0: size / heads
+};
+
+class TransformerEncoderLayer final : public Module {
+ public:
+  explicit TransformerEncoderLayer(const EncoderOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
+    attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.dropout, o.bias, o.causal));
+    const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
+    linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
+    linear2_ = Add("linear2", MakeLinear(o.hidden, o.size, o.bias));
+    norm1_ = Add("norm1", MakeNorm());
+    norm2_ = Add("norm2", MakeNorm());
+  }
+
+  at::Tensor Compute(const at::Tensor& input, State*) override {
+    TORCH_CHECK(input.dim() == 3 && input.size(2) == o_.size, "[TransformerEncoderLayer] input must be (B, T, ",
+                o_.size, "), got ", input.sizes());
+    if (!o_.norm_first) {
+      const at::Tensor x = AddNorm(input, attention_->Forward(input, nullptr), *norm1_).normed;
+      return AddNorm(x, FeedForward(x), *norm2_).normed;
+    }
+    const at::Tensor normed = AddNorm(input, {}, *norm1_).normed;
+    const kernels::AddNormOutput middle = AddNorm(input, attention_->Forward(normed, nullptr), *norm2_);
+    return middle.sum + Drop(FeedForward(middle.normed));
+  }
+
+  std::string Describe() const override {
+    std::string text = absl::StrFormat("TransformerEncoderLayer(%d, %d, %d, %s", o_.size, o_.heads, o_.hidden,
+                                       kActivations[o_.activation ? static_cast<size_t>(*o_.activation) - 1 : 3]);
+    if (o_.head_dim > 0) absl::StrAppendFormat(&text, ", head_dim=%d", o_.head_dim);
+    if (o_.dropout > 0) absl::StrAppendFormat(&text, ", dropout=%g", o_.dropout);
+    if (o_.rms) text += ", norm=rms";
+    if (o_.norm_first) text += ", norm_first=true";
+    if (!o_.bias) text += ", bias=false";
+    return text + (o_.causal ? ", causal=true)" : ")");
+  }
+
+ private:
+  Module* Add(const char* name, std::shared_ptr<Module> child) {
+    AddChild(name, child);
+    return child.get();
+  }
+  std::shared_ptr<Module> MakeNorm() const {
+    return o_.rms ? MakeRmsNorm(o_.size, o_.eps) : MakeLayerNorm(o_.size, o_.eps, o_.bias);
+  }
+  at::Tensor Drop(const at::Tensor& x) const { return at::dropout(x, o_.dropout, training()); }
+  double dropout() const { return training() ? o_.dropout : 0; }
+  int64_t Seed() const { return dropout() > 0 ? kernels::DrawDropoutSeed() : 0; }
+
+  // x + drop(y) and its norm; without y the norm of x.
+  kernels::AddNormOutput AddNorm(const at::Tensor& x, const at::Tensor& y, const Module& norm) const {
+    const kernels::NormOptions options = {o_.rms, o_.eps, y.defined() ? dropout() : 0, y.defined() ? Seed() : 0};
+    return kernels::AddNorm(x, y, norm.Own("weight"), norm.Own("bias"), options, o_.rms ? "RMSNorm" : "LayerNorm");
+  }
+
+  // W2 drop(act(W1 x + b1)) + b2
+  at::Tensor FeedForward(const at::Tensor& x) const {
+    const auto linear = [](const Module& layer, const at::Tensor& from, const kernels::LinearOptions& options) {
+      return kernels::StackedLinear(from, layer.Own("weight"), layer.Own("bias"), options, "Linear");
+    };
+    if (o_.activation) return linear(*linear2_, linear(*linear1_, x, {*o_.activation, dropout(), Seed()}), {});
+    const at::Tensor wide = linear(*linear1_, x, {});
+    return linear(*linear2_, Drop(at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden)), {});
+  }
+
+  EncoderOptions o_;
+  Module *attention_, *linear1_, *linear2_, *norm1_, *norm2_;
+};
+
+std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
+  constexpr const char* kTag = "[TransformerEncoderLayer]";
+  const std::string activation = a[4].toStringRef(), norm = a[5].toStringRef();
+  const auto found = std::find(kActivations.begin(), kActivations.end(), activation);
+  TORCH_CHECK(found != kActivations.end(), kTag, " activation must be gelu, relu, relu2 or swiglu, got '", activation,
+              "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
+  TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
+              DidYouMean(norm, {"layer", "rms"}));
+  EncoderOptions o = {a[0].toInt(),  a[1].toInt(),  a[2].toInt(),    a[3].toDouble(), std::nullopt, norm == "rms",
+                      a[6].toBool(), a[7].toBool(), a[8].toDouble(), a[9].toBool(),   a[10].toInt()};
+  if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
+  TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
+              ", ", o.hidden);
+  TORCH_CHECK(o.head_dim > 0 || o.size % o.heads == 0, kTag, " nhead must divide d_model, got ", o.heads, " heads for ",
+              o.size);
+  TORCH_CHECK(o.dropout >= 0 && o.dropout < 1, kTag, " dropout must be in [0, 1), got ", o.dropout);
+  TORCH_CHECK(o.eps >= 0, kTag, " layer_norm_eps must not be negative, got ", o.eps);
+  return std::make_shared<TransformerEncoderLayer>(o);
+}
+
+const RegisterLayer encoder_layer(
+    {"TransformerEncoderLayer(int d_model, int nhead, int dim_feedforward, float dropout=0.1, str activation='gelu', "
+     "str norm='layer', bool norm_first=False, bool causal=False, float layer_norm_eps=1e-05, bool bias=True, "
+     "int head_dim=0)",
+     "x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + "
+     "drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, "
+     "relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the "
+     "second; linear1 has 2 dim_feedforward rows). norm: layer or rms. in and out (B, T, d_model); padding by "
+     "nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.",
+     "nn.TransformerEncoderLayer{8, 2, 16, dropout=0, causal=true}(torch.randn{3, 5, 8})", &Make});
+
+}  // namespace
+}  // namespace lanthorn::nn

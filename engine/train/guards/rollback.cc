@@ -1,0 +1,105 @@
+// The trainer's side of divergence (guard G23): stop with evidence, skip the update, or go back and try smaller
+// steps.
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "engine/train/guards/alive_check.h"
+#include "engine/train/guards/step_guards.h"
+#include "engine/train/trainer.h"
+
+namespace lanthorn::train {
+namespace {
+
+bool IsDivergence(const absl::Status& status) {
+  return ExitCodeOf(status) == ExitCode::kNumerics && MessageOf(status).rfind("G23 ", 0) == 0;
+}
+
+}  // namespace
+
+std::unique_ptr<AliveCheck> Trainer::WatchAlive() const {
+  return std::make_unique<AliveCheck>(
+      parameters_, options_.guards.allow_dead,
+      [this](const nn::NamedParameter& parameter) { return optimizer_->IsSelective(parameter); });
+}
+
+absl::Status Trainer::BeginGuards() {
+  first_update_ = optimizer_->steps();
+  if (first_update_ < AliveCheck::kUpdates) alive_ = WatchAlive();
+  guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, *optimizer_, result_.steps, planned_steps(),
+                                         [this](const Warning& warning) { return Warn(warning); });
+  if (options_.guards.rollback && checkpointer_ != nullptr && checkpointer_->store().List().empty())
+    return checkpointer_->Save(result_.steps);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Trainer::CheckDivergence(const Pass& pass, double grad_norm,
+                                              const std::vector<data::Batch>& batches) {
+  const GuardOptions& guards = options_.guards;
+  const int64_t step = result_.steps + 1;
+  const std::string when = absl::StrFormat("at update %d", step);
+  if (const std::string cause = NonfiniteCause(when, pass.value, pass.terms, grad_norm, parameters_); !cause.empty()) {
+    std::string message = "G23 nonfinite: " + cause;
+    if (!dumps_.empty() && nonfinite_in_a_row_ == 0) {
+      const auto written = DumpUpdate(dumps_, step, cause, batches, parameters_, *optimizer_);
+      message += written.ok() ? "; batch and state are in " + *written : "; no dump: " + MessageOf(written.status());
+    }
+    if (++nonfinite_in_a_row_ <= guards.nonfinite_skip) {
+      if (nonfinite_in_a_row_ == 1)
+        LANTHORN_RETURN_IF_ERROR(Warn(Warning{message + "; the update is skipped", step, pass.value, {}}));
+      return true;
+    }
+    if (guards.nonfinite_skip > 0)
+      absl::StrAppendFormat(&message, "; the last %d were skipped already (guards.nonfinite=skip:%d)",
+                            guards.nonfinite_skip, guards.nonfinite_skip);
+    return NumericsError(message + "; try a smaller learning rate or optim.clip_norm=1");
+  }
+  nonfinite_in_a_row_ = 0;
+  if (!result_.first_loss) result_.first_loss = pass.value;
+  constexpr int64_t kWarmUp = 5;
+  const auto spike =
+      LossSpike(step, pass.value, *result_.first_loss, guards.spike_ratio, std::max(kWarmUp, options_.schedule.warmup));
+  if (spike) return NumericsError(*spike);
+  return false;
+}
+
+absl::Status Trainer::RollBack(const absl::Status& status) {
+  const GuardOptions& guards = options_.guards;
+  if (!guards.rollback || checkpointer_ == nullptr || !IsDivergence(status)) return status;
+  Rollback rollback;
+  rollback.reason = MessageOf(status);
+  rollback.from_step = result_.steps + 1;
+  rollback.attempt = result_.rollbacks + 1;
+  rollback.of = guards.rollback_tries;
+  if (rollback.attempt > guards.rollback_tries) {
+    return NumericsError(absl::StrFormat("%s; %d of %d rollbacks are used up (train.rollback_tries)", rollback.reason,
+                                         result_.rollbacks, guards.rollback_tries));
+  }
+  const double factor = result_.lr_factor * guards.rollback_factor;
+  LANTHORN_RETURN_IF_ERROR(checkpointer_->WriteHeld());
+  Restored restored;
+  if (const auto content = LoadChecked(checkpointer_->store(), &restored); !content.ok())
+    return NumericsError(rollback.reason + "; no rollback: " + MessageOf(content.status()));
+  for (optim::Group& group : optimizer_->groups()) group.base_lr *= factor / result_.lr_factor;
+  result_.rollbacks = rollback.attempt;
+  result_.lr_factor = rollback.lr_factor = factor;
+  rollback.step = restored.step;
+  rollback.extra = std::move(restored.extra);
+  model_->ZeroGrad();
+  model_->Train(true);
+  stop_point_.reset();
+  nonfinite_in_a_row_ = 0;
+  timer_.Interrupted();
+  first_update_ = std::min(first_update_, optimizer_->steps());
+  if (alive_ != nullptr) alive_ = WatchAlive();
+  LANTHORN_RETURN_IF_ERROR(
+      Warn(Warning{absl::StrFormat("%s; back to update %d with %g times the original learning rate (rollback %d of %d)",
+                                   rollback.reason, rollback.step, factor, rollback.attempt, rollback.of),
+                   rollback.from_step,
+                   {},
+                   {}}));
+  for (const auto& observer : observers_) LANTHORN_RETURN_IF_ERROR(observer->OnRollback(rollback));
+  // A run that dies before the next save keeps the smaller steps.
+  return checkpointer_->SaveAnew(result_.steps);
+}
+
+}  // namespace lanthorn::train
