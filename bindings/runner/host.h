@@ -12,6 +12,7 @@ void RegisterCompanions(lua_State* L);  // host_process.cc: other processes
 void RegisterInterrupt(lua_State* L);   // interrupt.cc: SIGINT as a flag or a Lua error
 void RegisterStudentT(lua_State* L);    // student_t.cc: quantiles of Student's t
 void RegisterLineEdit(lua_State* L);    // line_edit.cc: line editing and history
+void RegisterOptionRows(lua_State* L);  // option_rows.cc: the options that the engine declares
 void EndLineEdit();                     // restores the terminal; call once before the process ends
 
 // What this process may use of the machine's CPUs.

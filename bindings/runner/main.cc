@@ -78,6 +78,7 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterInterrupt(L);
   RegisterStudentT(L);
   RegisterLineEdit(L);
+  RegisterOptionRows(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");
   lua_pushliteral(L, LANTHORN_OPENBLAS);  // path of the library that lanthorn.so is linked with

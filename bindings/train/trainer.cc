@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "bindings/lua/fields.h"
 #include "bindings/lua/function.h"
 #include "bindings/nn/module.h"
 #include "bindings/nn/optimizer.h"
@@ -135,13 +136,29 @@ std::shared_ptr<T> Field(lua_State* L, const char* name, bool required) {
   return object;
 }
 
+// sections = { train =, tscore =, eval =, optim = }: those options of a config that the loop reads. [-0, +0, e]
+void ReadSections(lua_State* L, train::FitOptions* options) {
+  lua_getfield(L, 1, "sections");
+  if (!lua_isnil(L, -1)) {
+    luaL_checktype(L, -1, LUA_TTABLE);
+    const int sections = lua_gettop(L);
+    train::Sections(
+        [&](const char* name, auto& section) {
+          lua_getfield(L, sections, name);
+          ReadFields(L, lua_gettop(L), name, section);
+          lua_pop(L, 1);
+        },
+        options->train, options->tscore, options->eval, options->clip);
+  }
+  lua_pop(L, 1);
+  options->tscore_groups = Value(tscore::GroupingOf(options->tscore.groups));
+  options->precision = {Value(kernels::ParsePrecision(options->train.precision)), options->train.emulate};
+  Check(train::Metrics::Make(options->eval.metrics).status());
+}
+
 int New(lua_State* L) {
   static const NamedSignature signature = ParseSignature(
-      "options(int epochs=1, int max_steps=0, str device='cpu', float clip_norm=0., float clip_value=0., int "
-      "tscore_every=0, "
-      "bool tscore_loop=False, bool tscore_v11=False, bool eval=True, int val_cap=0, int accumulate=1, "
-      "bool tscore_samples=False, str tscore_groups='none', str precision='fp32', bool emulate=False, int "
-      "stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False, str[]? metrics=None)");
+      "options(str device='cpu', int stop_after=0, float max_time_s=0., float started_s=0., bool accept_eta=False)");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   auto self = std::make_shared<LuaTrainer>();
@@ -172,37 +189,22 @@ int New(lua_State* L) {
                                  [model](const at::Tensor& x) { return model->Forward(x, nullptr); }));
   options.schedule = ReadSchedule(L);
   lua_getfield(L, 1, "options");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+  }
   lua_insert(L, 2);
   const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
-  options.epochs = a[0].toInt();
-  options.max_steps = a[1].toInt();
-  options.device = Value(device::Resolve(a[2].toStringRef()));
-  options.clip_norm = a[3].toDouble();
-  options.clip_value = a[4].toDouble();
-  options.tscore_every = a[5].toInt();
-  options.tscore_loop = a[6].toBool();
-  options.tscore_v11 = a[7].toBool();
-  options.eval = a[8].toBool() && val != nullptr;
-  options.val_cap = a[9].toInt();
-  options.accumulate = a[10].toInt();
-  options.tscore_samples = a[11].toBool();
-  options.tscore_groups = Value(tscore::GroupingOf(a[12].toStringRef()));
-  options.precision = {Value(kernels::ParsePrecision(a[13].toStringRef())), a[14].toBool()};
-  options.stop_after = a[15].toInt();
-  options.limit = {a[16].toDouble(), a[17].toDouble(), a[18].toBool()};
-  if (!a[19].isNone())
-    for (const c10::IValue& name : a[19].toListRef()) options.metrics.push_back(name.toStringRef());
-  Check(train::Metrics::Make(options.metrics).status());
+  options.device = Value(device::Resolve(a[0].toStringRef()));
+  options.stop_after = a[1].toInt();
+  options.limit = {a[2].toDouble(), a[3].toDouble(), a[4].toBool()};
   lua_settop(L, 1);
+  ReadSections(L, &options);
+  options.eval.off = options.eval.off || val == nullptr;
   options.guards = ReadGuards(L);
-  options.guards.clip_norm = options.clip_norm;
-  if (options.epochs < 1) Check(ConfigError("train: epochs must be at least 1, got " + std::to_string(options.epochs)));
-  if (options.accumulate < 1)
-    Check(ConfigError("train: accumulate must be at least 1, got " + std::to_string(options.accumulate)));
-  if (options.max_steps < 0 || options.tscore_every < 0 || options.val_cap < 0)
-    Check(ConfigError("train: max_steps, tscore_every and val_cap must not be negative"));
-  if (!(options.clip_norm >= 0) || !(options.clip_value >= 0))
-    Check(ConfigError("train: clip_norm and clip_value must not be negative"));
+  options.guards.clip_norm = options.clip.clip_norm;
+  // A schedule without an end of its own ends with the training.
+  if (options.schedule.total == 0) options.schedule.total = options.train.Updates(batches->count());
   Check(options.schedule.Validate());
   Check(train::CheckTrainingPrecision(*model, options.precision, options.device));
   self->trainer = std::make_shared<train::Trainer>(model, std::move(loss), batches, val, optimizer, options);
@@ -328,7 +330,7 @@ int ShowProgress(lua_State* L) {
       return int64_t{lua_gc(owner->L, LUA_GCCOUNT, 0)} * 1024 + lua_gc(owner->L, LUA_GCCOUNTB, 0);
     };
     self->trainer->AddObserver(
-        std::make_shared<train::RunLog>(run, self->trainer->options().tscore_samples, std::move(memory)));
+        std::make_shared<train::RunLog>(run, self->trainer->options().tscore.samples, std::move(memory)));
   }
   self->progress = std::make_shared<train::Progress>(std::move(options));
   self->trainer->AddObserver(self->progress);
@@ -360,6 +362,13 @@ int LossOf(lua_State* L) {
   return 2;
 }
 
+int PlannedUpdates(lua_State* L) {
+  train::TrainSection section;
+  ReadFields(L, 1, "train", section);
+  lua_pushnumber(L, static_cast<double>(section.Updates(CheckWhole(L, 2, "planned_updates: batches"))));
+  return 1;
+}
+
 int CheckLoss(lua_State* L) {
   Check(train::CheckLossName(luaL_checkstring(L, 1)));
   return 0;
@@ -369,9 +378,14 @@ const std::vector<FunctionRow> kFunctions = {
     {"loss_of", "(str name, Tensor output, Tensor y) -> Tensor, int",
      "The mean loss of that name, as train.fit{loss=name} takes it, and over how many targets it is the mean.",
      &Thunk<&LossOf>},
+    {"planned_updates", "(table section, int batches) -> int",
+     "Updates of a training with these options of the section `train` over so many batches an epoch.",
+     &Thunk<&PlannedUpdates>, "require('lanthorn').train.planned_updates({ epochs = 2 }, 10) == 20"},
     {"check_loss", "(str name) -> ()", "An error when no loss has this name.", &Thunk<&CheckLoss>},
     {"new", "(table parts) -> Trainer",
-     "A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.", &Thunk<&New>}};
+     "A trainer from model, train, val, optimizer, loss, schedule, guards, options, and those sections of a config "
+     "that the loop reads; train.fit builds it.",
+     &Thunk<&New>}};
 const std::vector<FunctionRow> kMethods = {
     {"Trainer:measure", "(table? initial=None) -> table",
      "Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.", &Thunk<&Measure>},

@@ -53,7 +53,7 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
   memory::MarkTensorPeak();
-  const bool with_score = options_.tscore_every > 0 && !options_.tscore_loop;
+  const bool with_score = options_.tscore.every > 0 && !options_.tscore.loop();
   double best = std::numeric_limits<double>::infinity();
   constexpr int kRuns = 3;
   for (int run = 0; run < kRuns; ++run) {
@@ -77,8 +77,8 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     measurement.activation_bytes = std::max<int64_t>(0, memory::TensorPeakSinceMark() - bytes_before);
   }
   measurement.step_s = best;
-  if (!options_.metrics.empty()) {  // what does not fit them is found before the first epoch and not behind it
-    LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.metrics));
+  if (!options_.eval.metrics.empty()) {  // what does not fit them is found before the first epoch and not behind it
+    LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.eval.metrics));
     const EvalScope eval(*model_);
     const at::NoGradGuard no_grad;
     LANTHORN_RETURN_IF_ERROR(Measured(batches.front(), &metrics).status());

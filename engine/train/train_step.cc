@@ -51,7 +51,7 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
                                                        bool verify, PhaseSeconds* phases) {
   Pass pass;
   tscore::Tally tally(options_.tscore_groups);
-  const bool record = with_score && !options_.tscore_loop, single = batches.size() == 1;
+  const bool record = with_score && !options_.tscore.loop(), single = batches.size() == 1;
   // Batch j counts with the share of its targets. How many there are in all is known at the end only: the gradients are
   // made for batches as large as the first, and put right where that was wrong.
   double assumed = 0, summed = 0;
@@ -105,10 +105,10 @@ absl::StatusOr<Trainer::Pass> Trainer::ForwardBackward(const std::vector<data::B
   auto score = record ? tally.Finish(parameters_) : LoopScore(batches);
   if (!score.ok()) return score.status();
   pass.score = *std::move(score);
-  if (options_.tscore_v11) {
+  if (options_.tscore.v11()) {
     // The published eps is absolute, and meant for gradients of the samples' own losses: N times their shares of the
     // mean.
-    const double scale = options_.tscore_loop ? 1 : static_cast<double>(pass.score->n * pass.score->n);
+    const double scale = options_.tscore.loop() ? 1 : static_cast<double>(pass.score->n * pass.score->n);
     pass.score->t = tscore::ComputeV11(scale * pass.score->s, scale * pass.score->q, pass.score->n);
     pass.score->status = "v1.1";
   }
@@ -151,7 +151,7 @@ absl::Status Trainer::TrainStep(Control* control) {
   LANTHORN_ASSIGN_OR_RETURN(batches, FetchUpdate(index, &record.phases));
   record.micro_batches = static_cast<int64_t>(batches.size());
   model_->ZeroGrad();
-  const bool with_score = options_.tscore_every > 0 && result_.steps % options_.tscore_every == 0;
+  const bool with_score = options_.tscore.every > 0 && result_.steps % options_.tscore.every == 0;
   const bool first_score = with_score && result_.tscore.counted + result_.tscore.skipped == 0;
   LANTHORN_ASSIGN_OR_RETURN(const Pass pass,
                             ForwardBackward(batches, with_score, /*verify=*/first_score, &record.phases));
@@ -166,7 +166,7 @@ absl::Status Trainer::TrainStep(Control* control) {
     const PhaseClock clock(&record.phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
     record.grad_norm =
-        pass.score && !options_.tscore_loop ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
+        pass.score && !options_.tscore.loop() ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
   }
   if (!record.empty) {
     const PhaseClock clock(&record.phases, Phase::kGuards);
@@ -174,10 +174,10 @@ absl::Status Trainer::TrainStep(Control* control) {
   }
   if (!record.empty) {
     const PhaseClock clock(&record.phases, Phase::kClip);
-    if (options_.clip_value > 0) optim::ClipValue(parameters_, options_.clip_value);
-    if (options_.clip_norm > 0)
-      scale = optim::ClipScale(options_.clip_norm,
-                               options_.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
+    if (options_.clip.clip_value > 0) optim::ClipValue(parameters_, options_.clip.clip_value);
+    if (options_.clip.clip_norm > 0)
+      scale = optim::ClipScale(options_.clip.clip_norm,
+                               options_.clip.clip_value > 0 ? optim::GradientNorm(parameters_) : record.grad_norm);
   }
   for (const auto& observer : observers_) {
     const PhaseClock clock(&record.phases, observer->phase());
@@ -228,7 +228,7 @@ absl::Status Trainer::TrainStep(Control* control) {
   const double typical = timer_.Median().value_or(record.seconds);
   record.tokens_per_s = typical > 0 ? static_cast<double>(record.tokens) / typical : 0;
   record.samples_per_s = typical > 0 ? static_cast<double>(record.samples) / typical : 0;
-  const int64_t evals_left = options_.eval ? options_.epochs - epoch + 1 : 0;
+  const int64_t evals_left = !options_.eval.off ? options_.train.epochs - epoch + 1 : 0;
   record.remaining =
       timer_.Remaining(record.steps - record.step, static_cast<double>(evals_left) * result_.eval_seconds);
   EpochSums& sums = result_.sums;

@@ -54,12 +54,9 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
 
 Trainer::~Trainer() = default;
 
-int64_t Trainer::epoch_steps() const { return (train_->count() + options_.accumulate - 1) / options_.accumulate; }
+int64_t Trainer::epoch_steps() const { return options_.train.EpochUpdates(train_->count()); }
 
-int64_t Trainer::planned_steps() const {
-  const int64_t all = options_.epochs * epoch_steps();
-  return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
-}
+int64_t Trainer::planned_steps() const { return options_.train.Updates(train_->count()); }
 
 void Trainer::Announce(const std::string& phase) {
   for (const auto& observer : observers_) observer->OnPhase(phase);
@@ -87,7 +84,7 @@ absl::StatusOr<data::Batch> Trainer::Fetch(const data::Batches& batches, int64_t
 
 absl::StatusOr<std::vector<data::Batch>> Trainer::FetchUpdate(int64_t index, PhaseSeconds* phases) const {
   std::vector<data::Batch> batches;
-  const int64_t end = std::min(index + options_.accumulate, train_->count());
+  const int64_t end = std::min(index + options_.train.accumulate, train_->count());
   for (; index < end; ++index) {
     LANTHORN_ASSIGN_OR_RETURN(data::Batch batch, Fetch(*train_, index, phases));
     batches.push_back(std::move(batch));
@@ -100,14 +97,14 @@ absl::StatusOr<EvalRecord> Trainer::Evaluate(const std::function<bool()>& stop) 
 }
 
 absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, const std::function<bool()>& stop) {
-  LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.metrics));
+  LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.eval.metrics));
   const EvalScope eval(*model_);
   const tscore::Recorder::Pause no_recorder;
   const at::NoGradGuard no_grad;
   const double begin = Now();
   EvalRecord record;
   record.of = batches.count();
-  const int64_t wanted = options_.val_cap > 0 ? std::min(options_.val_cap, record.of) : record.of;
+  const int64_t wanted = options_.eval.val_cap > 0 ? std::min(options_.eval.val_cap, record.of) : record.of;
   double sum = 0;
   PhaseSeconds unused{};
   for (int64_t i = 0; i < wanted; ++i) {
@@ -154,7 +151,7 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   const EpochSums& sums = result_.sums;
   EpochRecord record;
   record.epoch = result_.epoch;
-  record.epochs = options_.epochs;
+  record.epochs = options_.train.epochs;
   record.step = result_.steps;
   if (sums.loss_targets == 0 && sums.empty > 0) {
     return DataError(
@@ -169,7 +166,7 @@ absl::Status Trainer::FinishEpoch(Control* control) {
   record.tokens_per_s = sums.seconds > 0 ? static_cast<double>(sums.tokens) / sums.seconds : 0;
   record.tscore = sums.tscore;
   record.noise = sums.noise;
-  if (options_.eval) {
+  if (!options_.eval.off) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
     SecondsOf(between_, Phase::kEval) += eval.seconds;
@@ -190,10 +187,10 @@ absl::Status Trainer::FinishEpoch(Control* control) {
       LANTHORN_RETURN_IF_ERROR(observer->OnEval(eval, result_.steps));
     }
   }
-  const std::optional<double> score = options_.eval ? record.val_loss : record.train_loss;
-  const std::optional<double> best = !result_.best   ? std::nullopt
-                                     : options_.eval ? result_.best->val_loss
-                                                     : result_.best->train_loss;
+  const std::optional<double> score = !options_.eval.off ? record.val_loss : record.train_loss;
+  const std::optional<double> best = !result_.best        ? std::nullopt
+                                     : !options_.eval.off ? result_.best->val_loss
+                                                          : result_.best->train_loss;
   if (score && (!best || *score < *best)) {
     record.best = true;
     result_.best = record;
@@ -273,16 +270,17 @@ absl::StatusOr<FitResult> Trainer::Run() {
   last_record_s_ = Now();
   // All updates may be done and only the end of the last epoch be left.
   const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
-  while (result_.epoch <= options_.epochs && !control.stop && result_.code == 0 && more())
+  while (result_.epoch <= options_.train.epochs && !control.stop && result_.code == 0 && more())
     if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
   alive_.reset();
   LANTHORN_RETURN_IF_ERROR(guards_->Finish(result_.steps));
   if (result_.code == 0 && control.stop) {
     result_.state = "STOPPED";
     result_.reason = control.reason;
-  } else if (result_.code == 0 && result_.steps < options_.epochs * epoch_steps()) {
+  } else if (result_.code == 0 && result_.steps < options_.train.epochs * epoch_steps()) {
     result_.state = "LIMIT";
-    result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.epochs * epoch_steps());
+    result_.reason =
+        absl::StrFormat("max_steps: %d of %d updates", result_.steps, options_.train.epochs * epoch_steps());
   }
   result_.seconds = before + Now() - begin;
   TimeSteps();

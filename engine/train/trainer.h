@@ -13,6 +13,7 @@
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/run/checkpoint_store.h"
+#include "engine/train/fit_options.h"
 #include "engine/train/guards/guard_options.h"
 #include "engine/train/loss.h"
 #include "engine/train/report/host_reads.h"
@@ -28,31 +29,20 @@ namespace lanthorn::train {
 int64_t CountTargets(const at::Tensor& y);
 
 struct FitOptions {
-  int64_t epochs = 1;
-  // Batches per update. The loss is the mean over all their targets, so that k micro-batches of B rows are one batch of
-  // k B. The last update of an epoch takes the batches that are left, and its mean is over those.
-  int64_t accumulate = 1;
-  int64_t max_steps = 0;  // 0: no limit
+  TrainSection train = {};
+  TScoreSection tscore = {};
+  EvalSection eval = {};
+  ClipSection clip = {};
   // Saves and leaves after this update, as on request of a scheduler; schedules do not know of it. 0: never.
   int64_t stop_after = 0;
   c10::Device device = c10::Device(c10::DeviceType::CPU);
-  // 0: off. clip_value limits the elements of the gradients themselves. clip_norm is a factor that the optimiser
-  // applies while it reads: the gradients that observers see after a step are those before it.
-  double clip_norm = 0, clip_value = 0;
-  int64_t tscore_every = 0;     // T-Score on every so many steps; 0: never
-  bool tscore_loop = false;     // by N backwards instead of the samplers
-  bool tscore_v11 = false;      // report T by the published formula (tscore::ComputeV11)
-  bool tscore_samples = false;  // the samples' squared norms go to the metrics
-  tscore::Grouping tscore_groups = tscore::Grouping::kNone;
-  // Of every loss that the trainer asks for: training, eval, the first step that is timed, and all its T-Scores.
-  // Observers are outside of it: text that they draw and T-Scores that they measure themselves are fp32's. What must
-  // hold for it: CheckTrainingPrecision.
+  tscore::Grouping tscore_groups = tscore::Grouping::kNone;  // of tscore.groups
+  // Of train.precision and train.emulate, for every loss that the trainer asks for: training, eval, the first step that
+  // is timed, and all its T-Scores. Observers are outside of it: text that they draw and T-Scores that they measure
+  // themselves are fp32's. What must hold for it: CheckTrainingPrecision.
   kernels::Precision precision = {};
-  bool eval = true;
-  int64_t val_cap = 0;  // at most so many val batches; 0: all
-  // Metrics of the eval by name (metrics.h), computed from output(x). `loss_name` is that of the loss, if it has one
-  // (losses.h): an eval with metrics then takes both from one forward.
-  std::vector<std::string> metrics = {};
+  // What an eval's metrics (metrics.h) are computed from. `loss_name` is that of the loss, if it has one (losses.h): an
+  // eval with metrics then takes both from one forward.
   std::string loss_name = {};
   std::function<absl::StatusOr<at::Tensor>(const at::Tensor& x)> output = {};
   optim::Schedule schedule = {};

@@ -32,7 +32,8 @@ end
 local function updates(model, text, steps)
   local native, optim = require 'lanthorn', require 'optim'
   local trainer = native.train.new { model = model, train = text.train, optimizer = optim.Adam(model, { lr = 2e-3 }),
-    guards = { uniform_loss = math.log(text.vocab_size) }, options = { max_steps = harness.WARMUP + steps, eval = false } }
+    guards = { uniform_loss = math.log(text.vocab_size) },
+    sections = { train = { max_steps = harness.WARMUP + steps }, eval = { off = true } } }
   local update, guards = {}, {}
   trainer:on_step(1, function(record)
     -- What the guards of an update did after its record was closed stands in the next one.

@@ -16,7 +16,7 @@ function k1.run(context)
     return { name = name, precision = 'fp32', run = language_model.steps(o), flop = flop, peers = { 'k1' } }
   end
   local rows = harness.interleave(context, { case('all nodes', {}), case('one path', { select = { rule = 'path' } }),
-    case('one path, T-Score of all 64', { select = { rule = 'path' }, options = { tscore_every = 1 } }) })
+    case('one path, T-Score of all 64', { select = { rule = 'path' }, sections = { tscore = { every = 1 } } }) })
   return { rows = rows, bars = {
     harness.bar('P6', 'PyTorch plain step / ours with selection', rows[2].ratio, { accept = 2.5, aim = 4 }),
     harness.bar('K-1', 'one path / all nodes', harness.ratio(rows[2].ours_ms, rows[1].ours_ms), { accept = 1.03, aim = 1.01, less = true }),

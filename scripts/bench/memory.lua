@@ -19,15 +19,14 @@ local function slope(values)
 end
 
 -- Calls visit(step) after every `every`-th step of a new model.
-local function train(size, steps, options, every, visit)
+local function train(size, steps, sections, every, visit)
   local data, models, native, optim, torch = require 'data', require 'models', require 'lanthorn', require 'optim', require 'torch'
   torch.manual_seed(42)
   local draw = function() return torch.randint(VOCAB, { size.rows * 16, size.seq }) end
   local batches = data.tensors { x = draw(), y = draw(), batch = size.rows }.train
   local model = models.char_rnn { vocab = VOCAB, hidden = size.hidden, embed = size.embed }
-  local given = { max_steps = steps, epochs = math.ceil(steps / batches:count()), eval = false }
-  for key, value in pairs(options) do given[key] = value end
-  local trainer = native.train.new { model = model, train = batches, optimizer = optim.Adam(model), options = given }
+  local trainer = native.train.new { model = model, train = batches, optimizer = optim.Adam(model),
+    sections = harness.sections(steps, batches:count(), sections) }
   trainer:on_step(every, function(record) visit(record.step) end)
   trainer:run()
   trainer:close()
@@ -41,11 +40,11 @@ local function per_step(row, first, last, steps)
 end
 
 -- Few samples, whose own garbage is no part of what is measured; the first fifth fills caches and pools.
-local function small(steps, options)
+local function small(steps, sections)
   local counters = require('lanthorn').diagnostics.allocations
   local every = math.max(1, math.floor(steps / SAMPLES))
   local resident, first, last = {}, nil, nil
-  train(SMALL, steps, options, every, function(step)
+  train(SMALL, steps, sections, every, function(step)
     if step < steps / 5 then return end
     collectgarbage()
     last = counters()
@@ -56,11 +55,11 @@ local function small(steps, options)
 end
 
 -- As in a run, nobody collects garbage between the steps: the trainer must return its blocks by itself.
-local function full(steps, options)
+local function full(steps, sections)
   local counters = require('lanthorn').diagnostics.allocations
   local first
   local row = { steps = steps }
-  train(FULL, harness.WARMUP + steps, options, 1, function(step)
+  train(FULL, harness.WARMUP + steps, sections, 1, function(step)
     if step == harness.WARMUP then first = counters() end
     if step == harness.WARMUP + steps then per_step(row, first, counters(), steps) end
   end)
@@ -77,9 +76,9 @@ function workload.run(context)
   local steps = context.rounds * context.steps
   local many = math.max(50, steps * STEPS_PER_STEP)
   local plain = add('8 x 20, no T-Score', small(many, {}))
-  local tscore = add('8 x 20, T-Score', small(many, { tscore_every = 1 }))
+  local tscore = add('8 x 20, T-Score', small(many, { tscore = { every = 1 } }))
   local full_plain = add('64 x 100, no T-Score', full(steps, {}))
-  local full_tscore = add('64 x 100, T-Score', full(steps, { tscore_every = 1 }))
+  local full_tscore = add('64 x 100, T-Score', full(steps, { tscore = { every = 1 } }))
   return { rows = rows, bars = {
     -- A page or two of the allocator's own is no slope: what counts is below 100 kB in 1,000 steps.
     harness.bar('P11', 'resident memory per 1,000 steps', math.max(plain.rss_kb_per_1000, tscore.rss_kb_per_1000),

@@ -53,7 +53,7 @@ local function training_overhead(steps)
   local ids = torch.randint(5, { 64, 4 })
   local batches = data.tensors { x = ids, y = ids, batch = 2 }.train
   local trainer = native.train.new { model = model, train = batches, optimizer = optim.SGD(model, { lr = 1e-3 }),
-    options = { max_steps = steps, epochs = math.ceil(steps / batches:count()), eval = false } }
+    sections = harness.sections(steps, batches:count()) }
   local between, last = {}, nil
   trainer:on_step(1, function(record)
     local now = require('host').now()

@@ -43,16 +43,15 @@ end
 
 ---A function of the number of steps that trains a new model and gives each step's time in ms, without the warm-up.
 ---@param cell string "gru" or "lstm"
----@param given table? options of the trainer, such as { tscore_every = 1 }
+---@param given table? sections of the trainer's options, such as { tscore = { every = 1 } }
 ---@return fun(steps: integer): number[]
 function char_rnn.steps(cell, given)
   return function(steps)
     local train = random_batches()
-    local times, epochs = {}, math.ceil((steps + harness.WARMUP) / train:count())
+    local times = {}
     local model = models.char_rnn { vocab = char_rnn.VOCAB, cell = cell }
-    local options = { max_steps = steps + harness.WARMUP, epochs = epochs, eval = false }
-    for key, value in pairs(given or {}) do options[key] = value end
-    local trainer = native.train.new { model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }), options = options }
+    local trainer = native.train.new { model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }),
+      sections = harness.sections(steps + harness.WARMUP, train:count(), given) }
     trainer:on_step(1, function(record)
       if record.step > harness.WARMUP then times[#times + 1] = record.step_ms end
     end)
@@ -62,11 +61,10 @@ function char_rnn.steps(cell, given)
   end
 end
 
-local function case(cell, precision, name, given)
-  local options, peers = { precision = precision.name }, {}
-  for key, value in pairs(given) do options[key] = value end
+local function case(cell, precision, name, tscore_every)
+  local sections, peers = { train = { precision = precision.name }, tscore = { every = tscore_every } }, {}
   for i, suffix in ipairs(precision.peers) do peers[i] = cell .. suffix end
-  return { name = name, precision = precision.name, run = char_rnn.steps(cell, options), flop = char_rnn.flop(cell),
+  return { name = name, precision = precision.name, run = char_rnn.steps(cell, sections), flop = char_rnn.flop(cell),
     peers = peers }
 end
 
@@ -83,8 +81,8 @@ function char_rnn.cases(cell, missing, bf16)
     if missing(precision.name) then
       absent[#absent + 1] = precision.name
     else
-      cases[#cases + 1] = case(cell, precision, 'no T-Score', {})
-      cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', { tscore_every = 1 })
+      cases[#cases + 1] = case(cell, precision, 'no T-Score', 0)
+      cases[#cases + 1] = case(cell, precision, 'T-Score of all 64', 1)
     end
   end
   if #absent > 0 then

@@ -5,6 +5,20 @@ local host = require 'host'
 
 local harness = { WARMUP = 3, ENOUGH = 9 }
 
+---Sections of a trainer that makes so many updates without evals: those given, and what that needs.
+---@param updates integer
+---@param batches integer of an epoch
+---@param given table? such as { tscore = { every = 1 } }
+---@return table
+function harness.sections(updates, batches, given)
+  local made = { train = { max_steps = updates, epochs = math.ceil(updates / batches) }, eval = { off = true } }
+  for name, options in pairs(given or {}) do
+    made[name] = made[name] or {}
+    for key, value in pairs(options) do made[name][key] = value end
+  end
+  return made
+end
+
 ---The median; nil of an empty list. Sorts the list.
 ---@param values number[]
 ---@return number?

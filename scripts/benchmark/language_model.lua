@@ -8,7 +8,7 @@ local torch = require 'torch'
 local language_model = {}
 
 ---A function of the number of steps that trains a new model and gives each step's time in ms, without the warm-up.
----@param o { build: (fun(): Module), vocab: integer, rows: integer, seq: integer, select: table?, options: table? }
+---@param o { build: (fun(): Module), vocab: integer, rows: integer, seq: integer, select: table?, sections: table? }
 ---@return fun(steps: integer): number[]
 function language_model.steps(o)
   return function(steps)
@@ -18,9 +18,8 @@ function language_model.steps(o)
     local model, times = o.build(), {}
     local optimizer = optim.AdamW(model, { lr = 1e-3, weight_decay = 0.01 })
     if o.select then optim.select(optimizer, model, o.select) end
-    local options = { max_steps = steps + harness.WARMUP, epochs = math.ceil((steps + harness.WARMUP) / train:count()), eval = false }
-    for key, value in pairs(o.options or {}) do options[key] = value end
-    local trainer = native.train.new { model = model, train = train, optimizer = optimizer, options = options }
+    local trainer = native.train.new { model = model, train = train, optimizer = optimizer,
+      sections = harness.sections(steps + harness.WARMUP, train:count(), o.sections) }
     trainer:on_step(1, function(record)
       if record.step > harness.WARMUP then times[#times + 1] = record.step_ms end
     end)

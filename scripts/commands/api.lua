@@ -32,12 +32,13 @@ local function spec_row(section, key, row)
   local types, default = type(row) == 'table' and row[1] or row, type(row) == 'table' and pretty.inline(row[2]) or ''
   types = types:gsub('%?$', ', optional')
   if type(row) == 'table' and row.one_of then types = types .. ': ' .. table.concat(row.one_of, ', ') end
-  return ('| `%s.%s` | %s | %s |\n'):format(section, key, types:gsub('|', ' or '), default)
+  local meaning = type(row) == 'table' and row.meaning or ''
+  return ('| `%s.%s` | %s | %s | %s |\n'):format(section, key, types:gsub('|', ' or '), default, (meaning:gsub('|', ', ')))
 end
 
 local function print_config_options()
   console.write('\n## Options of a config\n\nSections that data.text and train.fit read; every key can be set as `section.key=value`.\n')
-  console.write('\n| key | type | default |\n|---|---|---|\n')
+  console.write('\n| key | type | default | meaning |\n|---|---|---|---|\n')
   for _, sections in ipairs { specs.when_present, specs.training } do
     for _, section in ipairs(sections) do
       for _, key in ipairs(pretty.sorted_keys(specs[section])) do console.write(spec_row(section, key, specs[section][key])) end

@@ -1,137 +1,154 @@
--- Options of the library by section of a config: what may be set in `data`, `optim`, `train`, `tscore`, `eval`, `guards`,
--- `checkpoint` and `watchdog`,
--- with defaults. data.text and train.fit check against them, and experiment.config fills in what a script leaves out, so
--- that every option can be set on the command line.
+-- Options of the library by section of a config, with type, default, range and meaning. data.text and train.fit check against
+-- them, experiment.config fills in what a script leaves out, so that every option can be set on the command line, and
+-- `runner api --md` prints them.
+--
+-- Options that the native loop reads are declared in engine/train/fit_options.h; here are those that Lua acts on.
+local host = require 'host'
+
 local specs = {}
 
+local native = host.option_rows()
+
+---Those options of a section that the native loop reads.
+---@param section string
+---@param values table
+---@return table
+function specs.native_part(section, values)
+  local made = {}
+  for name in pairs(native[section]) do made[name] = values[name] end
+  return made
+end
+
+local function with_native(section, rows)
+  for name, row in pairs(native[section]) do rows[name] = row end
+  return rows
+end
+
 specs.data = {
-  corpus = 'string?',                          -- a name of corpora.lua
-  file = 'string?',                            -- or a file of your own
-  batch = { 'int', 64 },
-  seq = { 'int', 100 },
-  stride = { 'int', 100 },
-  split = { 'number', 0.9 },                   -- share for training
-  layout = { 'string', 'rows', one_of = { 'rows', 'streams', 'overlap' } },
-  chars = { 'int', 0 },                        -- first so many characters; 0: all
-  shuffle = { 'boolean', false },
-  drop_last = { 'boolean', false },            -- leave out rows that do not fill a last batch (train and val); else it is smaller
-  allow_overlap = { 'boolean', false },        -- stride 1 makes about a hundred times the batches
-  allow_leak = { 'boolean', false },           -- val text that is in train too (guard G24)
-  newlines = { 'string?', nil, one_of = { 'keep', 'lf' } }, -- carriage returns: lf reads them as LF; unset: a text that has some is refused
-  cache = { 'boolean', true },                 -- tokens of a long text stay in a file beside it, for the next training
-  floor_nats = 'number?',                      -- the lowest loss that is possible, where it is known
-  shift = 'int?',                              -- targets are the inputs so many positions later (guard G45); 1 for a text
-  learnable = 'boolean?',                      -- false: nothing to learn, such as random targets; true accepts guard G06
+  corpus = { 'string?', meaning = 'a known text; `runner data ls` has their names' },
+  file = { 'string?', meaning = 'a text of your own, in place of a corpus' },
+  batch = { 'int', 64, meaning = 'rows of a batch' },
+  seq = { 'int', 100, meaning = 'characters of a row' },
+  stride = { 'int', 100, meaning = 'characters from the beginning of a row to that of the next' },
+  split = { 'number', 0.9, meaning = 'share of the text that is trained on; the rest is val' },
+  layout = { 'string', 'rows', one_of = { 'rows', 'streams', 'overlap' },
+    meaning = 'rows in order, streams that go on from batch to batch, or a row at each position' },
+  chars = { 'int', 0, meaning = 'only so many characters from the beginning; 0: all' },
+  shuffle = { 'boolean', false, meaning = 'a new order of the rows each epoch' },
+  drop_last = { 'boolean', false,
+    meaning = 'leave out rows that do not fill a last batch (train and val); else it is smaller' },
+  allow_overlap = { 'boolean', false, meaning = 'accept the batches of stride 1, about a hundred times as many (guard G13)' },
+  allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
+  newlines = { 'string?', nil, one_of = { 'keep', 'lf' },
+    meaning = 'carriage returns: lf reads them as LF; unset: a text that has some is refused' },
+  cache = { 'boolean', true, meaning = 'tokens of a long text stay in a file beside it, for the next training' },
+  floor_nats = { 'number?', meaning = 'the lowest loss that is possible, where it is known' },
+  shift = { 'int?', meaning = 'targets are the inputs so many positions later (guard G45); 1 for a text' },
+  learnable = { 'boolean?', meaning = 'false: nothing to learn, such as random targets; true accepts guard G06' },
 }
 
 -- Several texts under one vocabulary, for data.domains.
 specs.domains = {
-  texts = { 'list', {} },                      -- file names, or {file=|corpus=, name=, bytes=}
-  words = { 'int', 0 },                        -- a vocabulary of so many words; 0: characters
-  batch = { 'int', 64 },
-  seq = { 'int', 64 },
-  stride = 'int?',                             -- seq / 2 otherwise
-  train = { 'number', 0.9 }, val = { 'number', 0.05 }, -- shares by position; the rest is the test split
-  order = { 'string', 'random', one_of = { 'random', 'epoch' } }, -- windows drawn at random, or each once an epoch
-  batches = { 'int', 0 },                      -- of each phase an epoch; 0: as many as hold each window once, the most for order=epoch
-  phases = 'list?',                            -- texts by number in the order they are trained on; each once otherwise
-  drop_last = { 'boolean', false },            -- of order = 'epoch': leave out windows that do not fill a last batch
-  interleaved = { 'boolean', false },          -- texts take turns batch by batch
-  allow_leak = { 'boolean', false },           -- accept a val split that stands in train too (G24)
-  newlines = { 'string?', nil, one_of = { 'keep', 'lf' } }, -- as in data
-  cache = { 'boolean', true },                 -- tokens of long texts stay in files beside them
-  seed = 'int?',                               -- of the windows, the same for every training; train.seed otherwise
+  texts = { 'list', {}, meaning = 'file names, or {file=|corpus=, name=, bytes=}' },
+  words = { 'int', 0, meaning = 'a vocabulary of so many words; 0: characters' },
+  batch = { 'int', 64, meaning = 'windows of a batch' },
+  seq = { 'int', 64, meaning = 'tokens of a window' },
+  stride = { 'int?', meaning = 'tokens from one window to the next; half of seq when unset' },
+  train = { 'number', 0.9, meaning = 'share of each text that is trained on, from its beginning' },
+  val = { 'number', 0.05, meaning = 'share behind it that is val; the rest is the test split' },
+  order = { 'string', 'random', one_of = { 'random', 'epoch' },
+    meaning = 'windows drawn at random, or each once an epoch' },
+  batches = { 'int', 0,
+    meaning = 'batches of each phase an epoch; 0: as many as hold each window once, the most for order=epoch' },
+  phases = { 'list?', meaning = 'texts by number in the order they are trained on; each once when unset' },
+  drop_last = { 'boolean', false, meaning = 'with order=epoch: leave out windows that do not fill a last batch' },
+  interleaved = { 'boolean', false, meaning = 'texts take turns batch by batch' },
+  allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
+  newlines = { 'string?', nil, one_of = { 'keep', 'lf' }, meaning = 'as in data' },
+  cache = { 'boolean', true, meaning = 'tokens of long texts stay in files beside them' },
+  seed = { 'int?', meaning = 'seed of the windows, the same for every training; train.seed when unset' },
 }
 
-specs.optim = {
-  name = { 'string', 'adam' },
+specs.optim = with_native('optim', {
+  name = { 'string', 'adam', meaning = 'adam, adamw, sgd or rmsprop; the next keys are those of torch.optim' },
   lr = 'number?', beta1 = 'number?', beta2 = 'number?', eps = 'number?', weight_decay = 'number?', momentum = 'number?',
   dampening = 'number?', nesterov = 'boolean?', alpha = 'number?', centered = 'boolean?',
-  clip_norm = { 'number', 0 },                 -- 0: off
-  clip_value = { 'number', 0 },
-  schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' } },
-  -- Where cosine and linear end: at the training's last update, or at this one. Of a resumed run that becomes longer or
-  -- shorter: keep stays on its curve and then at its end value, stretch goes over to the new plan's.
-  horizon = 'number|string?',
-  warmup = { 'int', 0 },                       -- updates
-  decay_every = { 'int', 0 },                  -- updates between two steps of the step schedule
-  gamma = { 'number', 0.1 },
-  min_factor = { 'number', 0 },
-  groups = 'list?',                            -- { {match = 'bias', weight_decay = 0}, ... }
-}
+  schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' },
+    meaning = 'how the learning rate goes on after the warm-up' },
+  horizon = { 'number|string?', meaning = 'the update where cosine and linear end, the last one when unset; for a resumed run '
+    .. 'of another length keep (its curve, then its end value) or stretch (the curve of the new length)' },
+  warmup = { 'int', 0, meaning = 'updates over which the rate rises from near 0' },
+  decay_every = { 'int', 0, meaning = 'updates between two steps of the step schedule' },
+  gamma = { 'number', 0.1, meaning = 'factor of each step of the step schedule' },
+  min_factor = { 'number', 0, meaning = 'cosine and linear end at this share of the rate' },
+  groups = { 'list?', meaning = "parameters with options of their own: { {match = 'bias', weight_decay = 0}, ... }" },
+})
 
-specs.train = {
-  epochs = { 'int', 1 },
-  seed = { 'int', 42 },
-  device = { 'string', 'auto' },
-  -- What GRU and LSTM multiply in while training and in eval: fp32, bf16, or fp32_split, each operand as two bf16 numbers.
-  precision = { 'string', 'fp32', one_of = { 'fp32', 'fp32_split', 'bf16' } },
-  emulate = { 'boolean', false },              -- the rounding of a lower precision on any CPU, without its speed
-  max_steps = { 'int', 0 },                    -- 0: all
-  max_time = 'number|string?',                 -- seconds, or 90s, 5m, 2h, HH:MM:SS from the start of the command; ends with exit 7
-  accept_eta = { 'boolean', false },           -- train up to max_time even if the plan needs longer (guard G13)
-  accumulate = { 'int', 1 },                   -- batches per update: k of data.batch rows are one batch of k * data.batch
-  resume = { 'string', 'never', one_of = { 'never', 'auto' } }, -- auto: go on with an unfinished run of this config
-  -- When the loss is not finite or runs away (guard G23): stop, or go on from the newest checkpoint with every base learning rate
-  -- times rollback_factor, at most rollback_tries times in the life of the run.
-  on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' } },
-  rollback_factor = { 'number', 0.5 },
-  rollback_tries = { 'int', 3 },
-  allow_dead = 'list?',                        -- Lua patterns of parameters that may get no gradient and stay (guard G30)
-  allow_vocabulary = 'boolean?',               -- start from weights that were trained with another vocabulary
-  expect_loss = 'number?',                     -- what guard G05 compares the first loss with; ln V otherwise
-}
+specs.train = with_native('train', {
+  seed = { 'int', 42, meaning = 'of all random streams: weights, order, dropout' },
+  device = { 'string', 'auto', meaning = 'auto, cpu or cuda; one that is absent is an error' },
+  max_time = { 'number|string?',
+    meaning = 'seconds, or 90s, 5m, 2h, HH:MM:SS, from the start of the command; then it ends with exit code 7' },
+  accept_eta = { 'boolean', false, meaning = 'train up to max_time even if the plan needs longer (guard G13)' },
+  resume = { 'string', 'never', one_of = { 'never', 'auto' },
+    meaning = 'auto: go on with an unfinished run of this config' },
+  on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' }, meaning = 'when the loss is not finite or runs away '
+    .. '(guard G23): stop, or go on from the newest checkpoint with smaller learning rates' },
+  rollback_factor = { 'number', 0.5, meaning = 'every base learning rate is multiplied by it at a rollback' },
+  rollback_tries = { 'int', 3, meaning = 'rollbacks at most in the life of the run' },
+  allow_dead = { 'list?', meaning = 'Lua patterns of parameters that may stay without a gradient (guard G30)' },
+  allow_vocabulary = { 'boolean?', meaning = 'accept weights that were trained with another vocabulary' },
+  expect_loss = { 'number?', meaning = 'what guard G05 compares the first loss with; ln V when unset' },
+})
 
-specs.tscore = {
-  every = { 'int', 0 },                        -- updates; 0: never
-  mode = { 'string', 'exact', one_of = { 'exact', 'loop' } },
-  compat = { 'string', 'none', one_of = { 'none', 'v1.1' } }, -- v1.1: the published formula
-  samples = { 'boolean', false },              -- the squared gradient norm of every sample in metrics.jsonl
-  groups = { 'string', 'none', one_of = { 'none', 'module', 'parameter' } }, -- T of each child of the model, or parameter
-}
+specs.tscore = with_native('tscore', {})
 
 -- Selective training of a tree of nodes (models.k1_tree); given to train.fit as `select`.
 specs.select = {
-  rule = { 'string', 'path', one_of = { 'path', 'lowest', 'random_path', 'round_robin', 'cooldown', 'ucb', 'topk', 'weight_topk', 'all',
-    'none', 'published' } },
-  scales = { 'list', { 1, 0.15, 0.05 } },      -- shares of the update on a path, from the leaf up; the last repeats
-  k = { 'int', 5 },                            -- topk: nodes
-  percent = { 'number', 10 },                  -- weight_topk: the largest entries of the gradient
-  cooldown = { 'int', 10 },                    -- cooldown: updates that a node is left alone, ...
-  explore = { 'number', 0.1 },                 -- ... and the probability of a random child
-  tau = { 'number', 3 }, tau_end = { 'number', 0.5 }, tau_steps = { 'int', 50000 }, -- ucb: temperature, linear in time
-  norm = { 'string', 'raw', one_of = { 'raw', 'level', 'relative' } }, -- level: times the nodes of the level; relative: to the weights
-  apply = { 'string', 'delta', one_of = { 'delta', 'gradient' } }, -- mask the update, or the gradient before the optimiser
-  moments = { 'string', 'global', one_of = { 'global', 'lazy' } }, -- lazy: those of nodes that are not selected wait
-  shared = { 'number', 1 },                    -- share of parameters outside of the tree
-  seed = 'int?',                               -- of random rules; train.seed otherwise
-  log_every = { 'int', 100, min = 1 },         -- updates between two `selection` events in metrics.jsonl
+  rule = { 'string', 'path', one_of = { 'path', 'lowest', 'random_path', 'round_robin', 'cooldown', 'ucb', 'topk',
+    'weight_topk', 'all', 'none', 'published' }, meaning = 'which nodes an update moves' },
+  scales = { 'list', { 1, 0.15, 0.05 },
+    meaning = 'shares of the update on a path, from the leaf up; the last repeats' },
+  k = { 'int', 5, meaning = 'topk: so many nodes' },
+  percent = { 'number', 10, meaning = 'weight_topk: so many percent of the entries, those of the largest gradients' },
+  cooldown = { 'int', 10, meaning = 'cooldown: updates for which a node is then left alone' },
+  explore = { 'number', 0.1, meaning = 'cooldown: the probability of a random child' },
+  tau = { 'number', 3, meaning = 'ucb: temperature at the start' },
+  tau_end = { 'number', 0.5, meaning = 'ucb: temperature at the end' },
+  tau_steps = { 'int', 50000, meaning = 'ucb: updates from one to the other, linearly' },
+  norm = { 'string', 'raw', one_of = { 'raw', 'level', 'relative' },
+    meaning = 'of a node: its gradient, times the nodes of its level, or relative to its weights' },
+  apply = { 'string', 'delta', one_of = { 'delta', 'gradient' },
+    meaning = 'mask the update, or the gradient before the optimiser' },
+  moments = { 'string', 'global', one_of = { 'global', 'lazy' },
+    meaning = 'lazy: those of nodes that are not selected wait' },
+  shared = { 'number', 1, meaning = 'share of the update for parameters outside of the tree' },
+  seed = { 'int?', meaning = 'seed of the random rules; train.seed when unset' },
+  log_every = { 'int', 100, min = 1, meaning = 'updates from one `selection` event in metrics.jsonl to the next' },
 }
 
-specs.eval = {
-  off = { 'boolean', false },
-  val_cap = { 'int', 0 },                      -- batches; 0: the whole split
-  metrics = 'list?',                           -- beside the loss: accuracy, top5, perplexity, binary_accuracy, mae, mse, rmse, r2
-}
+specs.eval = with_native('eval', {})
 
-specs.guards = require('guards.registry').spec()          -- guards.<name>=error|warn|off, and limits
+specs.guards = require('guards.registry').spec()
 
 -- The process that ends a run that hangs (guard G11). Off under --fast-dev-run and at the prompt.
 specs.watchdog = {
-  off = { 'boolean', false },
-  min_s = { 'number', 120, min = 0 },          -- shortest wait for progress, however fast the steps are
-  first_s = { 'number', 900, min = 0 },        -- for loading, building, the first step and the first save
-  stall_s = { 'number?', nil, min = 0 },       -- one limit for everything, in place of what was learnt from the steps
-  on_stall = { 'string', 'stop', one_of = { 'stop', 'resume' } }, -- resume: go on from the newest checkpoint
-  retries = { 'int', 1, min = 0 },             -- resumes in all
-  grace_s = { 'number', 30, min = 0 },         -- from asking the process to end to ending it
+  off = { 'boolean', false, meaning = 'no watchdog' },
+  min_s = { 'number', 120, min = 0, meaning = 'shortest wait for progress in seconds, however fast the steps are' },
+  first_s = { 'number', 900, min = 0, meaning = 'seconds for loading, building, the first step and the first save' },
+  stall_s = { 'number?', nil, min = 0,
+    meaning = 'one limit in seconds for everything, in place of what was learnt from the steps' },
+  on_stall = { 'string', 'stop', one_of = { 'stop', 'resume' }, meaning = 'resume: go on from the newest checkpoint' },
+  retries = { 'int', 1, min = 0, meaning = 'resumes at most' },
+  grace_s = { 'number', 30, min = 0, meaning = 'seconds from asking the process to end to ending it' },
 }
 
 specs.checkpoint = {
-  off = { 'boolean', false },
-  every = { 'table', { steps = 0, seconds = 600, epochs = 1 } }, -- 0: not by that; saves at epochs' ends cost 1 % of the time at most
-  keep_last = { 'int', 2 },                    -- beside these the best one stays
-  keep_every = { 'int', 0 },                   -- and every one whose step this divides; 0: none
+  off = { 'boolean', false, meaning = 'no checkpoints' },
+  every = { 'table', { steps = 0, seconds = 600, epochs = 1 },
+    meaning = "how far apart saves are, 0: not by that; those at epochs' ends take 1 % of the time at most" },
+  keep_last = { 'int', 2, meaning = 'so many of the newest stay, beside the best' },
+  keep_every = { 'int', 0, meaning = 'checkpoints whose step this divides stay too; 0: none' },
 }
 
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.

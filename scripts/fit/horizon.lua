@@ -6,22 +6,22 @@ local fail = require 'fail'
 local native = require 'lanthorn'
 local resume = require 'fit.resume'
 local run_files = require 'runs.files'
+local specs = require 'config.specs'
 
 local horizon = {}
 
 -- Schedules that end with the training; the others do not know how long it is.
 local ENDING = { cosine = true, linear = true }
 
----The update at which a training's schedule ends: optim.horizon if that is a number, else its last one.
+---The update at which a training's schedule ends: optim.horizon if that is a number, else 0 for its last one.
 ---@param given number|string|nil optim.horizon
----@param planned integer
 ---@return integer
-function horizon.total(given, planned)
+function horizon.total(given)
   if type(given) ~= 'number' then
     if given ~= nil and given ~= 'keep' and given ~= 'stretch' then
       fail.config("optim.horizon must be keep, stretch or a number of updates, got '%s'", tostring(given))
     end
-    return planned
+    return 0
   end
   if given < 1 or given % 1 ~= 0 then fail.config('optim.horizon must be a whole number of updates from 1, got %s', tostring(given)) end
   return given
@@ -32,9 +32,7 @@ local function planned_of(path)
   local manifest, config = run_files.read_json(path .. '/manifest.json'), run_files.read_json(path .. '/config.json')
   local given = config and config.values and config.values.train
   if not manifest or not manifest.batches or not given or not given.epochs then return nil end
-  local updates = given.epochs * math.ceil(manifest.batches / math.max(given.accumulate or 1, 1))
-  local cap = given.max_steps or 0
-  return cap > 0 and math.min(cap, updates) or updates
+  return native.train.planned_updates(specs.native_part('train', given), manifest.batches)
 end
 
 -- The checkpoint that a resumed training will begin with: its step, and where the schedule ended that it was made under.

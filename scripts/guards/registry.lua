@@ -36,7 +36,8 @@ registry.rows = {
   { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key', check = 'scripts/lib/experiment.lua' },
   { id = 'G21', name = 'batch_shape', level = 'error', code = 4, check = 'engine/data/batch_shape.cc' },
   { id = 'G22', name = 'empty', level = 'error', code = 4, accept = 'eval.off=true', check = 'engine/data/text.cc' },
-  { id = 'G23', name = 'nonfinite', level = 'error', code = 6, accept = 'guards.nonfinite=skip:N', check = 'engine/train/guards/divergence.cc' },
+  { id = 'G23', name = 'nonfinite', level = 'error', code = 6, accept = 'guards.nonfinite=skip:N',
+    check = 'engine/train/guards/divergence.cc' },
   { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true', check = 'engine/data/text/leak.cc' },
   { id = 'G25', name = 'strict_load', level = 'error', code = 5, check = 'engine/train/state/trainer_state.cc' },
   { id = 'G26', name = 'resume', level = 'error', code = 5, check = 'scripts/commands/verify_resume.lua' },
@@ -83,12 +84,14 @@ end
 function registry.spec()
   local spec = {}
   for _, row in ipairs(registry.rows) do
-    if row.key then spec[row.name] = { 'string', row.level, one_of = LEVELS } end
+    if row.key then spec[row.name] = { 'string', row.level, one_of = LEVELS, meaning = 'guard ' .. row.id } end
   end
-  spec.nonfinite = { 'string', 'error' }                -- or skip:N
-  spec.loss_spike = { 'table', { ratio = 3 } }          -- a loss above so many times the first one stops (G23); 0: never
-  spec.grad_norm = { 'table', { ratio = 20 } }          -- a norm above so many times its median warns (G23); 0: never
-  spec.memory = { 'table', { limit_mb = 0 } }           -- a training that would need more by its end is stopped (G31); 0: the machine's
+  spec.nonfinite = { 'string', 'error', meaning = 'guard G23: error, or skip:N for up to N updates in a row' }
+  spec.loss_spike = { 'table', { ratio = 3 }, meaning = 'guard G23 stops at a loss above so many times the first; 0: never' }
+  spec.grad_norm = { 'table', { ratio = 20 },
+    meaning = 'guard G23 warns of a gradient norm above so many times its median; 0: never' }
+  spec.memory = { 'table', { limit_mb = 0 },
+    meaning = "guard G31 stops a training that would need more megabytes by its end; 0: the machine's" }
   return spec
 end
 

@@ -146,20 +146,15 @@ local function build_trainer(o, device)
     table.insert(o.callback_list, 1, selection.callback(o.select.log_every))
   end
   local has_val = o.data.val ~= nil and o.data.val:count() > 0
-  local steps = o.options.epochs * math.ceil(o.data.train:count() / math.max(o.options.accumulate, 1))
-  if o.options.max_steps > 0 then steps = math.min(steps, o.options.max_steps) end
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
     loss = type(o.loss) == 'function' and function(x, y) return o.loss(o.model, x, y) end or o.loss,
-    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = horizon.total(o.optim.horizon, steps),
+    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = horizon.total(o.optim.horizon),
       every = o.optim.decay_every, gamma = o.optim.gamma, min_factor = o.optim.min_factor },
     guards = loop_options.native(o),
-    options = { epochs = o.options.epochs, max_steps = o.options.max_steps, device = device, clip_norm = o.optim.clip_norm,
-      clip_value = o.optim.clip_value, tscore_every = o.tscore.every, tscore_loop = o.tscore.mode == 'loop',
-      tscore_v11 = o.tscore.compat == 'v1.1', tscore_samples = o.tscore.samples, tscore_groups = o.tscore.groups,
-      eval = not o.eval.off, val_cap = o.eval.val_cap, metrics = o.eval.metrics or {}, accumulate = o.options.accumulate,
-      precision = o.options.precision, emulate = o.options.emulate,
-      max_time_s = limits.max_time(o.options), accept_eta = o.options.accept_eta,
+    sections = { train = specs.native_part('train', o.options), tscore = specs.native_part('tscore', o.tscore),
+      eval = specs.native_part('eval', o.eval), optim = specs.native_part('optim', o.optim) },
+    options = { device = device, max_time_s = limits.max_time(o.options), accept_eta = o.options.accept_eta,
       stop_after = current.flags.stop_after or 0, started_s = current.script and current.flags.started or host.now() },
   }
   return trainer, kind

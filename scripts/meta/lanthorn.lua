@@ -863,10 +863,16 @@ function lanthorn.train.generate(model, text, prompt, length, temperature, top_k
 ---@return integer
 function lanthorn.train.loss_of(name, output, y) end
 
----A trainer from model, train, val, optimizer, loss, options and schedule; train.fit builds it.
+---A trainer from model, train, val, optimizer, loss, schedule, guards, options, and those sections of a config that the loop reads; train.fit builds it.
 ---@param parts table
 ---@return Trainer
 function lanthorn.train.new(parts) end
+
+---Updates of a training with these options of the section `train` over so many batches an epoch.
+---@param section table
+---@param batches integer
+---@return integer
+function lanthorn.train.planned_updates(section, batches) end
 
 ---@class model
 model = {}

@@ -91,7 +91,7 @@ end)
 
 t.test('impossible values are config errors', function()
   for _, case in ipairs {
-    { 'train.accumulate=0', 'accumulate must be at least 1, got 0' },
+    { 'train.accumulate=0', "option 'accumulate' must be at least 1, got 0" },
     { 'train.accumulate=1.5', 'accumulate' },
     { 'tscore.groups=layer', 'groups' },
     { 'tscore.samples=3', 'samples' },

@@ -325,7 +325,7 @@ end)
 t.test('data and options that do not fit end before a run directory is made', function()
   for _, case in ipairs {
     { 4, 'data.batch=100', 'val: %d+ characters make %d+ rows .stride %d+., fewer than one batch of 100 x' },
-    { 3, 'train.epochs=0', 'epochs must be at least 1' },
+    { 3, 'train.epochs=0', "option 'epochs' must be at least 1" },
     { 3, 'optim.name=adma', "'adma' is not known; nearest: adam" },
     { 3, 'optim.beta3=1', "unknown key 'optim.beta3'; nearest: optim.beta" },
   } do

@@ -24,9 +24,12 @@ void ExpectClose(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>
 
 TEST(Accumulate, MicroBatchesTrainAsOneLargeBatch) {
   for (const bool loop : {false, true}) {
-    FitOptions options = {.max_steps = 5, .clip_norm = 0.2, .tscore_every = 1, .tscore_loop = loop, .eval = false};
+    FitOptions options = {.train = {.max_steps = 5},
+                          .tscore = {.every = 1, .mode = loop ? "loop" : "exact"},
+                          .eval = {.off = true},
+                          .clip = {.clip_norm = 0.2}};
     Tiny large = Large(options);
-    options.accumulate = 3;
+    options.train.accumulate = 3;
     Tiny small = Small(options);
     ASSERT_TRUE(large.Start().Run().ok());
     ASSERT_TRUE(small.Start().Run().ok());
@@ -51,7 +54,7 @@ TEST(Accumulate, MicroBatchesTrainAsOneLargeBatch) {
 }
 
 TEST(Accumulate, AnEpochEndsWithAnUpdateOfWhatIsLeft) {
-  Tiny tiny = Small({.epochs = 2, .accumulate = 3, .tscore_every = 1});
+  Tiny tiny = Small({.train = {.epochs = 2, .accumulate = 3}, .tscore = {.every = 1}});
   Trainer& trainer = tiny.Start();
   ASSERT_EQ(tiny.train->count(), 16);
   EXPECT_EQ(trainer.planned_steps(), 12);
@@ -75,7 +78,7 @@ TEST(Accumulate, AnEpochEndsWithAnUpdateOfWhatIsLeft) {
 }
 
 TEST(Accumulate, MoreThanAnEpochHasIsOneUpdate) {
-  Tiny tiny = Small({.epochs = 1, .accumulate = 100});
+  Tiny tiny = Small({.train = {.epochs = 1, .accumulate = 100}});
   ASSERT_TRUE(tiny.Start().Run().ok());
   EXPECT_EQ(tiny.notes->steps.size(), 1u);
   EXPECT_EQ(tiny.notes->steps[0].micro_batches, 16);
@@ -85,7 +88,8 @@ TEST(Accumulate, MoreThanAnEpochHasIsOneUpdate) {
 TEST(Accumulate, UnequalNumbersOfTargetsWeighAsInOneBatch) {
   const auto run = [](int64_t batch, int64_t accumulate) {
     at::manual_seed(4);
-    FitOptions options = {.accumulate = accumulate, .max_steps = 1, .tscore_every = 1, .eval = false};
+    FitOptions options = {
+        .train = {.accumulate = accumulate, .max_steps = 1}, .tscore = {.every = 1}, .eval = {.off = true}};
     Tiny tiny({.lr = 1, .optimizer = "SGD", .options = options});
     const at::Tensor x = at::arange(12 * 6, c10::kLong).mul(5).remainder(kVocabulary).view({12, 6});
     const at::Tensor y = (x + at::arange(12, c10::kLong).view({12, 1})).remainder(kVocabulary);
@@ -113,7 +117,7 @@ TEST(Accumulate, UnequalNumbersOfTargetsWeighAsInOneBatch) {
 }
 
 TEST(Accumulate, MeasuringRunsAWholeUpdate) {
-  Tiny tiny = Small({.accumulate = 3});
+  Tiny tiny = Small({.train = {.accumulate = 3}});
   int64_t calls = 0;
   const LossFn inner = tiny.loss;
   tiny.loss = [&](const data::Batch& batch) {

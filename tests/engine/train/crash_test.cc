@@ -38,7 +38,7 @@ int Attempt(const std::string& root) {
   const std::shared_ptr<RunDirectory> run = *std::move(opened);
   if (!again && !run->WriteManifest(json::object()).ok()) return kFailed;
 
-  Tiny tiny({.dropout = 0.2, .options = {.epochs = 3, .accumulate = 2, .tscore_every = 1}});
+  Tiny tiny({.dropout = 0.2, .options = {.train = {.epochs = 3, .accumulate = 2}, .tscore = {.every = 1}}});
   Trainer& trainer = tiny.Start();
   if (again) {
     const CheckpointStore store(run->path(), run->id());

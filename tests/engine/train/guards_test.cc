@@ -54,7 +54,7 @@ TEST(InitialLossG05, ReachesTenPercentOfALargeExpectation) {
 
 TEST(Measure, ChangesNeitherParametersNorRandomStateNorGradients) {
   for (const bool fires : {false, true}) {
-    Tiny tiny({.dropout = 0.4, .options = {.tscore_every = 1}});
+    Tiny tiny({.dropout = 0.4, .options = {.tscore = {.every = 1}}});
     if (fires) Spoil(tiny);
     Trainer& trainer = tiny.Start();
     const auto values = tiny.Values();
@@ -156,7 +156,7 @@ TEST(LossContract, AConstantOrAVectorIsRefused) {
 }
 
 TEST(FailedForward, LeavesNoRecorderOpen) {
-  Tiny tiny({.options = {.tscore_every = 1}});
+  Tiny tiny({.options = {.tscore = {.every = 1}}});
   const LossFn inner = tiny.loss;
   bool fail = true;
   tiny.loss = [&](const data::Batch& batch) -> absl::StatusOr<Loss> {
@@ -173,7 +173,7 @@ TEST(FailedForward, LeavesNoRecorderOpen) {
 
 TEST(FailedForward, OutOfMemoryLeavesTheTrainerUsable) {
   memory::Install();
-  Tiny tiny({.options = {.tscore_every = 1}});
+  Tiny tiny({.options = {.tscore = {.every = 1}}});
   Trainer& trainer = tiny.Start();
   const int64_t limit = memory::Limit();
   memory::SetLimit(memory::TensorBytes() + 3000);

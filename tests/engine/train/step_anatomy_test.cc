@@ -24,7 +24,7 @@ void ExpectWhole(const StepRecord& record) {
 }
 
 TEST(StepAnatomyG15, PhasesAddUpToTheWallTimeOfEveryUpdate) {
-  Tiny tiny({.options = {.epochs = 2, .accumulate = 4, .tscore_every = 1}});
+  Tiny tiny({.options = {.train = {.epochs = 2, .accumulate = 4}, .tscore = {.every = 1}}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(tiny.notes->steps.size(), 8u);
@@ -42,7 +42,7 @@ TEST(StepAnatomyG15, PhasesAddUpToTheWallTimeOfEveryUpdate) {
 }
 
 TEST(StepAnatomyG15, AMicroBatchIsOneForwardAndBackwardOfTheFourInAnUpdate) {
-  Tiny tiny({.options = {.accumulate = 4, .max_steps = 3, .eval = false}});
+  Tiny tiny({.options = {.train = {.accumulate = 4, .max_steps = 3}, .eval = {.off = true}}});
   tiny.loss = [inner = tiny.loss](const data::Batch& batch) {
     Sleep(0.05);
     return inner(batch);
@@ -57,7 +57,7 @@ TEST(StepAnatomyG15, AMicroBatchIsOneForwardAndBackwardOfTheFourInAnUpdate) {
 
 TEST(StepAnatomyG15, ASlowSaveChangesTheTimeOfTheSaveAlone) {
   const TemporaryFolder folder;
-  Tiny tiny({.options = {.max_steps = 6, .eval = false}});
+  Tiny tiny({.options = {.train = {.max_steps = 6}, .eval = {.off = true}}});
   tiny.Start();
   const std::shared_ptr<RunDirectory> run = *RunDirectory::Claim(folder.path(), "tiny");
   tiny.trainer->SaveTo(run, {.every_steps = 3}, []() -> absl::StatusOr<nlohmann::json> {
@@ -78,7 +78,7 @@ TEST(StepAnatomyG15, ASlowSaveChangesTheTimeOfTheSaveAlone) {
 }
 
 TEST(StepAnatomyG15, ASlowObserverIsInTheTimeOfTheLog) {
-  Tiny tiny({.options = {.max_steps = 3, .eval = false}});
+  Tiny tiny({.options = {.train = {.max_steps = 3}, .eval = {.off = true}}});
   tiny.notes->on_step = [](const StepRecord& record, Control*) {
     if (record.step == 1) Sleep(kSlow);
     return absl::OkStatus();

@@ -76,7 +76,7 @@ TEST(FormatRange, TakesTheUnitOfTheLargerNumber) {
 }
 
 TEST(TimeLimit, EndsTheTrainingAtAStepBoundary) {
-  Tiny tiny({.options = {.epochs = 3, .limit = {.seconds = 1000, .started = Now()}}});
+  Tiny tiny({.options = {.train = {.epochs = 3}, .limit = {.seconds = 1000, .started = Now()}}});
   Trainer& trainer = tiny.Start();
   const auto whole = trainer.Run();
   ASSERT_TRUE(whole.ok());

@@ -24,7 +24,7 @@ Tiny HalfMasked(FitOptions options) {
 }
 
 TEST(TokensG17, MaskedTargetsGoThroughTheForwardAndGetNoGradient) {
-  Tiny tiny = HalfMasked({.eval = false});
+  Tiny tiny = HalfMasked({.eval = {.off = true}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(tiny.notes->steps.size(), 4u);
@@ -37,7 +37,7 @@ TEST(TokensG17, MaskedTargetsGoThroughTheForwardAndGetNoGradient) {
 }
 
 TEST(TokensG17, AnUpdateOfFourBatchesCountsAllOfThem) {
-  Tiny tiny = HalfMasked({.accumulate = 4, .eval = false});
+  Tiny tiny = HalfMasked({.train = {.accumulate = 4}, .eval = {.off = true}});
   ASSERT_TRUE(tiny.Start().Run().ok());
   ASSERT_EQ(tiny.notes->steps.size(), 1u);
   EXPECT_EQ(tiny.notes->steps[0].tokens, 48);
@@ -45,7 +45,7 @@ TEST(TokensG17, AnUpdateOfFourBatchesCountsAllOfThem) {
 }
 
 TEST(TokensG17, ASkippedUpdateAddsNothingToWhatGotGradient) {
-  Tiny tiny = HalfMasked({.eval = false});
+  Tiny tiny = HalfMasked({.eval = {.off = true}});
   tiny.Start().AddObserver(std::make_shared<SkipsTheSecond>());
   ASSERT_TRUE(tiny.trainer->Run().ok());
   const auto& steps = tiny.notes->steps;

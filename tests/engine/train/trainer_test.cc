@@ -13,7 +13,7 @@ namespace {
 at::Tensor RandomNow() { return at::detail::getDefaultCPUGenerator().get_state(); }
 
 TEST(Trainer, LearnsARepeatingText) {
-  Tiny tiny({.options = {.epochs = 6}});
+  Tiny tiny({.options = {.train = {.epochs = 6}}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->state, "FINISHED");
@@ -33,7 +33,7 @@ LossFn PlainLoss(std::shared_ptr<nn::Module> model) {
 
 TEST(Trainer, TheFusedLossTrainsAsPlainOperatorsDo) {
   const auto run = [](bool plain) {
-    Tiny tiny({.lr = 0.1, .optimizer = "SGD", .options = {.max_steps = 8, .tscore_every = 1}});
+    Tiny tiny({.lr = 0.1, .optimizer = "SGD", .options = {.train = {.max_steps = 8}, .tscore = {.every = 1}}});
     if (plain) tiny.loss = PlainLoss(tiny.model);
     EXPECT_TRUE(tiny.Start().Run().ok());
     return tiny.notes;
@@ -59,7 +59,7 @@ TEST(Trainer, TargetsThatDoNotCountAreNotCounted) {
 }
 
 TEST(Trainer, RecordsCountStepsEpochsAndTokens) {
-  Tiny tiny({.options = {.epochs = 2}});
+  Tiny tiny({.options = {.train = {.epochs = 2}}});
   Trainer& trainer = tiny.Start();
   const int64_t batches = tiny.train->count(), steps = 2 * batches;
   EXPECT_EQ(trainer.planned_steps(), steps);
@@ -87,7 +87,7 @@ TEST(Trainer, RecordsCountStepsEpochsAndTokens) {
 
 TEST(Trainer, TheSameSeedGivesTheSameCurve) {
   const auto curve = [](uint64_t seed) {
-    Tiny tiny({.seed = seed, .dropout = 0.3, .options = {.epochs = 2}});
+    Tiny tiny({.seed = seed, .dropout = 0.3, .options = {.train = {.epochs = 2}}});
     EXPECT_TRUE(tiny.Start().Run().ok());
     return tiny.notes->Losses();
   };
@@ -97,7 +97,8 @@ TEST(Trainer, TheSameSeedGivesTheSameCurve) {
 
 TEST(Trainer, MeasuringTDoesNotChangeTheCurve) {
   const auto curve = [](int64_t every, bool loop) {
-    Tiny tiny({.dropout = 0.3, .options = {.epochs = 1, .tscore_every = every, .tscore_loop = loop}});
+    Tiny tiny({.dropout = 0.3,
+               .options = {.train = {.epochs = 1}, .tscore = {.every = every, .mode = loop ? "loop" : "exact"}}});
     const auto result = tiny.Start().Run();
     EXPECT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->tscore.counted, every == 0 ? 0 : (result->steps + every - 1) / every);
@@ -114,7 +115,7 @@ TEST(Trainer, MeasuringTDoesNotChangeTheCurve) {
 TEST(Trainer, TheLoopsScoreEqualsTheExactOne) {
   for (const char* cell : {"GRU", "LSTM"}) {
     const auto probe = [&](bool loop) {
-      Tiny tiny({.cell = cell, .options = {.tscore_loop = loop}});
+      Tiny tiny({.cell = cell, .options = {.tscore = {.mode = loop ? "loop" : "exact"}}});
       const auto scores = tiny.Start().ProbeTScore(3);
       EXPECT_TRUE(scores.ok()) << scores.status();
       return *scores;
@@ -166,7 +167,7 @@ TEST(Trainer, EvalIsInEvalModeWithoutGradientAndRepeats) {
 }
 
 TEST(Trainer, AnEmptyValHasNoLossAndIsNeverBestG22) {
-  Tiny tiny({.options = {.epochs = 1}, .val_length = 5});
+  Tiny tiny({.options = {.train = {.epochs = 1}}, .val_length = 5});
   ASSERT_EQ(tiny.val->count(), 0);
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
@@ -176,11 +177,11 @@ TEST(Trainer, AnEmptyValHasNoLossAndIsNeverBestG22) {
 }
 
 TEST(Trainer, ValCapLimitsTheBatchesAndEvalCanBeOff) {
-  Tiny capped({.options = {.epochs = 1, .val_cap = 2}});
+  Tiny capped({.options = {.train = {.epochs = 1}, .eval = {.val_cap = 2}}});
   ASSERT_TRUE(capped.Start().Run().ok());
   EXPECT_EQ(capped.notes->evals[0].batches, 2);
   EXPECT_EQ(capped.notes->evals[0].of, capped.val->count());
-  Tiny off({.options = {.epochs = 1, .eval = false}});
+  Tiny off({.options = {.train = {.epochs = 1}, .eval = {.off = true}}});
   const auto result = off.Start().Run();
   ASSERT_TRUE(result.ok());
   EXPECT_TRUE(off.notes->evals.empty());
@@ -188,7 +189,7 @@ TEST(Trainer, ValCapLimitsTheBatchesAndEvalCanBeOff) {
 }
 
 TEST(Trainer, MaxStepsEndsInTheMiddleOfAnEpoch) {
-  Tiny tiny({.options = {.epochs = 3, .max_steps = 20}});
+  Tiny tiny({.options = {.train = {.epochs = 3, .max_steps = 20}}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->steps, 20);
@@ -231,7 +232,7 @@ TEST(Trainer, ASignalEndsTheRunAtAStepAndTheNextRunIsWhole) {
 
 TEST(Trainer, TheScheduleSetsTheRateOfEachUpdate) {
   const optim::Schedule schedule = {.name = "linear", .warmup = 4, .total = 12};
-  Tiny tiny({.lr = 0.04, .options = {.epochs = 1, .schedule = schedule}});
+  Tiny tiny({.lr = 0.04, .options = {.train = {.epochs = 1}, .schedule = schedule}});
   ASSERT_TRUE(tiny.Start().Run().ok());
   for (size_t i = 0; i < tiny.notes->steps.size(); ++i) {
     EXPECT_DOUBLE_EQ(tiny.notes->steps[i].lr, 0.04 * schedule.Factor(static_cast<int64_t>(i)));
@@ -239,7 +240,7 @@ TEST(Trainer, TheScheduleSetsTheRateOfEachUpdate) {
 }
 
 TEST(Trainer, ClippingActsOnTheUpdateAndTheRecordShowsTheNormBefore) {
-  Tiny tiny({.lr = 1, .optimizer = "SGD", .options = {.max_steps = 1, .clip_norm = 1e-3}});
+  Tiny tiny({.lr = 1, .optimizer = "SGD", .options = {.train = {.max_steps = 1}, .clip = {.clip_norm = 1e-3}}});
   const auto before = tiny.Values();
   ASSERT_TRUE(tiny.Start().Run().ok());
   double moved = 0;
@@ -251,7 +252,10 @@ TEST(Trainer, ClippingActsOnTheUpdateAndTheRecordShowsTheNormBefore) {
 
 TEST(Trainer, ClippingByNormLeavesTheGradientsThatObserversSee) {
   const auto gradients = [](double clip_norm, bool scored) {
-    Tiny tiny({.options = {.max_steps = 1, .clip_norm = clip_norm, .tscore_every = scored ? 1 : 0, .eval = false}});
+    Tiny tiny({.options = {.train = {.max_steps = 1},
+                           .tscore = {.every = scored ? 1 : 0},
+                           .eval = {.off = true},
+                           .clip = {.clip_norm = clip_norm}}});
     EXPECT_TRUE(tiny.Start().Run().ok());
     std::vector<at::Tensor> found;
     for (const auto& parameter : tiny.model->Parameters()) found.push_back(parameter.tensor.grad());
@@ -261,7 +265,7 @@ TEST(Trainer, ClippingByNormLeavesTheGradientsThatObserversSee) {
 }
 
 TEST(Trainer, TheRemainingTimeComesAfterTheFirstBlockAndShrinksToTheEval) {
-  Tiny tiny({.options = {.epochs = 3}});
+  Tiny tiny({.options = {.train = {.epochs = 3}}});
   ASSERT_TRUE(tiny.Start().Run().ok());
   const auto& steps = tiny.notes->steps;
   ASSERT_GT(steps.size(), 40u);

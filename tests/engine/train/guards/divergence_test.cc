@@ -46,7 +46,7 @@ struct GuardNotes final : Observer {
 };
 
 Setup Rolling(int64_t tries = 3) {
-  return {.options = {.eval = false, .guards = {.rollback = true, .rollback_tries = tries}}};
+  return {.options = {.eval = {.off = true}, .guards = {.rollback = true, .rollback_tries = tries}}};
 }
 
 class DivergenceG23 : public testing::Test {
@@ -245,7 +245,7 @@ TEST(LossTermsG44, OneWithoutGradientStopsUnlessItIsAMonitor) {
 }
 
 TEST(LossTermsG44, AreMeansOverTheTargetsOfAllMicroBatches) {
-  Tiny tiny({.options = {.accumulate = 2}});
+  Tiny tiny({.options = {.train = {.accumulate = 2}}});
   tiny.loss = [inner = tiny.loss](const data::Batch& batch) -> absl::StatusOr<Loss> {
     auto loss = inner(batch);
     loss->terms = {{"task", loss->mean}};

@@ -79,7 +79,9 @@ struct Watched {
 
 TEST(TrainingPrecision, EveryLossOfTheTrainerIsInItAndObserversAreNot) {
   for (const bool loop : {false, true}) {
-    Watched watched({.max_steps = 2, .tscore_every = 1, .tscore_loop = loop, .precision = kEmulatedBf16});
+    Watched watched({.train = {.max_steps = 2},
+                     .tscore = {.every = 1, .mode = loop ? "loop" : "exact"},
+                     .precision = kEmulatedBf16});
     Trainer& trainer = watched.tiny.Start();
     const auto only = [&](const char* what) {
       EXPECT_TRUE(watched.All(Precision::kBf16)) << what;
@@ -100,7 +102,7 @@ TEST(TrainingPrecision, EveryLossOfTheTrainerIsInItAndObserversAreNot) {
 
 TEST(TrainingPrecision, Bf16TrainsOnItsOwnCurveAndSplitOnThatOfFp32) {
   const auto run = [](const Precision& precision) {
-    Tiny tiny({.options = {.epochs = 3, .max_steps = 30, .tscore_every = 1, .precision = precision}});
+    Tiny tiny({.options = {.train = {.epochs = 3, .max_steps = 30}, .tscore = {.every = 1}, .precision = precision}});
     EXPECT_TRUE(tiny.Start().Run().ok());
     return tiny.notes;
   };

@@ -37,7 +37,7 @@ TEST(SkippedUpdatesG36, WarnOfElevenInARowAndStopAtHalfOfTheLastHundred) {
 }
 
 TEST(SkippedUpdatesG36, EndATrainingThatSkipsEveryUpdate) {
-  Tiny tiny({.options = {.epochs = 10}});
+  Tiny tiny({.options = {.train = {.epochs = 10}}});
   tiny.Start().AddObserver(std::make_shared<Skipper>([](int64_t) { return true; }));
   const auto before = tiny.Values();
   ExpectStatus(tiny.trainer->Run().status(), ExitCode::kNumerics, {"G36 skipped_updates", "at update 100"});
@@ -46,7 +46,7 @@ TEST(SkippedUpdatesG36, EndATrainingThatSkipsEveryUpdate) {
 }
 
 TEST(SkippedUpdatesG36, OneInThreeTrains) {
-  Tiny tiny({.options = {.epochs = 10}});
+  Tiny tiny({.options = {.train = {.epochs = 10}}});
   tiny.Start().AddObserver(std::make_shared<Skipper>([](int64_t step) { return step % 3 == 0; }));
   const auto result = tiny.trainer->Run();
   ASSERT_TRUE(result.ok()) << result.status();
@@ -73,8 +73,8 @@ TEST(LearningCheckG37, AsksOnceAfterTwoHundredUpdatesOrATenthOfThePlan) {
 }
 
 TEST(LearningCheckG37, EndsATrainingWhoseLearningRateIsNextToZero) {
-  const train::Setup setup{.lr = 1e-7,
-                           .options = {.epochs = 20, .guards = {.uniform_loss = std::log(kVocabulary) - 0.3}}};
+  const train::Setup setup{
+      .lr = 1e-7, .options = {.train = {.epochs = 20}, .guards = {.uniform_loss = std::log(kVocabulary) - 0.3}}};
   Tiny tiny(setup);
   ExpectStatus(tiny.Start().Run().status(), ExitCode::kNumerics, {"G37 no_learning", "after 200 updates"});
 }
@@ -113,7 +113,7 @@ TEST(ProtectedCheckG43, FollowsWhatIsFrozenAndThawedMeanwhile) {
 }
 
 TEST(ProtectedCheckG43, AdamWWithDecayAndPrimedMomentumLeavesFrozenParametersAlone) {
-  Tiny tiny({.optimizer = "AdamW", .options = {.max_steps = 30}});
+  Tiny tiny({.optimizer = "AdamW", .options = {.train = {.max_steps = 30}}});
   at::Tensor bias = tiny.model->Child("head")->Own("bias");
   at::Tensor before;
   tiny.notes->on_step = [&](const StepRecord& record, Control*) {
@@ -154,7 +154,7 @@ struct Hold final : optim::UpdateMask {
 
 TEST(ProtectedCheckG43, StopsATrainingWhoseOptimiserIgnoresItsMask) {
   for (const GuardLevel level : {GuardLevel::kError, GuardLevel::kOff}) {
-    FitOptions options{.max_steps = 5};
+    FitOptions options{.train = {.max_steps = 5}};
     options.guards.protect = level;
     Tiny tiny({.options = options});
     tiny.optimizer = std::make_shared<optim::Careless>();
@@ -171,7 +171,7 @@ TEST(ProtectedCheckG43, StopsATrainingWhoseOptimiserIgnoresItsMask) {
 }
 
 TEST(ProtectedCheckG43, LetsATrainingGoOnWhoseOptimiserKeepsToItsMask) {
-  Tiny tiny({.optimizer = "AdamW", .options = {.max_steps = 30}});
+  Tiny tiny({.optimizer = "AdamW", .options = {.train = {.max_steps = 30}}});
   const at::Tensor bias = tiny.model->Child("head")->Own("bias");
   const at::Tensor before = bias.detach().clone();
   tiny.optimizer->SetMask(std::make_shared<Hold>("head.bias"));

@@ -22,7 +22,7 @@ TEST(HostReads, CountsReadsOfValuesWhileItIsActive) {
 }
 
 TEST(HostReads, ATrainingTellsWhatItsUpdatesReadAndWhatItsOptimizerDoes) {
-  Tiny tiny({.options = {.epochs = 3, .max_steps = HostReadMeans::kLast}});
+  Tiny tiny({.options = {.train = {.epochs = 3, .max_steps = HostReadMeans::kLast}}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->steps, HostReadMeans::kLast);
@@ -33,7 +33,7 @@ TEST(HostReads, ATrainingTellsWhatItsUpdatesReadAndWhatItsOptimizerDoes) {
 }
 
 TEST(HostReads, AShortTrainingHasNoNumbers) {
-  Tiny tiny({.options = {.max_steps = 5}});
+  Tiny tiny({.options = {.train = {.max_steps = 5}}});
   const auto result = tiny.Start().Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->reads.updates(), 0);

@@ -36,7 +36,7 @@ TEST(MemoryTruthG03, AProbeThatFailsIsNullAndNeverZero) {
 TEST(MemoryTruthG03, StandsInEveryEpochAndEveryHundredthUpdate) {
   const TemporaryFolder folder;
   std::shared_ptr<RunDirectory> run = RunDirectory::Claim(folder.path(), "memory").value();
-  Tiny tiny({.options = {.epochs = 8}});
+  Tiny tiny({.options = {.train = {.epochs = 8}}});
   Trainer& trainer = tiny.Start();
   trainer.AddObserver(std::make_shared<RunLog>(run));
   const auto result = trainer.Run();

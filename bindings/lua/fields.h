@@ -1,0 +1,114 @@
+// A table of options read into a struct whose options are declared by rows (engine/base/option_row.h). What the table
+// leaves out keeps the member's value.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "bindings/lua/thunk.h"
+#include "bindings/lua/userdata.h"
+#include "engine/base/nearest.h"
+#include "engine/base/option_row.h"
+#include "engine/base/status.h"
+
+namespace lanthorn::lua {
+
+// Reads one option from the table at `index`. Raises when it has another type or value than its row says.
+class FieldReader {
+ public:
+  // `who` begins the messages: "train". The index must be absolute.
+  FieldReader(lua_State* L, int index, std::string who) : L_(L), index_(index), who_(std::move(who)) {}
+
+  template <typename T>
+  void operator()(const OptionRow& row, T& member) {
+    names_.push_back(row.name);
+    lua_getfield(L_, index_, row.name);
+    if (!lua_isnil(L_, -1)) {
+      Read(row.name, member);
+      Check(row, member);
+    }
+    lua_pop(L_, 1);
+  }
+
+  // Raises for a name in the table that was not read.
+  void RefuseOthers() {
+    for (lua_pushnil(L_); lua_next(L_, index_) != 0; lua_pop(L_, 1)) {
+      const std::string name =
+          lua_type(L_, -2) == LUA_TSTRING ? lua_tostring(L_, -2) : Describe(L_, lua_gettop(L_) - 1);
+      if (!absl::c_linear_search(names_, name)) Refuse("unknown option '" + name + "'" + DidYouMean(name, names_));
+    }
+  }
+
+ private:
+  [[noreturn]] void Refuse(const std::string& what) const {
+    lua::Check(ConfigError(who_ + ": " + what));
+    throw UsageError(what);  // not reached
+  }
+  [[noreturn]] void RefuseType(const char* name, const char* expected) const {
+    Refuse(absl::StrFormat("option '%s' must be %s, got %s", name, expected, Describe(L_, lua_gettop(L_))));
+  }
+
+  void Read(const char* name, int64_t& member) {
+    const double value = lua_tonumber(L_, -1);
+    if (lua_type(L_, -1) != LUA_TNUMBER || value != std::floor(value) || std::abs(value) > 9007199254740992.0)
+      RefuseType(name, "an int");
+    member = static_cast<int64_t>(value);
+  }
+  void Read(const char* name, double& member) {
+    if (lua_type(L_, -1) != LUA_TNUMBER || !std::isfinite(lua_tonumber(L_, -1))) RefuseType(name, "a number");
+    member = lua_tonumber(L_, -1);
+  }
+  void Read(const char* name, bool& member) {
+    if (!lua_isboolean(L_, -1)) RefuseType(name, "a boolean");
+    member = lua_toboolean(L_, -1) != 0;
+  }
+  void Read(const char* name, std::string& member) {
+    if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a string");
+    member = lua_tostring(L_, -1);
+  }
+  void Read(const char* name, std::vector<std::string>& member) {
+    if (!lua_istable(L_, -1)) RefuseType(name, "a list of strings");
+    member.clear();
+    const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
+    for (int i = 1; i <= count; ++i) {
+      lua_rawgeti(L_, list, i);
+      if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a list of strings");
+      member.emplace_back(lua_tostring(L_, -1));
+      lua_pop(L_, 1);
+    }
+  }
+
+  template <typename T>
+  void Check(const OptionRow& row, const T& member) const {
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      if (static_cast<double>(member) < row.least)
+        Refuse(absl::StrFormat("option '%s' must be at least %g, got %g", row.name, row.least,
+                               static_cast<double>(member)));
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (!row.one_of.empty() && !absl::c_linear_search(row.one_of, member))
+        Refuse(absl::StrFormat("option '%s' is '%s'; known: %s", row.name, member, absl::StrJoin(row.one_of, ", ")));
+    }
+  }
+
+  lua_State* L_;
+  int index_;
+  std::string who_;
+  std::vector<std::string> names_;
+};
+
+// Reads the options of a table, which may be absent. [-0, +0, e]
+template <typename Options>
+void ReadFields(lua_State* L, int index, const std::string& who, Options& options) {
+  if (lua_isnoneornil(L, index)) return;
+  if (!lua_istable(L, index)) throw UsageError(who + ": expected a table of options, got " + Describe(L, index));
+  FieldReader reader(L, index, who);
+  Fields(reader, options);
+  reader.RefuseOthers();
+}
+
+}  // namespace lanthorn::lua

@@ -1,0 +1,83 @@
+// The options that the engine declares (engine/base/option_row.h), for the library's specs, without LibTorch.
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "bindings/runner/host.h"
+#include "engine/train/fit_options.h"
+
+namespace lanthorn::runner {
+namespace {
+
+void Push(lua_State* L, int64_t value) { lua_pushnumber(L, static_cast<double>(value)); }
+void Push(lua_State* L, double value) { lua_pushnumber(L, value); }
+void Push(lua_State* L, bool value) { lua_pushboolean(L, value); }
+void Push(lua_State* L, const std::string& value) { lua_pushlstring(L, value.data(), value.size()); }
+
+template <typename T>
+constexpr const char* TypeName() {
+  if constexpr (std::is_same_v<T, bool>) return "boolean";
+  if constexpr (std::is_same_v<T, int64_t>) return "int";
+  if constexpr (std::is_same_v<T, double>) return "number";
+  if constexpr (std::is_same_v<T, std::string>) return "string";
+  return "list?";  // has no default: it is empty
+}
+
+// Adds a row of config/specs.lua for each option to the table on the top of the stack.
+struct SpecWriter {
+  lua_State* L;
+
+  template <typename T>
+  void operator()(const OptionRow& row, T& member) const {
+    lua_newtable(L);
+    lua_pushstring(L, TypeName<T>());
+    lua_rawseti(L, -2, 1);
+    if constexpr (!std::is_same_v<T, std::vector<std::string>>) {
+      Push(L, member);
+      lua_rawseti(L, -2, 2);
+    }
+    if (std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && std::isfinite(row.least)) {
+      lua_pushnumber(L, row.least);
+      lua_setfield(L, -2, "min");
+    }
+    if (!row.one_of.empty()) {
+      lua_newtable(L);
+      for (size_t i = 0; i < row.one_of.size(); ++i) {
+        Push(L, row.one_of[i]);
+        lua_rawseti(L, -2, static_cast<int>(i) + 1);
+      }
+      lua_setfield(L, -2, "one_of");
+    }
+    lua_pushstring(L, row.meaning);
+    lua_setfield(L, -2, "meaning");
+    lua_setfield(L, -2, row.name);
+  }
+};
+
+// option_rows(): section -> option -> its row, for all options that the engine declares.
+int OptionRows(lua_State* L) {
+  train::TrainSection train;
+  train::TScoreSection tscore;
+  train::EvalSection eval;
+  train::ClipSection clip;
+  lua_newtable(L);
+  train::Sections(
+      [L](const char* name, auto& section) {
+        lua_newtable(L);
+        Fields(SpecWriter{L}, section);
+        lua_setfield(L, -2, name);
+      },
+      train, tscore, eval, clip);
+  return 1;
+}
+
+}  // namespace
+
+void RegisterOptionRows(lua_State* L) {
+  lua_pushcfunction(L, OptionRows);
+  lua_setfield(L, -2, "option_rows");
+}
+
+}  // namespace lanthorn::runner
