@@ -3,17 +3,15 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "bindings/lua/thunk.h"
 #include "bindings/lua/userdata.h"
 #include "engine/base/nearest.h"
-#include "engine/base/option_row.h"
+#include "engine/base/option_check.h"
 #include "engine/base/status.h"
 
 namespace lanthorn::lua {
@@ -29,8 +27,11 @@ class FieldReader {
     names_.push_back(row.name);
     lua_getfield(L_, index_, row.name);
     if (!lua_isnil(L_, -1)) {
-      Read(row.name, member);
-      Check(row, member);
+      if constexpr (std::is_enum_v<T>) {
+        ReadEnum(row, member);
+      } else {
+        Read(row.name, member);
+      }
     }
     lua_pop(L_, 1);
   }
@@ -71,6 +72,24 @@ class FieldReader {
     if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a string");
     member = lua_tostring(L_, -1);
   }
+  // By FromText(text, &member) of the enumeration's namespace.
+  template <typename Enum>
+  void ReadEnum(const OptionRow& row, Enum& member) {
+    if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(row.name, "a string");
+    const std::string text = lua_tostring(L_, -1);
+    if (!FromText(text, &member)) lua::Check(OptionCheck::UnknownText(who_, row, text));
+  }
+  void Read(const char* name, std::vector<double>& member) {
+    if (!lua_istable(L_, -1)) RefuseType(name, "a list of numbers");
+    member.clear();
+    const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
+    for (int i = 1; i <= count; ++i) {
+      lua_rawgeti(L_, list, i);
+      if (lua_type(L_, -1) != LUA_TNUMBER) RefuseType(name, "a list of numbers");
+      member.push_back(lua_tonumber(L_, -1));
+      lua_pop(L_, 1);
+    }
+  }
   void Read(const char* name, std::vector<std::string>& member) {
     if (!lua_istable(L_, -1)) RefuseType(name, "a list of strings");
     member.clear();
@@ -80,18 +99,6 @@ class FieldReader {
       if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a list of strings");
       member.emplace_back(lua_tostring(L_, -1));
       lua_pop(L_, 1);
-    }
-  }
-
-  template <typename T>
-  void Check(const OptionRow& row, const T& member) const {
-    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
-      if (static_cast<double>(member) < row.least)
-        Refuse(absl::StrFormat("option '%s' must be at least %g, got %g", row.name, row.least,
-                               static_cast<double>(member)));
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      if (!row.one_of.empty() && !absl::c_linear_search(row.one_of, member))
-        Refuse(absl::StrFormat("option '%s' is '%s'; known: %s", row.name, member, absl::StrJoin(row.one_of, ", ")));
     }
   }
 
@@ -109,6 +116,7 @@ void ReadFields(lua_State* L, int index, const std::string& who, Options& option
   FieldReader reader(L, index, who);
   Fields(reader, options);
   reader.RefuseOthers();
+  Check(CheckOptionRows(who, options));
 }
 
 }  // namespace lanthorn::lua

@@ -181,6 +181,27 @@ int OptimizerLr(lua_State* L) {
   return 1;
 }
 
+int OptimizerName(lua_State* L) {
+  lua_pushstring(L, CheckObject<optim::Optimizer>(L, 1, "name")->name().c_str());
+  return 1;
+}
+
+int OptimizerSlots(lua_State* L) {
+  const auto optimizer = CheckObject<optim::Optimizer>(L, 1, "slots_per_element");
+  lua_pushnumber(L, static_cast<double>(optimizer->SlotsPerElement()));
+  return 1;
+}
+
+int OptimizerNames(lua_State* L) {
+  lua_newtable(L);
+  int count = 0;
+  for (const optim::OptimizerSpec& spec : optim::Optimizers()) {
+    lua_pushstring(L, spec.name().c_str());
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
+
 int GradNorm(lua_State* L) {
   lua_pushnumber(L, optim::GradientNorm(ReadParameters(L, 1, "optim.grad_norm")));
   return 1;
@@ -205,8 +226,12 @@ const std::vector<FunctionRow> kOptimizerMethods = {
     {"Optimizer:set_lr_factor", "(float factor) -> ()", "Multiplies every group's base learning rate.",
      &Thunk<&OptimizerSetLrFactor>},
     {"Optimizer:lr", "() -> float", "The learning rate of the first group now.", &Thunk<&OptimizerLr>},
+    {"Optimizer:name", "() -> str", "The name it was made by, such as Adam.", &Thunk<&OptimizerName>},
+    {"Optimizer:slots_per_element", "() -> int", "Numbers of state for each element of a parameter.",
+     &Thunk<&OptimizerSlots>},
 };
 const std::vector<FunctionRow> kOptimFunctions = {
+    {"names", "() -> str[]", "Names of all optimisers.", &Thunk<&OptimizerNames>},
     {"grad_norm", "(model_or_parameters) -> float", "Norm of all gradients together.", &Thunk<&GradNorm>},
     {"clip_grad_norm_", "(model_or_parameters, float max_norm) -> float",
      "Scales the gradients to at most this norm; gives the norm before.", &Thunk<&ClipGradNorm>},

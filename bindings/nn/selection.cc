@@ -4,6 +4,7 @@
 #include <ATen/Functions.h>
 
 #include "absl/strings/str_cat.h"
+#include "bindings/lua/fields.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
 #include "bindings/nn/module.h"
@@ -25,24 +26,15 @@ int Select(lua_State* L) {
   const auto optimizer = CheckObject<optim::Optimizer>(L, 1, "optim.select");
   const auto model = CheckObject<nn::Module>(L, 2, "optim.select");
   luaL_checktype(L, 3, LUA_TTABLE);
-  const nlohmann::json given = ReadJson(L, 3);
+  lua_settop(L, 3);
   optim::SelectionOptions o;
-  o.rule = given.value("rule", o.rule);
-  const auto scales = given.find("scales");  // an empty table of Lua reads as an object
-  if (scales != given.end()) o.scales = scales->empty() ? std::vector<double>() : scales->get<std::vector<double>>();
-  o.k = given.value("k", o.k);
-  o.percent = given.value("percent", o.percent);
-  o.cooldown = given.value("cooldown", o.cooldown);
-  o.explore = given.value("explore", o.explore);
-  o.tau = given.value("tau", o.tau);
-  o.tau_end = given.value("tau_end", o.tau_end);
-  o.tau_steps = given.value("tau_steps", o.tau_steps);
-  o.norm = given.value("norm", o.norm);
-  o.apply = given.value("apply", o.apply);
-  o.moments = given.value("moments", o.moments);
-  o.shared = given.value("shared", o.shared);
-  o.domains = given.value("domains", o.domains);
-  o.seed = given.value("seed", o.seed);
+  int64_t seed = 0;
+  FieldReader reader(L, 3, "select");
+  Fields(reader, o);
+  reader({"domains", "rows of the histogram of leaves", 1}, o.domains);
+  reader({"seed", "of random draws"}, seed);
+  reader.RefuseOthers();
+  o.seed = static_cast<uint64_t>(seed);
   nn::FoundTree found = Value(nn::FindTree(*model));
   const auto selection = Value(optim::Selection::Make(std::move(found.nodes), std::move(found.parameters), o));
   for (const optim::Group& group : optimizer->groups()) {
@@ -113,7 +105,18 @@ int Score(lua_State* L) {
   return 1;
 }
 
+int Rules(lua_State* L) {
+  lua_newtable(L);
+  int count = 0;
+  for (const auto& [name, spec] : optim::SelectionRules()) {
+    lua_pushstring(L, name.c_str());
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
+
 const std::vector<FunctionRow> kFunctions = {
+    {"selection_rules", "() -> str[]", "Names of the rules of selective training, sorted.", &Thunk<&Rules>},
     {"select", "(Optimizer optimizer, Module model, dict options) -> Selection",
      "From now on the optimiser moves only what a rule selects of the model's tree (nn.Tree). train.fit calls this for "
      "its section `select`; options and rules are described there.",

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
+#include "engine/optim/selection_options.h"
 #include "engine/train/fit_options.h"
 
 namespace lanthorn::runner {
@@ -15,6 +16,14 @@ void Push(lua_State* L, int64_t value) { lua_pushnumber(L, static_cast<double>(v
 void Push(lua_State* L, double value) { lua_pushnumber(L, value); }
 void Push(lua_State* L, bool value) { lua_pushboolean(L, value); }
 void Push(lua_State* L, const std::string& value) { lua_pushlstring(L, value.data(), value.size()); }
+template <typename T>
+void Push(lua_State* L, const std::vector<T>& values) {
+  lua_newtable(L);
+  for (size_t i = 0; i < values.size(); ++i) {
+    Push(L, values[i]);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
 
 template <typename T>
 constexpr const char* TypeName() {
@@ -22,6 +31,7 @@ constexpr const char* TypeName() {
   if constexpr (std::is_same_v<T, int64_t>) return "int";
   if constexpr (std::is_same_v<T, double>) return "number";
   if constexpr (std::is_same_v<T, std::string>) return "string";
+  if constexpr (std::is_same_v<T, std::vector<double>>) return "list";
   return "list?";  // has no default: it is empty
 }
 
@@ -43,11 +53,7 @@ struct SpecWriter {
       lua_setfield(L, -2, "min");
     }
     if (!row.one_of.empty()) {
-      lua_newtable(L);
-      for (size_t i = 0; i < row.one_of.size(); ++i) {
-        Push(L, row.one_of[i]);
-        lua_rawseti(L, -2, static_cast<int>(i) + 1);
-      }
+      Push(L, row.one_of);
       lua_setfield(L, -2, "one_of");
     }
     lua_pushstring(L, row.meaning);
@@ -62,14 +68,15 @@ int OptionRows(lua_State* L) {
   train::TScoreSection tscore;
   train::EvalSection eval;
   train::ClipSection clip;
+  optim::SelectionOptions select;
   lua_newtable(L);
-  train::Sections(
-      [L](const char* name, auto& section) {
-        lua_newtable(L);
-        Fields(SpecWriter{L}, section);
-        lua_setfield(L, -2, name);
-      },
-      train, tscore, eval, clip);
+  const auto add = [L](const char* name, auto& section) {
+    lua_newtable(L);
+    Fields(SpecWriter{L}, section);
+    lua_setfield(L, -2, name);
+  };
+  train::Sections(add, train, tscore, eval, clip);
+  add("select", select);
   return 1;
 }
 

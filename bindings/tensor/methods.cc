@@ -194,7 +194,7 @@ const std::vector<FunctionRow> kMethods = {
      &Thunk<&Backward>, "torch.ones{2, requires_grad=true}:sum():backward()"},
     {"Tensor:requires_grad_", "(bool on=True) -> Tensor", "Whether gradients are recorded for this tensor, in place.",
      &Thunk<&RequiresGrad>, "torch.ones{2}:requires_grad_().requires_grad"},
-    {"Tensor:retain_grad", "() -> ()", "Keeps the grad of a tensor that is no leaf.", &Thunk<&RetainGrad>},
+    {"Tensor:retain_grad", "() -> ()", "Keeps the grad of a tensor that is not a leaf.", &Thunk<&RetainGrad>},
     {"Tensor:is_same", "(Tensor other) -> bool", "Whether both are one tensor; == tells the same.", &Thunk<&IsSame>},
     {"Tensor:to", "(str|Tensor target, ...) -> Tensor",
      "The tensor with another dtype or device: t:to('float64'), t:to('cpu'), t:to{dtype='int64'}.", &Thunk<&To>,

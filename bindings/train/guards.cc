@@ -1,10 +1,10 @@
 // Guards of the loop in Lua: their options, the terms of a loss, and the events that callbacks take part in.
 #include <algorithm>
 
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_cat.h"
+#include "bindings/lua/fields.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
-#include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/lua_callback.h"
 #include "bindings/train/run.h"
@@ -17,11 +17,6 @@ std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) {
   auto self = CheckObject<LuaTrainer>(L, 1, method);
   self->L = L;
   return self;
-}
-
-train::GuardLevel LevelOf(const std::string& name) {
-  if (name == "off") return train::GuardLevel::kOff;
-  return name == "warn" ? train::GuardLevel::kWarn : train::GuardLevel::kError;
 }
 
 // Asks a Lua function before an update; 'skip' leaves it out.
@@ -118,42 +113,13 @@ absl::Status ReadLossTerms(lua_State* L, int index, std::vector<train::LossTerm>
 }
 
 train::GuardOptions ReadGuards(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(
-      "guards(int nonfinite_skip=0, float spike_ratio=3., float grad_norm_ratio=20., bool rollback=False, float "
-      "rollback_factor=0.5, int rollback_tries=3, str skipped_updates='error', str no_learning='error', float "
-      "uniform_loss=0., str protected='error', str memory_floor='error', str memory_growth='error', str "
-      "slow_step='warn', float memory_limit_mb=0., str allow_dead='')");
   train::GuardOptions guards;
   lua_getfield(L, 1, "guards");
-  if (!lua_isnil(L, -1)) {
-    lua_insert(L, 2);
-    lua_settop(L, 2);
-    const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "train.");
-    guards.nonfinite_skip = a[0].toInt();
-    guards.spike_ratio = a[1].toDouble();
-    guards.grad_norm_ratio = a[2].toDouble();
-    guards.rollback = a[3].toBool();
-    guards.rollback_factor = a[4].toDouble();
-    guards.rollback_tries = a[5].toInt();
-    guards.skipped_updates = LevelOf(a[6].toStringRef());
-    guards.no_learning = LevelOf(a[7].toStringRef());
-    if (a[8].toDouble() > 0) guards.uniform_loss = a[8].toDouble();
-    guards.protect = LevelOf(a[9].toStringRef());
-    guards.memory_floor = LevelOf(a[10].toStringRef());
-    guards.memory_growth = LevelOf(a[11].toStringRef());
-    guards.slow_step = LevelOf(a[12].toStringRef());
-    guards.memory_limit = static_cast<int64_t>(a[13].toDouble() * 1e6);
-    guards.allow_dead = absl::StrSplit(a[14].toStringRef(), '\n', absl::SkipEmpty());  // names have no line breaks
-  }
+  ReadFields(L, lua_gettop(L), "guards", guards);
   lua_settop(L, 1);
-  if (!(guards.spike_ratio >= 0) || !(guards.grad_norm_ratio >= 0))
-    Check(ConfigError("guards: loss_spike.ratio and grad_norm.ratio must not be negative; 0 switches off"));
-  if (guards.memory_limit < 0) Check(ConfigError("guards: memory.limit_mb must not be negative; 0: the machine's"));
   if (!(guards.rollback_factor > 0 && guards.rollback_factor <= 1))
     Check(
         ConfigError(absl::StrCat("train.rollback_factor must be above 0 and at most 1, got ", guards.rollback_factor)));
-  if (guards.rollback_tries < 0)
-    Check(ConfigError(absl::StrCat("train.rollback_tries must not be negative, got ", guards.rollback_tries)));
   return guards;
 }
 

@@ -48,7 +48,7 @@ class LuaCallback {
   Ref function_;
 };
 
-// The text at this stack index; empty where it is none. [-0, +0, -]
+// The text at this stack index; empty where it is not text. [-0, +0, -]
 inline std::string TextAt(lua_State* L, int index) {
   return lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
 }

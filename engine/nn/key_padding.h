@@ -16,7 +16,7 @@ class KeyPadding {
   KeyPadding& operator=(const KeyPadding&) = delete;
 
   // The padding of this thread's innermost scope as (B, T) bool, or an undefined tensor without one. A scope of other
-  // sizes, or a length that is none of the input (looked at on the CPU alone), is c10::Error.
+  // sizes, or a length outside of the input (looked at on the CPU alone), is c10::Error.
   static at::Tensor Current(int64_t batch, int64_t length, c10::Device device);
 
  private:

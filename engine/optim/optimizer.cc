@@ -15,6 +15,13 @@ namespace {
 constexpr absl::string_view kMaskState = "select/";
 }
 
+bool Optimizer::Uses(const std::string& option) const {
+  for (const Group& group : groups_) {
+    if (group.options.at(option) != 0) return true;
+  }
+  return false;
+}
+
 std::vector<OptimizerSpec>& Optimizers() {
   static std::vector<OptimizerSpec> optimizers;
   return optimizers;

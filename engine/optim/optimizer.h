@@ -57,7 +57,7 @@ class Optimizer {
   std::vector<Group>& groups() { return groups_; }
   int64_t steps() const { return steps_; }
 
-  // Bytes of state one parameter element takes, for memory estimates.
+  // Numbers of state for each element of a parameter, with the options of its groups: for memory estimates.
   virtual int64_t SlotsPerElement() const = 0;
   // State tensors as "<slot>/<parameter>", such as "exp_avg/rnn.weight_hh_l0", those of the mask as "select/<name>".
   std::vector<NamedParameter> StateTensors() const;
@@ -76,6 +76,8 @@ class Optimizer {
   // Updates all parameters from their gradients times `scale`: flat float32 ones in one pass
   // (kernels/update/flat_updates.h), all others by plain operators.
   virtual void Update(const std::vector<Pending>& all, double scale) = 0;
+  // Whether an option is other than 0 in any group.
+  bool Uses(const std::string& option) const;
   // The named state of a parameter, zeros at first.
   at::Tensor& Slot(const NamedParameter& parameter, const char* slot);
   bool HasSlot(const NamedParameter& parameter, const char* slot) const;

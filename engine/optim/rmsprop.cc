@@ -12,7 +12,7 @@ namespace {
 class RmsProp final : public Optimizer {
  public:
   RmsProp() : Optimizer("RMSprop") {}
-  int64_t SlotsPerElement() const override { return 1; }
+  int64_t SlotsPerElement() const override { return 1 + (Uses("momentum") ? 1 : 0) + (Uses("centered") ? 1 : 0); }
 
  protected:
   void Update(const std::vector<Pending>& all, double scale) override {

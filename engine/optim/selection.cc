@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/nearest.h"
+#include "engine/base/option_check.h"
 #include "engine/base/square_sum.h"
 
 namespace lanthorn::optim {
@@ -16,21 +17,14 @@ namespace {
 
 constexpr double kNever = -1e12;
 
-absl::Status CheckOneOf(const char* name, const std::string& value, const std::vector<std::string>& known) {
-  for (const std::string& one : known)
-    if (one == value) return absl::OkStatus();
-  return ConfigError(absl::StrCat("select.", name, " '", value, "' is not known; use one of ",
-                                  absl::StrJoin(known, ", "), DidYouMean(value, known)));
-}
-
 // `elements`: weights of all nodes.
-absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, const SelectionOptions& o) {
+absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, SelectionOptions o) {
   std::vector<std::string> rules;
   for (const auto& [name, spec] : SelectionRules()) rules.push_back(name);
-  LANTHORN_RETURN_IF_ERROR(CheckOneOf("rule", o.rule, rules));
-  LANTHORN_RETURN_IF_ERROR(CheckOneOf("norm", o.norm, {"raw", "level", "relative"}));
-  LANTHORN_RETURN_IF_ERROR(CheckOneOf("apply", o.apply, {"delta", "gradient"}));
-  LANTHORN_RETURN_IF_ERROR(CheckOneOf("moments", o.moments, {"global", "lazy"}));
+  if (SelectionRules().count(o.rule) == 0)
+    return ConfigError(absl::StrCat("select.rule '", o.rule, "' is not known; use one of ", absl::StrJoin(rules, ", "),
+                                    DidYouMean(o.rule, rules)));
+  LANTHORN_RETURN_IF_ERROR(CheckOptionRows("select", o));
   if (o.scales.empty()) return ConfigError("select.scales is empty, expected at least the leaf's share");
   for (double scale : o.scales) {
     if (!(scale >= 0 && scale <= 1))
@@ -44,9 +38,7 @@ absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, const Sele
     return ConfigError(absl::StrCat("select.percent ", o.percent, " is outside of 0 to 100"));
   if (!(o.explore >= 0 && o.explore <= 1))
     return ConfigError(absl::StrCat("select.explore ", o.explore, " is outside of 0 to 1"));
-  if (o.cooldown < 0) return ConfigError(absl::StrCat("select.cooldown ", o.cooldown, " is negative"));
-  if (!(o.tau > 0 && o.tau_end > 0) || o.tau_steps < 1)
-    return ConfigError("select: tau and tau_end must be positive, tau_steps at least 1");
+  if (!(o.tau > 0 && o.tau_end > 0)) return ConfigError("select: tau and tau_end must be positive");
   if (o.rule == "weight_topk" && static_cast<double>(elements) * o.percent / 100 < 1) {
     return ConfigError(absl::StrCat("select.percent ", o.percent, " of ", elements, " weights is less than one"));
   }

@@ -12,28 +12,12 @@
 #include <vector>
 
 #include "engine/nn/tree/tree.h"
+#include "engine/optim/selection_options.h"
 #include "engine/optim/update_mask.h"
 
 namespace lanthorn::optim {
 
 using OwnedParameter = nn::NodeParameter;
-
-struct SelectionOptions {
-  std::string rule = "path";                   // a name of SelectionRules()
-  std::vector<double> scales = {1, .15, .05};  // shares on the path, from the leaf up; the last repeats
-  int64_t k = 5;                               // topk: nodes
-  double percent = 10;                         // weight_topk: largest gradient entries, in percent
-  int64_t cooldown = 10;                       // cooldown: updates that a node is left alone
-  double explore = 0.1;                        // cooldown: probability of a random child
-  double tau = 3, tau_end = 0.5;               // ucb: temperature, linear over tau_steps updates
-  int64_t tau_steps = 50000;
-  std::string norm = "raw";        // raw, level (times the nodes of its level), relative (over the norm of its weights)
-  std::string apply = "delta";     // delta: the update is masked; gradient: the gradient is, before the optimiser
-  std::string moments = "global";  // global: all moments advance; lazy: those of selected nodes alone
-  double shared = 1;               // the share of parameters that belong to no node
-  int64_t domains = 1;             // rows of the histogram of leaves
-  uint64_t seed = 0;
-};
 
 // What a rule looks at. All tensors are on one device, by node index unless said.
 struct SelectionView {
@@ -74,8 +58,8 @@ class Selection final : public UpdateMask {
   bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
 
-  // The rows of the histogram that count from now on, each for its share of an update's batches; c10::Error for one
-  // that there is not.
+  // The rows of the histogram that count from now on, each for its share of an update's batches; c10::Error for a
+  // row outside of it.
   void SetDomains(const std::vector<int64_t>& domains) override;
   bool IsHeld() const override { return held_; }
 

@@ -10,7 +10,7 @@ namespace {
 class Sgd final : public Optimizer {
  public:
   Sgd() : Optimizer("SGD") {}
-  int64_t SlotsPerElement() const override { return 1; }
+  int64_t SlotsPerElement() const override { return Uses("momentum") ? 1 : 0; }
 
  protected:
   void Update(const std::vector<Pending>& all, double scale) override {

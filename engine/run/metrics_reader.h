@@ -14,9 +14,9 @@ struct Metrics {
   bool torn = false;                  // the last line was cut short and left out
 };
 
-// A torn last line is left out. After a "resume" or "rollback" event at step k, earlier lines with a step above k are void and left
-// out; events stay, but for those that are points of a curve, "epoch" and "tscore_probe". DataError when the file is
-// missing or a line before the last is no JSON object.
+// A torn last line is left out. After a "resume" or "rollback" event at step k, earlier lines with a step above k are
+// void and left out; events stay, but for those that are points of a curve, "epoch" and "tscore_probe". DataError when
+// the file is missing or a line before the last is not a JSON object.
 absl::StatusOr<Metrics> ReadMetrics(const std::string& path);
 // The same of a file's text; `path` is for messages.
 absl::StatusOr<Metrics> ParseMetrics(const std::string& path, const std::string& text);

@@ -15,7 +15,7 @@ class ProgressFile {
  public:
   // The phases of status.json, and what a run is when nothing more is expected of it.
   enum class Phase : uint64_t { kLoad, kBuild, kTrain, kEval, kSave, kReport, kDone };
-  // kDone for a name that is none of them.
+  // kDone for any other name.
   static Phase PhaseOf(const std::string& name);
 
   // Makes the file anew, in phase load. MachineError when the place cannot be written or mapped.

@@ -13,7 +13,7 @@ namespace lanthorn::train {
 // cross_entropy, nll: class numbers. mse, l1, huber, smooth_l1, bce_with_logits: numbers of the output's shape.
 const std::vector<std::string>& LossNames();
 
-// ConfigError, with the nearest name and all of them, for a name that is none.
+// ConfigError, with the nearest name and all of them, for an unknown name.
 absl::Status CheckLossName(const std::string& name);
 
 // The loss of a model's output. Targets that do not fit the output are a data error that says what would.

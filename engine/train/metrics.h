@@ -26,7 +26,7 @@ const std::vector<std::string>& MetricNames();
 
 class Metrics {
  public:
-  // ConfigError, with the nearest name and all of them, for a name that is none, or given twice.
+  // ConfigError, with the nearest name and all of them, for a name that is unknown or given twice.
   static absl::StatusOr<Metrics> Make(const std::vector<std::string>& names);
 
   absl::Status Add(const at::Tensor& output, const at::Tensor& y);

@@ -41,7 +41,7 @@ struct StopSignal {
 // Nothing when no stop was asked for; the answer stays the same until the outermost scope ends.
 std::optional<StopSignal> StopRequested();
 
-// True once after each time a save was asked for (SIGUSR1); a stop is no request for a save of its own.
+// True once after each time a save was asked for (SIGUSR1); a request to stop does not count as one.
 bool TakeSaveRequest();
 
 // Signals that arrived since the last call, in no order, each once; SIGQUIT of engine/run/stack_dump included.

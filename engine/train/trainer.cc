@@ -170,7 +170,7 @@ absl::Status Trainer::FinishEpoch(Control* control) {
     Announce("eval");
     LANTHORN_ASSIGN_OR_RETURN(const EvalRecord eval, Evaluate([this] { return Interrupted(); }));
     SecondsOf(between_, Phase::kEval) += eval.seconds;
-    if (result_.code != 0) return absl::OkStatus();  // half an eval is no result
+    if (result_.code != 0) return absl::OkStatus();  // half an eval is not a result
     if (eval.targets == 0 && eval.batches > 0) {
       return DataError(
           absl::StrFormat("val: none of the %d batches has a target, so there is no val loss after update %d",

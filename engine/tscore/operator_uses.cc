@@ -171,7 +171,7 @@ void OperatorUse::RefuseSpread(const std::string& plain) const {
 bool OperatorUse::Expand(std::vector<c10::IValue>* arguments) const {
   const std::vector<int64_t> sizes = ResultSizes();
   if (sizes.empty()) return false;
-  bool rows = false;  // whether a tensor that is no parameter has the result's dimension 0
+  bool rows = false;  // whether a tensor other than a parameter has the result's dimension 0
   for (c10::IValue argument : *arguments) {
     EachTensor(&argument, [&](const at::Tensor& tensor) {
       rows = rows ||

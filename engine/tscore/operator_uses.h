@@ -34,7 +34,7 @@ class OperatorUse {
   bool IsParameter(const at::Tensor& tensor) const;  // a parameter, or derived from some, among the arguments
   // Of an operator that works element by element; empty where the arguments do not fit one another.
   std::vector<int64_t> ResultSizes() const;
-  // A tensor with a gradient that is no parameter, and is spread along dimension 0 of the result: the layers behind it
+  // A tensor with a gradient, not a parameter, that is spread along dimension 0 of the result: the layers behind it
   // saw something else than samples there, even where it is as many. Said when the backward comes by.
   void RefuseSpread(const std::string& plain) const;
   // Whether the operator works element by element and dimension 0 of the result is the sample: then each parameter

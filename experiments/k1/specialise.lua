@@ -75,7 +75,7 @@ local function causal_lines(model, text, rows, report)
       lines[#lines + 1] = ('%4d  %s: %s'):format(row.leaf, text.names[row.domain], table.concat(cells, ', '))
     end
   end
-  if #lines == 1 then lines[2] = '      there is none' end
+  if #lines == 1 then lines[2] = '      none' end
   return lines
 end
 

@@ -3,7 +3,7 @@ local duration = {}
 
 local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400 }
 
----Seconds of a duration; nothing and a message when it is none. It must be longer than 0.
+---Seconds of a duration; nil and a message when it is malformed. It must be longer than 0.
 ---@param given number|string 90, "90", "90s", "5m", "1.5h", "1d" or "01:30:00"
 ---@return number? seconds, string? message
 function duration.seconds(given)

@@ -1,5 +1,5 @@
--- Text that any terminal and any file can take (guard G41): bytes that are no UTF-8, or no ASCII where the locale is not UTF-8, and control
--- characters are shown as \xNN.
+-- Text that any terminal and any file can take (guard G41): bytes that are not UTF-8, or not ASCII where the locale is
+-- not UTF-8, and control characters are shown as \xNN.
 local host = require 'host'
 
 local encoding = {}

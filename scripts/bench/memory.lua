@@ -39,7 +39,7 @@ local function per_step(row, first, last, steps)
   return row
 end
 
--- Few samples, whose own garbage is no part of what is measured; the first fifth fills caches and pools.
+-- Few samples, whose own garbage is not part of what is measured; the first fifth fills caches and pools.
 local function small(steps, sections)
   local counters = require('lanthorn').diagnostics.allocations
   local every = math.max(1, math.floor(steps / SAMPLES))
@@ -80,7 +80,7 @@ function workload.run(context)
   local full_plain = add('64 x 100, no T-Score', full(steps, {}))
   local full_tscore = add('64 x 100, T-Score', full(steps, { tscore = { every = 1 } }))
   return { rows = rows, bars = {
-    -- A page or two of the allocator's own is no slope: what counts is below 100 kB in 1,000 steps.
+    -- A page or two of the allocator's own is not a slope: what counts is below 100 kB in 1,000 steps.
     harness.bar('P11', 'resident memory per 1,000 steps', math.max(plain.rss_kb_per_1000, tscore.rss_kb_per_1000),
       { accept = 100, aim = 100, less = true, unit = 'kB' }),
     harness.bar('P11', 'blocks from 1 MiB asked of the system per step', math.max(full_plain.fresh_per_step,

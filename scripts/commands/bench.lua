@@ -36,7 +36,7 @@ local function list(as_json)
   return 0
 end
 
--- A word that is no workload ends the command before anything is measured.
+-- An unknown workload ends the command before anything is measured.
 local function check(words)
   local known, seen, wanted = names(), {}, {}
   for _, name in ipairs(known) do seen[name] = true end

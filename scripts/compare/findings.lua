@@ -23,7 +23,7 @@ function findings.interval_text(interval, format)
   return ('%s +- %s (%d)'):format(format(interval.mean), interval.half and format(interval.half) or 'NA', interval.n)
 end
 
----What may be said of a paired difference: 'lower' and 'higher' are claims, all else is none.
+---What may be said of a paired difference: only 'lower' and 'higher' are claims.
 ---@param d { n: integer, mean: number?, half: number?, p_holm: number?, same: boolean?, no_claim: string? }
 ---@param comparisons integer how many p values Holm's correction was over
 ---@param budget { unequal: boolean?, unit: string? } unit: what a repetition is called, seed if left out

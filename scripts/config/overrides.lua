@@ -92,7 +92,7 @@ function overrides.parse_value(text, whole)
   return node
 end
 
----Splits "a.b.3" into { "a", "b", 3 }; nil when it is no path.
+---Splits "a.b.3" into { "a", "b", 3 }; nil when it is not a path.
 ---@param path string
 ---@return table? keys
 function overrides.split_path(path)

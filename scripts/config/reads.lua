@@ -66,7 +66,7 @@ local function without_defaults(tokens, roots)
   while i <= #tokens do
     if is_config_call(tokens, i) and tokens[i - 1] and tokens[i - 1][1] == '=' and tokens[i - 2].kind == 'name' then
       roots[tokens[i - 2][1]] = true
-      kept[#kept - 1] = { kind = 'mark', ';' } -- the variable itself is no use of it
+      kept[#kept - 1] = { kind = 'mark', ';' } -- naming the variable does not use it
       i = skip_bracket(tokens, i + 3)
     else
       kept[#kept + 1] = tokens[i]

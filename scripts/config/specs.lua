@@ -2,14 +2,15 @@
 -- them, experiment.config fills in what a script leaves out, so that every option can be set on the command line, and
 -- `runner api --md` prints them.
 --
--- Options that the native loop reads are declared in engine/train/fit_options.h; here are those that Lua acts on.
+-- Options that the engine reads are declared there (engine/train/fit_options.h, engine/optim/selection_options.h); here are
+-- those that Lua acts on.
 local host = require 'host'
 
 local specs = {}
 
 local native = host.option_rows()
 
----Those options of a section that the native loop reads.
+---Those options of a section that the engine reads.
 ---@param section string
 ---@param values table
 ---@return table
@@ -95,7 +96,7 @@ specs.train = with_native('train', {
   on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' }, meaning = 'when the loss is not finite or runs away '
     .. '(guard G23): stop, or go on from the newest checkpoint with smaller learning rates' },
   rollback_factor = { 'number', 0.5, meaning = 'every base learning rate is multiplied by it at a rollback' },
-  rollback_tries = { 'int', 3, meaning = 'rollbacks at most in the life of the run' },
+  rollback_tries = { 'int', 3, min = 0, meaning = 'rollbacks at most in the life of the run' },
   allow_dead = { 'list?', meaning = 'Lua patterns of parameters that may stay without a gradient (guard G30)' },
   allow_vocabulary = { 'boolean?', meaning = 'accept weights that were trained with another vocabulary' },
   expect_loss = { 'number?', meaning = 'what guard G05 compares the first loss with; ln V when unset' },
@@ -104,28 +105,10 @@ specs.train = with_native('train', {
 specs.tscore = with_native('tscore', {})
 
 -- Selective training of a tree of nodes (models.k1_tree); given to train.fit as `select`.
-specs.select = {
-  rule = { 'string', 'path', one_of = { 'path', 'lowest', 'random_path', 'round_robin', 'cooldown', 'ucb', 'topk',
-    'weight_topk', 'all', 'none', 'published' }, meaning = 'which nodes an update moves' },
-  scales = { 'list', { 1, 0.15, 0.05 },
-    meaning = 'shares of the update on a path, from the leaf up; the last repeats' },
-  k = { 'int', 5, meaning = 'topk: so many nodes' },
-  percent = { 'number', 10, meaning = 'weight_topk: so many percent of the entries, those of the largest gradients' },
-  cooldown = { 'int', 10, meaning = 'cooldown: updates for which a node is then left alone' },
-  explore = { 'number', 0.1, meaning = 'cooldown: the probability of a random child' },
-  tau = { 'number', 3, meaning = 'ucb: temperature at the start' },
-  tau_end = { 'number', 0.5, meaning = 'ucb: temperature at the end' },
-  tau_steps = { 'int', 50000, meaning = 'ucb: updates from one to the other, linearly' },
-  norm = { 'string', 'raw', one_of = { 'raw', 'level', 'relative' },
-    meaning = 'of a node: its gradient, times the nodes of its level, or relative to its weights' },
-  apply = { 'string', 'delta', one_of = { 'delta', 'gradient' },
-    meaning = 'mask the update, or the gradient before the optimiser' },
-  moments = { 'string', 'global', one_of = { 'global', 'lazy' },
-    meaning = 'lazy: those of nodes that are not selected wait' },
-  shared = { 'number', 1, meaning = 'share of the update for parameters outside of the tree' },
+specs.select = with_native('select', {
   seed = { 'int?', meaning = 'seed of the random rules; train.seed when unset' },
   log_every = { 'int', 100, min = 1, meaning = 'updates from one `selection` event in metrics.jsonl to the next' },
-}
+})
 
 specs.eval = with_native('eval', {})
 

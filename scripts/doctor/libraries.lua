@@ -95,7 +95,7 @@ function doctor_libraries.onednn(context)
   return finding
 end
 
----bf16: of the CPU and of oneDNN, and whether train.precision=bf16 is accepted. Its absence is no fault.
+---bf16: of the CPU and of oneDNN, and whether train.precision=bf16 is accepted. Its absence is not a fault.
 function doctor_libraries.bf16(context)
   local l, flags = context.libraries, context.machine.flags
   local cpu = has(flags, 'amx_bf16') and 'AMX' or has(flags, 'avx512_bf16') and 'AVX512_BF16' or nil

@@ -102,7 +102,7 @@ local function ln_vocabulary(data)
   return data.vocab_size and math.log(data.vocab_size)
 end
 
----Warns about data without anything to learn: what comes of it is no claim about quality.
+---Warns about data without anything to learn: its results claim nothing about quality.
 ---@param data table
 ---@return boolean learnable
 function checks.learnable(data)

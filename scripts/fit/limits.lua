@@ -6,7 +6,7 @@ local watchdog = require 'watchdog.start'
 
 local limits = {}
 
----Seconds of train.max_time; 0 for none. Raises for what is no duration.
+---Seconds of train.max_time; 0 for none. Raises on a malformed duration.
 ---@param o table the section `train`
 ---@return number
 function limits.max_time(o)

@@ -38,7 +38,7 @@ function report.batches(batches, first_batch)
   return ('%s batches an epoch, first batch %s'):format(count(batches), first_batch.sha256:sub(1, 19))
 end
 
----What a rate counts: tokens, or samples where targets are no rows of token numbers.
+---What a rate counts: tokens, or samples where targets are not rows of token numbers.
 ---@param data table
 ---@param first_batch { width: integer } of Batches:inspect
 ---@return string "tokens" or "samples", the name of their number in a fit
@@ -175,7 +175,7 @@ local function planned_batches(plan)
   return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
 end
 
--- Targets that the plan trains on, and whether that is exact: masked ones are none.
+-- Targets that the plan trains on, and whether that is exact: masked ones do not count.
 local function planned_targets(plan)
   local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
   if plan.data.kind == 'custom' then return batches * (first.targets - first.masked), batches == 1 end

@@ -73,7 +73,7 @@ local function is_free(path)
 end
 
 -- The first path, by name, at which two configs compute something different; nil when there is none. A key that a newer
--- library fills in is none.
+-- library fills in does not count.
 local function difference(then_values, now_values)
   local before, now = leaves(then_values, '', {}), leaves(now_values, '', {})
   local paths = {}

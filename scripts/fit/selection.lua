@@ -1,4 +1,5 @@
 -- Selective training in train.fit: the options of the native selection, and what is logged of it while it trains.
+local specs = require 'config.specs'
 local selection_report = require 'research.selection_report'
 
 local selection = {}
@@ -9,10 +10,8 @@ local selection = {}
 ---@param data table
 ---@return table
 function selection.native_options(o, seed, data)
-  local made = { domains = data.info and #data.info or 1, seed = o.seed or seed }
-  for name, value in pairs(o) do
-    if name ~= 'seed' and name ~= 'log_every' then made[name] = value end
-  end
+  local made = specs.native_part('select', o)
+  made.domains, made.seed = data.info and #data.info or 1, o.seed or seed
   return made
 end
 

@@ -54,7 +54,7 @@ end
 ---@param x Tensor (B, T)
 ---@param y Tensor (B, T)
 ---@param declared integer? nil where the data says nothing of it
----@return integer? shift nil where the targets are no shifted inputs
+---@return integer? shift nil where the targets are not shifted inputs
 ---@return string? problem
 function causality.shift(x, y, declared)
   if declared and is_shifted(x, y, declared) then return declared, nil end

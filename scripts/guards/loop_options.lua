@@ -5,8 +5,8 @@ local options = require 'options'
 
 local loop_options = {}
 
-local MEMORY = { limit_mb = { 'number', 0 } }
-local RATIO = { ratio = { 'number', 0 } }
+local MEMORY = { limit_mb = { 'number', 0, min = 0 } }
+local RATIO = { ratio = { 'number', 0, min = 0 } }
 
 -- The updates in a row that guards.nonfinite lets be skipped.
 local function skipped(text)
@@ -44,7 +44,7 @@ function loop_options.native(o)
     rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
     memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
-    memory_limit_mb = memory.limit_mb, allow_dead = table.concat(dead_names(o), '\n'),
+    memory_limit_mb = memory.limit_mb, allow_dead = dead_names(o),
     uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
 end
 

@@ -72,7 +72,7 @@ for _, row in ipairs(registry.rows) do
   names[#names + 1] = row.name
 end
 
----The row of a guard. Raises (exit 3) for a name that there is not.
+---The row of a guard. Raises (exit 3) if no guard has that name.
 ---@param name string an id or a name
 ---@return { id: string, name: string, level: string, code: integer, key: boolean?, accept: string?, check: string? }
 function registry.find(name)

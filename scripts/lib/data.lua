@@ -166,7 +166,7 @@ end
 
 local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
 
--- Raises for a path that is no file, with the files of that folder that may have been meant.
+-- Raises for a path that is not a file, with the files of that folder that may have been meant.
 local function check_file(path, option)
   local info = host.stat(path)
   if info and info.type == 'dir' then fail.data("%s '%s' is a folder, expected a text file", option, path) end

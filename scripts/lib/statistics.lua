@@ -6,9 +6,9 @@ local statistics = {}
 
 statistics.LEVEL = 0.95     -- of every interval that is printed
 statistics.LEAST_SEEDS = 3  -- below, nothing is claimed
-local NO_SPREAD = 1e-20     -- a spread below is none, and so is one
+local NO_SPREAD = 1e-20     -- smaller spreads count as zero, and so does one
 local ROUNDING = 1e-12      -- below this share of the largest value, which is what rounding leaves
-local LARGEST_EXPONENT = 50 -- a perplexity above e^50 is no number anybody measured
+local LARGEST_EXPONENT = 50 -- a perplexity above e^50 is not a number that anybody measured
 
 ---@param values number[]
 ---@return number? mean nil without values

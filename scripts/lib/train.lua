@@ -39,8 +39,6 @@ local FIT = { model = 'Module', data = 'table', loss = 'function|string?', optim
 
 local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
 
-local OPTIMIZERS = { adam = 'Adam', adamw = 'AdamW', sgd = 'SGD', rmsprop = 'RMSprop' }
-local SLOTS = { Adam = 2, AdamW = 2, SGD = 1, RMSprop = 1 }
 -- Keys of the optim section that the loop uses; the rest goes to the optimiser.
 local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true, decay_every = true, gamma = true,
   min_factor = true, groups = true, horizon = true }
@@ -81,14 +79,14 @@ local function build_groups(model, groups)
 end
 
 local function build_optimizer(model, o)
-  local kind = OPTIMIZERS[o.name:lower()]
-  if not kind then
-    local names = {}
-    for name in pairs(OPTIMIZERS) do names[#names + 1] = name end
-    fail.config("optim.name '%s' is not known%s; use adam, adamw, sgd or rmsprop", o.name, nearest.hint(o.name, names))
+  local target, names = o.groups and build_groups(model, o.groups) or model, {}
+  for i, kind in ipairs(optim.names()) do
+    names[i] = kind:lower()
+    if names[i] == o.name:lower() then return optim[kind](target, optimizer_options(o)) end
   end
-  local target = o.groups and build_groups(model, o.groups) or model
-  return optim[kind](target, optimizer_options(o)), kind
+  table.sort(names)
+  return fail.config("optim.name '%s' is not known%s; use one of %s", o.name, nearest.hint(o.name, names),
+    table.concat(names, ', '))
 end
 
 local function resolve_device(name)
@@ -140,7 +138,7 @@ end
 
 local function build_trainer(o, device)
   local current = experiment.current()
-  local optimizer, kind = build_optimizer(o.model, o.optim)
+  local optimizer = build_optimizer(o.model, o.optim)
   if o.select then
     o.selection = optim.select(optimizer, o.model, selection.native_options(o.select, o.options.seed, o.data))
     table.insert(o.callback_list, 1, selection.callback(o.select.log_every))
@@ -157,7 +155,7 @@ local function build_trainer(o, device)
     options = { device = device, max_time_s = limits.max_time(o.options), accept_eta = o.options.accept_eta,
       stop_after = current.flags.stop_after or 0, started_s = current.script and current.flags.started or host.now() },
   }
-  return trainer, kind
+  return trainer, optimizer
 end
 
 ---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a vocabulary of
@@ -171,11 +169,12 @@ function train.generate(model, text, given)
   return native.train.generate(model, type(text) == 'table' and text.native or text, given)
 end
 
-local function make_plan(o, trainer, kind, device)
+local function make_plan(o, trainer, optimizer, device)
   local current, first_batch = experiment.current(), o.data.train:inspect()
   return { name = current.name, seed = current.configured and o.options.seed or nil, device = device,
     threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
-    epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = kind, optimizer_slots = SLOTS[kind],
+    epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = optimizer:name(),
+    optimizer_slots = optimizer:slots_per_element(),
     precision = o.options.precision, emulate = o.options.emulate,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
     eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = first_batch,
@@ -421,8 +420,8 @@ function train.fit(given)
     vocabulary.check(o.model, o.data, 'train.allow_vocabulary=true goes on from them all the same')
   end
   o.model:to(device)
-  local trainer, kind = build_trainer(o, device)
-  local plan = make_plan(o, trainer, kind, device)
+  local trainer, optimizer = build_trainer(o, device)
+  local plan = make_plan(o, trainer, optimizer, device)
   guard_events.begin(o.guards)
   loop_options.record(o)
   experiment.stop_if_dry_run(fit_report.sizes(plan))

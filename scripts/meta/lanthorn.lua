@@ -1437,9 +1437,17 @@ Optimizer = {}
 ---@return number
 function Optimizer:lr() end
 
+---The name it was made by, such as Adam.
+---@return string
+function Optimizer:name() end
+
 ---Multiplies every group's base learning rate.
 ---@param factor number
 function Optimizer:set_lr_factor(factor) end
+
+---Numbers of state for each element of a parameter.
+---@return integer
+function Optimizer:slots_per_element() end
 
 ---One update from the gradients.
 function Optimizer:step() end
@@ -1518,12 +1526,20 @@ function optim.clip_grad_value_(model_or_parameters, limit) end
 ---@return number
 function optim.grad_norm(model_or_parameters) end
 
+---Names of all optimisers.
+---@return string[]
+function optim.names() end
+
 ---From now on the optimiser moves only what a rule selects of the model's tree (nn.Tree). train.fit calls this for its section `select`; options and rules are described there.
 ---@param optimizer Optimizer
 ---@param model Module
 ---@param options dict
 ---@return Selection
 function optim.select(optimizer, model, options) end
+
+---Names of the rules of selective training, sorted.
+---@return string[]
+function optim.selection_rules() end
 
 ---@class options
 options = {}
@@ -1822,7 +1838,7 @@ function Tensor:numel() end
 ---@return Tensor
 function Tensor:requires_grad_(on) end
 
----Keeps the grad of a tensor that is no leaf.
+---Keeps the grad of a tensor that is not a leaf.
 function Tensor:retain_grad() end
 
 ---The shape, or the size of one dimension.

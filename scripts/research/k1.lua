@@ -3,9 +3,9 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local models = require 'models'
 local nearest = require 'nearest'
+local optim = require 'optim'
 local pretty = require 'pretty'
 local selection_report = require 'research.selection_report'
-local specs = require 'config.specs'
 local torch = require 'torch'
 local train = require 'train'
 
@@ -61,9 +61,9 @@ function k1.build(name, m, vocab, seq)
   return builders[name](m, vocab, seq)
 end
 
-local KNOWN = { model = pretty.sorted_keys(builders), rule = specs.select.rule.one_of }
+local KNOWN = { model = pretty.sorted_keys(builders), rule = optim.selection_rules() }
 
----Raises (exit 3) for a name that is none: before the first training, not when its turn comes.
+---Raises (exit 3) for an unknown name: before the first training, not when its turn comes.
 ---@param names string[]
 ---@param kind string model or rule
 function k1.check_names(names, kind)

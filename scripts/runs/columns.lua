@@ -23,7 +23,7 @@ local COLUMNS = {
     noise_trace = false, noise_signal = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
 }
 
--- Events that tell what has happened: their numbers are no metrics. Any other event of a callback is a measurement.
+-- Events that tell what has happened: their numbers are not metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true, stop = true,
   sample = true, early_stop = true, rollback = true, ready = true, horizon = true, selection_report = true }
 
@@ -40,7 +40,7 @@ local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '
   { { 'acc', 'share', 'rate', 'percent', 'ratio', 'frac' }, { '_pct' } }, { { 'token', 'speed', 'throughput' }, { '_tok_s' } },
   { { 'entropy', 'nll', 'kl', 'ppl', 'perplexity' }, { '_nats' } }, { { 'count', 'num', 'total' }, { '_n' } } }
 
--- Endings that read like a unit and are none, and what they should be.
+-- Endings that read like a unit but are not, and what they should be.
 local ENDINGS = { { '_seconds$', '_s' }, { '_secs?$', '_s' }, { '_millis$', '_ms' }, { '_bytes$', '_mb' }, { '_percent$', '_pct' },
   { '_count$', '_n' }, { '_num$', '_n' } }
 

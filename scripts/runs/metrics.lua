@@ -69,7 +69,7 @@ local function is_void(line, limit)
 end
 
 ---The lines of a run's metrics.jsonl, in order, without void ones. Numbers that are not finite come as they were, null as nil. Raises
----(exit 4) when the file is missing, when a line before the last is no JSON object or lacks a column that all of its kind have (G28), or
+---(exit 4) when the file is missing, when a line before the last is not a JSON object or lacks a column that all of its kind have (G28), or
 ---when the run is of a newer format.
 ---@param folder string a run directory
 ---@param kinds? table<string, boolean> only lines of these kinds: { train = true }; others are not even decoded

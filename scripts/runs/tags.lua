@@ -24,7 +24,7 @@ local function add(object, prefix, found)
   end
 end
 
----Tags and numbers of a line; empty for a line that is no point of a curve.
+---Tags and numbers of a line; empty for a line that is not a point of a curve.
 ---@param line table
 ---@return table<string, number>
 function tags.scalars(line)

@@ -65,7 +65,7 @@ print('targets', f.tokens)]]
   t.contains(output, '3 updates, 5 targets')
 end)
 
-t.test('a batch without a target is no NaN: in train, eval, with accumulation and T-Score', function()
+t.test('a batch without a target never makes a NaN: in train, eval, with accumulation and T-Score', function()
   for _, words in ipairs { {}, { 'train.accumulate=2' }, { 'train.accumulate=3' } } do
     local ran, output = run([[
 y[{ {4, 8} }] = -100

@@ -59,7 +59,7 @@ t.test('each cell begins with its seed', function()
   t.is_true(drawn[1] ~= drawn[3])
 end)
 
-t.test('an arm without a table of numbers, and a baseline that there is not, are named', function()
+t.test('an arm without a table of numbers, and an unknown baseline, are named', function()
   t.contains(select(2, pcall(arms.run, { seeds = { 1 }, arms = { { 'a', function() return 3 end } } })), "arm 'a' must return a table")
   t.contains(select(2, pcall(arms.run, { seeds = {}, arms = {} })), 'at least one seed and one arm')
   local r = result()
@@ -87,7 +87,7 @@ t.test('one arm is told without a comparison', function()
   t.matches(arms.finding(one, 'loss', 'val loss'), '^Found: a ends at 1%.5 .* val loss; nothing to compare it with%.$')
 end)
 
-t.test('a seed that is given twice, and a baseline that is no arm, are refused before anything is trained', function()
+t.test('a seed that is given twice, and a baseline that is not an arm, are refused before anything is trained', function()
   local function never() error 'trained' end
   local ok, message = pcall(arms.run, { seeds = { 1, 1 }, arms = { { 'a', never } } })
   t.equal(ok, false)

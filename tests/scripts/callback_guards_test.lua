@@ -52,7 +52,7 @@ t.test('guard G18: a callback that declares updates and changes no weight is sto
   t.equal({ guard_of(ran, 'G18').level, #ran.lines.callback_update }, { 'error', 1 })
 end)
 
-t.test('guard G18: a change of other parameters than those it means to touch is no update', function()
+t.test('guard G18: a change of other parameters than those it means to touch is not an update', function()
   local ran = run "fit { updates = true, keys = { '^embed' }, on_step = function() scale('head.weight', 0.99) end }"
   t.equal(ran.code, 6)
   t.contains(ran.output, 'callback 1 declares to update weights, but its call at update 1 changed none of them; keys that it means to '

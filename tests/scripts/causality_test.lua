@@ -88,7 +88,7 @@ t.test('guard G45: targets that are shifted twice stop, and data.shift declares 
   t.equal(ran.code, 6)
 end)
 
-t.test('guard G45: data that is no shifted text and declares nothing is not asked', function()
+t.test('guard G45: data that is not a shifted text and declares nothing is not asked', function()
   local ids, labels = torch.randint(9, { 2, 8 }), torch.randint(9, { 2, 8 })
   t.equal(causality.shift(ids, labels, nil), nil)
   t.equal(causality.shift(ids, ids, nil), nil)

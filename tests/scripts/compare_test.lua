@@ -182,7 +182,7 @@ local function series(n, change)
   return losses
 end
 
-t.test('guard G35: arms that are equal to 12 digits are identical, which is no result', function()
+t.test('guard G35: arms that are equal to 12 digits are identical, which is not a result', function()
   for seed = 1, 3 do
     make('same', { seed = seed, lr = 0.1, val = { 1 + seed }, train = series(12, 0) })
     make('same', { seed = seed, lr = 0.2, val = { 1 + seed }, train = series(12, 1e-15) })

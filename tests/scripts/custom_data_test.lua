@@ -29,7 +29,7 @@ t.test('a function called from a coroutine may call others', function()
   t.equal(x:size(0), 2)
 end)
 
-t.test('what is no batch is told with its index', function()
+t.test('a value that is not a batch is told with its index', function()
   local function get(f) return data.custom { count = 1, rows = 2, get = f }.train:get(0) end
   t.error_matches(function() get(function() return 3 end) end, 'data.custom: get must return two tensors, x and y; x is number 3')
   t.error_matches(function() get(function() return (pair(2)) end) end, 'y is nil')

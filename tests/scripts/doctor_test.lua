@@ -71,7 +71,7 @@ t.test('what would make runs wrong or slow is exit 9, with the command that mend
   end
 end)
 
-t.test('a device that is asked for and absent is exit 9, one that is no device exit 2', function()
+t.test('a device that is asked for and absent is exit 9, an unknown one exit 2', function()
   local output, code = t.shell(CLEAN .. DOCTOR .. '--quick --device cuda:99')
   t.equal(code, 9)
   t.matches(output, "FAIL%s+libtorch[^\n]*\n%s+device 'cuda:99' not available")

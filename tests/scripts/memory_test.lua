@@ -119,7 +119,7 @@ t.test('garbage makes room before an allocation fails', function()
   end)
 end)
 
-t.test('a limit that is no size is refused', function()
+t.test('a malformed limit is refused', function()
   for _, text in ipairs { 'lots', '-1GiB', '0', '4 bananas' } do
     local err = t.error_matches(function() torch.set_memory_limit(text) end, 'is not a size; write 4GiB')
     t.equal(require('fail').code_of(err), 3)

@@ -118,7 +118,7 @@ t.test('the shares that a path touches and moves of the published models', funct
   t.near(100 * report.shares(top, 4300688), 75.4, 0.051)
 end)
 
-t.test('a leaf that is selected alike for both, or rarely, is none', function()
+t.test('a leaf that is selected alike for both, or rarely, is not a specialist', function()
   local random = seeded()
   local rows = report.specialists(blocks(20, function() return 0.4 + 0.2 * random() end), 2, { random = random })
   t.equal({ rows[1].specialist, rows[2].specialist }, { false, false })

@@ -75,7 +75,7 @@ t.test('mistakes in a selection are named', function()
   end
   local output, code = message("rule = 'path'", "rule = 'pth'")
   t.equal(code, 3)
-  t.contains(output, "option 'rule' is 'pth'; nearest: path")
+  t.contains(output, "select.rule 'pth' is not known; use one of all, cooldown, lowest, none, path, published")
   output, code = message("rule = 'path'", "rule = 'topk', k = 9")
   t.equal(code, 3)
   t.contains(output, 'select.k 9 is outside of 1 to 7, the number of nodes')

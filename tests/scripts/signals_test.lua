@@ -130,7 +130,7 @@ t.test('a plan that cannot be done in time is stopped early, with the interval (
   t.equal({ exit.state, exit.step, exit.guards[1].id }, { 'TIMEOUT', 26, 'G13' })
 end)
 
-t.test('what is no duration is refused, on the command line and in the config', function()
+t.test('a malformed duration is refused, on the command line and in the config', function()
   local ran = runs.run(SCRIPT, '--max-time', 'soon')
   t.equal(ran.code, 2)
   t.contains(ran.output, "expected a time such as 90s, 5m, 2h or HH:MM:SS, got 'soon'")

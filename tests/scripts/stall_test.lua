@@ -53,7 +53,7 @@ t.test('silence beyond the budget is a stall, once it is long enough', function(
   t.equal({ verdict.budget_s, verdict.waited_s, at }, { 160, 161, 1161 })
 end)
 
-t.test('slow but steady is no stall', function()
+t.test('slow but steady is not a stall', function()
   local judge = stall.judge(CONFIG)
   -- A step of 100 seconds, for a day.
   t.equal(watch(judge, 0, 86400, function(now) return progress { counter = math.floor(now / 100), slowest_step_s = 100 } end), nil)

@@ -63,7 +63,7 @@ t.test('several texts ask the same', function()
   t.equal(domains({ words = 20 }).vocab_size, 20, 'words end at any white space')
 end)
 
-t.test('what is no UTF-8 text is named', function()
+t.test('text that is not UTF-8 is named', function()
   refused((TEXT:gsub('.', function(c) return c .. '\0' end)), 'the text is UTF%-16LE, expected UTF%-8 %(2000 of its first 4000 bytes')
 end)
 

@@ -302,7 +302,7 @@ t.test('more kinds of calls than are remembered work as well', function()
   end
 end)
 
-t.test('a tensor whose userdata was collected is no tensor any more', function()
+t.test('a tensor whose userdata was collected is not a tensor any more', function()
   local x, y = torch.ones { 2 }, torch.ones { 2 }
   local collect = debug.getmetatable(x).__gc
   collect(x)

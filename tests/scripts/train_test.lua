@@ -335,7 +335,7 @@ t.test('data and options that do not fit end before a run directory is made', fu
   end
 end)
 
-t.test('a val loss that is not a number stops the run and is no best', function()
+t.test('a val loss that is not a number stops the run and is not the best', function()
   local output, code, folder = run [[
 local x = torch.randn { 8, 3 }
 local set = data.tensors { x = x, y = x:sum { dim = 1, keepdim = true }, val_x = x * (0 / 0), val_y = torch.zeros { 8, 1 } }

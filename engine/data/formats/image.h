@@ -10,7 +10,7 @@
 namespace lanthorn::data {
 
 // uint8 (channels, height, width) with 1 (grey) or 3 (RGB) channels; 0 takes what the file has, without transparency.
-// DataError for what is no picture.
+// DataError for a file that is not a picture.
 absl::StatusOr<at::Tensor> ReadImage(const std::string& path, int64_t channels);
 
 }  // namespace lanthorn::data

@@ -52,7 +52,8 @@ struct FirstReading {
 };
 
 // Calls take(bytes, size, last) -> StatusOr<size_t> with the text from byte `begin` to `end`, with what was not taken
-// before it; a first reading, if any, gets all bytes, and its word for what is no text goes before that of `take`.
+// before it; a first reading, if any, gets all bytes, and where both refuse the text, its message is the one that is
+// given.
 template <typename Take>
 absl::Status ForPieces(const std::string& path, int64_t begin, int64_t end, FirstReading* first, const Take& take) {
   LANTHORN_ASSIGN_OR_RETURN(const FileDescriptor fd, OpenForReading(path));

@@ -16,7 +16,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using MaybeTensor = compat::Optional<at::Tensor>;
 
-// What the backward needs that is no input: how the attention was asked for, and which keys it may look at.
+// What the backward needs beside its inputs: how the attention was asked for, and which keys it may look at.
 struct Context : torch::CustomClassHolder {
   AttentionLayout layout;
   at::Tensor keep;  // (B, AttentionColumns(T)) or undefined

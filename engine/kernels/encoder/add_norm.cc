@@ -23,7 +23,7 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 
 constexpr const char* kTag = "[add_norm]";
 
-// What the backward needs that is no tensor: sizes, the open recorder, and the parameters as it knows them.
+// What the backward needs beside tensors: sizes, the open recorder, and the parameters as it knows them.
 struct Context : torch::CustomClassHolder {
   NormLayout layout;
   const char* layer = "";

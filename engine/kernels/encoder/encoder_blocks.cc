@@ -22,7 +22,7 @@ using torch::autograd::variable_list;
 
 constexpr const char* kTag = "[encoder_blocks]";
 
-// What forward and backward need that is no saved tensor.
+// What forward and backward need beside saved tensors.
 struct Context : torch::CustomClassHolder {
   EncoderInputs inputs;  // without x
   const char* layer = "";

@@ -24,7 +24,7 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 
 constexpr const char* kTag = "[stacked_linear]";
 
-// What forward and backward need that is no tensor: sizes, the open recorder, and the parameters as it knows them.
+// What forward and backward need beside tensors: sizes, the open recorder, and the parameters as it knows them.
 struct Context : torch::CustomClassHolder {
   LinearLayout layout;
   const char* layer = "";

@@ -109,7 +109,7 @@ void CheckShapes(const at::Tensor& input, const at::Tensor& weight, const at::Te
               ": they must agree, with bias");
 }
 
-// How many targets count; one that is no class is an error.
+// How many targets count; one that is not a class is an error.
 int64_t CountTargets(const at::Tensor& target, int64_t V, int64_t ignore_index) {
   const int64_t* values = target.data_ptr<int64_t>();
   int64_t counted = 0;

@@ -18,14 +18,14 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 
 MaybeTensor Maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; }
 
-// What the backward needs that is no tensor: the open recorder, the parameters as the recorder knows them, and whether
+// What the backward needs beside tensors: the open recorder, the parameters as the recorder knows them, and whether
 // the activations are still those of the forward.
 struct Context : torch::CustomClassHolder {
   Cell cell = Cell::kGru;
   Precision precision;
   tscore::Recorder::Ptr recorder;
   RecurrentWeights parameters;
-  at::Tensor table, ids;  // table: the parameter; ids (B, T) of its rows, undefined when the input is no table
+  at::Tensor table, ids;  // table: the parameter; ids (B, T) of its rows, undefined when the input is not a table
   bool used_up = false;
 };
 

@@ -22,7 +22,7 @@ std::string NonfiniteCause(const std::string& when, double loss, const TermValue
 
 // Writes `<folder>/nonfinite-step-N.safetensors`, the batches (x, y; x.2, y.2 ... of further micro-batches), and
 // `<folder>/nonfinite-step-N-state.safetensors`, a diagnostic checkpoint: parameter/<name>, gradient/<name> and
-// optimizer/<slot>/<name>. It is no checkpoint that resuming takes. Gives the paths, joined by " and ".
+// optimizer/<slot>/<name>. Resuming does not take it as a checkpoint. Gives the paths, joined by " and ".
 absl::StatusOr<std::string> DumpUpdate(const std::string& folder, int64_t step, const std::string& cause,
                                        const std::vector<data::Batch>& batches,
                                        const std::vector<nn::NamedParameter>& parameters,

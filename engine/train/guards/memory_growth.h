@@ -17,7 +17,7 @@ int64_t MemoryFloor(const std::vector<nn::NamedParameter>& parameters, const opt
 // A value when the peak is below the floor: the training is not where the counter looks.
 std::optional<Warning> BelowMemoryFloor(int64_t step, int64_t peak, int64_t floor);
 
-// Judged by the least memory in each block of 50 updates, since what waits for the garbage collector is no growth.
+// Judged by the least memory in each block of 50 updates, since what waits for the garbage collector is not growth.
 class MemoryGrowth {
  public:
   static constexpr int64_t kBlock = 50, kSampleEvery = 10;

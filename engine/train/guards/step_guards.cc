@@ -12,11 +12,11 @@ StepGuards::StepGuards(const GuardOptions& options, const std::vector<nn::NamedP
       first_step_(step),
       warn_(std::move(warn)),
       norms_(options.grad_norm_ratio, options.clip_norm) {
-  if (options_.no_learning != GuardLevel::kOff && options_.uniform_loss) {
-    learning_.emplace(*options_.uniform_loss, planned);
+  if (options_.no_learning != GuardLevel::kOff && options_.uniform_loss > 0) {
+    learning_.emplace(options_.uniform_loss, planned);
     learning_->Resume(step);
   }
-  if (options_.protect != GuardLevel::kOff) protected_.emplace(parameters);
+  if (options_.protected_parameters != GuardLevel::kOff) protected_.emplace(parameters);
 }
 
 absl::Status StepGuards::Raise(GuardLevel level, const Warning& warning, ExitCode code) const {
@@ -35,7 +35,7 @@ absl::Status StepGuards::CheckMemory(const StepRecord& record) {
   }
   if (options_.memory_growth == GuardLevel::kOff || !counted || record.step % MemoryGrowth::kSampleEvery != 0)
     return absl::OkStatus();
-  const int64_t limit = options_.memory_limit;
+  const auto limit = static_cast<int64_t>(options_.memory_limit_mb * 1e6);
   const auto found =
       growth_.Add(record.step, record.steps - record.step,
                   {{{"tensors", memory::TensorBytes(), limit > 0 ? limit : memory::Limit()},
@@ -57,9 +57,9 @@ absl::Status StepGuards::Finish(int64_t step) {
 absl::Status StepGuards::AfterUpdate(const StepRecord& record) {
   if (protected_) {
     if (const auto found = protected_->AfterUpdate(record.step - first_step_, record.step))
-      LANTHORN_RETURN_IF_ERROR(Raise(options_.protect, *found));
+      LANTHORN_RETURN_IF_ERROR(Raise(options_.protected_parameters, *found));
     if (const std::string& moved = optimizer_.moved_at_rest(); !record.skipped && !moved.empty())
-      LANTHORN_RETURN_IF_ERROR(Raise(options_.protect, MovedAtRest(moved, record.step)));
+      LANTHORN_RETURN_IF_ERROR(Raise(options_.protected_parameters, MovedAtRest(moved, record.step)));
   }
   if (const auto found = skipped_.Add(record.step, record.skipped)) {
     const bool stops = found->fatal && options_.skipped_updates == GuardLevel::kError;

@@ -23,7 +23,7 @@ struct ProgressOptions {
   bool unicode = false;    // of block characters
   bool quiet = false;      // no lines at all but what `log` gets
   double interval_s = 30;  // longest silence
-  bool samples = false;    // rates are of samples, where targets are no tokens
+  bool samples = false;    // rates are of samples, where targets are not tokens
   std::function<int()> columns = &TerminalColumns;
   std::function<void(const std::string&)> write = {};  // to stderr
   std::function<void(const std::string&)> log = {};    // plain lines, for stdout.log

@@ -116,7 +116,7 @@ struct Warning {
 struct Rollback {
   int64_t step = 0, from_step = 0;  // the checkpoint's update, and the one that diverged
   double lr_factor = 1;             // of all rollbacks together, on every base learning rate
-  int64_t attempt = 0, of = 0;      // the how manieth of how many
+  int64_t attempt = 0, of = 0;      // which attempt, out of how many
   std::string reason;               // what diverged
   nlohmann::json extra;             // as the function given to SaveTo gave it
 };

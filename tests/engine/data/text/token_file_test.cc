@@ -360,7 +360,7 @@ TEST_F(TokenFileTest, CarriageReturnsThatNobodyAskedForAreRefusedWithAKeptFileTo
   EXPECT_EQ(Open(asks)->ids().size(), 3);
 }
 
-// An e with an acute accent in UTF-16 is no UTF-8, which is not the point.
+// An e with an acute accent in UTF-16 is not UTF-8 either, which does not matter here.
 TEST_F(TokenFileTest, AnotherEncodingIsNamedBeforeTheByteThatIsNotUtf8) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += std::string("a\0\xE9\0\n\0", 6);

@@ -155,7 +155,7 @@ struct Hold final : optim::UpdateMask {
 TEST(ProtectedCheckG43, StopsATrainingWhoseOptimiserIgnoresItsMask) {
   for (const GuardLevel level : {GuardLevel::kError, GuardLevel::kOff}) {
     FitOptions options{.train = {.max_steps = 5}};
-    options.guards.protect = level;
+    options.guards.protected_parameters = level;
     Tiny tiny({.options = options});
     tiny.optimizer = std::make_shared<optim::Careless>();
     tiny.optimizer->AddGroup(tiny.model->Parameters(), {{"lr", 0.001}});
