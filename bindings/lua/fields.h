@@ -46,10 +46,7 @@ class FieldReader {
   }
 
  private:
-  [[noreturn]] void Refuse(const std::string& what) const {
-    lua::Check(ConfigError(who_ + ": " + what));
-    throw UsageError(what);  // not reached
-  }
+  [[noreturn]] void Refuse(const std::string& what) const { throw StatusError(ConfigError(who_ + ": " + what)); }
   [[noreturn]] void RefuseType(const char* name, const char* expected) const {
     Refuse(absl::StrFormat("option '%s' must be %s, got %s", name, expected, Describe(L_, lua_gettop(L_))));
   }
@@ -77,27 +74,24 @@ class FieldReader {
   void ReadEnum(const OptionRow& row, Enum& member) {
     if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(row.name, "a string");
     const std::string text = lua_tostring(L_, -1);
-    if (!FromText(text, &member)) lua::Check(OptionCheck::UnknownText(who_, row, text));
+    if (!FromText(text, &member)) throw StatusError(OptionCheck::UnknownText(who_, row, text));
   }
   void Read(const char* name, std::vector<double>& member) {
-    if (!lua_istable(L_, -1)) RefuseType(name, "a list of numbers");
-    member.clear();
-    const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
-    for (int i = 1; i <= count; ++i) {
-      lua_rawgeti(L_, list, i);
-      if (lua_type(L_, -1) != LUA_TNUMBER) RefuseType(name, "a list of numbers");
-      member.push_back(lua_tonumber(L_, -1));
-      lua_pop(L_, 1);
-    }
+    ReadList(name, member, LUA_TNUMBER, "a list of numbers", [this] { return lua_tonumber(L_, -1); });
   }
   void Read(const char* name, std::vector<std::string>& member) {
-    if (!lua_istable(L_, -1)) RefuseType(name, "a list of strings");
+    ReadList(name, member, LUA_TSTRING, "a list of strings", [this] { return lua_tostring(L_, -1); });
+  }
+  // `type`: that of each item; item() is the one on the top of the stack.
+  template <typename T, typename Item>
+  void ReadList(const char* name, std::vector<T>& member, int type, const char* expected, Item item) {
+    if (!lua_istable(L_, -1)) RefuseType(name, expected);
     member.clear();
     const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
     for (int i = 1; i <= count; ++i) {
       lua_rawgeti(L_, list, i);
-      if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a list of strings");
-      member.emplace_back(lua_tostring(L_, -1));
+      if (lua_type(L_, -1) != type) RefuseType(name, expected);
+      member.emplace_back(item());
       lua_pop(L_, 1);
     }
   }

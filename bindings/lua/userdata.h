@@ -23,8 +23,7 @@ struct TypeName;
 // What lies at `index`, for messages: "nil", "number 3", "Tensor float32 {2, 3}", "nn.Module". [-0, +0, -]
 std::string Describe(lua_State* L, int index);
 
-// The whole number at `index`, for an index, a length or a count: anything else, 2.5 and NaN included, raises. [-0, +0,
-// e]
+// The whole number at `index`, for an index, a length or a count. Raises on anything else, such as 2.5. [-0, +0, e]
 int64_t CheckWhole(lua_State* L, int index, const char* what);
 
 // True when the value is a userdata with the registry metatable `name`. [-0, +0, -]

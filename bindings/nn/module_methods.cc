@@ -59,6 +59,7 @@ int LoadStateDict(lua_State* L) {
   }
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   Check(module->LoadStateDict(tensors));
+  module->set_vocabulary("");  // values from anywhere
   lua_settop(L, 1);
   return 1;
 }
@@ -202,7 +203,7 @@ const std::vector<FunctionRow> kMethods = {
      "Copies values by name; missing, extra or misshapen names are an error that lists all.", &Thunk<&LoadStateDict>},
     {"Module:save", "(str path) -> Module", "Writes the state dict as a safetensors file.", &Thunk<&Save>},
     {"Module:vocabulary", "(str? sha256=None) -> str?",
-     "Checksum of the vocabulary that the weights were trained with, nil when unknown; train.fit sets it, save and "
+     "Checksum of the vocabulary that the weights were trained with, nil when unknown. train.fit sets it; save and "
      "load "
      "keep it.",
      &Thunk<&Vocabulary>},

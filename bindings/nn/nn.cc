@@ -193,12 +193,9 @@ int OptimizerSlots(lua_State* L) {
 }
 
 int OptimizerNames(lua_State* L) {
-  lua_newtable(L);
-  int count = 0;
-  for (const optim::OptimizerSpec& spec : optim::Optimizers()) {
-    lua_pushstring(L, spec.name().c_str());
-    lua_rawseti(L, -2, ++count);
-  }
+  std::vector<std::string> names;
+  for (const optim::OptimizerSpec& spec : optim::Optimizers()) names.push_back(spec.name());
+  PushNames(L, names);
   return 1;
 }
 

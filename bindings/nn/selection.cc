@@ -106,12 +106,9 @@ int Score(lua_State* L) {
 }
 
 int Rules(lua_State* L) {
-  lua_newtable(L);
-  int count = 0;
-  for (const auto& [name, spec] : optim::SelectionRules()) {
-    lua_pushstring(L, name.c_str());
-    lua_rawseti(L, -2, ++count);
-  }
+  std::vector<std::string> names;
+  for (const auto& [name, spec] : optim::SelectionRules()) names.push_back(name);
+  PushNames(L, names);
   return 1;
 }
 

@@ -32,7 +32,9 @@ constexpr const char* TypeName() {
   if constexpr (std::is_same_v<T, double>) return "number";
   if constexpr (std::is_same_v<T, std::string>) return "string";
   if constexpr (std::is_same_v<T, std::vector<double>>) return "list";
-  return "list?";  // has no default: it is empty
+  static_assert(std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, std::vector<double>> ||
+                std::is_same_v<T, std::vector<std::string>>);
+  return "list?";  // of texts, which has no default: it is empty
 }
 
 // Adds a row of config/specs.lua for each option to the table on the top of the stack.

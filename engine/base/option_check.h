@@ -48,7 +48,7 @@ class OptionCheck {
 
 // The first option whose value its row does not allow, or OK. `section` begins the message: "train".
 template <typename Options>
-absl::Status CheckOptionRows(const std::string& section, Options& options) {
+absl::Status CheckOptionRows(const std::string& section, Options options) {
   OptionCheck check(section);
   Fields(check, options);
   return check.status();

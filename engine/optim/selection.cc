@@ -18,7 +18,7 @@ namespace {
 constexpr double kNever = -1e12;
 
 // `elements`: weights of all nodes.
-absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, SelectionOptions o) {
+absl::Status CheckOptions(const nn::NodeTree& tree, int64_t elements, const SelectionOptions& o) {
   std::vector<std::string> rules;
   for (const auto& [name, spec] : SelectionRules()) rules.push_back(name);
   if (SelectionRules().count(o.rule) == 0)

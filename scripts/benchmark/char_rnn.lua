@@ -48,16 +48,8 @@ end
 function char_rnn.steps(cell, given)
   return function(steps)
     local train = random_batches()
-    local times = {}
     local model = models.char_rnn { vocab = char_rnn.VOCAB, cell = cell }
-    local trainer = native.train.new { model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }),
-      sections = harness.sections(steps + harness.WARMUP, train:count(), given) }
-    trainer:on_step(1, function(record)
-      if record.step > harness.WARMUP then times[#times + 1] = record.step_ms end
-    end)
-    trainer:run()
-    trainer:close()
-    return times
+    return harness.step_times({ model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }) }, steps, given)
   end
 end
 

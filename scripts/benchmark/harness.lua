@@ -19,6 +19,22 @@ function harness.sections(updates, batches, given)
   return made
 end
 
+---Trains for so many updates after the warm-up. Returns each one's time in ms.
+---@param parts { model: Module, train: Batches, optimizer: Optimizer }
+---@param updates integer
+---@param given table? sections of the trainer's options, as of harness.sections
+---@return number[]
+function harness.step_times(parts, updates, given)
+  parts.sections = harness.sections(updates + harness.WARMUP, parts.train:count(), given)
+  local times, trainer = {}, require('lanthorn').train.new(parts)
+  trainer:on_step(1, function(record)
+    if record.step > harness.WARMUP then times[#times + 1] = record.step_ms end
+  end)
+  trainer:run()
+  trainer:close()
+  return times
+end
+
 ---The median; nil of an empty list. Sorts the list.
 ---@param values number[]
 ---@return number?

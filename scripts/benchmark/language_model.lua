@@ -1,7 +1,6 @@
 -- A training step of a language model on random tokens as a case of `runner bench`: AdamW, the loss is read at each step.
 local harness = require 'benchmark.harness'
 local data = require 'data'
-local native = require 'lanthorn'
 local optim = require 'optim'
 local torch = require 'torch'
 
@@ -15,17 +14,10 @@ function language_model.steps(o)
     torch.manual_seed(42)
     local function draw() return torch.randint(o.vocab, { o.rows * 4, o.seq }) end
     local train = data.tensors({ x = draw(), y = draw(), batch = o.rows }).train
-    local model, times = o.build(), {}
+    local model = o.build()
     local optimizer = optim.AdamW(model, { lr = 1e-3, weight_decay = 0.01 })
     if o.select then optim.select(optimizer, model, o.select) end
-    local trainer = native.train.new { model = model, train = train, optimizer = optimizer,
-      sections = harness.sections(steps + harness.WARMUP, train:count(), o.sections) }
-    trainer:on_step(1, function(record)
-      if record.step > harness.WARMUP then times[#times + 1] = record.step_ms end
-    end)
-    trainer:run()
-    trainer:close()
-    return times
+    return harness.step_times({ model = model, train = train, optimizer = optimizer }, steps, o.sections)
   end
 end
 

@@ -22,7 +22,7 @@ function compare.configure(parser)
   parser:flag '--strict':description 'Exit 1 when two arms are identical.'
   parser:flag '--partial':description 'Runs that did not finish count as well, with what they reached.'
   parser:flag '--allow-mixed':target 'allow_mixed':description
-    'Average over runs that differ, and divide times of different machines or sources; the mark stays.'
+    'Compare runs of different configurations or data, and times of different machines or sources; the mark stays.'
   parser:flag '--json':description 'One JSON object per line.'
 end
 

@@ -995,7 +995,7 @@ function Module:to(device_or_dtype, ...) end
 ---@return Module
 function Module:train(on) end
 
----Checksum of the vocabulary that the weights were trained with, nil when unknown; train.fit sets it, save and load keep it.
+---Checksum of the vocabulary that the weights were trained with, nil when unknown. train.fit sets it; save and load keep it.
 ---@param sha256? string|nil default None
 ---@return string|nil
 function Module:vocabulary(sha256) end

@@ -128,7 +128,7 @@ local function declare_holders(name, known, out)
   end
 end
 
----One stub file for all rows, in their order.
+---The LuaCATS file of all rows, in their order.
 ---@param rows table[]
 ---@return string
 function stubs.render(rows)

@@ -408,6 +408,7 @@ function data_files.images(given, seed)
   end
   local record = { name = o.folder:gsub('/+$', ''):match '[^/]*$', path = o.folder, bytes = 0,
     sha256 = native.data.sha256_text(table.concat(files, '\n')) }
+  opened.add(record.path, record.sha256)
   local all = { x = torch.cat(pictures, 0), y = torch.tensor(labels, { dtype = 'int64' }) }
   return data_files.build('images', { all = all }, o, { seed = seed, classes = classes, files = { record } })
 end

@@ -113,3 +113,15 @@ t.test('weights that were trained with another vocabulary of the same size are r
     t.equal(select(2, load('upper.txt', file, 'generate')), 4)
   end
 end)
+
+t.test('save and load keep the vocabulary of weights, values from anywhere have none', function()
+  local nn = require 'nn'
+  local path, net = runs.root .. '/w.safetensors', nn.Linear { 2, 1 }
+  t.equal(net:vocabulary(), nil)
+  t.equal(net:vocabulary 'sha256:1', 'sha256:1')
+  net:save(path)
+  local other = nn.Linear { 2, 1 }
+  t.equal(other:load(path):vocabulary(), 'sha256:1')
+  other:load_state_dict(net:state_dict())
+  t.equal(other:vocabulary(), nil)
+end)

@@ -86,7 +86,7 @@ struct NamedValue {
 struct EvalRecord {
   int64_t batches = 0, of = 0, targets = 0;
   std::optional<double> loss;
-  std::vector<NamedValue> metrics;  // of FitOptions.metrics, those that have a value
+  std::vector<NamedValue> metrics;  // of the option eval.metrics, those that have a value
   double seconds = 0;
 };
 
