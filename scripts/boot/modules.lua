@@ -20,6 +20,14 @@ function modules.candidates(name)
   return { 'lib/' .. path .. '.lua', path .. '.lua', path .. '/init.lua' }
 end
 
+---Names of the modules that scripts require, sorted.
+---@return string[]
+function modules.public()
+  local names = {}
+  for i, path in ipairs(host.embedded_list 'lib/') do names[i] = path:match '^lib/(.*)%.lua$' end
+  return names
+end
+
 local function library_file(name)
   for _, path in ipairs(modules.candidates(name)) do
     local text = host.embedded(path)
@@ -52,7 +60,7 @@ local function find_library(name)
     modules.require('console').note(("note: module '%s' is '%s' now"):format(name, today))
     return function() return modules.require(today) end
   end
-  return ("\n\tno library file '%s'"):format(modules.candidates(name)[1])
+  return ("\n\tno module '%s' of the runner%s"):format(name, modules.require('nearest').hint(name, modules.public()))
 end
 
 local function find_native(name)

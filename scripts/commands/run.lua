@@ -66,7 +66,8 @@ end
 
 local function run_all(args, rest)
   for _, name in ipairs(args.libraries) do
-    local value = _G.require(name) -- as the script would find it
+    local found, value = pcall(_G.require, name) -- as the script would find it
+    if not found then error(value, 0) end
     if rawget(_G, name) == nil then _G[name] = value end
   end
   for _, code in ipairs(args.code) do

@@ -154,6 +154,16 @@ t.test('a module is still found by the name it had before it got a room, which i
   t.equal(output, "note: module 'run_files' is 'runs.files' now\ntrue\n")
 end)
 
+t.test('a module that does not exist is told with the nearest, wherever it is asked for', function()
+  local output, code = t.runner('-e', "require 'dtaa'")
+  t.equal(code, 1)
+  t.contains(output, "no module 'dtaa' of the runner; nearest: data\n")
+  output, code = t.runner('-l', 'statistcs', '-e', 'print(1)')
+  t.equal(code, 1)
+  t.matches(output, "^error: module 'statistcs' not found:\n")
+  t.contains(output, 'nearest: statistics\n')
+end)
+
 t.test('former names lead to files', function()
   for former, today in pairs(require 'boot.former_names') do
     t.is_true(require('host').embedded(today:gsub('%.', '/') .. '.lua') ~= nil, former)
