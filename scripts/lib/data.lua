@@ -145,8 +145,8 @@ function data.idx(given) return require('sources.files').idx(given, experiment_s
 function data.images(given) return require('sources.files').images(given, experiment_seed()) end
 
 local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
-local CUSTOM = { count = 'int', rows = 'int', targets = 'int?', get = 'function', val = 'table?', shift = 'int?',
-  vocab_size = 'int?' }
+local CUSTOM = { count = { 'int', min = 1 }, rows = { 'int', min = 1 }, targets = { 'int?', min = 1 },
+  get = 'function', val = 'table?', shift = 'int?', vocab_size = 'int?' }
 
 local function custom_batches(o)
   return require('lanthorn').data.from_function(o.get, { count = o.count, rows = o.rows, targets = o.targets or o.rows })
@@ -218,11 +218,11 @@ function Domains:decode(ids) return self.native:decode(ids) end
 local function open_domains(o, sources, seed)
   local names = {}
   for i, source in ipairs(sources) do names[i] = source.name end
-  local native = require('lanthorn').data.open_domains {
-    sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
+  local native = require('lanthorn').data.open_domains(sources, {
+    words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val, order = o.order,
     batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet, keep = o.cache,
     other_folder = cache_folder 'tokens', drop_last = o.drop_last, newlines = o.newlines or 'ask',
-  }
+  })
   local bytes = 0
   for _, one in ipairs(native:info()) do
     opened.add(one.path, one.sha256)

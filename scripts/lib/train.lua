@@ -37,7 +37,8 @@ local FIT = { model = 'Module', data = 'table', loss = 'function|string?', optim
   options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?', checkpoint = 'table?', watchdog = 'table?',
   callbacks = { 'list', {} }, run = { 'boolean', true } }
 
-local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
+local CHECKPOINT_EVERY = { steps = { 'int', 0, min = 0 }, seconds = { 'number', 600, min = 0 },
+  epochs = { 'int', 1, min = 0 } }
 
 -- Keys of the optim section that the loop uses; the rest goes to the optimiser.
 local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true, decay_every = true, gamma = true,
@@ -338,8 +339,9 @@ local function run_fit(o, trainer, plan, run, from, moved)
   if from then restore(o, trainer, run, contexts, moved) end
   if not o.checkpoint.off and not run.unrecorded then
     local every = o.checkpoint.every
-    trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
-      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return extra_state(o, contexts) end)
+    trainer:save_to(run, function() return extra_state(o, contexts) end, {
+      every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
+      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every })
   end
   run:log { kind = 'event', event = 'ready', startup_s = host.now() - o.began }
   local ok, fit = pcall(trainer.run, trainer)
