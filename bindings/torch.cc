@@ -120,6 +120,12 @@ void SetNumThreads(int64_t threads) {
 
 std::string DeviceName(const std::string& name) { return Value(device::Resolve(name)).str(); }
 
+// What Tab offers beside the table's own names; argument 1 is the table.
+int CompleteTorch(lua_State* L) {
+  PushNames(L, OperatorNames());
+  return 1;
+}
+
 std::vector<std::string> Schemas(const std::string& name) {
   std::vector<std::string> schemas;
   if (const OperatorSet* set = FindOperator(name)) {
@@ -186,7 +192,7 @@ void OpenTorch(lua_State* L) {
   lua_newtable(L);
   lua_pushcfunction(L, &Thunk<&IndexTorch>);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, Typed<&OperatorNames>.call);
+  lua_pushcfunction(L, &Thunk<&CompleteTorch>);
   lua_setfield(L, -2, "__complete");  // what Tab offers beside the table's own names
   lua_setmetatable(L, -2);
 }

@@ -169,7 +169,7 @@ struct TypedCall {
           }
         }
         if (!ValueOf<Storage<A>>::Read(L, at, &value))
-          throw UsageError(ArgumentMisfit(L, at, name, argument, ValueOf<Storage<A>>::Type()));
+          throw UsageError(ArgumentMisfit(L, at, name, argument, ExpectedOf<Storage<A>>()));
       }
       return value;
     }

@@ -18,6 +18,7 @@
 namespace lanthorn::lua {
 
 // Type():                     the word in signatures: "int".
+// Expected(), optional:       what messages call it, where that says more.
 // Read(L, index, &value):     false where something else lies at the absolute index. [-0, +0, e]
 // Push(L, value):             [-0, +1, m]
 template <typename T>
@@ -79,6 +80,8 @@ struct ValueOf<const char*> {
 template <typename T>
 struct ValueOf<std::optional<T>> {
   static std::string Type() { return ValueOf<T>::Type() + "?"; }
+  static std::string Expected() requires requires { ValueOf<T>::Expected(); }
+  { return ValueOf<T>::Expected() + ", or nil"; }
   static bool Read(lua_State* L, int index, std::optional<T>* value) {
     if (lua_isnoneornil(L, index)) return true;
     return ValueOf<T>::Read(L, index, &value->emplace());
@@ -117,6 +120,7 @@ struct ValueOf<std::vector<T>> {
 template <typename T>
 struct ValueOf<std::map<std::string, T>> {
   static std::string Type() { return "table"; }
+  static std::string Expected() { return "a table from names to " + ValueOf<T>::Type(); }
   static bool Read(lua_State* L, int index, std::map<std::string, T>* values) {
     if (!lua_istable(L, index)) return false;
     bool fits = true;
@@ -199,6 +203,13 @@ struct ValueOf<Anything> {
     static std::string Type() { return "table"; }         \
     static void Push(lua_State* L, const Record& record); \
   }
+
+// What messages call a T.
+template <typename T>
+std::string ExpectedOf() {
+  if constexpr (requires { ValueOf<T>::Expected(); }) return ValueOf<T>::Expected();
+  return ValueOf<T>::Type();
+}
 
 template <typename T>
 void Push(lua_State* L, const T& value) {

@@ -1,5 +1,5 @@
 // Selective training of a tree of nodes, in Lua.
-#include "engine/optim/selection.h"
+#include "engine/optim/select/selection.h"
 
 #include <ATen/Functions.h>
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
-#include "engine/optim/selection_options.h"
+#include "engine/optim/select/selection_options.h"
 #include "engine/train/fit_options.h"
 
 namespace lanthorn::runner {

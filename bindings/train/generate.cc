@@ -79,6 +79,7 @@ void Fields(Visit&& visit, GenerateOptions& options) {
 template <>
 struct ValueOf<Texts> {
   static std::string Type() { return "Text|Domains"; }
+  static std::string Expected() { return "the data of data.text or data.domains"; }
   static bool Read(lua_State* L, int index, Texts* texts) {
     *texts = {ToObject<data::Text>(L, index), ToObject<data::Domains>(L, index)};
     return texts->text != nullptr || texts->domains != nullptr;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "engine/kernels/update/flat_updates.h"
-#include "engine/optim/update_mask.h"
+#include "engine/optim/select/update_mask.h"
 
 namespace lanthorn::optim {
 

@@ -8,7 +8,6 @@
 
 #include "absl/strings/match.h"
 #include "engine/base/square_sum.h"
-#include "engine/optim/resting_check.h"
 
 namespace lanthorn::optim {
 namespace {
@@ -40,7 +39,7 @@ void Optimizer::AddGroup(std::vector<NamedParameter> parameters, Options options
   groups_.push_back({std::move(parameters), std::move(options), lr});
 }
 
-void Optimizer::Step(double gradient_scale) {
+void Optimizer::Step(double gradient_scale, const std::vector<int64_t>& domains) {
   at::NoGradGuard no_grad;
   ++steps_;
   std::vector<Pending> pending;
@@ -53,15 +52,10 @@ void Optimizer::Step(double gradient_scale) {
   if (mask_ != nullptr) {
     std::vector<NamedParameter> parameters;
     for (const Pending& one : pending) parameters.push_back(*one.parameter);
-    mask_->Prepare(parameters);
+    mask_->Prepare(parameters, domains);
     for (Pending& one : pending) one.mask = mask_->Of(*one.parameter);
   }
-  RestingCheck resting;
-  for (const Pending& one : pending) {
-    if (watch_) resting.Keep(*one.parameter, one.mask);
-  }
   if (mask_ == nullptr || !mask_->IsHeld()) Update(pending, gradient_scale);
-  moved_at_rest_ = resting.Moved();
   if (mask_ != nullptr) mask_->Finish();
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/nn/module.h"
-#include "engine/optim/update_mask.h"
+#include "engine/optim/select/update_mask.h"
 
 namespace lanthorn::optim {
 
@@ -33,24 +33,15 @@ class Optimizer {
   void AddGroup(std::vector<NamedParameter> parameters, Options options);
 
   // One update from the gradients times `gradient_scale`, which is how a clip by the global norm costs no pass of its
-  // own; the gradients themselves stay as they are. Parameters without a gradient stay as they are.
-  void Step(double gradient_scale = 1);
+  // own; the gradients themselves stay as they are. Parameters without a gradient stay as they are. `domains` is for
+  // the mask: which of several texts each batch of the update comes from.
+  void Step(double gradient_scale = 1, const std::vector<int64_t>& domains = {});
   // Multiplies every group's base learning rate: how a schedule acts.
   void SetLrFactor(double factor);
   // From now on updates move only what the mask lets them; nullptr: everything. The mask's state is part of this
   // optimiser's.
   void SetMask(std::shared_ptr<UpdateMask> mask) { mask_ = std::move(mask); }
-  // Whether the updates from now on are compared, bit by bit, with what the mask says must stay. It costs a copy of all
-  // masked parameters and a read of the device for each of them.
-  void WatchResting(bool on) { watch_ = on; }
-  // What the last update, if it was watched, moved of that: "'name', slice i"; empty: nothing.
-  const std::string& moved_at_rest() const { return moved_at_rest_; }
-  // Whether an update may leave this parameter as it is, by its mask.
-  bool IsSelective(const NamedParameter& parameter) const { return mask_ != nullptr && mask_->MayRest(parameter); }
-  // Which of several texts each batch of the next update comes from, for the mask's counts.
-  void SetDomains(const std::vector<int64_t>& domains) {
-    if (mask_ != nullptr) mask_->SetDomains(domains);
-  }
+  const std::shared_ptr<UpdateMask>& mask() const { return mask_; }
   double lr() const { return groups_.empty() ? 0 : groups_[0].options.at("lr"); }
 
   const std::string& name() const { return name_; }
@@ -90,8 +81,6 @@ class Optimizer {
   int64_t steps_ = 0;
   std::vector<Group> groups_;
   std::shared_ptr<UpdateMask> mask_;
-  bool watch_ = false;
-  std::string moved_at_rest_;
   std::map<const void*, std::map<std::string, at::Tensor>> slots_;  // by the parameter's TensorImpl
 };
 

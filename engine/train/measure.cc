@@ -8,6 +8,7 @@
 #include "engine/base/memory.h"
 #include "engine/nn/buffers_aside.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/fetch.h"
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/divergence.h"
 #include "engine/train/metrics.h"
@@ -48,19 +49,20 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   LANTHORN_RETURN_IF_ERROR(CheckDevices(parameters_, options_.device));
   PhaseSeconds unused{};
   train_->SetEpoch(result_.epoch - 1);
-  LANTHORN_ASSIGN_OR_RETURN(const std::vector<data::Batch> batches, FetchUpdate(0, &unused));
+  const std::vector<data::Batch> batches = FetchUpdate(*train_, 0, options_.train.accumulate, options_.device, &unused);
   BeginTraining(*model_);
   Measurement measurement;
   const int64_t bytes_before = memory::TensorBytes();
   memory::MarkTensorPeak();
-  const bool with_score = options_.tscore.every > 0 && !options_.tscore.loop();
+  const auto tscore =
+      options_.tscore.every > 0 && !options_.tscore.loop() ? Gradients::TScore::kOn : Gradients::TScore::kOff;
   double best = std::numeric_limits<double>::infinity();
   constexpr int kRuns = 3;
   for (int run = 0; run < kRuns; ++run) {
     PhaseSeconds phases{};
     model_->ZeroGrad();
     const double begin = Now();
-    LANTHORN_ASSIGN_OR_RETURN(const Pass pass, ForwardBackward(batches, with_score, /*verify=*/false, &phases));
+    LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, gradients_.Of(batches, tscore, &phases));
     if (run > 0) best = std::min(best, Now() - begin);
     if (run > 0) continue;
     if (pass.targets == 0) {
@@ -81,7 +83,7 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
     LANTHORN_ASSIGN_OR_RETURN(Metrics metrics, Metrics::Make(options_.eval.metrics));
     const EvalScope eval(*model_);
     const at::NoGradGuard no_grad;
-    LANTHORN_RETURN_IF_ERROR(Measured(batches.front(), &metrics).status());
+    LANTHORN_RETURN_IF_ERROR(evaluator_.LossOf(batches.front(), &metrics).status());
   }
   return measurement;
 }

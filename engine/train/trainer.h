@@ -13,7 +13,9 @@
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/run/checkpoint_store.h"
+#include "engine/train/eval.h"
 #include "engine/train/fit_options.h"
+#include "engine/train/gradients.h"
 #include "engine/train/guards/guard_options.h"
 #include "engine/train/loss.h"
 #include "engine/train/report/host_reads.h"
@@ -44,7 +46,7 @@ struct FitOptions {
   // What an eval's metrics (metrics.h) are computed from. `loss_name` is that of the loss, if it has one (losses.h): an
   // eval with metrics then takes both from one forward.
   std::string loss_name = {};
-  std::function<absl::StatusOr<at::Tensor>(const at::Tensor& x)> output = {};
+  Evaluator::OutputFn output = {};
   optim::Schedule schedule = {};
   TimeLimit limit = {};
   GuardOptions guards = {};
@@ -145,32 +147,32 @@ class Trainer {
   nn::Module& model() { return *model_; }
 
  private:
-  struct Pass {
-    double value = 0;  // the mean over all targets; NaN when there is none
-    int64_t targets = 0;
-    int64_t empty = 0;  // batches without a target: they have neither a loss nor a gradient
-    TermValues terms;
-    std::optional<tscore::Score> score;
-  };
-  // The gradients of the mean loss over all targets of these batches, from gradients that are undefined before.
-  absl::StatusOr<Pass> ForwardBackward(const std::vector<data::Batch>& batches, bool with_score, bool verify,
-                                       PhaseSeconds* phases);
-  absl::StatusOr<Loss> CheckedLoss(const data::Batch& batch);
-  absl::Status WarnOfEmpty(int64_t batches, const StepRecord& record);
-  // The loss of an eval's batch, which is added to the metrics too.
-  absl::StatusOr<Loss> Measured(const data::Batch& batch, class Metrics* metrics);
-  absl::StatusOr<tscore::Score> LoopScore(const std::vector<data::Batch>& batches);
-  // On the device of the training; the time goes to the phases data and transfer.
-  absl::StatusOr<data::Batch> Fetch(const data::Batches& batches, int64_t index, PhaseSeconds* phases) const;
-  // The batches of one update, from this 0-based one on.
-  absl::StatusOr<std::vector<data::Batch>> FetchUpdate(int64_t index, PhaseSeconds* phases) const;
-  // Times and phases of the update that began at `begin`.
-  void CloseTimes(double begin, StepRecord* record);
-  void TimeSteps();  // what the result says of the time of a step
+  // The loop, from the outside in (loop.cc).
   absl::Status RunEpoch(Control* control);
   absl::Status TrainStep(Control* control);
+  void EndRun(const Control& control);
+
+  // The parts of an update, in their order (update.cc).
+  StepRecord BeginRecord();
+  Gradients::TScore WantedScore() const;
+  // What the gradients are to be multiplied by; marks the record as skipped where they are not finite.
+  absl::StatusOr<double> CheckAndClip(const GradientPass& pass, const std::vector<data::Batch>& batches,
+                                      StepRecord* record);
+  void MoveWeights(double scale, const std::vector<data::Batch>& batches, StepRecord* record);
+  absl::Status Count(const GradientPass& pass, const std::vector<data::Batch>& batches, StepRecord* record);
+  absl::Status CheckAlive(StepRecord* record);
+  void CloseTimes(double begin, StepRecord* record);
+  void TimeSteps();  // what the result says of the time of a step
+  void AddToEpoch(const GradientPass& pass, const StepRecord& record);
+  absl::Status WarnOfEmpty(int64_t batches, const StepRecord& record);
+
+  // The end of an epoch (epoch_end.cc).
   absl::Status FinishEpoch(Control* control);
+  absl::Status EvaluateEpoch(EpochRecord* record);
+  void KeepBest(EpochRecord* record);
   absl::Status SaveWithin(Control* control);
+  absl::Status SaveEpoch();
+
   absl::StatusOr<CheckpointContent> LoadChecked(const CheckpointStore& store, Restored* restored);
   absl::Status Load(const CheckpointContent& content);
   absl::StatusOr<nlohmann::json> Probe();
@@ -178,7 +180,8 @@ class Trainer {
   absl::Status BeginGuards();
   std::unique_ptr<class AliveCheck> WatchAlive() const;
   // Whether this update is to be skipped for what is not finite in it; the status of G23 when it ends the training.
-  absl::StatusOr<bool> CheckDivergence(const Pass& pass, double grad_norm, const std::vector<data::Batch>& batches);
+  absl::StatusOr<bool> CheckDivergence(const GradientPass& pass, double grad_norm,
+                                       const std::vector<data::Batch>& batches);
   // Goes on from the newest checkpoint after `status`, or gives the status that ends the training.
   absl::Status RollBack(const absl::Status& status);
   // Whether a signal or the time limit ends the training; `result_` then says which. Tells observers about signals.
@@ -189,6 +192,8 @@ class Trainer {
   std::shared_ptr<data::Batches> train_, val_;
   std::shared_ptr<optim::Optimizer> optimizer_;
   FitOptions options_;
+  Gradients gradients_;
+  Evaluator evaluator_;
   std::vector<std::shared_ptr<Observer>> observers_;
   std::vector<nn::NamedParameter> parameters_;
   StepTimer timer_;

@@ -2,7 +2,7 @@
 -- them, experiment.config fills in what a script leaves out, so that every option can be set on the command line, and
 -- `runner api --md` prints them.
 --
--- Options that the engine reads are declared there (engine/train/fit_options.h, engine/optim/selection_options.h); here are
+-- Options that the engine reads are declared there (engine/train/fit_options.h, engine/optim/select/selection_options.h); here are
 -- those that Lua acts on.
 local host = require 'host'
 

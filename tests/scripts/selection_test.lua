@@ -150,7 +150,7 @@ print('drawn', #train.generate(net, text, { prompt = '%s', length = 5 }))]]
   t.equal(ran.code, 0, ran.output)
   t.matches(ran.output, "sample failed: [^\n]*character 'R'[^\n]*vocabulary")
   ran = runs.run(HEAD .. [[train.generate(net, {}, { prompt = 'cat' })]])
-  t.contains(ran.output, 'train.generate: expected the data of data.text or data.domains, got table')
+  t.contains(ran.output, "train.generate: argument 'text' must be the data of data.text or data.domains, got table")
 end)
 
 t.test('what an update moved of each node, and what the updates read, is logged', function()

@@ -25,8 +25,7 @@ class Activation final : public Module {
 // Of a function without options.
 template <at::Tensor (*function)(const at::Tensor&)>
 LayerSpec Plain(const char* name, const char* signature, const char* doc, const char* example) {
-  return {signature, doc, example,
-          [name](const std::vector<c10::IValue>&) { return std::make_shared<Activation>(name, "", function); }};
+  return {signature, doc, example, [name] { return std::make_shared<Activation>(name, "", function); }};
 }
 
 at::Tensor Softsign(const at::Tensor& x) { return x / (x.abs() + 1); }
@@ -55,8 +54,7 @@ const RegisterLayer tanhshrink(Plain<&Tanhshrink>("Tanhshrink", "Tanhshrink()", 
 
 const RegisterLayer gelu({"GELU(str approximate='none')",
                           "x Phi(x), exact; approximate='tanh' is the formula with tanh. Hendrycks and Gimpel 2016.",
-                          "nn.GELU()(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                            const std::string way = a[0].toStringRef();
+                          "nn.GELU()(torch.randn{3})", [](const std::string& way) {
                             TORCH_CHECK(way == "none" || way == "tanh",
                                         "[GELU] approximate must be 'none' or 'tanh', got '", way, "'");
                             return std::make_shared<Activation>(
@@ -64,22 +62,19 @@ const RegisterLayer gelu({"GELU(str approximate='none')",
                                 [way](const at::Tensor& x) { return at::gelu(x, way); });
                           }});
 const RegisterLayer leaky_relu({"LeakyReLU(float negative_slope=0.01)", "x where it is positive, else negative_slope x",
-                                "nn.LeakyReLU{0.2}(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                                  const double slope = a[0].toDouble();
+                                "nn.LeakyReLU{0.2}(torch.randn{3})", [](double slope) {
                                   return std::make_shared<Activation>(
                                       "LeakyReLU", absl::StrFormat("%g", slope),
                                       [slope](const at::Tensor& x) { return at::leaky_relu(x, slope); });
                                 }});
 const RegisterLayer elu({"ELU(float alpha=1.)", "x where it is positive, else alpha (exp(x) - 1)",
-                         "nn.ELU()(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                           const double alpha = a[0].toDouble();
+                         "nn.ELU()(torch.randn{3})", [](double alpha) {
                            return std::make_shared<Activation>(
                                "ELU", absl::StrFormat("%g", alpha),
                                [alpha](const at::Tensor& x) { return at::elu(x, alpha); });
                          }});
 const RegisterLayer celu({"CELU(float alpha=1.)", "max(x, 0) + min(alpha (exp(x / alpha) - 1), 0)",
-                          "nn.CELU()(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                            const double alpha = a[0].toDouble();
+                          "nn.CELU()(torch.randn{3})", [](double alpha) {
                             TORCH_CHECK(alpha != 0, "[CELU] alpha must not be 0");
                             return std::make_shared<Activation>(
                                 "CELU", absl::StrFormat("%g", alpha),
@@ -87,16 +82,14 @@ const RegisterLayer celu({"CELU(float alpha=1.)", "max(x, 0) + min(alpha (exp(x 
                           }});
 const RegisterLayer softplus({"Softplus(float beta=1., float threshold=20.)",
                               "log(1 + exp(beta x)) / beta; x itself where beta x is above threshold",
-                              "nn.Softplus()(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                                const double beta = a[0].toDouble(), threshold = a[1].toDouble();
+                              "nn.Softplus()(torch.randn{3})", [](double beta, double threshold) {
                                 TORCH_CHECK(beta != 0, "[Softplus] beta must not be 0");
                                 return std::make_shared<Activation>(
                                     "Softplus", absl::StrFormat("%g, %g", beta, threshold),
                                     [=](const at::Tensor& x) { return at::softplus(x, beta, threshold); });
                               }});
 const RegisterLayer hardtanh({"Hardtanh(float min_val=-1., float max_val=1.)", "x limited to [min_val, max_val]",
-                              "nn.Hardtanh()(torch.randn{3})", [](const std::vector<c10::IValue>& a) {
-                                const double low = a[0].toDouble(), high = a[1].toDouble();
+                              "nn.Hardtanh()(torch.randn{3})", [](double low, double high) {
                                 TORCH_CHECK(low < high, "[Hardtanh] min_val must be below max_val, got ", low, " and ",
                                             high);
                                 return std::make_shared<Activation>(
@@ -114,19 +107,19 @@ std::shared_ptr<Module> Along(const char* name, int64_t dim, const F& function) 
   });
 }
 const RegisterLayer softmax({"Softmax(int dim)", "exp(x) / sum exp(x) along dim", "nn.Softmax{-1}(torch.randn{2, 3})",
-                             [](const std::vector<c10::IValue>& a) {
-                               return Along("Softmax", a[0].toInt(),
+                             [](int64_t dim) {
+                               return Along("Softmax", dim,
                                             [](const at::Tensor& x, int64_t dim) { return at::softmax(x, dim); });
                              }});
 const RegisterLayer log_softmax({"LogSoftmax(int dim)", "log(exp(x) / sum exp(x)) along dim",
-                                 "nn.LogSoftmax{-1}(torch.randn{2, 3})", [](const std::vector<c10::IValue>& a) {
-                                   return Along("LogSoftmax", a[0].toInt(), [](const at::Tensor& x, int64_t dim) {
+                                 "nn.LogSoftmax{-1}(torch.randn{2, 3})", [](int64_t dim) {
+                                   return Along("LogSoftmax", dim, [](const at::Tensor& x, int64_t dim) {
                                      return at::log_softmax(x, dim);
                                    });
                                  }});
 const RegisterLayer softmin({"Softmin(int dim)", "exp(-x) / sum exp(-x) along dim", "nn.Softmin{-1}(torch.randn{2, 3})",
-                             [](const std::vector<c10::IValue>& a) {
-                               return Along("Softmin", a[0].toInt(),
+                             [](int64_t dim) {
+                               return Along("Softmin", dim,
                                             [](const at::Tensor& x, int64_t dim) { return at::softmax(-x, dim); });
                              }});
 
@@ -151,10 +144,10 @@ class PRelu final : public Module {
 const RegisterLayer prelu({"PReLU(int num_parameters=1, float init=0.25)",
                            "x where it is positive, else weight x; a weight for each channel (dimension 1) or one for "
                            "all. He et al. 2015.",
-                           "nn.PReLU()(torch.randn{2, 3})", [](const std::vector<c10::IValue>& a) {
-                             TORCH_CHECK(a[0].toInt() > 0, "[PReLU] num_parameters must be positive, got ",
-                                         a[0].toInt());
-                             return std::make_shared<PRelu>(a[0].toInt(), a[1].toDouble());
+                           "nn.PReLU()(torch.randn{2, 3})", [](int64_t num_parameters, double init) {
+                             TORCH_CHECK(num_parameters > 0, "[PReLU] num_parameters must be positive, got ",
+                                         num_parameters);
+                             return std::make_shared<PRelu>(num_parameters, init);
                            }});
 
 }  // namespace

@@ -76,9 +76,9 @@ const RegisterLayer attention(
      "in and out (B, T, embed_dim). Keys in "
      "the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter "
      "names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.",
-     "nn.MultiheadAttention{8, 2, causal=true}(torch.randn{3, 5, 8})", [](const std::vector<c10::IValue>& a) {
-       return MakeMultiheadAttention(a[0].toInt(), a[1].toInt(), a[5].toInt(), a[2].toDouble(), a[3].toBool(),
-                                     a[4].toBool());
+     "nn.MultiheadAttention{8, 2, causal=true}(torch.randn{3, 5, 8})",
+     [](int64_t embed_dim, int64_t num_heads, double dropout, bool bias, bool causal, int64_t head_dim) {
+       return MakeMultiheadAttention(embed_dim, num_heads, head_dim, dropout, bias, causal);
      }});
 
 }  // namespace

@@ -50,11 +50,12 @@ class Bilinear final : public Module {
 LANTHORN_LAYER("Bilinear(int in1_features, int in2_features, int out_features, bool bias=True)",
                "y = x1^T W x2 + b, called as layer(x1, x2). in (..., in1_features) and (..., in2_features); out (..., "
                "out_features). Initial values as torch.nn.Bilinear.",
-               "nn.Bilinear{3, 4, 2}(torch.randn{5, 3}, torch.randn{5, 4})", [](const std::vector<c10::IValue>& a) {
-                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0 && a[2].toInt() > 0,
-                             "[Bilinear] sizes must be positive, got ", a[0].toInt(), ", ", a[1].toInt(), " and ",
-                             a[2].toInt());
-                 return std::make_shared<Bilinear>(a[0].toInt(), a[1].toInt(), a[2].toInt(), a[3].toBool());
+               "nn.Bilinear{3, 4, 2}(torch.randn{5, 3}, torch.randn{5, 4})",
+               [](int64_t in1_features, int64_t in2_features, int64_t out_features, bool bias) {
+                 TORCH_CHECK(in1_features > 0 && in2_features > 0 && out_features > 0,
+                             "[Bilinear] sizes must be positive, got ", in1_features, ", ", in2_features, " and ",
+                             out_features);
+                 return std::make_shared<Bilinear>(in1_features, in2_features, out_features, bias);
                });
 
 }  // namespace

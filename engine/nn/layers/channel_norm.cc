@@ -100,13 +100,13 @@ class GroupNorm final : public Module {
   double eps_;
 };
 
-std::shared_ptr<Module> MakeBatchNorm(const char* kind, const std::vector<c10::IValue>& a) {
-  TORCH_CHECK(a[0].toInt() > 0 && a[1].toDouble() >= 0, "[", kind,
-              "] num_features must be positive and eps not negative, got ", a[0].toInt(), " and ", a[1].toDouble());
-  TORCH_CHECK(a[2].toDouble() >= 0 && a[2].toDouble() <= 1, "[", kind, "] momentum must be in [0, 1], got ",
-              a[2].toDouble());
-  return std::make_shared<BatchNorm>(kind, a[0].toInt(), a[1].toDouble(), a[2].toDouble(), a[3].toBool(),
-                                     a[4].toBool());
+LayerMaker BatchNormMaker(const char* kind) {
+  return [kind](int64_t num_features, double eps, double momentum, bool affine, bool track_running_stats) {
+    TORCH_CHECK(num_features > 0 && eps >= 0, "[", kind, "] num_features must be positive and eps not negative, got ",
+                num_features, " and ", eps);
+    TORCH_CHECK(momentum >= 0 && momentum <= 1, "[", kind, "] momentum must be in [0, 1], got ", momentum);
+    return std::make_shared<BatchNorm>(kind, num_features, eps, momentum, affine, track_running_stats);
+  };
 }
 
 #define LANTHORN_BATCH_NORM_DOC                                                                                       \
@@ -118,22 +118,23 @@ const RegisterLayer batch_norm1d(
     {"BatchNorm1d(int num_features, float eps=1e-05, float momentum=0.1, bool affine=True, bool "
      "track_running_stats=True)",
      LANTHORN_BATCH_NORM_DOC "in and out (N, C) or (N, C, L).", "nn.BatchNorm1d{4}(torch.randn{8, 4})",
-     [](const std::vector<c10::IValue>& a) { return MakeBatchNorm("BatchNorm1d", a); }});
+     BatchNormMaker("BatchNorm1d")});
 const RegisterLayer batch_norm2d(
     {"BatchNorm2d(int num_features, float eps=1e-05, float momentum=0.1, bool affine=True, bool "
      "track_running_stats=True)",
      LANTHORN_BATCH_NORM_DOC "in and out (N, C, H, W).", "nn.BatchNorm2d{3}(torch.randn{2, 3, 4, 4})",
-     [](const std::vector<c10::IValue>& a) { return MakeBatchNorm("BatchNorm2d", a); }});
+     BatchNormMaker("BatchNorm2d")});
 #undef LANTHORN_BATCH_NORM_DOC
 const RegisterLayer group_norm(
     {"GroupNorm(int num_groups, int num_channels, float eps=1e-05, bool affine=True)",
      "y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over all values of a group of channels "
      "in one sample. in and out (N, num_channels, ...). Weight 1, bias 0 at first.",
-     "nn.GroupNorm{2, 4}(torch.randn{3, 4, 5, 5})", [](const std::vector<c10::IValue>& a) {
-       TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0 && a[1].toInt() % a[0].toInt() == 0,
-                   "[GroupNorm] num_groups must divide num_channels, got ", a[0].toInt(), " groups for ", a[1].toInt());
-       TORCH_CHECK(a[2].toDouble() >= 0, "[GroupNorm] eps must not be negative, got ", a[2].toDouble());
-       return std::make_shared<GroupNorm>(a[0].toInt(), a[1].toInt(), a[2].toDouble(), a[3].toBool());
+     "nn.GroupNorm{2, 4}(torch.randn{3, 4, 5, 5})",
+     [](int64_t num_groups, int64_t num_channels, double eps, bool affine) {
+       TORCH_CHECK(num_groups > 0 && num_channels > 0 && num_channels % num_groups == 0,
+                   "[GroupNorm] num_groups must divide num_channels, got ", num_groups, " groups for ", num_channels);
+       TORCH_CHECK(eps >= 0, "[GroupNorm] eps must not be negative, got ", eps);
+       return std::make_shared<GroupNorm>(num_groups, num_channels, eps, affine);
      }});
 
 }  // namespace

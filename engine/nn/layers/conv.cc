@@ -143,25 +143,28 @@ class Conv final : public Module {
   at::Tensor* bias_ = nullptr;
 };
 
-// Arguments in the order of torch.nn, where the dilation stands in another place for the transposed ones.
-template <bool transposed>
-std::shared_ptr<Module> MakeConv(const char* kind, const std::vector<c10::IValue>& a) {
-  ConvShape s;
-  s.transposed = transposed;
-  s.in = a[0].toInt();
-  s.out = a[1].toInt();
-  s.kernel = a[2].toIntVector();
-  s.stride = a[3].toIntVector();
-  s.padding = a[4].toIntVector();
-  size_t at = 5;
-  s.output_padding = transposed ? a[at++].toIntVector() : Sizes(s.kernel.size(), 0);
-  if (!transposed) s.dilation = a[at++].toIntVector();
-  s.groups = a[at++].toInt();
-  s.bias = a[at++].toBool();
-  if (transposed) s.dilation = a[at++].toIntVector();
-  s.padding_mode = a[at].toStringRef();
-  CheckShape(kind, s);
-  return std::make_shared<Conv>(kind, std::move(s));
+std::shared_ptr<Module> MakeConv(const char* kind, ConvShape shape) {
+  CheckShape(kind, shape);
+  return std::make_shared<Conv>(kind, std::move(shape));
+}
+
+LayerMaker ConvMaker(const char* kind) {
+  return [kind](int64_t in, int64_t out, const Sizes& kernel, const Sizes& stride, const Sizes& padding,
+                const Sizes& dilation, int64_t groups, bool bias, const std::string& padding_mode) {
+    const Sizes output_padding(kernel.size(), 0);
+    return MakeConv(kind, {in, out, kernel, stride, padding, dilation, output_padding, groups, bias,
+                           /*transposed=*/false, padding_mode});
+  };
+}
+
+// As torch.nn has them: the dilation stands in another place.
+LayerMaker TransposedConvMaker(const char* kind) {
+  return [kind](int64_t in, int64_t out, const Sizes& kernel, const Sizes& stride, const Sizes& padding,
+                const Sizes& output_padding, int64_t groups, bool bias, const Sizes& dilation,
+                const std::string& padding_mode) {
+    return MakeConv(kind, {in, out, kernel, stride, padding, dilation, output_padding, groups, bias,
+                           /*transposed=*/true, padding_mode});
+  };
 }
 
 const RegisterLayer conv1d(
@@ -170,16 +173,14 @@ const RegisterLayer conv1d(
      "A kernel moved over a sequence. in (N, in_channels, L); out (N, out_channels, L'), with L' = (L + 2 padding - "
      "dilation (kernel_size - 1) - 1) / stride + 1, rounded down. padding may be 'same' or 'valid'; padding_mode is "
      "zeros, reflect, replicate or circular. Initial values as torch.nn.Conv1d.",
-     "nn.Conv1d{3, 8, 5, padding='same'}(torch.randn{2, 3, 10})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv<false>("Conv1d", a); }});
+     "nn.Conv1d{3, 8, 5, padding='same'}(torch.randn{2, 3, 10})", ConvMaker("Conv1d")});
 const RegisterLayer conv2d(
     {"Conv2d(int in_channels, int out_channels, int[2] kernel_size, int[2] stride=1, int[2] padding=0, int[2] "
      "dilation=1, int groups=1, bool bias=True, str padding_mode='zeros')",
      "A kernel moved over images. in (N, in_channels, H, W); out (N, out_channels, H', W'), sizes as of Conv1d. One "
      "number stands for both dimensions. padding may be 'same' or 'valid'; padding_mode is zeros, reflect, replicate "
      "or circular. Initial values as torch.nn.Conv2d.",
-     "nn.Conv2d{3, 8, 3, padding=1}(torch.randn{2, 3, 8, 8})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv<false>("Conv2d", a); }});
+     "nn.Conv2d{3, 8, 3, padding=1}(torch.randn{2, 3, 8, 8})", ConvMaker("Conv2d")});
 const RegisterLayer conv_transpose1d(
     {"ConvTranspose1d(int in_channels, int out_channels, int[1] kernel_size, int[1] stride=1, int[1] padding=0, int[1] "
      "output_padding=0, int groups=1, bool bias=True, int[1] dilation=1, str padding_mode='zeros')",
@@ -187,15 +188,13 @@ const RegisterLayer conv_transpose1d(
      "L' "
      "= (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1. Initial values as "
      "torch.nn.ConvTranspose1d.",
-     "nn.ConvTranspose1d{8, 3, 4, stride=2}(torch.randn{2, 8, 5})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv<true>("ConvTranspose1d", a); }});
+     "nn.ConvTranspose1d{8, 3, 4, stride=2}(torch.randn{2, 8, 5})", TransposedConvMaker("ConvTranspose1d")});
 const RegisterLayer conv_transpose2d(
     {"ConvTranspose2d(int in_channels, int out_channels, int[2] kernel_size, int[2] stride=1, int[2] padding=0, int[2] "
      "output_padding=0, int groups=1, bool bias=True, int[2] dilation=1, str padding_mode='zeros')",
      "The transpose of Conv2d, which makes images larger. in (N, in_channels, H, W); out (N, out_channels, H', W'), "
      "sizes as of ConvTranspose1d. Initial values as torch.nn.ConvTranspose2d.",
-     "nn.ConvTranspose2d{8, 3, 2, stride=2}(torch.randn{2, 8, 4, 4})",
-     [](const std::vector<c10::IValue>& a) { return MakeConv<true>("ConvTranspose2d", a); }});
+     "nn.ConvTranspose2d{8, 3, 2, stride=2}(torch.randn{2, 8, 4, 4})", TransposedConvMaker("ConvTranspose2d")});
 
 }  // namespace
 }  // namespace lanthorn::nn

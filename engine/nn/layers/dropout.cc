@@ -19,10 +19,9 @@ class Dropout final : public Module {
 
 LANTHORN_LAYER("Dropout(float p=0.5)",
                "In training mode each element is zero with probability p and the rest is scaled by 1 / (1 - p).",
-               "nn.Dropout{0.1}(torch.ones{3})", [](const std::vector<c10::IValue>& a) {
-                 TORCH_CHECK(a[0].toDouble() >= 0 && a[0].toDouble() < 1, "[Dropout] p must be in [0, 1), got ",
-                             a[0].toDouble());
-                 return std::make_shared<Dropout>(a[0].toDouble());
+               "nn.Dropout{0.1}(torch.ones{3})", [](double p) {
+                 TORCH_CHECK(p >= 0 && p < 1, "[Dropout] p must be in [0, 1), got ", p);
+                 return std::make_shared<Dropout>(p);
                });
 
 }  // namespace

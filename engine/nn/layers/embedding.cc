@@ -41,12 +41,13 @@ LANTHORN_LAYER(
     "Embedding(int num_embeddings, int embedding_dim, int padding_idx=-1)",
     "Rows of a table by id. in ids (...), integers from 0; out (..., embedding_dim). padding_idx=-1 means none; its "
     "row is zero and gets no gradient. Initial values N(0, 1) as torch.nn.Embedding.",
-    "nn.Embedding{65, 8}(torch.tensor({1, 2}, {dtype='int64'}))", [](const std::vector<c10::IValue>& a) {
-      TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Embedding] sizes must be positive, got ", a[0].toInt(),
-                  " and ", a[1].toInt());
-      TORCH_CHECK(a[2].toInt() >= -1 && a[2].toInt() < a[0].toInt(), "[Embedding] padding_idx must be -1 or below ",
-                  a[0].toInt(), ", got ", a[2].toInt());
-      return std::make_shared<Embedding>(a[0].toInt(), a[1].toInt(), a[2].toInt());
+    "nn.Embedding{65, 8}(torch.tensor({1, 2}, {dtype='int64'}))",
+    [](int64_t num_embeddings, int64_t embedding_dim, int64_t padding_idx) {
+      TORCH_CHECK(num_embeddings > 0 && embedding_dim > 0, "[Embedding] sizes must be positive, got ", num_embeddings,
+                  " and ", embedding_dim);
+      TORCH_CHECK(padding_idx >= -1 && padding_idx < num_embeddings, "[Embedding] padding_idx must be -1 or below ",
+                  num_embeddings, ", got ", padding_idx);
+      return std::make_shared<Embedding>(num_embeddings, embedding_dim, padding_idx);
     });
 
 }  // namespace

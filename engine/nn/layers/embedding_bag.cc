@@ -122,19 +122,19 @@ LANTHORN_LAYER(
     "Initial values N(0, 1) as torch.nn.EmbeddingBag.",
     "nn.EmbeddingBag{10, 4, mode='sum'}(torch.tensor({1, 2, 4, 5}, {dtype='int64'}), torch.tensor({0, 3}, "
     "{dtype='int64'}))",
-    [](const std::vector<c10::IValue>& a) {
-      TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[EmbeddingBag] sizes must be positive, got ", a[0].toInt(),
-                  " and ", a[1].toInt());
-      const std::string& mode = a[2].toStringRef();
+    [](int64_t num_embeddings, int64_t embedding_dim, const std::string& mode, bool include_last_offset,
+       int64_t padding_idx) {
+      TORCH_CHECK(num_embeddings > 0 && embedding_dim > 0, "[EmbeddingBag] sizes must be positive, got ",
+                  num_embeddings, " and ", embedding_dim);
       TORCH_CHECK(mode == "sum" || mode == "mean" || mode == "max",
                   "[EmbeddingBag] mode must be 'sum', 'mean' or 'max', got '", mode, "'");
-      TORCH_CHECK(a[4].toInt() >= -1 && a[4].toInt() < a[0].toInt(), "[EmbeddingBag] padding_idx must be -1 or below ",
-                  a[0].toInt(), ", got ", a[4].toInt());
-      return std::make_shared<EmbeddingBag>(a[0].toInt(), a[1].toInt(),
+      TORCH_CHECK(padding_idx >= -1 && padding_idx < num_embeddings, "[EmbeddingBag] padding_idx must be -1 or below ",
+                  num_embeddings, ", got ", padding_idx);
+      return std::make_shared<EmbeddingBag>(num_embeddings, embedding_dim,
                                             mode == "sum"    ? Mode::kSum
                                             : mode == "mean" ? Mode::kMean
                                                              : Mode::kMax,
-                                            a[3].toBool(), a[4].toInt());
+                                            include_last_offset, padding_idx);
     });
 
 }  // namespace

@@ -44,10 +44,10 @@ class Linear final : public Module {
 
 LANTHORN_LAYER("Linear(int in_features, int out_features, bool bias=True)",
                "y = x W^T + b. in (..., in_features); out (..., out_features). Initial values as torch.nn.Linear.",
-               "nn.Linear{4, 2}(torch.randn{3, 4})", [](const std::vector<c10::IValue>& a) {
-                 TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[Linear] sizes must be positive, got ",
-                             a[0].toInt(), " and ", a[1].toInt());
-                 return MakeLinear(a[0].toInt(), a[1].toInt(), a[2].toBool());
+               "nn.Linear{4, 2}(torch.randn{3, 4})", [](int64_t in_features, int64_t out_features, bool bias) {
+                 TORCH_CHECK(in_features > 0 && out_features > 0, "[Linear] sizes must be positive, got ", in_features,
+                             " and ", out_features);
+                 return MakeLinear(in_features, out_features, bias);
                });
 
 }  // namespace

@@ -67,16 +67,17 @@ const RegisterLayer layer_norm(
     {"LayerNorm(int normalized_shape, float eps=1e-05, bool elementwise_affine=True, bool bias=True)",
      "y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimension. in and out (..., normalized_shape). "
      "Weight 1, bias 0 at first.",
-     "nn.LayerNorm{4}(torch.randn{2, 4})", [](const std::vector<c10::IValue>& a) {
-       CheckSize("LayerNorm", a[0].toInt(), a[1].toDouble());
-       return std::make_shared<LayerNorm>(a[0].toInt(), a[1].toDouble(), a[2].toBool(), a[3].toBool());
+     "nn.LayerNorm{4}(torch.randn{2, 4})",
+     [](int64_t normalized_shape, double eps, bool elementwise_affine, bool bias) {
+       CheckSize("LayerNorm", normalized_shape, eps);
+       return std::make_shared<LayerNorm>(normalized_shape, eps, elementwise_affine, bias);
      }});
 const RegisterLayer rms_norm({"RMSNorm(int normalized_shape, float eps=1e-05)",
                               "y = x / sqrt(mean(x^2) + eps) * weight over the last dimension. in and out (..., "
                               "normalized_shape). Weight 1 at first.",
-                              "nn.RMSNorm{4}(torch.randn{2, 4})", [](const std::vector<c10::IValue>& a) {
-                                CheckSize("RMSNorm", a[0].toInt(), a[1].toDouble());
-                                return std::make_shared<RmsNorm>(a[0].toInt(), a[1].toDouble());
+                              "nn.RMSNorm{4}(torch.randn{2, 4})", [](int64_t normalized_shape, double eps) {
+                                CheckSize("RMSNorm", normalized_shape, eps);
+                                return std::make_shared<RmsNorm>(normalized_shape, eps);
                               }});
 
 }  // namespace

@@ -73,18 +73,18 @@ const RegisterLayer positional_embedding(
     {"PositionalEmbedding(int max_len, int embed_dim)",
      "Adds a learned row to each position: y[b, t] = x[b, t] + weight[t]. in and out (B, T, embed_dim) with T at most "
      "max_len. Initial values N(0, 1), as torch.nn.Embedding.",
-     "nn.PositionalEmbedding{16, 8}(torch.randn{3, 5, 8})", [](const std::vector<c10::IValue>& a) {
-       TORCH_CHECK(a[0].toInt() > 0 && a[1].toInt() > 0, "[PositionalEmbedding] sizes must be positive, got ",
-                   a[0].toInt(), " and ", a[1].toInt());
-       return std::make_shared<PositionalEmbedding>(a[0].toInt(), a[1].toInt());
+     "nn.PositionalEmbedding{16, 8}(torch.randn{3, 5, 8})", [](int64_t max_len, int64_t embed_dim) {
+       TORCH_CHECK(max_len > 0 && embed_dim > 0, "[PositionalEmbedding] sizes must be positive, got ", max_len, " and ",
+                   embed_dim);
+       return std::make_shared<PositionalEmbedding>(max_len, embed_dim);
      }});
 const RegisterLayer sinusoidal_positions(
     {"SinusoidalPositions(int embed_dim)",
      "Adds sin(t / 10000^(2i / embed_dim)) to channel 2i and the cosine to channel 2i + 1. in and out (B, T, "
      "embed_dim), T of any size. No parameters. Vaswani et al. 2017.",
-     "nn.SinusoidalPositions{8}(torch.randn{3, 5, 8})", [](const std::vector<c10::IValue>& a) {
-       TORCH_CHECK(a[0].toInt() > 0, "[SinusoidalPositions] embed_dim must be positive, got ", a[0].toInt());
-       return std::make_shared<SinusoidalPositions>(a[0].toInt());
+     "nn.SinusoidalPositions{8}(torch.randn{3, 5, 8})", [](int64_t embed_dim) {
+       TORCH_CHECK(embed_dim > 0, "[SinusoidalPositions] embed_dim must be positive, got ", embed_dim);
+       return std::make_shared<SinusoidalPositions>(embed_dim);
      }});
 
 }  // namespace

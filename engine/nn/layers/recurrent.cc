@@ -121,14 +121,13 @@ class RecurrentLayer final : public Module {
 };
 
 template <Cell cell>
-std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
+std::shared_ptr<Module> Make(int64_t input, int64_t hidden, int64_t layers, bool bias, bool batch_first,
+                             double dropout) {
   const char* tag = cell == Cell::kGru ? "[GRU]" : "[LSTM]";
-  const int64_t input = a[0].toInt(), hidden = a[1].toInt(), layers = a[2].toInt();
-  const double dropout = a[5].toDouble();
   TORCH_CHECK(input > 0 && hidden > 0 && layers > 0, tag, " sizes and num_layers must be positive, got ", input, ", ",
               hidden, ", ", layers);
   TORCH_CHECK(dropout >= 0 && dropout < 1, tag, " dropout must be in [0, 1), got ", dropout);
-  return std::make_shared<RecurrentLayer>(cell, input, hidden, layers, a[3].toBool(), a[4].toBool(), dropout);
+  return std::make_shared<RecurrentLayer>(cell, input, hidden, layers, bias, batch_first, dropout);
 }
 
 const RegisterLayer gru(

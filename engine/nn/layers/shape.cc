@@ -35,14 +35,13 @@ void CheckWindow(const char* kind, const Sizes& kernel, const Sizes& dilation, c
 }
 
 const RegisterLayer identity({"Identity()", "y = x: a place in a model where there is nothing to do.",
-                              "nn.Identity()(torch.ones{2})", [](const std::vector<c10::IValue>&) {
+                              "nn.Identity()(torch.ones{2})", [] {
                                 return std::make_shared<Reshape>("Identity", "", [](const at::Tensor& x) { return x; });
                               }});
 const RegisterLayer flatten(
     {"Flatten(int start_dim=1, int end_dim=-1)",
      "One dimension from those between start_dim and end_dim. in (N, ...); out (N, all the rest).",
-     "nn.Flatten()(torch.randn{2, 3, 4})", [](const std::vector<c10::IValue>& a) {
-       const int64_t from = a[0].toInt(), to = a[1].toInt();
+     "nn.Flatten()(torch.randn{2, 3, 4})", [](int64_t from, int64_t to) {
        return std::make_shared<Reshape>("Flatten", from == 1 && to == -1 ? "" : absl::StrCat(from, ", ", to),
                                         [=](const at::Tensor& x) {
                                           TORCH_CHECK(from < x.dim() && from >= -x.dim(), "[Flatten] start_dim ", from,
@@ -52,9 +51,9 @@ const RegisterLayer flatten(
      }});
 const RegisterLayer unflatten({"Unflatten(int dim, int[] unflattened_size)",
                                "Several dimensions from one: their product is its size; one of them may be -1.",
-                               "nn.Unflatten{1, {3, 4}}(torch.randn{2, 12})", [](const std::vector<c10::IValue>& a) {
-                                 const int64_t dim = a[0].toInt();
-                                 const Sizes sizes = a[1].toIntVector();
+                               "nn.Unflatten{1, {3, 4}}(torch.randn{2, 12})",
+                               [](int64_t dim, const Sizes& unflattened_size) {
+                                 const Sizes sizes = unflattened_size;
                                  return std::make_shared<Reshape>(
                                      "Unflatten", absl::StrCat(dim, ", ", Text(sizes)),
                                      [=](const at::Tensor& x) { return at::unflatten(x, dim, sizes); });
@@ -62,9 +61,8 @@ const RegisterLayer unflatten({"Unflatten(int dim, int[] unflattened_size)",
 const RegisterLayer unfold(
     {"Unfold(int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1)",
      "The patches under a moving window as columns. in (N, C, H, W); out (N, C kernel_height kernel_width, places).",
-     "nn.Unfold{2}(torch.randn{2, 3, 4, 4})", [](const std::vector<c10::IValue>& a) {
-       const Sizes kernel = a[0].toIntVector(), dilation = a[1].toIntVector(), padding = a[2].toIntVector(),
-                   stride = a[3].toIntVector();
+     "nn.Unfold{2}(torch.randn{2, 3, 4, 4})",
+     [](const Sizes& kernel, const Sizes& dilation, const Sizes& padding, const Sizes& stride) {
        CheckWindow("Unfold", kernel, dilation, padding, stride);
        return std::make_shared<Reshape>("Unfold", Text(kernel), [=](const at::Tensor& x) {
          TORCH_CHECK(x.dim() == 4 || x.dim() == 3, "[Unfold] input must be (N, C, H, W), got ", x.sizes());
@@ -75,9 +73,8 @@ const RegisterLayer fold(
     {"Fold(int[2] output_size, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1)",
      "Puts the columns of Unfold back; where windows overlap their values add up. in (N, C kernel_height kernel_width, "
      "places); out (N, C, output_size).",
-     "nn.Fold{4, 2}(torch.randn{2, 12, 9})", [](const std::vector<c10::IValue>& a) {
-       const Sizes size = a[0].toIntVector(), kernel = a[1].toIntVector(), dilation = a[2].toIntVector(),
-                   padding = a[3].toIntVector(), stride = a[4].toIntVector();
+     "nn.Fold{4, 2}(torch.randn{2, 12, 9})",
+     [](const Sizes& size, const Sizes& kernel, const Sizes& dilation, const Sizes& padding, const Sizes& stride) {
        CheckWindow("Fold", kernel, dilation, padding, stride);
        return std::make_shared<Reshape>("Fold", absl::StrCat(Text(size), ", ", Text(kernel)), [=](const at::Tensor& x) {
          return at::col2im(x, size, kernel, dilation, padding, stride);

@@ -95,16 +95,26 @@ class TransformerEncoderLayer final : public Module {
   Module *attention_, *linear1_, *linear2_, *norm1_, *norm2_;
 };
 
-std::shared_ptr<Module> Make(const std::vector<c10::IValue>& a) {
+std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedforward, double dropout,
+                             const std::string& activation, const std::string& norm, bool norm_first, bool causal,
+                             double layer_norm_eps, bool bias, int64_t head_dim) {
   constexpr const char* kTag = "[TransformerEncoderLayer]";
-  const std::string activation = a[4].toStringRef(), norm = a[5].toStringRef();
   const auto found = std::find(kActivations.begin(), kActivations.end(), activation);
   TORCH_CHECK(found != kActivations.end(), kTag, " activation must be gelu, relu, relu2 or swiglu, got '", activation,
               "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
   TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
               DidYouMean(norm, {"layer", "rms"}));
-  EncoderOptions o = {a[0].toInt(),  a[1].toInt(),  a[2].toInt(),    a[3].toDouble(), std::nullopt, norm == "rms",
-                      a[6].toBool(), a[7].toBool(), a[8].toDouble(), a[9].toBool(),   a[10].toInt()};
+  EncoderOptions o = {.size = d_model,
+                      .heads = nhead,
+                      .hidden = dim_feedforward,
+                      .dropout = dropout,
+                      .activation = std::nullopt,
+                      .rms = norm == "rms",
+                      .norm_first = norm_first,
+                      .causal = causal,
+                      .eps = layer_norm_eps,
+                      .bias = bias,
+                      .head_dim = head_dim};
   if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);

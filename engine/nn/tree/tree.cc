@@ -50,16 +50,17 @@ const RegisterLayer tree(
      "comes "
      "out. in and out (N, T, d_model). Blocks are as torch.nn.TransformerEncoderLayer with norm_first=False and GELU; "
      "matrices Xavier uniform, attention biases 0.",
-     "nn.Tree{{2, 2}, 8, 2, 16}(torch.randn{1, 3, 8})", [](const std::vector<c10::IValue>& a) {
-       const absl::StatusOr<NodeTree> nodes = NodeTree::Make(a[0].toIntVector());
+     "nn.Tree{{2, 2}, 8, 2, 16}(torch.randn{1, 3, 8})",
+     [](const std::vector<int64_t>& branching, int64_t d_model, int64_t nhead, int64_t dim_feedforward, double dropout,
+        const std::string& forward) {
+       const absl::StatusOr<NodeTree> nodes = NodeTree::Make(branching);
        TORCH_CHECK(nodes.ok(), "[Tree] ", std::string(nodes.status().message()));
-       const BlockShape shape = {a[1].toInt(), a[2].toInt(), a[3].toInt(), a[4].toDouble()};
+       const BlockShape shape = {d_model, nhead, dim_feedforward, dropout};
        TORCH_CHECK(shape.width > 0 && shape.feedforward > 0, "[Tree] sizes must be positive, got ", shape.width,
                    " and ", shape.feedforward);
        TORCH_CHECK(shape.heads > 0 && shape.width % shape.heads == 0, "[Tree] nhead must divide d_model, got ",
                    shape.heads, " heads for ", shape.width);
        TORCH_CHECK(shape.dropout >= 0 && shape.dropout < 1, "[Tree] dropout must be in [0, 1), got ", shape.dropout);
-       const std::string& forward = a[5].toStringRef();
        TORCH_CHECK(forward == "level_mean" || forward == "tree", "[Tree] forward must be 'level_mean' or 'tree', got '",
                    forward, "'");
        return std::make_shared<Tree>(*nodes, shape, forward == "tree" ? TreeForward::kTree : TreeForward::kLevelMean);

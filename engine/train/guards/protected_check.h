@@ -32,7 +32,7 @@ class ProtectedCheck {
   std::vector<Entry> entries_;
 };
 
-// That update `step` moved `what` (Optimizer::moved_at_rest) although the selection holds it back.
+// That update `step` moved `what` (optim::RestingWatch::moved) although the selection holds it back.
 Warning MovedAtRest(const std::string& what, int64_t step);
 
 }  // namespace lanthorn::train

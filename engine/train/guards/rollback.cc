@@ -17,14 +17,16 @@ bool IsDivergence(const absl::Status& status) {
 }  // namespace
 
 std::unique_ptr<AliveCheck> Trainer::WatchAlive() const {
-  return std::make_unique<AliveCheck>(
-      parameters_, options_.guards.allow_dead,
-      [this](const nn::NamedParameter& parameter) { return optimizer_->IsSelective(parameter); });
+  return std::make_unique<AliveCheck>(parameters_, options_.guards.allow_dead,
+                                      [this](const nn::NamedParameter& parameter) {
+                                        return optimizer_->mask() != nullptr && optimizer_->mask()->MayRest(parameter);
+                                      });
 }
 
 absl::Status Trainer::BeginGuards() {
   first_update_ = optimizer_->steps();
   if (first_update_ < AliveCheck::kUpdates) alive_ = WatchAlive();
+  guards_.reset();  // it gives the optimiser its own mask back
   guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, *optimizer_, result_.steps, planned_steps(),
                                          [this](const Warning& warning) { return Warn(warning); });
   if (options_.guards.rollback && checkpointer_ != nullptr && checkpointer_->store().List().empty())
@@ -32,7 +34,7 @@ absl::Status Trainer::BeginGuards() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Trainer::CheckDivergence(const Pass& pass, double grad_norm,
+absl::StatusOr<bool> Trainer::CheckDivergence(const GradientPass& pass, double grad_norm,
                                               const std::vector<data::Batch>& batches) {
   const GuardOptions& guards = options_.guards;
   const int64_t step = result_.steps + 1;

@@ -5,7 +5,7 @@
 namespace lanthorn::train {
 
 StepGuards::StepGuards(const GuardOptions& options, const std::vector<nn::NamedParameter>& parameters,
-                       const optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn)
+                       optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn)
     : options_(options),
       parameters_(parameters),
       optimizer_(optimizer),
@@ -16,7 +16,9 @@ StepGuards::StepGuards(const GuardOptions& options, const std::vector<nn::NamedP
     learning_.emplace(options_.uniform_loss, planned);
     learning_->Resume(step);
   }
-  if (options_.protected_parameters != GuardLevel::kOff) protected_.emplace(parameters);
+  if (options_.protected_parameters == GuardLevel::kOff) return;
+  protected_.emplace(parameters);
+  resting_.emplace(&optimizer);
 }
 
 absl::Status StepGuards::Raise(GuardLevel level, const Warning& warning, ExitCode code) const {
@@ -58,7 +60,7 @@ absl::Status StepGuards::AfterUpdate(const StepRecord& record) {
   if (protected_) {
     if (const auto found = protected_->AfterUpdate(record.step - first_step_, record.step))
       LANTHORN_RETURN_IF_ERROR(Raise(options_.protected_parameters, *found));
-    if (const std::string& moved = optimizer_.moved_at_rest(); !record.skipped && !moved.empty())
+    if (const std::string& moved = resting_->moved(); !record.skipped && !moved.empty())
       LANTHORN_RETURN_IF_ERROR(Raise(options_.protected_parameters, MovedAtRest(moved, record.step)));
   }
   if (const auto found = skipped_.Add(record.step, record.skipped)) {

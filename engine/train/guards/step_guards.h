@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/optim/select/resting_watch.h"
 #include "engine/train/guards/divergence.h"
 #include "engine/train/guards/guard_options.h"
 #include "engine/train/guards/learning_check.h"
@@ -23,10 +24,12 @@ class StepGuards {
 
   // `step`: updates made so far, `planned`: those of the whole training.
   StepGuards(const GuardOptions& options, const std::vector<nn::NamedParameter>& parameters,
-             const optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn);
+             optim::Optimizer& optimizer, int64_t step, int64_t planned, WarnFn warn);
 
-  // Whether update number `step` (1-based) is to be compared with what the optimiser's mask says must stay.
-  bool WatchesResting(int64_t step) const { return protected_ && ProtectedCheck::Looks(step - first_step_); }
+  // Before update number `step` (1-based).
+  void BeforeUpdate(int64_t step) {
+    if (resting_) resting_->Look(ProtectedCheck::Looks(step - first_step_));
+  }
   // After each update, before the observers hear of it. The status of the first guard that stops.
   absl::Status AfterUpdate(const StepRecord& record);
   // At the end of a training.
@@ -47,6 +50,7 @@ class StepGuards {
   SkippedUpdates skipped_;
   std::optional<LearningCheck> learning_;
   std::optional<ProtectedCheck> protected_;
+  std::optional<optim::RestingWatch> resting_;
   bool floor_checked_ = false;
   MemoryGrowth growth_;
   SlowSteps slow_;

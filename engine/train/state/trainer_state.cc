@@ -10,6 +10,7 @@
 #include "engine/base/files.h"
 #include "engine/run/machine.h"
 #include "engine/train/eval_scope.h"
+#include "engine/train/fetch.h"
 #include "engine/train/state/random_state.h"
 #include "engine/train/trainer.h"
 #include "engine/tscore/recorder.h"
@@ -103,11 +104,10 @@ absl::StatusOr<json> Trainer::Probe() {
   const at::NoGradGuard no_grad;
   train_->SetEpoch(0);
   PhaseSeconds unused{};
-  absl::StatusOr<data::Batch> batch = Fetch(*train_, 0, &unused);
+  const data::Batch batch = Fetch(*train_, 0, options_.device, &unused);
   train_->SetEpoch(result_.epoch - 1);
-  if (!batch.ok()) return batch.status();
-  const int64_t rows = std::min(kProbeRows, batch->x.size(0));
-  const data::Batch few = {batch->x.narrow(0, 0, rows), batch->y.narrow(0, 0, rows)};
+  const int64_t rows = std::min(kProbeRows, batch.x.size(0));
+  const data::Batch few = {batch.x.narrow(0, 0, rows), batch.y.narrow(0, 0, rows)};
   at::Tensor output;
   if (model_->HasForward()) {
     output = model_->Forward(few.x, nullptr);

@@ -142,7 +142,7 @@ TEST(ProtectedCheckG43, StopsATrainingInWhichAnObserverMovesAFrozenParameter) {
 struct Hold final : optim::UpdateMask {
   std::string name;
   explicit Hold(std::string held) : name(std::move(held)) {}
-  void Prepare(const std::vector<nn::NamedParameter>&) override {}
+  void Prepare(const std::vector<nn::NamedParameter>&, const std::vector<int64_t>&) override {}
   optim::PartMask Of(const nn::NamedParameter& parameter) const override {
     optim::PartMask mask;
     if (parameter.name == name) mask.factors = at::zeros({1});

@@ -1,4 +1,4 @@
-#include "engine/optim/update_mask.h"
+#include "engine/optim/select/update_mask.h"
 
 #include <ATen/core/grad_mode.h>
 

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "engine/optim/selection.h"
+#include "engine/optim/select/selection.h"
 #include "tests/engine/optim/make_optimizer.h"
 
 namespace lanthorn::optim {

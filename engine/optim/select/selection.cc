@@ -1,4 +1,4 @@
-#include "engine/optim/selection.h"
+#include "engine/optim/select/selection.h"
 
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
@@ -148,7 +148,8 @@ at::Tensor Selection::SharedSquares(const std::vector<at::Tensor>& gradients) co
   return sum;
 }
 
-void Selection::Prepare(const std::vector<NamedParameter>& parameters) {
+void Selection::Prepare(const std::vector<NamedParameter>& parameters, const std::vector<int64_t>& domains) {
+  if (!domains.empty()) SetDomains(domains);
   const at::NoGradGuard no_grad;
   std::set<const void*> present;
   std::vector<at::Tensor> gradients, shared;

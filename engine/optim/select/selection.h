@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "engine/nn/tree/tree.h"
-#include "engine/optim/selection_options.h"
-#include "engine/optim/update_mask.h"
+#include "engine/optim/select/selection_options.h"
+#include "engine/optim/select/update_mask.h"
 
 namespace lanthorn::optim {
 
@@ -52,15 +52,14 @@ class Selection final : public UpdateMask {
   static absl::StatusOr<std::shared_ptr<Selection>> Make(nn::NodeTree tree, std::vector<OwnedParameter> owned,
                                                          SelectionOptions options);
 
-  void Prepare(const std::vector<NamedParameter>& parameters) override;
+  // The rows `domains` of the histogram count, each for its share of the update's batches; c10::Error for a row
+  // outside of it.
+  void Prepare(const std::vector<NamedParameter>& parameters, const std::vector<int64_t>& domains = {}) override;
   void Finish() override;
   PartMask Of(const NamedParameter& parameter) const override;
   bool MayRest(const NamedParameter& parameter) const override;
   std::vector<NamedParameter> State() const override;
 
-  // The rows of the histogram that count from now on, each for its share of an update's batches; c10::Error for a
-  // row outside of it.
-  void SetDomains(const std::vector<int64_t>& domains) override;
   bool IsHeld() const override { return held_; }
 
   const nn::NodeTree& tree() const { return tree_; }
@@ -84,6 +83,7 @@ class Selection final : public UpdateMask {
   int64_t ParametersOf(int64_t node) const;  // elements
 
  private:
+  void SetDomains(const std::vector<int64_t>& domains);
   Selection(nn::NodeTree tree, std::vector<OwnedParameter> owned, SelectionOptions options);
   // Squared norms of each owned tensor's slices, added to `total`, and their roots to `norms`.
   // In the host's memory those of the nodes in `which` alone.

@@ -1,15 +1,15 @@
 // What a mask holds back and an optimiser moves all the same is seen, by bits (guard G43).
-#include "engine/optim/resting_check.h"
+#include "engine/optim/select/resting_watch.h"
 
 #include <algorithm>
 
 #include "tests/engine/optim/careless.h"
-#include "tests/engine/optim/selection_model.h"
+#include "tests/engine/optim/select/selection_model.h"
 
 namespace lanthorn::optim {
 namespace {
 
-TEST(RestingCheckG43, NamesTheFirstSliceThatAnUpdateMovesWithoutBeingSelected) {
+TEST(RestingWatchG43, NamesTheFirstSliceThatAnUpdateMovesWithoutBeingSelected) {
   Model model({3, 3});
   Careless careless;
   careless.AddGroup(model.all, {{"lr", 0.1}});
@@ -17,17 +17,18 @@ TEST(RestingCheckG43, NamesTheFirstSliceThatAnUpdateMovesWithoutBeingSelected) {
   std::vector<double> norms(13, 0.1);
   norms[9] = 2;  // r.3, the third of its level
   model.SetGradients(norms, 1);
+  RestingWatch watch(&careless);
   careless.Step();
-  EXPECT_EQ(careless.moved_at_rest(), "") << "nobody watches";
-  careless.WatchResting(true);
+  EXPECT_EQ(watch.moved(), "") << "nobody looks";
+  watch.Look(true);
   careless.Step();
-  EXPECT_EQ(careless.moved_at_rest(), "'level1.weight', slice 0");
-  careless.WatchResting(false);
+  EXPECT_EQ(watch.moved(), "'level1.weight', slice 0");
+  watch.Look(false);
   careless.Step();
-  EXPECT_EQ(careless.moved_at_rest(), "");
+  EXPECT_EQ(watch.moved(), "");
 }
 
-TEST(RestingCheckG43, SeesSingleEntriesAndSharedParameters) {
+TEST(RestingWatchG43, SeesSingleEntriesAndSharedParameters) {
   for (const char* rule : {"weight_topk", "none"}) {
     Model model({2});
     SelectionOptions options = Rule(rule);
@@ -36,14 +37,15 @@ TEST(RestingCheckG43, SeesSingleEntriesAndSharedParameters) {
     Careless careless;
     careless.AddGroup({rule == std::string("none") ? model.shared : model.all[0]}, {{"lr", 0.1}});
     careless.SetMask(Select(model, options));
-    careless.WatchResting(true);
+    RestingWatch watch(&careless);
+    watch.Look(true);
     model.SetGradients(Random(3, 1), 1);
     careless.Step();
-    EXPECT_NE(careless.moved_at_rest(), "") << rule;
+    EXPECT_NE(watch.moved(), "") << rule;
   }
 }
 
-TEST(RestingCheckG43, FindsNothingInTheOptimisersThatThereAre) {
+TEST(RestingWatchG43, FindsNothingInTheOptimisersThatThereAre) {
   for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
     for (const auto& [rule, spec] : SelectionRules()) {
       for (const char* name : {"AdamW", "Adam", "SGD", "RMSprop"}) {
@@ -52,19 +54,20 @@ TEST(RestingCheckG43, FindsNothingInTheOptimisersThatThereAre) {
         options.shared = 0;
         options.k = 2;
         const auto optimizer = Trained(model, name, {{"weight_decay", 0.1}}, Select(model, options));
-        optimizer->WatchResting(true);
+        RestingWatch watch(optimizer.get());
+        watch.Look(true);
         for (uint64_t step = 0; step < 5; ++step) {
           model.SetGradients(Random(7, step), step);
           if (step == 3) model.shared.tensor.mutable_grad().fill_(std::nan(""));
           optimizer->Step();
-          EXPECT_EQ(optimizer->moved_at_rest(), "") << rule << " " << name << " update " << step;
+          EXPECT_EQ(watch.moved(), "") << rule << " " << name << " update " << step;
         }
       }
     }
   }
 }
 
-TEST(RestingCheckG43, AMaskOfGradientsWithLazyStateHoldsWhatIsNotSelected) {
+TEST(RestingWatchG43, AMaskOfGradientsWithLazyStateHoldsWhatIsNotSelected) {
   for (const c10::ScalarType dtype : {c10::kFloat, c10::kDouble}) {
     for (const char* name : {"AdamW", "Adam", "SGD", "RMSprop"}) {
       Model model({2, 2}, dtype);
@@ -73,14 +76,15 @@ TEST(RestingCheckG43, AMaskOfGradientsWithLazyStateHoldsWhatIsNotSelected) {
       options.moments = "lazy";
       const auto selection = Select(model, options);
       const auto optimizer = Trained(model, name, {{"weight_decay", 0.1}}, selection);
-      optimizer->WatchResting(true);
+      RestingWatch watch(optimizer.get());
+      watch.Look(true);
       std::vector<at::Tensor> before;
       for (uint64_t step = 0; step < 5; ++step) {
         before.clear();
         for (int64_t node = 0; node < 7; ++node) before.push_back(model.Node(node));
         model.SetGradients(Random(7, step), step);
         optimizer->Step();
-        EXPECT_EQ(optimizer->moved_at_rest(), "") << name << " update " << step;
+        EXPECT_EQ(watch.moved(), "") << name << " update " << step;
         const std::vector<int64_t> path = Selected(*selection);
         for (int64_t node = 0; node < 7; ++node) {
           const bool on_path = std::find(path.begin(), path.end(), node) != path.end();
@@ -91,15 +95,16 @@ TEST(RestingCheckG43, AMaskOfGradientsWithLazyStateHoldsWhatIsNotSelected) {
   }
 }
 
-TEST(RestingCheckG43, AMaskOfGradientsAlonePromisesNothing) {
+TEST(RestingWatchG43, AMaskOfGradientsAlonePromisesNothing) {
   Model model({2, 2});
   SelectionOptions options = Rule("path");
   options.apply = "gradient";
   const auto optimizer = Trained(model, "AdamW", {{"weight_decay", 0.1}}, Select(model, options));
-  optimizer->WatchResting(true);
+  RestingWatch watch(optimizer.get());
+  watch.Look(true);
   model.SetGradients(Random(7, 1), 1);
   optimizer->Step();
-  EXPECT_EQ(optimizer->moved_at_rest(), "");
+  EXPECT_EQ(watch.moved(), "");
 }
 
 }  // namespace

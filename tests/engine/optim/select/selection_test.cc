@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "tests/engine/optim/selection_model.h"
+#include "tests/engine/optim/select/selection_model.h"
 
 namespace lanthorn::optim {
 namespace {
@@ -375,10 +375,8 @@ TEST(Selection, AnUpdateOfSeveralTextsCountsForEachByItsShare) {
   options.domains = 3;
   const auto selection = Select(model, options);
   model.SetGradients({1, 2, 3}, 1);
-  selection->SetDomains({0, 1, 1, 0});
-  selection->Prepare(model.all);
-  selection->SetDomains({2});
-  selection->Prepare(model.all);
+  selection->Prepare(model.all, {0, 1, 1, 0});
+  selection->Prepare(model.all, {2});
   const std::vector<double> shares = {0.5, 0.5, 1};
   for (int64_t domain = 0; domain < 3; ++domain)
     EXPECT_DOUBLE_EQ(selection->histogram()[domain][1].item<double>(), shares[static_cast<size_t>(domain)]);
@@ -405,7 +403,7 @@ TEST(Selection, OptionsThatMakeNoSenseAreNamed) {
   options.shared = -1;
   EXPECT_EQ(message(options), "select.shared -1 is outside of 0 to 1");
   const auto selection = Select(model, Rule("path"));
-  EXPECT_THROW(selection->SetDomains({1}), c10::Error);
+  EXPECT_THROW(selection->Prepare(model.all, {1}), c10::Error);
   Model partial({3});
   partial.owned.pop_back();
   partial.owned.pop_back();

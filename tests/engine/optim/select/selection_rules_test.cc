@@ -1,7 +1,7 @@
 // What each rule of selection selects.
 #include <algorithm>
 
-#include "tests/engine/optim/selection_model.h"
+#include "tests/engine/optim/select/selection_model.h"
 
 namespace lanthorn::optim {
 namespace {

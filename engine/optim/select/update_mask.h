@@ -28,8 +28,9 @@ class UpdateMask {
  public:
   virtual ~UpdateMask() = default;
 
-  // Before each update, with the gradients that it is made from.
-  virtual void Prepare(const std::vector<NamedParameter>& parameters) = 0;
+  // Before each update, with the gradients that it is made from. `domains`: which of several texts each of its batches
+  // comes from; empty: as before.
+  virtual void Prepare(const std::vector<NamedParameter>& parameters, const std::vector<int64_t>& domains) = 0;
   // After the update that Prepare was for.
   virtual void Finish() {}
   // The mask of one of these parameters in this update.
@@ -38,8 +39,6 @@ class UpdateMask {
   virtual bool IsHeld() const { return false; }
   // Whether some update may leave all of this parameter as it is.
   virtual bool MayRest(const NamedParameter& parameter) const = 0;
-  // Which of several texts the batches of the next updates come from: one for each batch of an update, at least one.
-  virtual void SetDomains(const std::vector<int64_t>& domains) {}
   // What a checkpoint keeps; LoadState copies the values of tensors of these names, and WeightsError names the first
   // that is missing or has another shape.
   virtual std::vector<NamedParameter> State() const = 0;

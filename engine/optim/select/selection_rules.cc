@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/optim/selection.h"
+#include "engine/optim/select/selection.h"
 
 namespace lanthorn::optim {
 namespace {

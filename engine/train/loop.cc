@@ -1,0 +1,109 @@
+// The loop of a training, from the outside in: epochs, updates, one update. What an update's parts do is in update.cc,
+// what happens at the end of an epoch in epoch_end.cc.
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/train/eval_scope.h"
+#include "engine/train/fetch.h"
+#include "engine/train/guards/alive_check.h"
+#include "engine/train/guards/step_guards.h"
+#include "engine/train/report/phase_clock.h"
+#include "engine/train/signals.h"
+#include "engine/train/tell.h"
+#include "engine/train/trainer.h"
+
+namespace lanthorn::train {
+
+absl::StatusOr<FitResult> Trainer::Run() {
+  const SignalScope signals;
+  const double begin = Now(), before = result_.seconds;
+  const int64_t planned = planned_steps();
+  Control control;
+  control.stop = Interrupted();  // by now the time limit may be over
+  LANTHORN_RETURN_IF_ERROR(BeginGuards());
+  BeginTraining(*model_);
+  last_record_s_ = Now();
+  // All updates may be done and only the end of the last epoch be left.
+  const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
+  while (result_.epoch <= options_.train.epochs && !control.stop && result_.code == 0 && more()) {
+    if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
+  }
+  alive_.reset();
+  LANTHORN_RETURN_IF_ERROR(guards_->Finish(result_.steps));
+  EndRun(control);
+  result_.seconds = before + Now() - begin;
+  if (checkpointer_ != nullptr && result_.steps > 0) {
+    Announce("save");
+    const bool best_here = result_.best && result_.best->step == result_.steps;
+    LANTHORN_RETURN_IF_ERROR(checkpointer_->AtEnd(result_.steps, best_here));
+  }
+  return result_;
+}
+
+absl::Status Trainer::RunEpoch(Control* control) {
+  Announce("train");
+  train_->SetEpoch(result_.epoch - 1);
+  const int64_t planned = planned_steps();
+  while (result_.batch < train_->count() && !control->stop && result_.steps < planned) {
+    LANTHORN_RETURN_IF_ERROR(TrainStep(control));
+    if (Interrupted()) control->stop = true;
+    LANTHORN_RETURN_IF_ERROR(SaveWithin(control));
+  }
+  if (result_.code != 0) return absl::OkStatus();
+  const bool whole = result_.batch >= train_->count();
+  if (!whole && checkpointer_ != nullptr) {
+    LANTHORN_ASSIGN_OR_RETURN(stop_point_, Snapshot());
+  }
+  LANTHORN_RETURN_IF_ERROR(FinishEpoch(control));
+  if (result_.code != 0) return absl::OkStatus();  // a resumed training begins with the eval that was cut
+  if (whole) {
+    ++result_.epoch;
+    result_.batch = 0;
+    result_.sums = {};
+    LANTHORN_RETURN_IF_ERROR(SaveEpoch());
+  }
+  if (result_.steps < planned && Interrupted()) control->stop = true;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TrainStep(Control* control) {
+  const double begin = Now();
+  const HostReadScope reads(HostReadMeans::Wants(optimizer_->steps() - first_update_ + 1));
+  StepRecord record = BeginRecord();
+  const std::vector<data::Batch> batches =
+      FetchUpdate(*train_, result_.batch, options_.train.accumulate, options_.device, &record.phases);
+  model_->ZeroGrad();
+  LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, gradients_.Of(batches, WantedScore(), &record.phases));
+  LANTHORN_ASSIGN_OR_RETURN(const double scale, CheckAndClip(pass, batches, &record));
+  LANTHORN_RETURN_IF_ERROR(Tell(observers_, &record.phases, [&record](Observer& observer) {
+    return observer.BeforeUpdate(record, &record.skipped);
+  }));
+  const HostReads before = reads.Count();
+  MoveWeights(scale, batches, &record);
+  const HostReads optimizer_reads = reads.Count() - before;
+  LANTHORN_RETURN_IF_ERROR(Count(pass, batches, &record));
+  LANTHORN_RETURN_IF_ERROR(CheckAlive(&record));
+  if (reads.active()) result_.reads.Add(reads.Count(), optimizer_reads);
+  CloseTimes(begin, &record);
+  AddToEpoch(pass, record);
+  if (!record.empty) {
+    const PhaseClock clock(&between_, Phase::kGuards);
+    LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
+  }
+  return Tell(observers_, &between_,
+              [&record, control](Observer& observer) { return observer.OnStep(record, control); });
+}
+
+void Trainer::EndRun(const Control& control) {
+  const int64_t all = options_.train.epochs * epoch_steps();
+  if (result_.code == 0 && control.stop) {
+    result_.state = "STOPPED";
+    result_.reason = control.reason;
+  } else if (result_.code == 0 && result_.steps < all) {
+    result_.state = "LIMIT";
+    result_.reason = absl::StrFormat("max_steps: %d of %d updates", result_.steps, all);
+  }
+  TimeSteps();
+}
+
+}  // namespace lanthorn::train
