@@ -7,6 +7,7 @@ local console = require 'console'
 local dkjson = require 'dkjson'
 local files = require 'files'
 local host = require 'host'
+local read_file = require 'base.read_file'
 local shell = require 'base.shell'
 
 local blas_core = { variable = 'OPENBLAS_CORETYPE' }
@@ -98,10 +99,7 @@ local function kept_file(identity)
 end
 
 local function read_kept(path, key)
-  local file = io.open(path, 'rb')
-  if not file then return nil end
-  local kept = dkjson.decode(file:read '*a')
-  file:close()
+  local kept = dkjson.decode(read_file(path) or '')
   return type(kept) == 'table' and kept.key == key and type(kept.wrong) == 'table' and kept or nil
 end
 
@@ -139,6 +137,14 @@ function blas_core.choose()
   choice = { value = decided.core, from = decided.core and 'this CPU' or 'OpenBLAS', own = decided.own, best = best, wrong = decided.wrong,
     unfit = decided.unfit }
   return choice
+end
+
+---The command that gives OpenBLAS a better core than it uses now.
+---@param chosen table what choose() gave
+---@return string
+function blas_core.fix(chosen)
+  if chosen.from == blas_core.variable then return 'unset ' .. blas_core.variable end
+  return 'apt-get install --only-upgrade libopenblas0-openmp'
 end
 
 ---How fast a core is beside others: 4 for AVX-512 with bf16 down to 0 for SSE; nil for one that is not known.

@@ -5,15 +5,10 @@ local fail = require 'fail'
 local host = require 'host'
 local native = require 'boot.native'
 local nearest = require 'nearest'
+local room = require 'base.room'
 local run_options = require 'cli.run_options'
 
 local bench = { summary = 'Time workloads, beside PyTorch.' }
-
-local function names()
-  local found = {}
-  for _, path in ipairs(host.embedded_list 'bench/') do found[#found + 1] = path:match '^bench/([%w_]+)%.lua$' end
-  return found
-end
 
 function bench.configure(parser)
   parser:argument 'workloads':args '*':description 'What to time; see --list. Default: gru.'
@@ -29,7 +24,7 @@ function bench.configure(parser)
 end
 
 local function list(as_json)
-  for _, name in ipairs(names()) do
+  for _, name in ipairs(room.names 'bench') do
     local row = { workload = name, summary = require('bench.' .. name).summary }
     console.write(as_json and dkjson.encode(row) .. '\n' or ('%-8s  %s\n'):format(row.workload, row.summary))
   end
@@ -38,10 +33,9 @@ end
 
 -- An unknown workload ends the command before anything is measured.
 local function check(words)
-  local known, seen, wanted = names(), {}, {}
-  for _, name in ipairs(known) do seen[name] = true end
+  local known, wanted = room.names 'bench', {}
   for _, word in ipairs(words) do
-    if not seen[word] then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
+    if not room.load('bench', word) then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
     wanted[#wanted + 1] = word
   end
   return #wanted > 0 and wanted or { 'gru' }

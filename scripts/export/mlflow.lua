@@ -7,10 +7,11 @@ local host = require 'host'
 local metric_tags = require 'runs.tags'
 local output_files = require 'base.output_files'
 local pretty = require 'pretty'
+local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
 
-local export_mlflow = { summary = "MLflow's file store" }
+local export_mlflow = { summary = "MLflow's file store", folder = 'mlruns' }
 
 -- RunStatus of MLflow.
 local RUNNING, SCHEDULED, FINISHED, FAILED, KILLED = 1, 2, 3, 4, 5
@@ -46,9 +47,7 @@ end
 -- The folder of the experiment in a store that may hold others, MLflow's own among them.
 local function experiment_id(out, name)
   for _, id in ipairs(host.listdir(out) or {}) do
-    local file = io.open(('%s/%s/meta.yaml'):format(out, id))
-    local text = file and file:read '*a' or ''
-    if file then file:close() end
+    local text = read_file(('%s/%s/meta.yaml'):format(out, id)) or ''
     local found = ('\n' .. text):match "\nname: *['\"]?([^'\"\n]*)"
     if found == name then return id end
   end

@@ -17,8 +17,8 @@
 -- it now and then, or the watchdog takes its silence for a stall.
 -- Files of scripts/callbacks return a function from options to a callback.
 local fail = require 'fail'
-local host = require 'host'
 local nearest = require 'nearest'
+local room = require 'base.room'
 
 local callbacks = {}
 
@@ -29,12 +29,8 @@ local TYPES = { name = 'string', every = 'number', on_start = 'function', before
 local OVER_BUDGET = { 'error', 'off', 'warn' }
 
 local function by_name(name)
-  local names = {}
-  for _, path in ipairs(host.embedded_list('callbacks/')) do names[#names + 1] = path:match('([%w_]+)%.lua$') end
-  for _, known in ipairs(names) do
-    if known == name then return require('callbacks.' .. name) end
-  end
-  fail.config("callback '%s' is not known%s", name, nearest.hint(name, names))
+  return room.load('callbacks', name)
+    or fail.config("callback '%s' is not known%s", name, nearest.hint(name, room.names 'callbacks'))
 end
 
 ---What messages call a callback.

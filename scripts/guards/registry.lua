@@ -20,7 +20,7 @@ registry.rows = {
     check = 'engine/train/measure.cc' },
   { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true', check = 'scripts/fit/checks.lua' },
   { id = 'G07', name = 'perplexity', level = 'error', code = 0, check = 'scripts/lib/statistics.lua' },
-  { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/doctor/script.lua' },
+  { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/guards/seeds.lua' },
   { id = 'G09', name = 'partial', level = 'error', code = 7, check = 'engine/train/time_limit.cc' },
   { id = 'G10', name = 'silence', level = 'error', code = 0, check = 'engine/train/report/progress.cc' },
   { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true', check = 'scripts/watchdog/stall.lua' },
