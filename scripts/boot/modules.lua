@@ -70,9 +70,7 @@ end
 
 -- Whether a text is a module, which gives something back: a script called train.lua stands in nobody's way.
 local function is_module(path)
-  local file = io.open(path, 'rb')
-  local text = file and file:read '*a' or ''
-  if file then file:close() end
+  local text = modules.require 'base.read_file' (path) or ''
   return ('\n' .. text):find '\nreturn%f[%W]' ~= nil
 end
 

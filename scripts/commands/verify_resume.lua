@@ -4,12 +4,12 @@ local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
+local output_files = require 'base.output_files'
 local runner_process = require 'base.runner_process'
 local run_equality = require 'runs.equality'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
 local run_options = require 'cli.run_options'
-local shell = require 'base.shell'
 
 local command = { summary = 'Prove that a script resumes exactly.' }
 
@@ -128,7 +128,7 @@ function command.run(args)
   if args.keep then
     console.note('runs are in ' .. root)
   else
-    os.execute('rm -rf ' .. shell.quote(root))
+    output_files.remove(root)
   end
   return 0
 end

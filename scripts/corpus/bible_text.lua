@@ -7,6 +7,7 @@
 -- Each window is compressed for itself as by compress(1) (LZW, codes of 9 to 16 bits, 256 starts anew) without its magic number.
 -- The text is a title line and then one verse a line, behind its reference: "Ge1:1 In the beginning ...".
 local bit = require 'bit'
+local read_file = require 'base.read_file'
 
 local bible_text = { magic = 'EC02Compressed Data File' }
 
@@ -97,10 +98,8 @@ end
 ---@param bytes integer
 ---@return string
 function bible_text.build(root, bytes)
-  local file = io.open(root .. '/usr/lib/bible.data', 'rb')
-  if not file then error('it has no /usr/lib/bible.data', 0) end
-  local contents = file:read '*a'
-  file:close()
+  local contents = read_file(root .. '/usr/lib/bible.data')
+  if not contents then error('it has no /usr/lib/bible.data', 0) end
   local ok, text = pcall(bible_text.decode, contents, bytes)
   if not ok then error('/usr/lib/bible.data: ' .. tostring(text), 0) end
   return text

@@ -5,6 +5,7 @@ local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
+local read_file = require 'base.read_file'
 
 local registry = {}
 
@@ -90,10 +91,7 @@ function registry.record_path(name)
 end
 
 local function read_record(name)
-  local file = io.open(registry.record_path(name), 'rb')
-  if not file then return nil end
-  local record = require('dkjson').decode(file:read '*a')
-  file:close()
+  local record = require('dkjson').decode(read_file(registry.record_path(name)) or '')
   local whole = type(record) == 'table' and type(record.file) == 'string' and type(record.sha256) == 'string'
     and type(record.versions) == 'string'
   return whole and record or nil

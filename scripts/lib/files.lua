@@ -1,6 +1,7 @@
 -- Files and folders for scripts: what is in a folder, whole texts in and out.
 local fail = require 'fail'
 local host = require 'host'
+local read_file = require 'base.read_file'
 
 local files = {}
 
@@ -57,12 +58,8 @@ end
 function files.read(path)
   local stat = host.stat(path)
   if stat and stat.type == 'dir' then fail.data("files.read: '%s' is a folder", path) end
-  local file, message = io.open(path, 'rb')
-  if not file then fail.data('files.read: %s', message) end
-  local text = file:read '*a'
-  file:close()
-  if not text then fail.data("files.read: '%s' cannot be read", path) end
-  return text
+  local text, message = read_file(path)
+  return text or fail.data('files.read: %s', message)
 end
 
 ---Writes a file whole or not at all: beside it first, then in its place. Raises (exit 9) when it cannot be written.

@@ -3,6 +3,7 @@
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
+local read_file = require 'base.read_file'
 
 local files = {}
 
@@ -30,11 +31,9 @@ end
 ---@param path string
 ---@return any? value, string? message
 function files.read_json(path)
-  local file, message = io.open(path, 'rb')
-  if not file then return nil, message end
-  local text = file:read('*a')
-  file:close()
-  local value, _, problem = dkjson.decode(text or '', 1, nil)
+  local text, message = read_file(path)
+  if not text then return nil, message end
+  local value, _, problem = dkjson.decode(text, 1, nil)
   if problem then return nil, ('%s: %s'):format(path, problem) end
   return text:find('\\u0000', 1, true) and decode_bytes(value) or value
 end
@@ -54,11 +53,8 @@ function files.document(folder, name)
 end
 
 local function boot_id()
-  local file = io.open('/proc/sys/kernel/random/boot_id')
-  if not file then return nil end
-  local id = file:read('*l')
-  file:close()
-  return id
+  local text = read_file '/proc/sys/kernel/random/boot_id'
+  return text and text:match '^[^\n]*'
 end
 
 ---Seconds since 1970 of a UTC time such as 2026-11-21T10:15:00.123Z.

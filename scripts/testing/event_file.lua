@@ -5,6 +5,7 @@
 local bit = require 'bit'
 local ffi = require 'ffi'
 local fail = require 'fail'
+local read_file = require 'base.read_file'
 
 local event_file = {}
 
@@ -102,9 +103,7 @@ end
 ---@param path string
 ---@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?, session_log: integer? }[]
 function event_file.read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
+  local text = assert(read_file(path))
   local events, at = {}, 1
   while at <= #text do
     local header = text:sub(at, at + 7)

@@ -134,11 +134,7 @@ end
 ---@param command string
 ---@return string output, integer code
 function testing.shell(command)
-  local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(command))
-  local text = pipe:read('*a')
-  pipe:close()
-  local output, code = text:match('^(.*)<exit (%d+)>\n$')
-  return output, tonumber(code)
+  return shell.output(command)
 end
 
 ---Quotes a word for the shell.

@@ -4,6 +4,7 @@
 local dkjson = require 'dkjson'
 local at_exit = require 'boot.at_exit'
 local host = require 'host'
+local read_file = require 'base.read_file'
 local testing = require 'testing'
 
 local runs = {}
@@ -21,10 +22,7 @@ runs.RUNNER = testing.quote(host.folder .. '/runner')
 ---@param path string
 ---@return string
 function runs.read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
-  return text
+  return assert(read_file(path))
 end
 
 ---Writes a file in the folder. Returns its path.
