@@ -15,9 +15,9 @@
 --   restore     function(ctx, saved)    after on_start of a resumed training
 -- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
 -- it now and then, or the watchdog takes its silence for a stall.
--- Files of scripts/callbacks return a function from options to a callback.
 local fail = require 'fail'
 local nearest = require 'nearest'
+local options = require 'options'
 local room = require 'base.room'
 
 local callbacks = {}
@@ -31,6 +31,17 @@ local OVER_BUDGET = { 'error', 'off', 'warn' }
 local function by_name(name)
   return room.load('callbacks', name)
     or fail.config("callback '%s' is not known%s", name, nearest.hint(name, room.names 'callbacks'))
+end
+
+---A constructor of callbacks, as files of scripts/callbacks return it.
+---@param definition { name: string, args: table, build: fun(o: table): table } args: a spec of the options that build gets
+---@return fun(given: table?): table
+function callbacks.define(definition)
+  return function(given)
+    local callback = definition.build(options.check('callback ' .. definition.name, given, definition.args))
+    callback.name = definition.name
+    return callback
+  end
 end
 
 ---What messages call a callback.
