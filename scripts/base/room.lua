@@ -1,6 +1,7 @@
 -- Rooms of the library whose files are found by their names: commands, models, callbacks and the like. The directory is
 -- the registry, so that a new one is a new file.
 local host = require 'host'
+local nearest = require 'nearest'
 
 local room = {}
 
@@ -20,6 +21,26 @@ end
 function room.load(folder, name)
   if not name:find '^[%w_]+$' or not host.embedded(('%s/%s.lua'):format(folder, name)) then return nil end
   return require(folder .. '.' .. name)
+end
+
+---A table whose members are what the files of a room return, loaded at their first use. A name without a file is an error.
+---@param folder string
+---@param wrap? fun(member: any): any what becomes of one when it is loaded
+---@return table
+function room.members(folder, wrap)
+  return setmetatable({}, {
+    __index = function(members, name)
+      local member = room.load(folder, tostring(name))
+      if member == nil then
+        local known = {}
+        for _, other in ipairs(room.names(folder)) do known[other] = true end
+        nearest.missing(folder, known, name)
+      end
+      members[name] = wrap and wrap(member) or member
+      return members[name]
+    end,
+    __complete = function() return room.names(folder) end,
+  })
 end
 
 return room

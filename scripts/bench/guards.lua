@@ -60,7 +60,7 @@ function workload.run(context)
   local checks, before = {
     { 'G02 device_speed', function() fit_checks.measure_gemm('cpu', 0) end },
     { 'G24 validation', function() text.native:leak() end },
-    { 'G45 leak', function() causality.check { guards = { leak = 'error' }, data = text, model = model } end },
+    { 'G45 leak', function() causality.check({ guards = { leak = 'error' }, data = text, model = model }, {}) end },
   }, 0
   local rows = {}
   local function add(name, ms, steps)

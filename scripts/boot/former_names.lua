@@ -12,7 +12,7 @@ return {
   compare_view = 'compare.view', completion = 'cli.completion', config_reads = 'config.reads',
   config_schema = 'config.schema', config_tree = 'config.tree', config_values = 'config.values',
   continual = 'research.continual', corpora = 'corpus.registry', corpus_fetch = 'corpus.fetch',
-  data_files = 'sources.files', debian_package = 'corpus.debian_package',
+  data_files = 'sources.file_data', debian_package = 'corpus.debian_package',
   duration = 'base.duration', encoding = 'base.encoding', equal_budget = 'research.equal_budget',
   exit_file = 'watchdog.exit_file', export_csv = 'export.csv', export_mlflow = 'export.mlflow',
   export_tensorboard = 'export.tensorboard', fit_checks = 'fit.checks', fit_context = 'fit.callback_context',

@@ -18,8 +18,6 @@ function report.duration(s)
 end
 local duration = report.duration
 
-local MANY_CLASSES = 12
-
 -- Milliseconds with two digits that say something: "0.35", "7.2", "129".
 local function ms(seconds)
   local value = seconds * 1e3
@@ -39,11 +37,11 @@ function report.batches(batches, first_batch)
 end
 
 ---What a rate counts: tokens, or samples where targets are not rows of token numbers.
----@param data table
+---@param data DataSet
 ---@param first_batch { width: integer } of Batches:inspect
 ---@return string "tokens" or "samples", the name of their number in a fit
 function report.rate(data, first_batch)
-  return (data.kind == 'text' or data.kind == 'domains' or first_batch.width > 0) and 'tokens' or 'samples'
+  return (data.token_word or first_batch.width > 0) and 'tokens' or 'samples'
 end
 
 ---Batches that an eval takes; 0 when there is none.
@@ -70,85 +68,26 @@ local function val_text(plan)
   return ('%s of %s batches'):format(count(plan.eval_batches), count(all))
 end
 
--- ", the last of 2" where the last batch of an epoch is smaller than the others.
-local function last_batch(batches)
-  local rest = batches:samples() - (batches:count() - 1) * batches:rows()
-  return batches:count() > 1 and rest < batches:rows() and (', the last of %d'):format(rest) or ''
-end
-
 -- What no batch holds; nil when all is used.
-local function left_out(data, unit)
-  local parts = {}
+local function left_out(data)
+  local parts, word = {}, data.row_word
   for _, split in ipairs { 'train', 'val' } do
     local rows = data[split] and data[split]:left_out() or 0
-    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and unit:gsub('s$', '') or unit, split) end
+    if rows > 0 then
+      parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and word:gsub('s$', '') or word, split)
+    end
   end
   if #parts == 0 then return nil end
   return table.concat(parts, ' and ') .. ' do not fill a batch and are left out (drop_last)'
 end
 
--- A line for each domain, and one for how they are trained on.
-local function domain_lines(data)
-  local o, lines = data.options, {}
-  local unit = o.words > 0 and 'words' or 'characters'
-  for i, one in ipairs(data.info) do
-    local unknown = o.words > 0 and (', unknown %.1f %% and %.1f %%'):format(100 * one.train_unknown, 100 * one.val_unknown) or ''
-    lines[i] = row(i == 1 and 'data' or '', ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), unit,
-      count(one.val_tokens), unknown))
-  end
-  lines[#lines + 1] = row('', ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(data.vocab_size), o.batch, o.seq,
-    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
-    o.interleaved and 'domains take turns' or #data.phases == 1 and '1 phase' or #data.phases .. ' phases one after the other'))
-  return lines
-end
-
--- What data of files are made of: columns, and how many samples each class has.
-local function source_lines(data)
-  local lines = {}
-  if data.columns then lines[1] = ('%d input columns%s'):format(#data.columns, data.mean and ', standardised by the train split' or '') end
-  for _, split in ipairs(data.class_counts and { 'train', 'val', 'test' } or {}) do
-    local parts = {}
-    for i, samples in ipairs(data.class_counts[split] or {}) do
-      parts[i] = ('%s %s'):format(tostring(data.classes[i]), count(samples))
-      if i == MANY_CLASSES and #data.classes > MANY_CLASSES then
-        parts[i] = ('... of %d classes'):format(#data.classes)
-        break
-      end
-    end
-    if #parts > 0 then lines[#lines + 1] = ('classes of %s: %s'):format(split, table.concat(parts, ', ')) end
-  end
-  return lines
-end
-
 local function data_lines(plan)
   local data = plan.data
-  local train = data.train
-  local batches = report.batches(train:count(), plan.first_batch)
-  local lines = {}
-  if data.kind == 'text' then
-    local o = data.options
-    local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
-      or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
-    lines[1] = row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
-      o.shuffle and ', shuffled' or ''))
-    lines[2] = row('', ('train %s batches of %d x %d%s   val %s'):format(count(train:count()), train:rows(), o.seq, last_batch(train),
-      val_text(plan)))
-    lines[3] = row('', batches)
-  elseif data.kind == 'domains' then
-    lines = domain_lines(data)
-    lines[#lines + 1] = row('', batches)
-  else
-    lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
-      count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
-      count(train:samples() + train:left_out())) or ''))
-    if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
-    lines[2] = row('', batches)
-    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
-  end
-  local unused = left_out(data, data.kind == 'domains' and 'windows' or 'rows')
-  if unused then lines[#lines + 1] = row('', unused) end
-  local masked = masking(plan.first_batch)
-  if masked then lines[#lines + 1] = row('', masked) end
+  local lines = data:lines { batches = report.batches(data.train:count(), plan.first_batch), val = val_text(plan),
+    evaluates = plan.eval_batches > 0 }
+  lines[#lines + 1] = left_out(data)
+  lines[#lines + 1] = masking(plan.first_batch)
+  for i, line in ipairs(lines) do lines[i] = row(i == 1 and 'data' or '', line) end
   return lines
 end
 
@@ -178,7 +117,7 @@ end
 -- Targets that the plan trains on, and whether that is exact: masked ones do not count.
 local function planned_targets(plan)
   local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
-  if plan.data.kind == 'custom' then return batches * (first.targets - first.masked), batches == 1 end
+  if plan.data.unmanaged then return batches * (first.targets - first.masked), batches == 1 end
   local epochs, rest = math.floor(batches / train:count()), batches % train:count()
   local epoch = train:epoch_targets()
   local last = math.min(rest * train:targets(), epoch)

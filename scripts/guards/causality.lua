@@ -4,7 +4,6 @@
 --   * changing the tokens behind position t must leave the logits up to t within 1e-5 of their size (stops, 6). A shift of 0 predicts
 --     nothing and is not asked; model.causal=false accepts a model that may look ahead.
 -- No random number of the training is drawn and no state is changed.
-local experiment = require 'experiment'
 local fail = require 'fail'
 local guard_events = require 'guards.events'
 local guards = require 'guards.registry'
@@ -42,12 +41,6 @@ local function find_shift(x, y, first)
     if is_shifted(x, y, shift) then return shift end
   end
   return nil
-end
-
-local function declared_shift(data)
-  local section = experiment.current().values.data
-  local shift = data.shift or type(section) == 'table' and section.shift or nil
-  return shift or (data.kind == 'text' or data.kind == 'domains') and 1 or nil
 end
 
 ---The shift of the targets, and what is wrong with it.
@@ -113,8 +106,8 @@ local function undisturbed(model, f)
   if not ok then error(problem, 0) end
 end
 
-local function check_shift(x, y, data, level)
-  local shift, problem = causality.shift(x, y, declared_shift(data))
+local function check_shift(x, y, declared, level)
+  local shift, problem = causality.shift(x, y, declared)
   if problem and level == 'error' then fail.data('%s', guards.say('G45', '%s', problem)) end
   if problem then guard_events.fired('G45', level, problem) end
   return shift
@@ -133,16 +126,16 @@ end
 
 ---Checks data and model of a training.
 ---@param o table of train.fit
-function causality.check(o)
+---@param declared { shift: integer?, causal: boolean? } what the config says of the data, and of the model
+function causality.check(o, declared)
   local level = o.guards.leak
   if level == 'off' then return end
-  local section = experiment.current().values.model
-  local accepted = type(section) == 'table' and section.causal == false
+  local accepted = declared.causal == false
   if accepted then guard_events.switched_off('G45', 'model.causal=false') end
   undisturbed(o.model, function()
     local x, y = first_samples(o.data.train)
     if not x then return end
-    local shift = check_shift(x, y, o.data, level)
+    local shift = check_shift(x, y, o.data.shift or declared.shift or o.data.usual_shift, level)
     -- A scope of its own for the model alone: batches made in Lua may keep what they make.
     if shift and shift > 0 and not accepted then torch.scope(check_model, o.model, x, o.data, level) end
   end)

@@ -172,6 +172,16 @@ function experiment.current()
     origin = tree and tree.origin or {}, sources = sources.files }
 end
 
+---Raises (exit 3) if the command line sets a key that the experiment itself varies.
+---@param paths string[] such as 'optim.lr'
+---@param why string what to do in place of it, such as 'set sweep.lr'
+function experiment.varies(paths, why)
+  local origin = experiment.current().origin
+  for _, path in ipairs(paths) do
+    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
+  end
+end
+
 ---Records a value that the library filled in because the script left it out (origin "default").
 ---@param path string
 ---@param value any

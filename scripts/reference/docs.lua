@@ -7,6 +7,9 @@ local docs = {}
 -- Rooms of modules that users require, beside lib/; the other library files are their parts.
 local PUBLIC_ROOMS = { models = true, callbacks = true, testing = true }
 
+-- Rooms whose files are the functions of one module.
+local MODULE_ROOMS = { data = true }
+
 -- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
 local BEHIND = { data = true, diagnostics = true, run = true, train = true }
 
@@ -14,7 +17,7 @@ local function module_of(path)
   local folder, name = path:match('^([^/]+)/(.+)%.lua$')
   if not folder then return path:match('^([^/]+)%.lua$'), true end
   if folder == 'lib' then return name, true end
-  if name == 'init' then return folder, true end
+  if name == 'init' or MODULE_ROOMS[folder] then return folder, true end
   return folder .. '.' .. name:gsub('/', '.'), PUBLIC_ROOMS[folder]
 end
 
@@ -54,6 +57,7 @@ function docs.of_source(text, module)
       local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
       if block and name then
         local full = name:find(':', 1, true) and name or module .. '.' .. name:gsub('^[%w_]+[.]', '')
+        arguments = arguments:gsub(', config$', '') -- which lib/data.lua gives a kind of data, not its user
         rows[#rows + 1] = finish_row(block, module, full, arguments)
       end
       block = nil
@@ -73,7 +77,7 @@ local function constructor_row(path, text)
     if not comment then break end
     lines[#lines + 1] = comment
   end
-  local spec = text:match('args = (%b{})') or text:match("options%.check%('callback " .. name .. "', given, (%b{})")
+  local spec = text:match('args = (%b{})') or text:match 'local ARGS = (%b{})'
   local doc = table.concat(lines, ' '):gsub('^' .. name .. ': ', '')
   if spec then doc = doc .. ' Options: `' .. spec:gsub('%s+', ' ') .. '`' end
   local result = folder == 'models' and 'Module' or 'table'

@@ -1,5 +1,4 @@
 -- What the K-1 experiments share: models of equal size as tree and dense, one training of an arm, its numbers.
-local experiment = require 'experiment'
 local fail = require 'fail'
 local models = require 'models'
 local nearest = require 'nearest'
@@ -71,16 +70,6 @@ function k1.check_names(names, kind)
     local known = false
     for _, one in ipairs(KNOWN[kind]) do known = known or one == name end
     if not known then fail.config("k1: there is no %s '%s'%s", kind, tostring(name), nearest.hint(tostring(name), KNOWN[kind])) end
-  end
-end
-
----Raises (exit 3) if the command line sets a key that the experiment itself varies.
----@param paths string[] such as 'optim.lr'
----@param why string what to do in place of it, such as 'set sweep.lr'
-function k1.varies(paths, why)
-  local origin = experiment.current().origin
-  for _, path in ipairs(paths) do
-    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
   end
 end
 
