@@ -3,15 +3,10 @@
 local fail = require 'fail'
 local native = require 'lanthorn'
 local options = require 'options'
+local token_loss = require 'research.token_loss'
 local torch = require 'torch'
 
 local continual = {}
-
-local function task_loss(model, x, y)
-  local device = model:parameters()[1].device
-  local logits = model(x:to(device))
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
-end
 
 -- Mean squares of the gradients of the last batches, so many at most, of the phase from `begin` up to `last`. Each gradient is the mean
 -- over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength`
@@ -22,7 +17,7 @@ local function fisher(model, train, begin, last, batches)
   for b = first, last - 1 do
     model:zero_grad()
     local x, y = train:get(b)
-    task_loss(model, x, y):backward()
+    token_loss(model, x, y):backward()
     for i, parameter in ipairs(model:named_parameters()) do
       local grad = parameter.tensor.grad
       local square = grad and grad * grad / (last - first)
@@ -58,7 +53,7 @@ function continual.ewc(given)
   end
   local tasks = {}
   local function loss(model, x, y)
-    local task, penalty = task_loss(model, x, y), nil
+    local task, penalty = token_loss(model, x, y), nil
     for _, anchor in ipairs(tasks) do
       for i, parameter in ipairs(model:named_parameters()) do
         if anchor.fisher[i] then

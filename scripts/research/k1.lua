@@ -128,16 +128,8 @@ local function place_of(node, report)
   return place, count
 end
 
----The mean cross entropy of a model's logits.
----@param net Module
----@param x Tensor
----@param y Tensor
----@return Tensor
-function k1.loss_of(net, x, y)
-  local device = net:parameters()[1].device
-  local logits = net(x:to(device))
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
-end
+---The mean cross entropy of a model's logits, as a function (model, x, y).
+k1.loss_of = require 'research.token_loss'
 
 ---The published loss: logits at t against the token after the next one (the targets were shifted twice).
 ---@param net Module
