@@ -1,5 +1,5 @@
--- What a check of `runner doctor` found: { mark = "ok" | "warn" | "FAIL" | "none", text = lines, fix = commands that mend
--- it, data = for --json }.
+-- What a check of `runner doctor` found: { mark = "ok" | "warn" | "FAIL" | "none", text = lines, fix = commands that
+-- mend it, data = for --json }.
 local finding = {}
 finding.__index = finding
 

@@ -23,7 +23,8 @@ function room.load(folder, name)
   return require(folder .. '.' .. name)
 end
 
----A table whose members are what the files of a room return, loaded at their first use. A name without a file is an error.
+---A table whose members are what the files of a room return, loaded at their first use. A name without a file is an
+---error.
 ---@param folder string
 ---@param wrap? fun(member: any): any what becomes of one when it is loaded
 ---@return table

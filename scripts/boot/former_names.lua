@@ -1,5 +1,5 @@
--- Modules by the bare names they had before the library got its rooms. A script that was written then still finds them, so that its runs
--- can be resumed; it is told the name of today.
+-- Modules by the bare names they had before the library got its rooms. A script that was written then still finds
+-- them, so that its runs can be resumed; it is told the name of today.
 return {
   api_docs = 'reference.docs', api_stubs = 'reference.stubs', bench = 'benchmark.harness',
   bench_char_rnn = 'benchmark.char_rnn', bench_language_model = 'benchmark.language_model',

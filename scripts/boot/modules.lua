@@ -1,8 +1,9 @@
 -- What `require` finds.
 --
--- A script asks in this order: package.preload, the native module, its own folder, the library, LUA_PATH, C modules of LUA_CPATH. So a
--- `data.lua` beside a script is that script's. The library has a `require` of its own, which finds the library first and keeps what it
--- loaded apart: no file of a user's stands in for a part of the runner. All Lua is loaded as text.
+-- A script asks in this order: package.preload, the native module, its own folder, the library, LUA_PATH, C modules
+-- of LUA_CPATH. So a `data.lua` beside a script is that script's. The library has a `require` of its own, which finds
+-- the library first and keeps what it loaded apart: no file of a user's stands in for a part of the runner. All Lua
+-- is loaded as text.
 local host = require 'host'
 local sources = require 'boot.sources'
 

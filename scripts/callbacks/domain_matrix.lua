@@ -1,5 +1,6 @@
--- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after
--- phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`.
+-- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of
+-- loss on domain j after phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's
+-- `matrix` and in the fit's `domains`.
 local callbacks = require 'fit.callbacks'
 local continual = require 'research.continual'
 local fail = require 'fail'
@@ -18,13 +19,14 @@ return callbacks.define { name = 'domain_matrix', args = {}, build = function()
     ctx.log(line)
     local cells = {}
     for d, name in ipairs(ctx.data.names) do cells[d] = ('%s %.4f'):format(name, row[d]) end
-    ctx.print(('  val loss %s: %s'):format(phase == 0 and 'at first' or 'after phase ' .. phase, table.concat(cells, '  ')))
+    ctx.print(('  val loss %s: %s'):format(phase == 0 and 'at first' or 'after phase ' .. phase,
+      table.concat(cells, '  ')))
   end
   function callback.on_start(ctx)
     if not ctx.data.val_of then fail.config('callback domain_matrix needs data of data.domains') end
     if ctx.epochs > 1 then
-      fail.config('callback domain_matrix needs train.epochs=1, got %d (a later epoch would overwrite the rows of the first); repeat '
-        .. 'phases by domains.phases={1,2,1,2}, or lengthen them by domains.batches', ctx.epochs)
+      fail.config('callback domain_matrix needs train.epochs=1, got %d (a later epoch would overwrite the rows of the '
+        .. 'first); repeat phases by domains.phases={1,2,1,2}, or lengthen them by domains.batches', ctx.epochs)
     end
   end
   function callback.before_update(ctx, record)

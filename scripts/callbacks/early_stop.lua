@@ -2,8 +2,8 @@
 local callbacks = require 'fit.callbacks'
 local fail = require 'fail'
 
-local ARGS = { metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } }, patience = { 'int', 3, min = 1 },
-  min_delta = { 'number', 0 } }
+local ARGS = { metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } },
+  patience = { 'int', 3, min = 1 }, min_delta = { 'number', 0 } }
 
 return callbacks.define { name = 'early_stop', args = ARGS, build = function(o)
   local best, since = math.huge, 0
@@ -11,7 +11,9 @@ return callbacks.define { name = 'early_stop', args = ARGS, build = function(o)
     save = function() return { best = best < math.huge and best or nil, since = since } end,
     restore = function(_, saved) best, since = saved.best or math.huge, saved.since end,
     on_start = function(ctx)
-      if o.metric == 'val_loss' and not ctx.evaluates then fail.config 'callback early_stop: there is no val_loss; is eval off?' end
+      if o.metric == 'val_loss' and not ctx.evaluates then
+        fail.config 'callback early_stop: there is no val_loss; is eval off?'
+      end
     end,
     on_epoch = function(ctx, record)
       local value = record[o.metric]
@@ -22,7 +24,8 @@ return callbacks.define { name = 'early_stop', args = ARGS, build = function(o)
       end
       since = since + 1
       if since < o.patience then return nil end
-      ctx.log { kind = 'event', event = 'early_stop', step = record.step, metric = o.metric, best = best, patience_n = o.patience }
+      ctx.log { kind = 'event', event = 'early_stop', step = record.step, metric = o.metric, best = best,
+        patience_n = o.patience }
       return 'stop', ('early_stop: %s has not improved on %.4f for %d epochs'):format(o.metric, best, o.patience)
     end,
   }

@@ -1,5 +1,5 @@
--- sample_text: prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream.
--- It goes on from `prompt`, or from the beginning of a line of the val split where none is given.
+-- sample_text: prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own
+-- stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given.
 local callbacks = require 'fit.callbacks'
 local encoding = require 'base.encoding'
 
@@ -7,7 +7,8 @@ local PROMPT_LENGTH = 24 -- characters of a line at most
 local LOOK_AT = 16 -- batches at the beginning of val
 local CHARACTER = '[%z\1-\127\194-\244][\128-\191]*'
 
--- The beginning of a line, with its end if that is near; and whether the text held that much. No word is cut where there are several.
+-- The beginning of a line, with its end if that is near; and whether the text held that much. No word is cut where
+-- there are several.
 local function beginning(line)
   local length, count = 0, 0
   for character in line:gmatch(CHARACTER) do
@@ -20,8 +21,8 @@ local function beginning(line)
   return not at_end_of_word and start:match '^(.*%S)%s+%S*$' or start, count == PROMPT_LENGTH
 end
 
--- A prompt out of the texts of a training: the first beginning of a line that is as long as wanted, else the longest; the first characters
--- where no line begins.
+-- A prompt out of the texts of a training: the first beginning of a line that is as long as wanted, else the longest;
+-- the first characters where no line begins.
 local function prompt_of(data)
   local batches = data:prompt_batches()
   if not batches then error(('data.%s has no text to begin with; give sample_text a prompt'):format(data.kind), 0) end
@@ -47,7 +48,8 @@ local function visible(text)
 end
 
 local ARGS = { every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 },
-  temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }
+  temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 },
+  seed = { 'int', 0 } }
 
 return callbacks.define { name = 'sample_text', args = ARGS, build = function(o)
   local prompt = o.prompt

@@ -1,5 +1,6 @@
 -- tscore: at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published
--- experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`.
+-- experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the
+-- callback's `history`.
 local callbacks = require 'fit.callbacks'
 
 return callbacks.define { name = 'tscore', args = { batches = { 'int', 3, min = 1 } }, build = function(o)
@@ -24,10 +25,10 @@ return callbacks.define { name = 'tscore', args = { batches = { 'int', 3, min = 
     end
     local mean = counted > 0 and sum / counted or nil
     callback.history[record.epoch] = mean
-    ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined, mean and ('%.4f'):format(mean) or 'NA',
-      undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
-    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted,
-      undefined_n = undefined, noise_scale = signal > 0 and trace / signal or nil }
+    ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined,
+      mean and ('%.4f'):format(mean) or 'NA', undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
+    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean,
+      batches_n = counted, undefined_n = undefined, noise_scale = signal > 0 and trace / signal or nil }
   end
   return callback
 end }

@@ -15,7 +15,8 @@ function bench.configure(parser)
   parser:flag '--list':description 'List the workloads.'
   parser:flag '--peer':description "Time PyTorch (Debian's python3-torch) in turn with ours."
   run_options.add_threads(parser)
-  parser:option '--rounds':argname 'R':default '3':convert(run_options.to_count):description 'How often all cases run in turn.'
+  parser:option '--rounds':argname 'R':default '3':convert(run_options.to_count)
+    :description 'How often all cases run in turn.'
   parser:option '--steps':argname 'S':default '5':convert(run_options.to_count)
     :description 'Steps of a case in a round, after 3 to warm up; fewer than 9 in all compare badly.'
   parser:flag '--json':description 'One JSON object per line: the machine, then rows, bars and notes.'
@@ -113,7 +114,8 @@ function bench.run(args)
     end
   end
   if args.json then
-    emit('rates', nil, { gemm_fp32_gflops = context.gemm / 1e9, copy_gb_s = context.bandwidth and context.bandwidth.copy / 1e9,
+    emit('rates', nil, { gemm_fp32_gflops = context.gemm / 1e9,
+      copy_gb_s = context.bandwidth and context.bandwidth.copy / 1e9,
       triad_gb_s = context.bandwidth and context.bandwidth.triad / 1e9 })
   else
     report.rates(context)

@@ -1,5 +1,6 @@
 -- runner doctor: what this machine offers and what is wrong with it, each problem with the command that mends it.
--- About a script: --seeds and --gradcheck. Exit 9 when runs would be wrong or painfully slow; warnings alone are exit 0.
+-- About a script: --seeds and --gradcheck. Exit 9 when runs would be wrong or painfully slow; warnings alone are exit
+-- 0.
 local command_line = require 'cli.command_line'
 local console = require 'console'
 local dkjson = require 'dkjson'
@@ -18,7 +19,8 @@ function doctor.configure(parser)
   parser:flag '--json':description 'One JSON object per line: each check, then a summary.'
   parser:flag '--quick':description 'Leave the rates of GEMM and memory out.'
   parser:option '--device':argname 'NAME':description 'A device that must be there, such as cuda:0.'
-  parser:option '--seeds':argname 'SCRIPT':description 'Whether the seed of a script decides everything: three short starts.'
+  parser:option '--seeds':argname 'SCRIPT'
+    :description 'Whether the seed of a script decides everything: three short starts.'
   parser:option '--gradcheck':argname 'SCRIPT'
     :description 'Whether the gradients of a script\'s model agree with finite differences, in float64.'
   parser:argument 'overrides':args '*':description 'Changes of that script\'s config: a.b=c.'
@@ -31,7 +33,9 @@ local function checks(quick)
   local found = {}
   for _, name in ipairs(room.names 'doctor') do
     local check = room.load('doctor', name)
-    if not (quick and check.slow) then found[#found + 1] = { name = name, place = check.place or math.huge, look = check.look } end
+    if not (quick and check.slow) then
+      found[#found + 1] = { name = name, place = check.place or math.huge, look = check.look }
+    end
   end
   table.sort(found, function(x, y) return x.place < y.place or x.place == y.place and x.name < y.name end)
   return found
@@ -118,7 +122,9 @@ end
 
 function doctor.run(args)
   if args.seeds or args.gradcheck then return about_script(args) end
-  if #args.overrides > 0 then fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1]) end
+  if #args.overrides > 0 then
+    fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1])
+  end
   local context = new_context(args)
   local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }
   local width = screen_width()
@@ -127,7 +133,8 @@ function doctor.run(args)
     count[finding.mark] = count[finding.mark] + 1
     if args.json then
       console.write(dkjson.encode({ kind = 'check', name = check.name, mark = finding.mark:lower(),
-        text = table.concat(finding.text, '\n'), fix = #finding.fix > 0 and finding.fix or nil, data = finding.data }, KEYS) .. '\n')
+        text = table.concat(finding.text, '\n'), fix = #finding.fix > 0 and finding.fix or nil, data = finding.data },
+        KEYS) .. '\n')
     else
       show(check.name, finding, width)
     end
@@ -137,7 +144,8 @@ function doctor.run(args)
     local summary = { kind = 'summary', ok = count.ok, warnings = count.warn, failures = count.FAIL, exit_code = code }
     console.write(dkjson.encode(summary, KEYS) .. '\n')
   else
-    console.write(('%d ok, %d warning%s, %d failed\n'):format(count.ok, count.warn, count.warn == 1 and '' or 's', count.FAIL))
+    console.write(('%d ok, %d warning%s, %d failed\n'):format(count.ok, count.warn, count.warn == 1 and '' or 's',
+      count.FAIL))
   end
   return code
 end

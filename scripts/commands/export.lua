@@ -9,7 +9,8 @@ local run_select = require 'runs.select'
 local export = { summary = 'Write a run for spreadsheets, TensorBoard or MLflow.' }
 
 function export.configure(parser)
-  parser:argument 'run':description "A run directory, a run id or its beginning, an experiment (its newest run), or 'latest'."
+  parser:argument 'run'
+    :description "A run directory, a run id or its beginning, an experiment (its newest run), or 'latest'."
   local formats, folders = {}, {}
   for i, name in ipairs(room.names 'export') do
     local format = room.load('export', name)
@@ -17,7 +18,8 @@ function export.configure(parser)
     folders[#folders + 1] = format.folder and (', for %s %s'):format(name, format.folder)
   end
   parser:option '--format':description(('What to write. %s.'):format(table.concat(formats, '; ')))
-  parser:option '--out':description('The folder to write to; default: export/<experiment>/<id>' .. table.concat(folders) .. '.')
+  parser:option '--out'
+    :description('The folder to write to; default: export/<experiment>/<id>' .. table.concat(folders) .. '.')
   parser:flag '--force':description 'Replace an earlier export.'
 end
 
@@ -34,7 +36,8 @@ function export.run(args)
   local written = chosen.write(run, out, args.force)
   console.note(run_files.title(run))
   if #written == 0 then
-    fail.data("run '%s/%s' has no train or eval line to export; it ended before its first update", run.experiment, run.id)
+    fail.data("run '%s/%s' has no train or eval line to export; it ended before its first update", run.experiment,
+      run.id)
   end
   for _, file in ipairs(written) do console.write(('%s\t%d\n'):format(file.path, file.rows)) end
   return 0

@@ -29,8 +29,9 @@ end
 
 local MANY_TEXTS = 50 -- different ones, in a column that is to be an input
 
-local SPEC = file_data.spec({ file = 'string', target = 'string', features = 'list?', ignore = { 'list', {} }, text = { 'list', {} },
-  delimiter = { 'string', ',' }, header = { 'boolean', true }, missing = { 'string', 'error', one_of = { 'error', 'drop', 'mean' } },
+local SPEC = file_data.spec({ file = 'string', target = 'string', features = 'list?', ignore = { 'list', {} },
+  text = { 'list', {} }, delimiter = { 'string', ',' }, header = { 'boolean', true },
+  missing = { 'string', 'error', one_of = { 'error', 'drop', 'mean' } },
   missing_values = { 'list', { 'NA', 'NaN', 'nan', 'null' } },
   task = { 'string', 'auto', one_of = { 'auto', 'regression', 'classification' } } }, true)
 
@@ -44,7 +45,8 @@ local function find_column(columns, name, what, o)
   for _, column in ipairs(columns) do
     if column.name == name then return column end
   end
-  local hint = #columns == 1 and columns[1].name:find '[;\t|]' and (" (the whole header is one column; is it delimiter='%s'?)")
+  local hint = #columns == 1 and columns[1].name:find '[;\t|]'
+    and (" (the whole header is one column; is it delimiter='%s'?)")
     :format(columns[1].name:match '[;\t|]':gsub('\t', '\\t')) or nearest.hint(name, names_of(columns))
   fail.config("data.csv: %s '%s' is not a column of '%s'%s", what, name, o.file, hint)
 end
@@ -71,8 +73,9 @@ local function usable_rows(used, o)
     if column.missing > 0 then
       local fills = o.missing == 'mean' and not column.classes and column.name ~= o.target
       if o.missing == 'error' or o.missing == 'mean' and not fills then
-        fail.data("'%s', line %d: column '%s' is empty, as in %d rows of the table; missing='drop' leaves such rows out%s", o.file,
-          column.first_missing, column.name, column.missing, o.missing == 'error' and ", missing='mean' puts the mean of train there" or '')
+        fail.data("'%s', line %d: column '%s' is empty, as in %d rows of the table; missing='drop' leaves such rows "
+          .. "out%s", o.file, column.first_missing, column.name, column.missing,
+          o.missing == 'error' and ", missing='mean' puts the mean of train there" or '')
       end
       if o.missing == 'drop' then
         local here = column.classes and column.values:ge(0) or column.values:isnan():logical_not()
@@ -89,7 +92,8 @@ end
 local function target_of(column, o)
   local classification = o.task == 'classification' or o.task == 'auto' and column.classes ~= nil
   if column.classes and not classification then
-    fail.config("data.csv: task='regression', but the target '%s' is text, such as '%s'", column.name, column.classes[1])
+    fail.config("data.csv: task='regression', but the target '%s' is text, such as '%s'", column.name,
+      column.classes[1])
   end
   if not classification then return column.values:to('float32'):view { -1, 1 } end
   if column.classes then return column.values, column.classes end
@@ -97,18 +101,20 @@ local function target_of(column, o)
   return ids, classes
 end
 
----A table of comma-separated values. `target` is the column to predict: text becomes classes, numbers stay numbers unless task is
----'classification'. Inputs are the other columns but those of `ignore`, or those of `features`; text among them becomes one column for
----each of its values. `split` {train=0.8, val=0.1, test=0.1} is drawn by the seed; inputs are standardised by the train split alone. A
----missing value is an error, or missing = 'drop' leaves its row out, 'mean' puts the mean of train there.
----@param given { file: string, target: string, features: string[]?, ignore: string[]?, text: string[]?, delimiter: string?,
----header: boolean?, missing: string?, missing_values: string[]?, task: string?, split: table?, standardise: boolean?,
----batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---A table of comma-separated values. `target` is the column to predict: text becomes classes, numbers stay numbers
+---unless task is 'classification'. Inputs are the other columns but those of `ignore`, or those of `features`; text
+---among them becomes one column for each of its values. `split` {train=0.8, val=0.1, test=0.1} is drawn by the seed;
+---inputs are standardised by the train split alone. A missing value is an error, or missing = 'drop' leaves its row
+---out, 'mean' puts the mean of train there.
+---@param given { file: string, target: string, features: string[]?, ignore: string[]?, text: string[]?,
+---delimiter: string?, header: boolean?, missing: string?, missing_values: string[]?, task: string?, split: table?,
+---standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data with train, val, test, splits (their tensors), columns, classes, class_counts, mean, std
 function data.csv(given, config)
   local o = options.check('data.csv', given, SPEC)
   local record = file_data.record(o.file)
-  local csv = native.data.read_csv(o.file, { delimiter = o.delimiter, header = o.header, text = o.text, missing_values = o.missing_values })
+  local csv = native.data.read_csv(o.file, { delimiter = o.delimiter, header = o.header, text = o.text,
+    missing_values = o.missing_values })
   local target = find_column(csv.columns, o.target, 'target', o)
   local features = feature_columns(csv.columns, o)
   local rows, dropped = usable_rows({ target, unpack(features) }, o)
@@ -120,8 +126,8 @@ function data.csv(given, config)
   for _, column in ipairs(features) do
     if column.classes then
       if #column.classes > MANY_TEXTS and 2 * #column.classes > column.values.shape[1] then
-        fail.config("data.csv: column '%s' has %d different texts in %d rows, which looks like names; leave it out: ignore={'%s'}",
-          column.name, #column.classes, column.values.shape[1], column.name)
+        fail.config("data.csv: column '%s' has %d different texts in %d rows, which looks like names; leave it out: "
+          .. "ignore={'%s'}", column.name, #column.classes, column.values.shape[1], column.name)
       end
       inputs[#inputs + 1] = torch.one_hot(column.values, #column.classes):to 'float64'
       for _, class in ipairs(column.classes) do names[#names + 1] = column.name .. '=' .. class end
@@ -134,7 +140,8 @@ function data.csv(given, config)
   local all = { x = torch.cat(inputs, 1), y = y }
   if o.missing == 'mean' then file_data.fill(all, o, config.seed) end
   all.x = all.x:to 'float32'
-  return file_data.build('csv', { all = all }, o, { seed = config.seed, classes = classes, columns = names, files = { record } })
+  return file_data.build('csv', { all = all }, o, { seed = config.seed, classes = classes, columns = names,
+    files = { record } })
 end
 
 return data.csv

@@ -24,7 +24,8 @@ local function check_file(path, option)
   if info and info.type == 'dir' then fail.data("%s '%s' is a folder, expected a text file", option, path) end
   if info then return end
   local folder, name = path:match '^(.*/)([^/]*)$'
-  local function plain(file) return (file:gsub('%.', '_')) end -- the parts of a dotted name would be compared as those of an option
+  -- the parts of a dotted name would be compared as those of an option
+  local function plain(file) return (file:gsub('%.', '_')) end
   local files, names = {}, {}
   for _, other in ipairs(host.listdir(folder or '.') or {}) do
     local found = host.stat((folder or '') .. other)
@@ -40,7 +41,9 @@ end
 local function domain_source(given, index)
   local option = ('domains.texts[%d]'):format(index)
   local o = options.check('data.domains: ' .. option, type(given) == 'string' and { file = given } or given, DOMAIN)
-  if (o.file == nil) == (o.corpus == nil) then fail.config('data.domains: %s needs either a file or a corpus', option) end
+  if (o.file == nil) == (o.corpus == nil) then
+    fail.config('data.domains: %s needs either a file or a corpus', option)
+  end
   if o.bytes < 0 then fail.config('data.domains: %s.bytes must not be negative (0: all), got %d', option, o.bytes) end
   if o.file then check_file(o.file, option .. '.file') end
   local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' }
@@ -54,7 +57,8 @@ end
 ---@field info table[] of Domains:info
 ---@field phases table[] of Domains:phases
 ---@field seed integer of the windows
-local Domains = data_set.kind { kind = 'domains', usual_shift = 1, row_word = 'windows', leak_option = 'domains.allow_leak' }
+local Domains = data_set.kind { kind = 'domains', usual_shift = 1, row_word = 'windows',
+  leak_option = 'domains.allow_leak' }
 
 -- The val or test batches of a domain, from 1.
 function Domains:val_of(domain) return self.native:val_of(domain) end
@@ -74,7 +78,8 @@ function Domains:lines(plan)
   end
   lines[#lines + 1] = ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(self.vocab_size), o.batch, o.seq,
     o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
-    o.interleaved and 'domains take turns' or #self.phases == 1 and '1 phase' or #self.phases .. ' phases one after the other')
+    o.interleaved and 'domains take turns' or #self.phases == 1 and '1 phase'
+    or #self.phases .. ' phases one after the other')
   lines[#lines + 1] = plan.batches
   return lines
 end
@@ -106,8 +111,9 @@ local function open_domains(o, sources, seed)
   for i, source in ipairs(sources) do names[i] = source.name end
   local domains = native.data.open_domains {
     sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val,
-    order = o.order, batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed, quiet = console.quiet,
-    keep = o.cache, other_folder = cache_folder 'tokens', drop_last = o.drop_last, newlines = o.newlines or 'ask',
+    order = o.order, batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed,
+    quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens', drop_last = o.drop_last,
+    newlines = o.newlines or 'ask',
   }
   local bytes, info = 0, domains:info()
   for _, one in ipairs(info) do
@@ -119,8 +125,8 @@ local function open_domains(o, sources, seed)
     vocab_size = domains:vocab_size(), train = domains:train(), val = domains:val() }, Domains)
 end
 
----The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are
----opened. The newest is kept, so that all arms of a seed share one.
+---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are
+---drawn when texts are opened. The newest is kept, so that all arms of a seed share one.
 ---@param seed integer
 ---@return DomainData
 function Domains:with_seed(seed)
@@ -136,14 +142,14 @@ function Domains:with_seed(seed)
   return kept
 end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words
----from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an
----`order='epoch'` (the last batch
----smaller, or left out by `drop_last`);
----`batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a
+---vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2),
+---drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`); `batches` of
+---each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
 ---(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
----@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?,
----order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?,
+---val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?,
+---allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given, config)
   local o = options.check('data.domains', given, specs.domains)
@@ -153,16 +159,16 @@ function data.domains(given, config)
     local source = domain_source(domain, i)
     local other = places[source.name]
     if other then
-      fail.config("domains.texts[%d] and [%d] are both called '%s'; give one a name of its own: {file=..., name=...}", other, i,
-        source.name)
+      fail.config("domains.texts[%d] and [%d] are both called '%s'; give one a name of its own: {file=..., name=...}",
+        other, i, source.name)
     end
     sources[i], places[source.name] = source, i
   end
   local made = open_domains(o, sources, o.seed or config.seed)
   for _, one in ipairs(made.info) do
     if math.max(one.train_unknown, one.val_unknown) > MOST_UNKNOWN then
-      console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities of it are not "
-        .. 'comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
+      console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities "
+        .. 'of it are not comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
     end
   end
   return made

@@ -10,8 +10,9 @@ local SPEC = file_data.spec({ images = 'string', labels = 'string', val_images =
   test_images = 'string?', test_labels = 'string?' }, true)
 
 ---Pictures and labels in MNIST's format, plain or .gz: x is (N, 1, height, width), standardised by the train split.
----@param given { images: string, labels: string, val_images: string?, val_labels: string?, test_images: string?, test_labels: string?,
----split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@param given { images: string, labels: string, val_images: string?, val_labels: string?, test_images: string?,
+---test_labels: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?,
+---seed: integer? }
 ---@return table data as of data.csv
 function data.idx(given, config)
   local o = options.check('data.idx', given, SPEC)

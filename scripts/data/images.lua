@@ -32,19 +32,23 @@ local function picture_list(folder)
       classes[#classes + 1] = entry.name
       for _, file in ipairs(files.list(entry.path)) do
         local ending = file.name:lower():match '%.(%w+)$'
-        if file.type == 'file' and PICTURES[ending or ''] then list[#list + 1] = { path = file.path, class = #classes - 1 } end
+        if file.type == 'file' and PICTURES[ending or ''] then
+          list[#list + 1] = { path = file.path, class = #classes - 1 }
+        end
       end
     end
   end
   if #classes == 0 then fail.data("data.images: '%s' has no sub-folders; each class is one", folder) end
-  if #list == 0 then fail.data("data.images: '%s' and its sub-folders hold no picture (png, jpg, bmp, gif, tga, ppm, pgm)", folder) end
+  if #list == 0 then
+    fail.data("data.images: '%s' and its sub-folders hold no picture (png, jpg, bmp, gif, tga, ppm, pgm)", folder)
+  end
   return classes, list
 end
 
----Pictures of a folder, each sub-folder a class: x is (N, channels, height, width), standardised by channel over the train split.
----Pictures of different sizes need `size = {height, width}`.
----@param given { folder: string, size: integer[]?, channels: integer?, split: table?, standardise: boolean?, batch: integer?,
----shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---Pictures of a folder, each sub-folder a class: x is (N, channels, height, width), standardised by channel over the
+---train split. Pictures of different sizes need `size = {height, width}`.
+---@param given { folder: string, size: integer[]?, channels: integer?, split: table?, standardise: boolean?,
+---batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data as of data.csv
 function data.images(given, config)
   local o = options.check('data.images', given, SPEC)
@@ -54,8 +58,8 @@ function data.images(given, config)
     local image = native.data.read_image(picture.path, o.channels)
     if not o.size then o.size = { image.shape[2], image.shape[3] } end
     if not given.size and (image.shape[2] ~= o.size[1] or image.shape[3] ~= o.size[2]) then
-      fail.data("data.images: '%s' is %d x %d, '%s' is %d x %d (height x width); give size={height, width}", picture.path,
-        image.shape[2], image.shape[3], list[1].path, o.size[1], o.size[2])
+      fail.data("data.images: '%s' is %d x %d, '%s' is %d x %d (height x width); give size={height, width}",
+        picture.path, image.shape[2], image.shape[3], list[1].path, o.size[1], o.size[2])
     end
     pictures[i], labels[i] = resized(image, o.size), picture.class
     sums[i] = picture.path .. ' ' .. native.data.sha256(picture.path)

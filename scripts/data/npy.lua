@@ -6,11 +6,11 @@ local options = require 'options'
 
 local data = {}
 
-local SPEC = file_data.spec({ x = 'string', y = 'string', val_x = 'string?', val_y = 'string?', test_x = 'string?', test_y = 'string?' },
-  false)
+local SPEC = file_data.spec({ x = 'string', y = 'string', val_x = 'string?', val_y = 'string?', test_x = 'string?',
+  test_y = 'string?' }, false)
 
----Arrays of NumPy from .npy files: rows of x, and of y (whole numbers of one dimension are classes). They are split by `split` as in
----data.csv, unless val_x and val_y (test_x, test_y) give sets of their own.
+---Arrays of NumPy from .npy files: rows of x, and of y (whole numbers of one dimension are classes). They are split
+---by `split` as in data.csv, unless val_x and val_y (test_x, test_y) give sets of their own.
 ---@param given { x: string, y: string, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?,
 ---standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data as of data.csv

@@ -11,8 +11,9 @@ local SPEC = file_data.spec({ file = 'string', x = { 'string', 'x' }, y = { 'str
   val_y = 'string?', test_x = 'string?', test_y = 'string?' }, false)
 
 ---Arrays of one .npz archive of NumPy, by name ('x' and 'y'); the rest as data.npy.
----@param given { file: string, x: string?, y: string?, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?,
----standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
+---@param given { file: string, x: string?, y: string?, val_x: string?, val_y: string?, test_x: string?,
+---test_y: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?,
+---seed: integer? }
 ---@return table data as of data.csv
 function data.npz(given, config)
   local o = options.check('data.npz', given, SPEC)

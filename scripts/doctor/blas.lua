@@ -13,8 +13,8 @@ end
 -- Whose threads a product uses.
 local function check_threading(found, l, fix)
   if l.blas_threading == 'pthreads' then
-    found:problem('FAIL', 'the pthread build beside OpenMP: two pools of threads on the same cores, up to 15 times slower',
-      fix)
+    found:problem('FAIL',
+      'the pthread build beside OpenMP: two pools of threads on the same cores, up to 15 times slower', fix)
   elseif l.blas_threading == 'sequential' then
     found:problem('warn', 'the sequential build uses one thread only', fix)
   elseif l.blas_threading ~= 'openmp' then
@@ -49,8 +49,8 @@ return { place = 6, look = function(context)
   check_threading(found, l, fix)
   check_core(found, core, chosen)
   if #l.blas_files > 1 then
-    found:problem('FAIL', ('%d BLAS libraries are loaded; which one is used is a matter of chance'):format(#l.blas_files),
-      fix)
+    found:problem('FAIL', ('%d BLAS libraries are loaded; which one is used is a matter of chance')
+      :format(#l.blas_files), fix)
   end
   if #l.openmp_files > 1 then
     found:problem('FAIL', 'several OpenMP runtimes are loaded, each with threads of its own: '

@@ -30,7 +30,8 @@ end
 return { place = 4, look = function()
   local found = finding.new({}, {})
   local tmp = host.getenv 'TMPDIR'
-  space(found, 'results', run_files.root(), RESULTS_FAIL, RESULTS_WARN, 'export RUNNER_RESULTS_DIR=/a/folder/with/space')
+  space(found, 'results', run_files.root(), RESULTS_FAIL, RESULTS_WARN,
+    'export RUNNER_RESULTS_DIR=/a/folder/with/space')
   space(found, 'tmp', tmp and tmp ~= '' and tmp or '/tmp', 0, TMP_WARN, 'export TMPDIR=/a/folder/with/space')
   return found
 end }

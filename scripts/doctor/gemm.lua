@@ -2,7 +2,8 @@
 local blas_core = require 'blas.core'
 local finding = require 'base.finding'
 
--- at::mm below this share of oneDNN's rate on one thread is judged; kernels of the right kind reach two thirds and more.
+-- at::mm below this share of oneDNN's rate on one thread is judged; kernels of the right kind reach two thirds and
+-- more.
 local SLOW_BLAS = 0.45
 
 return { place = 12, slow = true, look = function(context)
@@ -24,7 +25,8 @@ return { place = 12, slow = true, look = function(context)
   end
   local found = finding.new(text, { threads = threads, rates = data })
   if plain < SLOW_BLAS * one then
-    found:problem('warn', ("at::mm, that is OpenBLAS, has %.0f %% of oneDNN's rate: products of a model's own layers are slow")
+    found:problem('warn',
+      ("at::mm, that is OpenBLAS, has %.0f %% of oneDNN's rate: products of a model's own layers are slow")
       :format(100 * plain / one), blas_core.fix(context.blas))
   end
   if threads > 1 and all < 1.2 * one then

@@ -19,8 +19,9 @@ return { place = 9, look = function(context)
   local asked = asks_for_cuda(context)
   local here, message = pcall(require('torch').device, context.device or 'auto')
   if asked and l.cuda_devices == 0 or not here then
-    found:problem('FAIL', not here and tostring(message) or asked .. ' asks for CUDA, runs would take the CPU',
-      context.device and 'runner doctor --device auto' or not l.cuda_built and 'unset CUDA_VISIBLE_DEVICES' or 'nvidia-smi')
+    local fix = context.device and 'runner doctor --device auto'
+      or not l.cuda_built and 'unset CUDA_VISIBLE_DEVICES' or 'nvidia-smi'
+    found:problem('FAIL', not here and tostring(message) or asked .. ' asks for CUDA, runs would take the CPU', fix)
     if not l.cuda_built then
       found.fix[2] = 'cmake --preset release -DLANTHORN_TORCH_ROOT=/folder/of/a/libtorch/with/cuda'
     end

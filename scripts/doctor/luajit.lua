@@ -4,8 +4,8 @@ local finding = require 'base.finding'
 return { place = 10, look = function()
   local on = jit.status()
   local gc64 = require('ffi').abi 'gc64'
-  local found = finding.new({ ('%s, compiler %s, %s'):format(jit.version, on and 'on' or 'off', gc64 and 'GC64' or 'no GC64') },
-    { version = jit.version, compiler = on, gc64 = gc64 })
+  local found = finding.new({ ('%s, compiler %s, %s'):format(jit.version, on and 'on' or 'off',
+    gc64 and 'GC64' or 'no GC64') }, { version = jit.version, compiler = on, gc64 = gc64 })
   if not on then
     found:problem('warn', 'Lua loops run many times slower', 'unset RUNNER_NO_JIT')
   elseif not gc64 then

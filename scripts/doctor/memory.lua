@@ -35,15 +35,16 @@ return { place = 3, look = function(context)
   local limit, source = cgroup_memory()
   local cap = context.memory.limit_mb * 1e6
   local cap_from = host.getenv 'RUNNER_MEM_LIMIT' and 'RUNNER_MEM_LIMIT' or 'default'
-  local found = finding.new({ ('%s, %s available, %s'):format(size(total), size(available),
-    limit and 'cgroup limit ' .. size(limit) or 'no cgroup limit'), ('tensors may take %s (%s)'):format(size(cap), cap_from) },
-    { total_bytes = total, available_bytes = available, cgroup_limit_bytes = limit, tensor_limit_bytes = cap })
+  local limited = limit and 'cgroup limit ' .. size(limit) or 'no cgroup limit'
+  local found = finding.new({ ('%s, %s available, %s'):format(size(total), size(available), limited),
+    ('tensors may take %s (%s)'):format(size(cap), cap_from) }, {
+    total_bytes = total, available_bytes = available, cgroup_limit_bytes = limit, tensor_limit_bytes = cap })
   if available > 0 and available < LITTLE then
     found:problem(available < LEAST and 'FAIL' or 'warn', 'little memory is left: runs will swap or be killed',
       'ps -eo pid,rss,args --sort=-rss | head')
   elseif limit and cap > limit then
-    found:problem('warn', ('the cap on tensors is above the limit in %s: a run would be killed, not told'):format(source),
-      ('export RUNNER_MEM_LIMIT=%dMiB'):format(math.floor(0.9 * limit / MIB)))
+    found:problem('warn', ('the cap on tensors is above the limit in %s: a run would be killed, not told')
+      :format(source), ('export RUNNER_MEM_LIMIT=%dMiB'):format(math.floor(0.9 * limit / MIB)))
   end
   return found
 end }

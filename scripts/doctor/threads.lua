@@ -40,11 +40,12 @@ return { place = 2, look = function(context)
   local variable, crowded = spinning(s.wait), count > cores or load >= cores
   if variable then
     local effect = crowded and 'and take cores from those that work' or 'which is many times slower beside others'
-    found:problem(crowded and 'FAIL' or 'warn', ('waiting threads spin (%s) %s'):format(variable, effect), undo(variable))
+    found:problem(crowded and 'FAIL' or 'warn', ('waiting threads spin (%s) %s'):format(variable, effect),
+      undo(variable))
   end
   if count > cores then
-    found:problem('warn', ('%s for %s: they wait for each other'):format(plural(count, 'thread'), plural(cores, 'core')),
-      undo(s.threads.from, cores))
+    found:problem('warn', ('%s for %s: they wait for each other'):format(plural(count, 'thread'),
+      plural(cores, 'core')), undo(s.threads.from, cores))
   end
   if s.threads.ignored then
     found:problem('warn', ("OMP_NUM_THREADS='%s' is not a thread count and is ignored"):format(s.threads.ignored),

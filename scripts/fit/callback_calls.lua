@@ -75,8 +75,8 @@ function calls:restore(state)
     local callback = self.list[i]
     local name = callback and name_of(callback, i)
     if name ~= kept.name then
-      fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the same order",
-        i, tostring(name), kept.name)
+      fail.raise(5, "resume: callback %d is '%s', the checkpoint has '%s'; the same callbacks must be given in the "
+        .. "same order", i, tostring(name), kept.name)
     end
     if kept.saved and callback.restore then callback.restore(self.contexts[i], kept.saved) end
   end

@@ -1,6 +1,6 @@
--- What train.fit checks before the first update, in a fraction of a second: that val is not in train (G24), that the first
--- loss is that of guessing (G05), that there is something to learn (G06), that the device computes at a plausible speed
--- (G02), that callbacks can reach their thresholds (G34).
+-- What train.fit checks before the first update, in a fraction of a second: that val is not in train (G24), that the
+-- first loss is that of guessing (G05), that there is something to learn (G06), that the device computes at a
+-- plausible speed (G02), that callbacks can reach their thresholds (G34).
 local callback_threshold = require 'guards.callback_threshold'
 local console = require 'console'
 local guard_events = require 'guards.events'
@@ -33,9 +33,11 @@ function checks.check_speed(device, level)
   local rate = checks.measure_gemm(device, least)
   if rate < least then
     local where = is_cpu and ('%d thread%s of the CPU'):format(threads, threads == 1 and '' or 's') or device
-    guard_events.fired('G02', is_cpu and level == 'error' and 'warn' or level, ('float32 products run at %.3g GFLOP/s on %s, expected at '
-      .. 'least %.3g; is the machine busy or throttled, or are there more threads than cores? `runner doctor` tells; to accept: '
-      .. 'guards.device_speed=off'):format(rate / 1e9, where, least / 1e9), { value = rate / 1e9, limit = least / 1e9 })
+    guard_events.fired('G02', is_cpu and level == 'error' and 'warn' or level,
+      ('float32 products run at %.3g GFLOP/s on %s, expected at least %.3g; is the machine busy or '
+      .. 'throttled, or are there more threads than cores? `runner doctor` tells; to accept: '
+      .. 'guards.device_speed=off'):format(rate / 1e9, where, least / 1e9),
+      { value = rate / 1e9, limit = least / 1e9 })
   end
   return rate
 end
@@ -63,8 +65,8 @@ local function initial_loss(o)
   return { expected = ln_vocabulary(o.data) }
 end
 
----The first batch, timed, and its loss compared (G05). Under guards.init_loss=warn a start that is refused is told and recorded, and
----training goes on.
+---The first batch, timed, and its loss compared (G05). Under guards.init_loss=warn a start that is refused is told
+---and recorded, and training goes on.
 ---@param o table of train.fit
 ---@param trainer table
 ---@param run table
@@ -84,11 +86,12 @@ end
 local function judge_leak(leak, of, unit, option)
   if leak.shared == 0 then return end
   local share = leak.shared / leak.blocks
-  local found = ('%d of %d blocks of %d %s of %s also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks, leak.block, unit, of,
-    100 * share, leak.searched < 1 and ('; %.0f %% of the pairs were looked at'):format(100 * leak.searched) or '')
+  local found = ('%d of %d blocks of %d %s of %s also occur in train (%.3g %%%s)'):format(leak.shared, leak.blocks,
+    leak.block, unit, of, 100 * share,
+    leak.searched < 1 and ('; %.0f %% of the pairs were looked at'):format(100 * leak.searched) or '')
   if share > LEAK_LIMIT then
-    guards.stop('G24', '%s, at most %g %% is accepted: a val loss on text seen in training says nothing; does the corpus repeat itself? to '
-      .. 'accept: %s=true', found, 100 * LEAK_LIMIT, option)
+    guards.stop('G24', '%s, at most %g %% is accepted: a val loss on text seen in training says nothing; does the '
+      .. 'corpus repeat itself? to accept: %s=true', found, 100 * LEAK_LIMIT, option)
   end
   console.note(('%-10s%s'):format('', found))
 end
@@ -134,8 +137,8 @@ function checks.learnable(data, declared)
   end
   local reason = nothing_to_learn(data, ln_vocabulary(data))
   if reason then
-    guard_events.fired('G06', 'warn', reason .. ': no loss of this run is a claim about quality; to accept: data.learnable=true',
-      { no_claim = true })
+    guard_events.fired('G06', 'warn',
+      reason .. ': no loss of this run is a claim about quality; to accept: data.learnable=true', { no_claim = true })
   end
   return reason == nil
 end
@@ -153,8 +156,9 @@ function checks.outcome(o, fit, run)
   local split = last.val_loss and 'val' or 'train'
   local loss = last.val_loss or last.train_loss
   if not loss or loss ~= loss or loss <= ln_v then return end
-  guard_events.fired('G06', 'warn', ('worse than guessing: the %s loss ended at %.4g nats, guessing evenly gives %.4g (ln %d); is the '
-    .. 'learning rate too high?'):format(split, loss, ln_v, o.data.vocab_size),
+  guard_events.fired('G06', 'warn',
+    ('worse than guessing: the %s loss ended at %.4g nats, guessing evenly gives %.4g (ln %d); is the learning rate '
+    .. 'too high?'):format(split, loss, ln_v, o.data.vocab_size),
     { value = loss, limit = ln_v, step = fit.steps, run = run })
 end
 

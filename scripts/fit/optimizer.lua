@@ -6,8 +6,8 @@ local optim = require 'optim'
 local optimizer = {}
 
 -- Keys of the optim section that the loop uses; the rest goes to the optimiser.
-local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true, decay_every = true,
-  gamma = true, min_factor = true, groups = true, horizon = true }
+local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true,
+  decay_every = true, gamma = true, min_factor = true, groups = true, horizon = true }
 
 local function own_options(o)
   local made = {}

@@ -22,8 +22,8 @@ function parts.read(given, launch)
   local o, values = options.check('train.fit', given, FIT), launch.values
   o.launch = launch
   if not launch.configured and o.options.seed then
-    fail.config('train.fit: options.seed comes too late for the weights of the model; call torch.manual_seed(%s) before '
-      .. 'making it, or declare train.seed in experiment.config', tostring(o.options.seed))
+    fail.config('train.fit: options.seed comes too late for the weights of the model; call torch.manual_seed(%s) '
+      .. 'before making it, or declare train.seed in experiment.config', tostring(o.options.seed))
   end
   o.optim = options.check('train.fit optim', o.optim, specs.optim)
   o.tscore = options.check('train.fit tscore', o.tscore, specs.tscore)

@@ -57,7 +57,8 @@ end
 local function masking(first)
   if first.masked == 0 then return nil end
   local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
-  local padding = first.padding > 0 and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
+  local padding = first.padding > 0
+    and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
   return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
 end
 
@@ -105,7 +106,8 @@ local function model_lines(model)
   return lines
 end
 
--- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than `accumulate`.
+-- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than
+-- `accumulate`.
 local function epoch_steps(plan)
   return math.ceil(plan.data.train:count() / plan.accumulate)
 end
@@ -166,8 +168,9 @@ function report.measured(plan, measured)
   local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
   local total = plan.steps * measured.step_s + eval_s
   return {
-    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb, plan.optimizer_name,
-      mb * plan.optimizer_slots, measured.activation_mb, plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb,
+      plan.optimizer_name, mb * plan.optimizer_slots, measured.activation_mb,
+      plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
     row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
       plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
   }, total
@@ -177,8 +180,8 @@ end
 ---@param plan table
 ---@return string
 function report.heading(plan)
-  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, plan.device == 'cpu'
-    and (' (%d thread%s)'):format(plan.threads, plan.threads == 1 and '' or 's') or '',
+  local threads = plan.device == 'cpu' and (' (%s)'):format(plural(plan.threads, 'thread')) or ''
+  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, threads,
     plan.with_tscore and plan.compat ~= 'none' and '  T-Score compat ' .. plan.compat or '')
 end
 
@@ -187,19 +190,21 @@ end
 ---@param plan table
 ---@return string[]
 function report.summary(fit, plan)
-  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'),
-    plural(fit.steps, 'update'), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
+  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped',
+    ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'), plural(fit.steps, 'update'), duration(fit.seconds),
+      fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     local precision = precision_of(plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
-    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %s ms a batch, forward and backward, '):format(
-      ms(fit.micro_median_s)) or ''
+    local micro = plan.accumulate > 1 and fit.micro_median_s
+      and ('an update, %s ms a batch, forward and backward, '):format(ms(fit.micro_median_s)) or ''
     lines[#lines + 1] = row('step', ('%s ms %smedian (p10 %s, p90 %s), %s %s/s%s'):format(ms(fit.step_median_s), micro,
       ms(fit.step_p10_s), ms(fit.step_p90_s), count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
       precision and ', in ' .. precision or ''))
   end
   if fit.empty_batches then
-    lines[#lines + 1] = row('', plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
+    lines[#lines + 1] = row('',
+      plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
   end
   local best = fit.best
   if best then
@@ -211,13 +216,15 @@ function report.summary(fit, plan)
   end
   local t = fit.tscore
   if t and t.mean then
-    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
-      plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+    lines[#lines + 1] = row('T-Score',
+      ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
+        plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
   end
   local noise = fit.noise
   if noise and noise.signal then
     lines[#lines + 1] = row('noise', noise.scale
-      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace, noise.signal)
+      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace,
+        noise.signal)
       or ('no B_simple: the mean estimate of |G|^2 is %.2g, not positive'):format(noise.signal))
   end
   return lines

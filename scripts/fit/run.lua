@@ -16,7 +16,8 @@ local fit_run = {}
 -- resumed as a whole.
 local fits, launch = 0, nil
 
-local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR', 'CUDA_VISIBLE_DEVICES' }
+local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR',
+  'CUDA_VISIBLE_DEVICES' }
 local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
   [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
@@ -39,12 +40,14 @@ end
 -- Runs that are claimed and not closed yet.
 local open = {}
 
--- Closes a training that its script left without an end: os.exit in a callback, or a coroutine that nobody went on with.
+-- Closes a training that its script left without an end: os.exit in a callback, or a coroutine that nobody went on
+-- with.
 local function close_when_left(run)
   open[run] = true
   at_exit.add(function(code, how)
     if not open[run] then return end
-    local reason = how and ('%s(%d) during the training'):format(how, code) or 'the script ended while this training was suspended'
+    local reason = how and ('%s(%d) during the training'):format(how, code)
+      or 'the script ended while this training was suspended'
     local state = code == 0 and 'INTERRUPTED' or STATE_OF_CODE[code] or 'FAILED'
     console.warn(('run %s is %s: %s'):format(run:path(), state, reason))
     fit_run.close(run, { failed = true, code = code, state = state, reason = reason })
@@ -66,9 +69,10 @@ local function claim(about)
     name = start.run_name, tags = list(start.tags), argv = list(start.argv),
     overrides = list(start.overrides),
     seed = about.seed, data = list(about.data), first_batch_sha256 = about.first_batch_sha256, batches = about.batches,
-    unmanaged_data = about.unmanaged_data, learnable = about.learnable, initial_weights_sha256 = about.initial_weights_sha256,
-    machine = { gemm_gflops = about.gemm_gflops }, world_size = 1, device = about.device, env = env,
-    versions = { luajit = jit.version }, cwd = host.cwd(), launch = launch, fit = fits,
+    unmanaged_data = about.unmanaged_data, learnable = about.learnable,
+    initial_weights_sha256 = about.initial_weights_sha256, machine = { gemm_gflops = about.gemm_gflops },
+    world_size = 1, device = about.device, env = env, versions = { luajit = jit.version }, cwd = host.cwd(),
+    launch = launch, fit = fits,
   }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
@@ -84,13 +88,13 @@ local function reopen(about, path)
   return run, moved
 end
 
----The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished already.
----@param about { unrecorded: boolean?, seed: integer, device: string, data: table[], first_batch_sha256: string, batches: integer,
----unmanaged_data: boolean?,
----learnable: boolean, initial_weights_sha256: string, gemm_gflops: number?, values: table, auto: boolean, steps: integer,
----settle: fun(path: string): table? }
+---The run directory of this train.fit: a new one, that of a run to go on with, or that of one which is finished
+---already.
+---@param about { unrecorded: boolean?, seed: integer, device: string, data: table[], first_batch_sha256: string,
+---batches: integer, unmanaged_data: boolean?, learnable: boolean, initial_weights_sha256: string,
+---gemm_gflops: number?, values: table, auto: boolean, steps: integer, settle: fun(path: string): table? }
 ---@return table? run nil when the training is finished
----@return string? from the folder of the run to go on with, or of the finished one; a finished one without a checkpoint is trained anew
+---@return string? from the folder of the run to go on with, or of the finished one, which has a checkpoint
 ---@return table? moved what about.settle gave for the run to go on with, for its metrics
 function fit_run.open(about)
   if about.unrecorded then
@@ -114,7 +118,8 @@ function fit_run.open(about)
   local run, moved
   if from then run, moved = reopen(about, from) else run = claim(about) end
   close_when_left(run)
-  run:status { state = 'RUNNING', phase = 'build', steps = about.steps } -- so that a run which never begins shows its plan
+  -- so that a run which never begins shows its plan
+  run:status { state = 'RUNNING', phase = 'build', steps = about.steps }
   guard_events.attach(run)
   return run, from, moved
 end
@@ -136,17 +141,19 @@ function fit_run.summary(fit)
   if fit.tscore then made.tscore = { last = last.tscore and last.tscore.mean } end
   if fit.selection then
     local touched = fit.selection.touched
-    made.touched_pct, made.effective_pct = touched and { last = 100 * touched }, { last = 100 * fit.selection.effective }
+    made.touched_pct, made.effective_pct = touched and { last = 100 * touched },
+      { last = 100 * fit.selection.effective }
     if fit.host_syncs_per_step then made.host_syncs_per_step = { last = fit.host_syncs_per_step } end
   end
   if fit.noise then made.noise_scale = { last = last.noise and last.noise.scale } end
   return made
 end
 
----Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, which has no end, at once.
+---Closes the run when the command ends, so that exit.json carries its real exit code; at the prompt, which has no
+---end, at once.
 ---@param run table
----@param outcome { failed: boolean?, error: any, state: string?, reason: string?, code: integer?, signal: integer?, summary: table?,
----at_once: boolean? }
+---@param outcome { failed: boolean?, error: any, state: string?, reason: string?, code: integer?, signal: integer?,
+---summary: table?, at_once: boolean? }
 ---failed: it raised `error`, or was left; code: of a run that was cut short
 function fit_run.close(run, outcome)
   if run.unrecorded then return end
@@ -156,8 +163,9 @@ function fit_run.close(run, outcome)
   local function close(code)
     local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
-    run:finish { state = state, code = code, reason = message ~= '' and message or (outcome.reason or ''), signal = outcome.signal,
-      guards = guard_events.finish(run, message ~= '' and message or outcome.reason or '', message == ''), summary = outcome.summary or {} }
+    local reason = message ~= '' and message or outcome.reason or ''
+    run:finish { state = state, code = code, reason = reason, signal = outcome.signal,
+      guards = guard_events.finish(run, reason, message == ''), summary = outcome.summary or {} }
     console.detach()
   end
   -- A run that failed ends now; one that is done ends with its script, whose last words belong to its log.

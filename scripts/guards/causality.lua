@@ -1,8 +1,9 @@
--- Does a model of sequences see what it predicts? (guard G45) Before the first update, on the first two samples in eval mode:
---   * targets must be the inputs shifted by the declared amount: data.shift, 1 for a text (stops, 4). Data that declares none is not asked,
---     unless its targets are the inputs shifted by 2 or more, which is a shift done twice.
---   * changing the tokens behind position t must leave the logits up to t within 1e-5 of their size (stops, 6). A shift of 0 predicts
---     nothing and is not asked; model.causal=false accepts a model that may look ahead.
+-- Does a model of sequences see what it predicts? (guard G45) Before the first update, on the first two samples in
+-- eval mode:
+--   * targets must be the inputs shifted by the declared amount: data.shift, 1 for a text (stops, 4). Data that
+--     declares none is not asked, unless its targets are the inputs shifted by 2 or more, which is a shift done twice.
+--   * changing the tokens behind position t must leave the logits up to t within 1e-5 of their size (stops, 6). A shift
+--     of 0 predicts nothing and is not asked; model.causal=false accepts a model that may look ahead.
 -- No random number of the training is drawn and no state is changed.
 local fail = require 'fail'
 local guard_events = require 'guards.events'
@@ -54,8 +55,9 @@ function causality.shift(x, y, declared)
   local found = find_shift(x, y, declared and 0 or 1)
   if not declared and (not found or found == 1) then return found, nil end
   local text = found and ('the inputs shifted by %d'):format(found) or 'no shift of the inputs'
-  return nil, ('targets are %s, expected a shift by %d; were they shifted twice, in the data and in the model or its loss? to accept: %s'
-    ):format(text, declared or 1, found and ('data.shift=%d'):format(found) or 'guards.leak=off')
+  return nil, ('targets are %s, expected a shift by %d; were they shifted twice, in the data and in the model or its '
+    .. 'loss? to accept: %s'):format(text, declared or 1,
+    found and ('data.shift=%d'):format(found) or 'guards.leak=off')
 end
 
 -- x with other tokens behind position cuts[row] of each row.
@@ -119,9 +121,10 @@ local function check_model(model, x, data, level)
   local device = model:parameters()[1]
   local share, position = causality.leak(model, device and x:to(device.device) or x, vocabulary)
   if not share or share ~= share or share <= TOLERANCE then return end -- NaN is for guard G23
-  guard_events.fired('G45', level, ('changing the tokens after position %d changes the logits up to it by %.2g of their size, expected '
-    .. 'at most %g: the model sees what it predicts; is the causal mask missing? to accept: model.causal=false in the config, or '
-    .. 'guards.leak=off'):format(position, share, TOLERANCE), { value = share, limit = TOLERANCE })
+  guard_events.fired('G45', level,
+    ('changing the tokens after position %d changes the logits up to it by %.2g of their size, expected at most %g: '
+    .. 'the model sees what it predicts; is the causal mask missing? to accept: model.causal=false in the config, '
+    .. 'or guards.leak=off'):format(position, share, TOLERANCE), { value = share, limit = TOLERANCE })
 end
 
 ---Checks data and model of a training.

@@ -2,8 +2,8 @@
 --
 --   local cfg = experiment.config { optim = { lr = 2e-3 }, train = { steps = 2000 } }
 --
--- The result is plain nested tables. A default that is a whole number takes whole numbers only; experiment.number(1) takes
--- fractions too.
+-- The result is plain nested tables. A default that is a whole number takes whole numbers only; experiment.number(1)
+-- takes fractions too.
 local sources = require 'boot.sources'
 local config_reads = require 'config.reads'
 local config_schema = require 'config.schema'
@@ -29,8 +29,8 @@ local tree
 ---@param setup { script: string?, name: string?, argv: string[], overrides: string[], cell: string[]?, flags: table? }
 function experiment.setup(setup)
   tree = nil
-  current = { script = setup.script, argv = setup.argv or {}, overrides = setup.overrides or {}, cell = setup.cell or {},
-    flags = setup.flags or {}, name = setup.name }
+  current = { script = setup.script, argv = setup.argv or {}, overrides = setup.overrides or {},
+    cell = setup.cell or {}, flags = setup.flags or {}, name = setup.name }
   if setup.script and not setup.name then current.name = setup.script:match('([^/]*)$'):gsub('%.lua$', '') end
   for _, text in ipairs(current.overrides) do overrides.parse(text) end -- bad grammar fails before the script runs
 end
@@ -63,8 +63,8 @@ end
 
 local function check_name()
   if current.name and not experiment.valid_name(current.name) then
-    fail.config("experiment name '%s' (from the script's file name) must match [a-z0-9][a-z0-9_-]*, at most 64 characters,"
-      .. " not 'latest' and not 'sweep-...'; rename the file", current.name)
+    fail.config("experiment name '%s' (from the script's file name) must match [a-z0-9][a-z0-9_-]*, at most 64 "
+      .. "characters, not 'latest' and not 'sweep-...'; rename the file", current.name)
   end
 end
 
@@ -79,7 +79,9 @@ end
 local function seed_all(values)
   local seed = type(values.train) == 'table' and values.train.seed
   if type(seed) ~= 'number' then return end
-  if seed < 0 or seed % 1 ~= 0 then fail.config("train.seed must be a whole number from 0, got %s", pretty.number(seed)) end
+  if seed < 0 or seed % 1 ~= 0 then
+    fail.config("train.seed must be a whole number from 0, got %s", pretty.number(seed))
+  end
   for _, f in ipairs(seeders) do f(seed) end
 end
 
@@ -105,7 +107,9 @@ local function with_specs(defaults)
       local whole = type(row) == 'table' and row[1] == 'number' or row == 'number?'
       if type(row) == 'table' and row[1] == 'table' and (merged[key] == nil or type(merged[key]) == 'table') then
         local inner, part = {}, merged[key] or {}
-        for name, value in pairs(part) do inner[name] = type(value) == 'number' and experiment.number(value) or value end
+        for name, value in pairs(part) do
+          inner[name] = type(value) == 'number' and experiment.number(value) or value
+        end
         for name, value in pairs(row[2]) do
           if inner[name] == nil then
             inner[name] = experiment.number(value)
@@ -125,7 +129,9 @@ local function with_specs(defaults)
     full[section] = merged
   end
   for _, section in ipairs(specs.training) do
-    if type(defaults.train) == 'table' and (full[section] == nil or type(full[section]) == 'table') then fill(section) end
+    if type(defaults.train) == 'table' and (full[section] == nil or type(full[section]) == 'table') then
+      fill(section)
+    end
   end
   for _, section in ipairs(specs.when_present) do
     if type(full[section]) == 'table' then fill(section) end
@@ -162,8 +168,8 @@ function experiment.config(defaults)
   return made.values
 end
 
----What is known about this run. `values` is the effective config (empty when config was never called), `sources` the Lua
----files loaded from outside the binary.
+---What is known about this run. `values` is the effective config (empty when config was never called), `sources` the
+---Lua files loaded from outside the binary.
 ---@return table { name, script, argv, overrides, cell, flags, values, origin, configured, sources }
 function experiment.current()
   check_name()
@@ -229,7 +235,8 @@ function experiment.check_reads()
   local first = unread[1]
   if not tree then fail.config("'%s' was not used: the script never called experiment.config", first.path) end
   local more = #unread > 1 and (' (and %d more)'):format(#unread - 1) or ''
-  fail.config("G20 config_keys: key '%s' was never read%s%s; remove it with '~%s'", first.path, more, first.hint, first.path)
+  fail.config("G20 config_keys: key '%s' was never read%s%s; remove it with '~%s'", first.path, more, first.hint,
+    first.path)
 end
 
 ---Prints the effective config, one `path = value` line per leaf with its origin.

@@ -1,4 +1,5 @@
--- train.fit: trains a model, with everything a run needs around the native loop: checks, plan, run directory, callbacks.
+-- train.fit: trains a model, with everything a run needs around the native loop: checks, plan, run directory,
+-- callbacks.
 local callback_calls = require 'fit.callback_calls'
 local callback_updates = require 'guards.callback_updates'
 local causality = require 'guards.causality'
@@ -69,11 +70,13 @@ local function build_trainer(o, device)
   return trainer, optimizer
 end
 
----Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a
----vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k, top_p, seed.
+---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains
+---has a vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k,
+---top_p, seed.
 ---@param model Module
 ---@param text TextData|DomainData
----@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
+---@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?,
+---seed: integer? }
 ---@return string
 function train.generate(model, text, given)
   local is_native = type(text) ~= 'table'
@@ -126,8 +129,8 @@ end
 -- Everything between the claim of the run directory and its end.
 local function run_fit(o, trainer, plan, run, from, moved)
   trainer:show_progress(not run.unrecorded and run or nil, {
-    terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = encoding.is_unicode(), quiet = o.launch.quiet,
-    samples = plan.rate == 'samples' })
+    terminal = host.isatty(2) and host.getenv('TERM') ~= 'dumb', unicode = encoding.is_unicode(),
+    quiet = o.launch.quiet, samples = plan.rate == 'samples' })
   trainer:phase 'build'
   local measured = from and trainer:measure {} or fit_checks.measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
@@ -163,12 +166,12 @@ end
 
 -- The folder of a run that is over, as callbacks see a run: nothing more is written there.
 local function closed_run(path)
-  return setmetatable({ path = function() return path end, id = function() return path:match '[^/]*$' end }, { __index = function()
-    return function() end
-  end })
+  local known = { path = function() return path end, id = function() return path:match '[^/]*$' end }
+  return setmetatable(known, { __index = function() return function() end end })
 end
 
--- A training of this launch that is over: its end is loaded, and callbacks that can be restored say again what they said of it in `fit`.
+-- A training of this launch that is over: its end is loaded, and callbacks that can be restored say again what they
+-- said of it in `fit`.
 local function finished(o, trainer, plan, path)
   local fit, extra = trainer:finished(path)
   local calls = callback_calls.new(o, trainer, closed_run(path), plan.eval_batches > 0)
@@ -181,11 +184,12 @@ local function finished(o, trainer, plan, path)
   return fit
 end
 
----Trains a model and leaves a run directory, or none with `run = false`. `loss` is a function (model, x, y), or the name of one:
----cross_entropy (the default), nll, mse, l1, huber, smooth_l1, bce_with_logits; `eval.metrics` names what an eval measures beside it.
----Under `runner resume` and with train.resume='auto' it goes on with an unfinished run.
----@param given { model: Module, data: table, loss: (function|string)?, optim: table?, tscore: table?, options: table?, callbacks: table?,
----run: boolean? }
+---Trains a model and leaves a run directory, or none with `run = false`. `loss` is a function (model, x, y), or the
+---name of one: cross_entropy (the default), nll, mse, l1, huber, smooth_l1, bce_with_logits; `eval.metrics` names
+---what an eval measures beside it. Under `runner resume` and with train.resume='auto' it goes on with an unfinished
+---run.
+---@param given { model: Module, data: table, loss: (function|string)?, optim: table?, tscore: table?, options: table?,
+---callbacks: table?, run: boolean? }
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given)
   local launch = read_launch()
@@ -236,8 +240,9 @@ function train.fit(given)
     console.note(('%-10s%s'):format('results', fit.run))
   end
   local cut = fit.code ~= 0
-  fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason, signal = fit.signal ~= 0 and fit.signal or nil,
-    code = cut and fit.code or nil, summary = fit_run.summary(fit), at_once = not launch.is_script })
+  fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason,
+    signal = fit.signal ~= 0 and fit.signal or nil, code = cut and fit.code or nil, summary = fit_run.summary(fit),
+    at_once = not launch.is_script })
   if cut then limits.leave(fit) end
   return fit
 end

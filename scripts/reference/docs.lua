@@ -52,7 +52,11 @@ function docs.of_source(text, module)
     local comment = line:match('^%-%-%-%s?(.*)$')
     if comment then
       block = block or { doc = {}, params = {}, returns = {} }
-      if block.open or comment:sub(1, 1) == '@' then read_tag(comment, block) else block.doc[#block.doc + 1] = comment end
+      if block.open or comment:sub(1, 1) == '@' then
+        read_tag(comment, block)
+      else
+        block.doc[#block.doc + 1] = comment
+      end
     else
       local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
       if block and name then
@@ -66,8 +70,8 @@ function docs.of_source(text, module)
   return rows
 end
 
--- Files that return a constructor have no function to document: the head comment says what they are, and the spec in the
--- source which options they take.
+-- Files that return a constructor have no function to document: the head comment says what they are, and the spec in
+-- the source which options they take.
 local function constructor_row(path, text)
   local folder, name = path:match('^(%l+)/([%w_]+)%.lua$')
   if folder ~= 'models' and folder ~= 'callbacks' then return nil end
@@ -81,7 +85,8 @@ local function constructor_row(path, text)
   local doc = table.concat(lines, ' '):gsub('^' .. name .. ': ', '')
   if spec then doc = doc .. ' Options: `' .. spec:gsub('%s+', ' ') .. '`' end
   local result = folder == 'models' and 'Module' or 'table'
-  return { name = folder .. '.' .. name, module = folder, signature = ('%s.%s(options) -> %s'):format(folder, name, result), doc = doc,
+  return { name = folder .. '.' .. name, module = folder, doc = doc,
+    signature = ('%s.%s(options) -> %s'):format(folder, name, result),
     lua = { params = { 'options table' }, returns = { result }, arguments = 'options' } }
 end
 
@@ -151,7 +156,8 @@ local function operator_rows(name)
   local torch, rows = require('lanthorn').torch, {}
   for _, schema in ipairs(torch.schemas(name)) do
     local arguments = schema:match('^[%w_:.]+(%(.*)$')
-    rows[#rows + 1] = { name = 'torch.' .. name, module = 'torch', signature = ('torch.%s%s'):format(name, arguments), doc = '' }
+    rows[#rows + 1] = { name = 'torch.' .. name, module = 'torch', signature = ('torch.%s%s'):format(name, arguments),
+      doc = '' }
   end
   if rows[1] then
     local method = rows[1].signature:find '^[^(]*%(Tensor' and ('; also x:%s(...)'):format(name) or ''

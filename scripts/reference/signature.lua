@@ -26,7 +26,8 @@ end
 
 ---Arguments and results of a signature; nil when it is not in the grammar. Types are as the schema has them.
 ---@param text string such as "sum.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor"
----@return { type: string, name: string, default: string?, keyword: boolean }[]? arguments keyword: given by name, in a last table
+---@return { type: string, name: string, default: string?,
+---keyword: boolean }[]? arguments keyword: given by name, in a last table
 ---@return string[]? results "..." is any number of them
 function signature.parse(text)
   local head, results = text:match('^(.-)%s*%->%s*(.*)$')

@@ -1,16 +1,17 @@
--- LuaCATS stubs from API rows. Native rows carry ATen's schema grammar (signature.lua), library rows the tags of their doc
--- comments.
+-- LuaCATS stubs from API rows. Native rows carry ATen's schema grammar (signature.lua), library rows the tags of
+-- their doc comments.
 local signature = require 'reference.signature'
 
 local stubs = {}
 
 local TYPES = { Tensor = 'Tensor', int = 'integer', SymInt = 'integer', float = 'number', Scalar = 'number|Tensor',
-  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string', MemoryFormat = 'string',
-  Any = 'any', dtype = 'string', device = 'string', ['function'] = 'function', table = 'table' }
+  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string',
+  MemoryFormat = 'string', Any = 'any', dtype = 'string', device = 'string', ['function'] = 'function',
+  table = 'table' }
 
 -- Names that are keywords of Lua cannot be parameters.
-local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true, ['and'] = true,
-  ['or'] = true, ['local'] = true, ['until'] = true, ['then'] = true }
+local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true,
+  ['and'] = true, ['or'] = true, ['local'] = true, ['until'] = true, ['then'] = true }
 
 ---The LuaCATS type of a schema type: "int[2]?" is integer[]|nil.
 ---@param text string

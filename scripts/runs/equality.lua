@@ -1,5 +1,5 @@
--- Whether two run directories hold the same training: parameters, optimiser, state and metrics, byte for byte but for what
--- is measured with a clock.
+-- Whether two run directories hold the same training: parameters, optimiser, state and metrics, byte for byte but for
+-- what is measured with a clock.
 local dkjson = require 'dkjson'
 local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
@@ -7,9 +7,8 @@ local run_metrics = require 'runs.metrics'
 
 local equality = {}
 
-local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true, samples_per_s = true,
-  train_s = true, eval_s = true,
-  config_hash = true }
+local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true,
+  samples_per_s = true, train_s = true, eval_s = true, config_hash = true }
 
 local function by_clock(name)
   return CLOCK[name] or tostring(name):find '_ms$' ~= nil or tostring(name):find '_mb$' ~= nil

@@ -1,5 +1,5 @@
--- Data of any kind, as train.fit sees it: batches, and answers about them. A kind is a file of data/, which says what is
--- different for it; nobody asks which one it is.
+-- Data of any kind, as train.fit sees it: batches, and answers about them. A kind is a file of data/, which says what
+-- is different for it; nobody asks which one it is.
 local native = require 'lanthorn'
 local pretty = require 'pretty'
 local torch = require 'torch'
@@ -45,13 +45,15 @@ function data_set:last_batch()
 end
 
 ---What the plan says of the data, line by line.
----@param plan { batches: string, val: string, evaluates: boolean } words for the batches of both splits; whether there are evals
+---@param plan { batches: string, val: string,
+---evaluates: boolean } words for the batches of both splits; whether there are evals
 ---@return string[]
 function data_set:lines(plan)
   local train = self.train
   local all = self.unmanaged and '' or (', %s rows in all'):format(pretty.count(train:samples() + train:left_out()))
-  return { ('%s%s batches of %d rows%s%s%s'):format(self.unmanaged and 'unmanaged data: ' or '', pretty.count(train:count()),
-    train:rows(), self:last_batch(), all, plan.evaluates and '   val ' .. plan.val or ''), plan.batches }
+  return { ('%s%s batches of %d rows%s%s%s'):format(self.unmanaged and 'unmanaged data: ' or '',
+    pretty.count(train:count()), train:rows(), self:last_batch(), all, plan.evaluates and '   val ' .. plan.val or ''),
+    plan.batches }
 end
 
 ---What a manifest keeps of the files: name, bytes, sha256, and more where there is more.
@@ -66,7 +68,8 @@ function data_set.leaks() return {} end
 ---@return Batches?
 function data_set.prompt_batches() return nil end
 
----check_plan(plan, eta) raises where a plan costs more than whoever made it may know (guard G13); eta is its time in words.
+---check_plan(plan, eta) raises where a plan costs more than whoever made it may know (guard G13); eta is its time in
+---words.
 function data_set.check_plan() end
 
 ---Checksum of a text's vocabulary; nil for data that have none.

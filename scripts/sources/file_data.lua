@@ -1,5 +1,6 @@
--- Data from files of tables, arrays and pictures, ready for train.fit: splits drawn by a seed, inputs standardised by the
--- train split alone, classes counted. data.csv, data.npy, data.npz, data.idx and data.images are made of these parts.
+-- Data from files of tables, arrays and pictures, ready for train.fit: splits drawn by a seed, inputs standardised by
+-- the train split alone, classes counted. data.csv, data.npy, data.npz, data.idx and data.images are made of these
+-- parts.
 local data_set = require 'sources.data_set'
 local fail = require 'fail'
 local host = require 'host'
@@ -57,8 +58,8 @@ end
 local BATCH = 32 -- rows, or all of a split that has fewer
 
 -- What every kind takes beside what is its own.
-local COMMON = { batch = 'int?', drop_last = { 'boolean', false }, shuffle = { 'boolean', true }, seed = 'int?', split = 'table?',
-  standardise = { 'boolean', true } }
+local COMMON = { batch = 'int?', drop_last = { 'boolean', false }, shuffle = { 'boolean', true }, seed = 'int?',
+  split = 'table?', standardise = { 'boolean', true } }
 
 ---A spec with the options that all kinds have.
 ---@param own table
@@ -78,7 +79,9 @@ end
 function file_data.record(path)
   local stat = host.stat(path)
   if not stat then fail.data("'%s' does not exist; paths are relative to the working folder '%s'", path, host.cwd()) end
-  if stat.type ~= 'file' then fail.data("'%s' is a %s, not a file", path, stat.type == 'dir' and 'folder' or 'special file') end
+  if stat.type ~= 'file' then
+    fail.data("'%s' is a %s, not a file", path, stat.type == 'dir' and 'folder' or 'special file')
+  end
   local sha256 = native.data.sha256(path)
   opened.add(path, sha256)
   return { name = path:match '[^/]*$', path = path, bytes = stat.size, sha256 = sha256 }
@@ -91,7 +94,8 @@ local function shares_of(kind, split)
   local sum = 0
   for name, share in pairs(shares) do
     if name ~= 'train' and name ~= 'val' and name ~= 'test' then
-      fail.config("data.%s: split has '%s'; it is {train=, val=, test=} or a list of the three shares", kind, tostring(name))
+      fail.config("data.%s: split has '%s'; it is {train=, val=, test=} or a list of the three shares", kind,
+        tostring(name))
     end
     if type(share) ~= 'number' or share < 0 or share > 1 then
       fail.config('data.%s: split.%s must be a share from 0 to 1, got %s', kind, name, tostring(share))
@@ -109,7 +113,9 @@ local function split_rows(kind, rows, o, seed)
   local order = native.data.order(rows, seed)
   local val, test = math.floor(rows * (shares.val or 0) + 0.5), math.floor(rows * (shares.test or 0) + 0.5)
   local train = rows - val - test
-  if train < 1 then fail.data('data.%s: %d rows leave none for train beside %d for val and %d for test', kind, rows, val, test) end
+  if train < 1 then
+    fail.data('data.%s: %d rows leave none for train beside %d for val and %d for test', kind, rows, val, test)
+  end
   local function part(from, count) return count > 0 and order:narrow(0, from, count) or nil end
   return { train = part(0, train), val = part(train, val), test = part(train + val, test) }
 end
@@ -136,7 +142,8 @@ local function batches_of(kind, split, o, trains, seed)
     fail.data('data.%s: the train split has %d rows, fewer than one batch of %d', kind, rows, o.batch)
   end
   local batch = math.min(o.batch or BATCH, rows)
-  local given = trains and { batch = batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = seed } or { batch = batch }
+  local given = trains and { batch = batch, drop_last = o.drop_last, shuffle = o.shuffle, seed = seed }
+    or { batch = batch }
   return native.data.from_tensors(split.x, split.y, given)
 end
 
@@ -183,7 +190,9 @@ function file_data.fill(all, o, seed)
   local rows = split_rows('csv', all.x.shape[1], o, o.seed or seed)
   local train = all.x:index_select(0, rows.train)
   local mean = train:nanmean({ 0 }, true)
-  if mean:isnan():any():item() then fail.data("'%s': a column has no value in the train split, so it has no mean", o.file) end
+  if mean:isnan():any():item() then
+    fail.data("'%s': a column has no value in the train split, so it has no mean", o.file)
+  end
   all.x = torch.where(all.x:isnan(), mean:expand_as(all.x), all.x)
 end
 

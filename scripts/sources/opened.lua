@@ -12,13 +12,13 @@ function opened.add(path, sha256)
   local before = known[path]
   known[path] = sha256
   if before and before ~= sha256 then
-    console.warn(("warning: '%s' has changed since this script opened it: trainings before and after do not have the same data")
-      :format(path))
+    console.warn(("warning: '%s' has changed since this script opened it: trainings before and after do not have the "
+      .. 'same data'):format(path))
   end
 end
 
----The same for a text, with what its reader has to say: what became of the file that keeps a long text's tokens, and what was
----found in a text that is taken all the same.
+---The same for a text, with what its reader has to say: what became of the file that keeps a long text's tokens, and
+---what was found in a text that is taken all the same.
 ---@param path string
 ---@param text { name: string, sha256: string, note: string, text_note: string }
 function opened.add_text(path, text)

@@ -1,8 +1,8 @@
 -- A small test kit. A test file is a script: `runner tests/scripts/x_test.lua`; words after -- select tests by pattern.
 --   local t = require 'testing'
 --   t.test('a sentence of behaviour', function() t.equal(1 + 1, 2) end)
--- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something failed, 77 when
--- nothing failed and something was skipped, which ctest shows as skipped.
+-- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something
+-- failed, 77 when nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
 local at_exit = require 'boot.at_exit'

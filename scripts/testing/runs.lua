@@ -76,7 +76,8 @@ local number = 0
 
 ---Runs a script with these words after it.
 ---@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+---@return { output: string, code: integer, name: string, folder: string?, lines: table?,
+---config: table? } ran the last three only
 ---where there is a run directory
 function runs.run(script, ...)
   number = number + 1

@@ -1,4 +1,5 @@
--- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the run.
+-- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the
+-- run.
 local dkjson = require 'dkjson'
 local exit_file = require 'watchdog.exit_file'
 local host = require 'host'
@@ -72,8 +73,8 @@ local function keep_evidence(run, pid, progress, verdict, milliseconds)
   local folder = run .. '/' .. name .. '/'
   write(folder .. 'stall.json', dkjson.encode({ phase = progress.phase, step = progress.step, done = progress.done,
     of = progress.of, waited_s = verdict.waited_s, budget_s = verdict.budget_s, why = verdict.why, pid = pid,
-    slowest_step_s = progress.slowest_step_s, slowest_eval_s = progress.slowest_eval_s, slowest_save_s = progress.slowest_save_s },
-    { indent = true }) .. '\n')
+    slowest_step_s = progress.slowest_step_s, slowest_eval_s = progress.slowest_eval_s,
+    slowest_save_s = progress.slowest_save_s }, { indent = true }) .. '\n')
   for _, file in ipairs { 'status', 'wchan', 'stack', 'stat', 'io' } do
     local text = read_file(('/proc/%d/%s'):format(pid, file))
     if text and text ~= '' then write(folder .. file, text) end
@@ -123,13 +124,13 @@ end
 local function close_run(run, facts)
   exit_file.write(run, { state = 'STALLED', code = STALLED, reason = facts.message, phase = facts.progress.phase,
     step = facts.progress.step, cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb,
-    guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s, limit = facts.verdict.budget_s,
-      message = facts.message } } })
+    guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s,
+      limit = facts.verdict.budget_s, message = facts.message } } })
 end
 
--- Asks, asks again, and ends it. A process that answers the first request closes its run itself, may take its time for that as
--- long as it gets on, and lives on if its script wants that; else the run is closed before the process is gone, so that whoever
--- waits for the process finds it closed.
+-- Asks, asks again, and ends it. A process that answers the first request closes its run itself, may take its time
+-- for that as long as it gets on, and lives on if its script wants that; else the run is closed before the process is
+-- gone, so that whoever waits for the process finds it closed.
 local function end_process(run, pid, grace_s, facts)
   local function gone() return is_gone(pid) end
   local function over() return gone() or host.stat(run .. '/exit.json') ~= nil end
@@ -170,9 +171,10 @@ function stall_end.run(args, config, progress, verdict)
   local stacks = ask_for_stacks(run, pid, since_ms)
   facts.message = stall.message(verdict, progress, stacks and run .. '/' .. stacks)
   local action = stall.action(config, events_of(run))
-  host.append(run .. '/metrics.jsonl', dkjson.encode { t = host.unix_time(), kind = 'event', event = 'guard', id = 'G11', level = 'error',
-    name = 'stall', step = progress.step, phase = progress.phase, waited_s = verdict.waited_s, budget_s = verdict.budget_s,
-    message = facts.message, action = action, stacks = stacks, evidence = evidence } .. '\n')
+  host.append(run .. '/metrics.jsonl', dkjson.encode { t = host.unix_time(), kind = 'event', event = 'guard',
+    id = 'G11', level = 'error', name = 'stall', step = progress.step, phase = progress.phase,
+    waited_s = verdict.waited_s, budget_s = verdict.budget_s, message = facts.message, action = action, stacks = stacks,
+    evidence = evidence } .. '\n')
   tell(run, pid, facts.message)
   end_process(run, pid, config.grace_s, facts)
   if action == 'stop' then return 0 end

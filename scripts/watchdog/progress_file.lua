@@ -13,8 +13,8 @@ local function word(text, index)
   return value
 end
 
----Reads the file: pid, counter, phase, step, done, of, time_s, slowest_step_s, slowest_eval_s, slowest_save_s, steps. Nothing and a
----message when it is not there or not whole.
+---Reads the file: pid, counter, phase, step, done, of, time_s, slowest_step_s, slowest_eval_s, slowest_save_s, steps.
+---Nothing and a message when it is not there or not whole.
 ---@param path string
 ---@return table? progress, string? message
 function progress_file.read(path)
