@@ -2,6 +2,7 @@
 -- the same cores, which makes a step of two threads up to 15 times slower: the runner refuses it.
 local fail = require 'fail'
 local host = require 'host'
+local shell = require 'base.shell'
 
 local blas_check = {}
 
@@ -63,7 +64,9 @@ function blas_check.openmp_fix(files)
   if variable then return 'unset ' .. variable end
   for _, file in ipairs(others) do
     -- A copy that a LibTorch package brings; the loader takes files that are one as one library.
-    if system and file:find '/libgomp[^/]*$' then return ("ln -sf '%s' '%s'"):format(system, file) end
+    if system and file:find '/libgomp[^/]*$' then
+      return ('ln -sf %s %s'):format(shell.quote(system), shell.quote(file))
+    end
   end
   local name = others[1]:match '[^/]*$'
   return ("LD_DEBUG=files runner doctor --quick 2>&1 | grep 'file=%s.*needed by'")

@@ -1,7 +1,7 @@
 -- A comparison as text for people, or as JSON objects.
 local findings = require 'compare.findings'
 local dkjson = require 'dkjson'
-local fit_report = require 'fit.report'
+local duration = require 'base.duration'
 local provenance = require 'compare.provenance'
 local run_files = require 'runs.files'
 local statistics = require 'statistics'
@@ -64,7 +64,7 @@ end
 
 -- Short times keep two decimals, so that a half width shows.
 local function seconds_text(s)
-  return s < 9.995 and ('%.2fs'):format(s) or fit_report.duration(s)
+  return s < 9.995 and ('%.2fs'):format(s) or duration.short(s)
 end
 
 -- "x 0.5000 +- 0.0100 (3)" and what may be said of it, or why there is no ratio.

@@ -2,6 +2,7 @@
 local corpora = require 'corpus.registry'
 local finding = require 'base.finding'
 local host = require 'host'
+local shell = require 'base.shell'
 
 local function check_corpus(found, name, context)
   local state = corpora.state(name, context.sha256)
@@ -12,7 +13,7 @@ local function check_corpus(found, name, context)
   end
   if not state.ok then
     return found:problem('warn', ("%s: '%s' has another checksum; a run would refuse it"):format(name, state.path),
-      ("rm '%s'"):format(state.path))
+      'rm ' .. shell.quote(state.path))
   end
   local other = state.versions and (', not the pinned text but that of %s'):format(state.versions) or ''
   found.text[#found.text + 1] = ('%s: %s%s'):format(name, state.path, other)

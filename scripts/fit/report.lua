@@ -1,22 +1,11 @@
 -- What train.fit prints for people: the plan before training, the summary after it.
 local console = require 'console'
+local duration = require('base.duration').short
 local pretty = require 'pretty'
 
 local report = {}
 
 local count, plural = pretty.count, pretty.plural
-
----Seconds as "45s", "3m10s" or "2h05m".
----@param s number
----@return string
-function report.duration(s)
-  if s < 9.95 then return ('%.1fs'):format(s) end
-  s = math.floor(s + 0.5)
-  if s < 60 then return ('%ds'):format(s) end
-  if s < 3600 then return ('%dm%02ds'):format(math.floor(s / 60), s % 60) end
-  return ('%dh%02dm'):format(math.floor(s / 3600), math.floor(s % 3600 / 60))
-end
-local duration = report.duration
 
 -- Milliseconds with two digits that say something: "0.35", "7.2", "129".
 local function ms(seconds)

@@ -5,6 +5,7 @@
 -- The result is plain nested tables. A default that is a whole number takes whole numbers only; experiment.number(1)
 -- takes fractions too.
 local sources = require 'boot.sources'
+local config_defaults = require 'config.defaults'
 local config_reads = require 'config.reads'
 local config_schema = require 'config.schema'
 local config_tree = require 'config.tree'
@@ -85,60 +86,6 @@ local function seed_all(values)
   for _, f in ipairs(seeders) do f(seed) end
 end
 
--- A spec row of specs.lua as a default of the config.
-local function from_spec(row)
-  local types = type(row) == 'table' and row[1] or row
-  if type(row) == 'table' and types:sub(-1) ~= '?' then
-    return types == 'number' and experiment.number(row[2]) or row[2]
-  end
-  local name = types:gsub('%?$', '')
-  return experiment.optional(name:find('|', 1, true) and 'any' or name)
-end
-
--- The defaults of a script with the library's options where it left them out; second: the paths filled in.
-local function with_specs(defaults)
-  local full, filled = {}, {}
-  for key, value in pairs(defaults) do full[key] = value end
-  local function fill(section)
-    local given = type(full[section]) == 'table' and full[section] or {}
-    local merged = {}
-    for key, value in pairs(given) do merged[key] = value end
-    for key, row in pairs(specs[section]) do
-      local whole = type(row) == 'table' and row[1] == 'number' or row == 'number?'
-      if type(row) == 'table' and row[1] == 'table' and (merged[key] == nil or type(merged[key]) == 'table') then
-        local inner, part = {}, merged[key] or {}
-        for name, value in pairs(part) do
-          inner[name] = type(value) == 'number' and experiment.number(value) or value
-        end
-        for name, value in pairs(row[2]) do
-          if inner[name] == nil then
-            inner[name] = experiment.number(value)
-            filled[#filled + 1] = ('%s.%s.%s'):format(section, key, name)
-          end
-        end
-        merged[key] = inner
-      elseif merged[key] == nil then
-        merged[key] = from_spec(row)
-        filled[#filled + 1] = section .. '.' .. key
-      elseif type(row) == 'string' and row:find('|', 1, true) then
-        merged[key] = experiment.optional('any', merged[key]) -- max_time = 3600 still takes 2h
-      elseif whole and type(merged[key]) == 'number' then
-        merged[key] = experiment.number(merged[key]) -- split = 1 still takes 0.9
-      end
-    end
-    full[section] = merged
-  end
-  for _, section in ipairs(specs.training) do
-    if type(defaults.train) == 'table' and (full[section] == nil or type(full[section]) == 'table') then
-      fill(section)
-    end
-  end
-  for _, section in ipairs(specs.when_present) do
-    if type(full[section]) == 'table' then fill(section) end
-  end
-  return full, filled
-end
-
 -- The cell of a sweep first, then the command line, which wins.
 local function apply_all()
   for _, text in ipairs(current.cell) do tree:apply(overrides.parse(text), 'cell') end
@@ -158,7 +105,7 @@ function experiment.config(defaults)
   check_name()
   if tree then fail.config('experiment.config was called twice; a script has one config') end
   if type(defaults) ~= 'table' then fail.config('a config is a table of defaults, got %s', type(defaults)) end
-  local full, filled = with_specs(defaults)
+  local full, filled = config_defaults.with_options(defaults)
   local made = config_tree.new(full, 'script')
   for _, path in ipairs(filled) do made.origin[path] = 'default' end
   tree = made

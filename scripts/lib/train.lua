@@ -4,6 +4,7 @@ local callback_calls = require 'fit.callback_calls'
 local callback_updates = require 'guards.callback_updates'
 local causality = require 'guards.causality'
 local console = require 'console'
+local duration = require 'base.duration'
 local encoding = require 'base.encoding'
 local experiment = require 'experiment'
 local fail = require 'fail'
@@ -135,7 +136,7 @@ local function run_fit(o, trainer, plan, run, from, moved)
   local measured = from and trainer:measure {} or fit_checks.measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
-  o.data:check_plan(plan, fit_report.duration(total_s))
+  o.data:check_plan(plan, duration.short(total_s))
   local calls = callback_calls.new(o, trainer, run, plan.eval_batches > 0)
   calls:attach()
   trainer:on_warning(function(warning) guard_events.warned(run, warning.message, warning) end)

@@ -1,6 +1,6 @@
 -- Run directories as text: the lines of `runner ls` and `runner show`. Unknown numbers are NA, never 0.
 local config_values = require 'config.values'
-local fit_report = require 'fit.report'
+local duration = require 'base.duration'
 local guards = require 'guards.registry'
 local pretty = require 'pretty'
 local run_files = require 'runs.files'
@@ -85,8 +85,8 @@ end
 
 local function progress(run)
   local eta = type(run.eta_s) == 'table' and not run.ended and run.state == 'RUNNING' and #run.eta_s == 3
-    and ('; about %s left (%s-%s)'):format(fit_report.duration(run.eta_s[2]), fit_report.duration(run.eta_s[1]),
-      fit_report.duration(run.eta_s[3]))
+    and ('; about %s left (%s-%s)'):format(duration.short(run.eta_s[2]), duration.short(run.eta_s[1]),
+      duration.short(run.eta_s[3]))
   return ('%s of %s steps, epoch %s%s'):format(number(run.step, '%d'), number(run.steps, '%d'),
     number(run.epoch, '%.2f'), eta or '')
 end
@@ -220,7 +220,7 @@ function view.full(run, all)
   add('tags', type(run.tags) == 'table' and #run.tags > 0 and table.concat(run.tags, ', ') or nil)
   add('command', type(run.argv) == 'table' and #run.argv > 0 and table.concat(run.argv, ' ') or nil)
   add('ended', run.ended and ('%s after %s'):format(run_files.time_text(run.ended),
-    run.wall_s and fit_report.duration(run.wall_s) or 'NA'))
+    run.wall_s and duration.short(run.wall_s) or 'NA'))
   add('why', why(run))
   add('progress', progress(run))
   add_list('guards', #run.guards == 0 and { 'none fired' } or listed(run.guards, guard_line))
