@@ -38,3 +38,21 @@ t.test('nobody asks data for its kind: data answer for themselves', function()
   end
   t.equal(table.concat(problems, '\n'), '')
 end)
+
+t.test("every file of a room is in the room's README", function()
+  local problems, rooms = {}, 0
+  for _, room in ipairs(files.list 'scripts') do
+    if room.type == 'dir' and room.name ~= 'meta' then
+      rooms = rooms + 1
+      local text = files.read(room.path .. '/README.md')
+      for _, file in ipairs(files.list(room.path, '%.lua$')) do
+        local name = file.name:match '^(.*)%.lua$':gsub('_', '[_-]')
+        if name ~= 'init' and not text:find('`[^`\n]*%f[%w]' .. name .. '%f[^%w][^`\n]*`') then
+          problems[#problems + 1] = file.path
+        end
+      end
+    end
+  end
+  t.is_true(rooms > 20)
+  t.equal(table.concat(problems, '\n'), '')
+end)
