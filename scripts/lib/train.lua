@@ -80,9 +80,9 @@ end
 ---seed: integer? }
 ---@return string
 function train.generate(model, text, given)
-  local is_native = type(text) ~= 'table'
-  if not is_native then vocabulary.check(model, text, 'take the text of the training') end
-  return native.train.generate(model, is_native and text or text.native, given)
+  local is_data = type(text) == 'table'
+  if is_data and text.vocab_sha256 then vocabulary.check(model, text, 'take the text of the training') end
+  return native.train.generate(model, is_data and text.native or text, given)
 end
 
 local function make_plan(o, trainer, optimizer, device)
