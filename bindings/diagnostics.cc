@@ -2,9 +2,8 @@
 // errors.
 #include "bindings/diagnostics.h"
 
-#include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
-#include "bindings/ops/function_call.h"
+#include "bindings/lua/typed.h"
 #include "engine/base/blas.h"
 #include "engine/base/memory.h"
 #include "engine/device/device.h"
@@ -18,101 +17,61 @@
 namespace lanthorn::lua {
 namespace {
 
-int Machine(lua_State* L) {
-  PushJson(L, MachineFingerprint());
-  return 1;
-}
+using nlohmann::json;
 
-int Libraries(lua_State* L) {
+json Libraries() {
   const device::Libraries found = device::LoadedLibraries();
-  PushJson(L, {{"blas", found.blas},
-               {"blas_threading", found.blas_threading},
-               {"blas_files", found.blas_files},
-               {"openmp_files", found.openmp_files},
-               {"onednn", found.onednn},
-               {"onednn_isa", found.onednn_isa},
-               {"bf16", found.bf16},
-               {"libtorch", found.libtorch},
-               {"cuda_built", found.cuda_built},
-               {"cuda_devices", found.cuda_devices}});
-  return 1;
+  return {{"blas", found.blas},
+          {"blas_threading", found.blas_threading},
+          {"blas_files", found.blas_files},
+          {"openmp_files", found.openmp_files},
+          {"onednn", found.onednn},
+          {"onednn_isa", found.onednn_isa},
+          {"bf16", found.bf16},
+          {"libtorch", found.libtorch},
+          {"cuda_built", found.cuda_built},
+          {"cuda_devices", found.cuda_devices}};
 }
 
-constexpr char kGemm[] = "gemm(str library, str dtype, int threads, float seconds=0.2)";
-
-int Gemm(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(kGemm);
-  const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "diagnostics.");
-  const std::string library = a[0].toStringRef(), dtype = a[1].toStringRef();
+double Gemm(const std::string& library, const std::string& dtype, int threads, double seconds) {
   if (library != "onednn" && library != "libtorch")
     throw UsageError("diagnostics.gemm: library must be 'onednn' or 'libtorch', got '" + library + "'");
   if (dtype != "float32" && dtype != "bfloat16")
     throw UsageError("diagnostics.gemm: dtype must be 'float32' or 'bfloat16', got '" + dtype + "'");
-  lua_pushnumber(
-      L, Value(device::GemmRate(library == "onednn" ? device::GemmLibrary::kOneDnn : device::GemmLibrary::kLibTorch,
+  return Value(device::GemmRate(library == "onednn" ? device::GemmLibrary::kOneDnn : device::GemmLibrary::kLibTorch,
                                 dtype == "float32" ? device::GemmType::kFloat : device::GemmType::kBFloat16,
-                                device::kProbeShape, static_cast<int>(a[2].toInt()), a[3].toDouble())));
-  return 1;
+                                device::kProbeShape, threads, seconds));
 }
 
-int TrainingGemm(lua_State* L) {
-  const c10::Device device = Value(device::Resolve(luaL_checkstring(L, 1)));
-  lua_pushnumber(L, Value(device::TrainingGemmRate(device, luaL_checknumber(L, 2))));
-  return 1;
+double TrainingGemm(const std::string& device, double enough) {
+  return Value(device::TrainingGemmRate(Value(device::Resolve(device)), enough));
 }
 
-constexpr char kBandwidth[] = "bandwidth(int threads, float seconds=0.2)";
-
-int Bandwidth(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(kBandwidth);
-  const std::vector<c10::IValue> a = ReadCall(L, 1, signature, "diagnostics.");
-  const device::Bandwidth rate = Value(device::MemoryBandwidth(static_cast<int>(a[0].toInt()), a[1].toDouble()));
-  PushJson(L, {{"copy", rate.copy},
-               {"triad", rate.triad},
-               {"buffer_bytes", rate.buffer_bytes},
-               {"cache_bytes", rate.cache_bytes}});
-  return 1;
+json Bandwidth(int threads, double seconds) {
+  const device::Bandwidth rate = Value(device::MemoryBandwidth(threads, seconds));
+  return {{"copy", rate.copy},
+          {"triad", rate.triad},
+          {"buffer_bytes", rate.buffer_bytes},
+          {"cache_bytes", rate.cache_bytes}};
 }
 
-int MissingPrecision(lua_State* L) {
-  const auto kind = Value(kernels::ParsePrecision(luaL_checkstring(L, 1)));
-  const absl::Status status = kernels::CheckPrecision({kind, /*emulated=*/false});
-  if (status.ok()) {
-    lua_pushnil(L);
-  } else {
-    lua_pushstring(L, MessageOf(status).c_str());
-  }
-  return 1;
+std::optional<std::string> MissingPrecision(const std::string& name) {
+  const absl::Status status = kernels::CheckPrecision({Value(kernels::ParsePrecision(name)), /*emulated=*/false});
+  return status.ok() ? std::nullopt : std::optional(MessageOf(status));
 }
 
-int BlasBuild(lua_State* L) {
-  lua_pushstring(L, BlasThreading().c_str());
-  return 1;
-}
-
-int OpCosts(lua_State* L) {
-  const lua_Integer calls = luaL_checkinteger(L, 1);
+std::map<std::string, double> OpCosts(int64_t calls) {
   if (calls < 1) throw UsageError("diagnostics.op_costs: at least 1 call is needed, got " + std::to_string(calls));
-  lua_newtable(L);
-  for (const device::OpCost& cost : device::NativeOpCosts(calls)) {
-    lua_pushnumber(L, cost.seconds);
-    lua_setfield(L, -2, cost.name.c_str());
-  }
-  return 1;
+  std::map<std::string, double> costs;
+  for (const device::OpCost& cost : device::NativeOpCosts(calls)) costs[cost.name] = cost.seconds;
+  return costs;
 }
 
-int Allocations(lua_State* L) {
-  PushJson(L, {{"count", memory::Allocations()},
-               {"large", memory::LargeAllocations()},
-               {"large_bytes", memory::kLargeBytes},
-               {"fresh_blocks", memory::FreshBlocks()},
-               {"keeps_blocks", memory::KeepsBlocks()},
-               {"resident_bytes", memory::ResidentBytes()}});
-  return 1;
+json Allocations() {
+  return {{"count", memory::Allocations()},        {"large", memory::LargeAllocations()},
+          {"large_bytes", memory::kLargeBytes},    {"fresh_blocks", memory::FreshBlocks()},
+          {"keeps_blocks", memory::KeepsBlocks()}, {"resident_bytes", memory::ResidentBytes()}};
 }
-
-// --- exceptions
-// -------------------------------------------------------------------------------------------------------
 
 constexpr char kNativeText[] = "thrown in C++", kLuaText[] = "raised in Lua";
 
@@ -140,59 +99,55 @@ std::string ErrorOf(lua_State* L, lua_CFunction function, bool* flag) {
   return text;
 }
 
-int Exceptions(lua_State* L) {
+std::vector<json> Exceptions(lua_State* L) {
   bool destroyed = false;
   const std::string native = ErrorOf(L, &Thunk<&ThrowNative>, &destroyed);
   const std::string foreign = ErrorOf(L, &ThrowNative, &destroyed);
   const std::string lua = ErrorOf(L, &Thunk<&RaiseThroughFrame>, &destroyed);
   const auto found = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  PushJson(
-      L, nlohmann::json::array({
-             {{"name", "a C++ exception becomes a Lua error with its text"},
-              {"ok", found(native, kNativeText)},
-              {"got", native}},
-             {{"name", "a bare C++ exception stops at pcall"}, {"ok", foreign != "no error"}, {"got", foreign}},
-             {{"name", "a Lua error passes C++ frames and keeps its text"}, {"ok", found(lua, kLuaText)}, {"got", lua}},
-             {{"name", "and destroys the objects of those frames"},
-              {"ok", destroyed},
-              {"got", destroyed ? "destroyed" : "leaked"}},
-         }));
-  return 1;
+  return {{{"name", "a C++ exception becomes a Lua error with its text"},
+           {"ok", found(native, kNativeText)},
+           {"got", native}},
+          {{"name", "a bare C++ exception stops at pcall"}, {"ok", foreign != "no error"}, {"got", foreign}},
+          {{"name", "a Lua error passes C++ frames and keeps its text"}, {"ok", found(lua, kLuaText)}, {"got", lua}},
+          {{"name", "and destroys the objects of those frames"},
+           {"ok", destroyed},
+           {"got", destroyed ? "destroyed" : "leaked"}}};
 }
 
 const std::vector<FunctionRow> kRows = {
-    {"machine", "() -> table", "The machine a run records: CPU, flags, cores, threads, memory, load, host, BLAS.",
-     &Thunk<&Machine>, "require('lanthorn').diagnostics.machine().cpu"},
-    {"libraries", "() -> table",
+    {"machine", "", "The machine a run records: CPU, flags, cores, threads, memory, load, host, BLAS.",
+     Typed<&MachineFingerprint>, "require('lanthorn').diagnostics.machine().cpu"},
+    {"libraries", "",
      "What is loaded: BLAS with its build and files, OpenMP runtimes, oneDNN with the instruction set it uses and what "
      "multiplies bf16 ('amx', 'avx512_bf16', 'none'), LibTorch, CUDA.",
-     &Thunk<&Libraries>, "require('lanthorn').diagnostics.libraries().blas_threading"},
-    {"gemm", "(str library, str dtype, int threads, float seconds=0.2) -> float",
+     Typed<&Libraries>, "require('lanthorn').diagnostics.libraries().blas_threading"},
+    {"gemm", "library, dtype, threads, seconds=0.2",
      "FLOP per second of (6400, 256) x (256, 768) products: library 'onednn' (dnnl_sgemm, float32) or 'libtorch' "
      "(at::mm; dtype 'float32' or 'bfloat16').",
-     &Thunk<&Gemm>, "require('lanthorn').diagnostics.gemm('onednn', 'float32', 1, 0.01)"},
-    {"training_gemm", "(str device, float enough) -> float",
+     Typed<&Gemm>, "require('lanthorn').diagnostics.gemm('onednn', 'float32', 1, 0.01)"},
+    {"training_gemm", "device, enough",
      "FLOP per second of float32 products as training uses the device; measured for longer where it is below `enough`.",
-     &Thunk<&TrainingGemm>, "require('lanthorn').diagnostics.training_gemm('cpu', 0)"},
-    {"bandwidth", "(int threads, float seconds=0.2) -> table",
+     Typed<&TrainingGemm>, "require('lanthorn').diagnostics.training_gemm('cpu', 0)"},
+    {"bandwidth", "threads, seconds=0.2",
      "Bytes per second through memory, in arrays larger than the last cache: {copy=, triad=, buffer_bytes=, "
      "cache_bytes=}.",
-     &Thunk<&Bandwidth>},
-    {"missing_precision", "(str name) -> str?",
+     Typed<&Bandwidth>},
+    {"missing_precision", "name",
      "Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.",
-     &Thunk<&MissingPrecision>, "require('lanthorn').diagnostics.missing_precision('fp32') == nil"},
-    {"blas_threading", "() -> str",
-     "How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.", &Thunk<&BlasBuild>,
-     "require('lanthorn').diagnostics.blas_threading()"},
-    {"op_costs", "(int calls) -> table", "Seconds of small operators called from C++ so many times, by name.",
-     &Thunk<&OpCosts>, "require('lanthorn').diagnostics.op_costs(10).add"},
-    {"allocations", "() -> table",
+     Typed<&MissingPrecision>, "require('lanthorn').diagnostics.missing_precision('fp32') == nil"},
+    {"blas_threading", "",
+     "How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.",
+     Typed<&BlasThreading>, "require('lanthorn').diagnostics.blas_threading()"},
+    {"op_costs", "calls", "Seconds of small operators called from C++ so many times, by name.", Typed<&OpCosts>,
+     "require('lanthorn').diagnostics.op_costs(10).add"},
+    {"allocations", "",
      "Tensor allocations of the process so far: {count=, large= (of at least large_bytes), large_bytes=, fresh_blocks= "
      "(large blocks asked of the system, since none that was kept fitted), keeps_blocks=, resident_bytes=}.",
-     &Thunk<&Allocations>, "require('lanthorn').diagnostics.allocations().count"},
-    {"exceptions", "() -> table[]",
+     Typed<&Allocations>, "require('lanthorn').diagnostics.allocations().count"},
+    {"exceptions", "",
      "Self-test: C++ exceptions and Lua errors pass each other's frames; a list of {name=, ok=, got=}.",
-     &Thunk<&Exceptions>, "require('lanthorn').diagnostics.exceptions()[1].ok"},
+     Typed<&Exceptions>, "require('lanthorn').diagnostics.exceptions()[1].ok"},
 };
 
 }  // namespace

@@ -5,8 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "bindings/lua/function.h"
-#include "bindings/lua/userdata.h"
+#include "bindings/lua/typed.h"
 #include "bindings/ops/generator.h"
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/tensor.h"
@@ -78,120 +77,55 @@ int Keep(lua_State* L) {
   return lua_gettop(L);
 }
 
-int Memory(lua_State* L) {
-  constexpr double kMb = 1e6;
-  lua_createtable(L, 0, 6);
-  auto set = [L](const char* name, double bytes) {
-    if (bytes < 0) return;  // unknown stays absent
-    lua_pushnumber(L, bytes / kMb);
-    lua_setfield(L, -2, name);
-  };
-  set("tensor_mb", static_cast<double>(memory::TensorBytes()));
-  set("tensor_peak_mb", static_cast<double>(memory::TensorPeakBytes()));
-  set("lua_mb", lua_gc(L, LUA_GCCOUNT, 0) * 1024.0);
-  set("rss_mb", static_cast<double>(memory::ResidentBytes()));
-  set("rss_peak_mb", static_cast<double>(memory::ResidentPeakBytes()));
-  set("limit_mb", static_cast<double>(memory::Limit()));
-  return 1;
-}
-
-int SetMemoryLimit(lua_State* L) {
-  const std::string text = luaL_checkstring(L, 1);
-  const int64_t bytes = memory::ParseBytes(text);
-  if (bytes <= 0)
-    Check(ConfigError("memory limit '" + text + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
-  memory::SetLimit(bytes);
-  return 0;
-}
-
-int Save(lua_State* L) {
-  if (!lua_istable(L, 1) || lua_type(L, 2) != LUA_TSTRING) {
-    throw UsageError("torch.save({name = tensor, ...}, path): got " + Describe(L, 1) + " and " + Describe(L, 2));
+std::map<std::string, double> Memory(lua_State* L) {
+  std::map<std::string, double> mb;
+  for (const auto& [name, bytes] : {std::pair{"tensor_mb", static_cast<double>(memory::TensorBytes())},
+                                    {"tensor_peak_mb", static_cast<double>(memory::TensorPeakBytes())},
+                                    {"lua_mb", lua_gc(L, LUA_GCCOUNT, 0) * 1024.0},
+                                    {"rss_mb", static_cast<double>(memory::ResidentBytes())},
+                                    {"rss_peak_mb", static_cast<double>(memory::ResidentPeakBytes())},
+                                    {"limit_mb", static_cast<double>(memory::Limit())}}) {
+    if (bytes >= 0) mb[name] = bytes / 1e6;  // unknown stays absent
   }
-  std::map<std::string, at::Tensor> tensors;
-  lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
-    if (lua_type(L, -2) != LUA_TSTRING)
-      throw UsageError("torch.save: names must be strings, got " + Describe(L, lua_gettop(L) - 1));
-    const std::string name = lua_tostring(L, -2);
-    tensors[name] = CheckTensor(L, lua_gettop(L), ("torch.save: '" + name + "'").c_str()).detach();
-    lua_pop(L, 1);
-  }
-  std::map<std::string, std::string> metadata;
-  if (lua_istable(L, 3)) {
-    lua_pushnil(L);
-    while (lua_next(L, 3) != 0) {
-      if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
-        throw UsageError("torch.save: metadata maps strings to strings");
-      }
-      metadata[lua_tostring(L, -2)] = lua_tostring(L, -1);
-      lua_pop(L, 1);
-    }
-  }
-  Check(WriteSafetensors(lua_tostring(L, 2), {tensors.begin(), tensors.end()}, metadata));
-  return 0;
+  return mb;
 }
 
-int Load(lua_State* L) {
-  const SafetensorsFile file = Value(ReadSafetensors(luaL_checkstring(L, 1)));
-  lua_createtable(L, 0, static_cast<int>(file.tensors.size()));
-  for (const auto& [name, tensor] : file.tensors) {
-    PushTensor(L, tensor);
-    lua_setfield(L, -2, name.c_str());
-  }
-  lua_createtable(L, 0, static_cast<int>(file.metadata.size()));
-  for (const auto& [key, value] : file.metadata) {
-    lua_pushlstring(L, value.data(), value.size());
-    lua_setfield(L, -2, key.c_str());
-  }
-  return 2;
+// A size in words, or a ConfigError that calls it `what`.
+int64_t BytesOf(const std::string& size, const std::string& what) {
+  const int64_t bytes = memory::ParseBytes(size);
+  if (bytes <= 0) Check(ConfigError(what + " '" + size + "' is not a size; write 4GiB, 512MiB or a number of bytes"));
+  return bytes;
+}
+void SetMemoryLimit(const std::string& size) { memory::SetLimit(BytesOf(size, "memory limit")); }
+
+absl::Status Save(const std::map<std::string, at::Tensor>& tensors, const std::string& path,
+                  std::optional<std::map<std::string, std::string>> metadata) {
+  std::vector<std::pair<std::string, at::Tensor>> list;
+  for (const auto& [name, tensor] : tensors) list.emplace_back(name, tensor.detach());
+  return WriteSafetensors(path, list, metadata.value_or(std::map<std::string, std::string>()));
 }
 
-int IsTensorFunction(lua_State* L) {
-  lua_pushboolean(L, IsTensor(L, 1));
-  return 1;
+std::tuple<std::vector<std::pair<std::string, at::Tensor>>, std::map<std::string, std::string>> Load(
+    const std::string& path) {
+  SafetensorsFile file = Value(ReadSafetensors(path));
+  return {std::move(file.tensors), std::move(file.metadata)};
 }
 
-int GetNumThreads(lua_State* L) {
-  lua_pushinteger(L, at::get_num_threads());
-  return 1;
-}
+bool IsTensorFunction(lua_State* L, Anything value) { return IsTensor(L, value.index); }
 
-int SetNumThreads(lua_State* L) {
-  const int64_t threads = CheckWhole(L, 1, "torch.set_num_threads");
+void SetNumThreads(int64_t threads) {
   if (threads < 1) throw UsageError("torch.set_num_threads: at least 1 thread is needed");
   at::set_num_threads(static_cast<int>(threads));
-  return 0;
 }
 
-int Devices(lua_State* L) {
-  lua_newtable(L);
-  const std::vector<std::string> names = device::Available();
-  for (size_t i = 0; i < names.size(); ++i) {
-    lua_pushstring(L, names[i].c_str());
-    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+std::string DeviceName(const std::string& name) { return Value(device::Resolve(name)).str(); }
+
+std::vector<std::string> Schemas(const std::string& name) {
+  std::vector<std::string> schemas;
+  if (const OperatorSet* set = FindOperator(name)) {
+    for (const auto& overload : set->overloads) schemas.push_back(c10::toString(overload.handle.schema()));
   }
-  return 1;
-}
-
-int DeviceName(lua_State* L) {
-  lua_pushstring(L, Value(device::Resolve(luaL_checkstring(L, 1))).str().c_str());
-  return 1;
-}
-
-int Operators(lua_State* L) {
-  PushNames(L, OperatorNames());
-  return 1;
-}
-
-int Schemas(lua_State* L) {
-  const OperatorSet* set = FindOperator(luaL_checkstring(L, 1));
-  lua_newtable(L);
-  for (size_t i = 0; set != nullptr && i < set->overloads.size(); ++i) {
-    lua_pushstring(L, c10::toString(set->overloads[i].handle.schema()).c_str());
-    lua_rawseti(L, -2, static_cast<int>(i) + 1);
-  }
-  return 1;
+  return schemas;
 }
 
 const std::vector<FunctionRow> kRows = {
@@ -212,27 +146,23 @@ const std::vector<FunctionRow> kRows = {
      "Calls f(...) and frees every tensor made inside but those returned (in tables too) or passed to torch.keep.",
      &Thunk<&Scope>, "torch.scope(function() local x = torch.randn{1000}; return x:sum():item() end)"},
     {"keep", "(...) -> ...", "Keeps tensors (or tables of them) alive after the end of their scope.", &Thunk<&Keep>},
-    {"memory", "() -> table",
-     "Memory in MB: tensor, tensor peak, Lua, resident, resident peak, limit; unknown values are absent.",
-     &Thunk<&Memory>, "torch.memory().tensor_mb"},
-    {"set_memory_limit", "(str size) -> ()",
+    {"memory", "", "Memory in MB: tensor, tensor peak, Lua, resident, resident peak, limit; unknown values are absent.",
+     Typed<&Memory>, "torch.memory().tensor_mb"},
+    {"set_memory_limit", "size",
      "Caps tensor memory ('4GiB'); an allocation above it raises 'out of memory' which pcall can catch.",
-     &Thunk<&SetMemoryLimit>},
-    {"save", "(table tensors, str path, table? metadata=None) -> ()",
-     "Writes {name = tensor} as a safetensors file, atomically.", &Thunk<&Save>},
-    {"load", "(str path) -> table, table", "Reads a safetensors file: {name = tensor} and its metadata.",
-     &Thunk<&Load>},
-    {"is_tensor", "(value) -> bool", "Whether the value is a tensor.", &Thunk<&IsTensorFunction>, "torch.is_tensor(3)"},
-    {"get_num_threads", "() -> int", "Threads used inside one operator.", &Thunk<&GetNumThreads>,
+     Typed<&SetMemoryLimit>},
+    {"save", "tensors, path, metadata", "Writes {name = tensor} as a safetensors file, atomically.", Typed<&Save>},
+    {"load", "path", "Reads a safetensors file: {name = tensor} and its metadata.", Typed<&Load>},
+    {"is_tensor", "value", "Whether the value is a tensor.", Typed<&IsTensorFunction>, "torch.is_tensor(3)"},
+    {"get_num_threads", "", "Threads used inside one operator.", Typed<&at::get_num_threads>,
      "torch.get_num_threads()"},
-    {"set_num_threads", "(int threads) -> ()", "Sets the threads used inside one operator.", &Thunk<&SetNumThreads>},
-    {"devices", "() -> str[]", "Names of the devices present.", &Thunk<&Devices>, "torch.devices()"},
-    {"device", "(str name) -> str",
+    {"set_num_threads", "threads", "Sets the threads used inside one operator.", Typed<&SetNumThreads>},
+    {"devices", "", "Names of the devices present.", Typed<&device::Available>, "torch.devices()"},
+    {"device", "name",
      "The device of that name, such as 'auto', 'cpu' or 'cuda:0'; one that is not here is an error, never replaced.",
-     &Thunk<&DeviceName>, "torch.device('auto')"},
-    {"operators", "() -> str[]", "Names of all operators.", &Thunk<&Operators>, "#torch.operators()"},
-    {"schemas", "(str name) -> str[]", "The schemas of all overloads of an operator.", &Thunk<&Schemas>,
-     "torch.schemas('matmul')"},
+     Typed<&DeviceName>, "torch.device('auto')"},
+    {"operators", "", "Names of all operators.", Typed<&OperatorNames>, "#torch.operators()"},
+    {"schemas", "name", "The schemas of all overloads of an operator.", Typed<&Schemas>, "torch.schemas('matmul')"},
 };
 
 }  // namespace
@@ -240,11 +170,7 @@ const std::vector<FunctionRow> kRows = {
 void OpenTorch(lua_State* L) {
   memory::Install();
   if (const char* limit = std::getenv("RUNNER_MEM_LIMIT"); limit != nullptr && *limit != '\0') {
-    const int64_t bytes = memory::ParseBytes(limit);
-    if (bytes <= 0)
-      Check(ConfigError(std::string("RUNNER_MEM_LIMIT '") + limit +
-                        "' is not a size; write 4GiB, 512MiB or a number of bytes"));
-    memory::SetLimit(bytes);
+    memory::SetLimit(BytesOf(limit, "RUNNER_MEM_LIMIT"));
   }
   lua_newtable(L);
   OpenTensor(L);
@@ -260,7 +186,7 @@ void OpenTorch(lua_State* L) {
   lua_newtable(L);
   lua_pushcfunction(L, &Thunk<&IndexTorch>);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, &Thunk<&Operators>);
+  lua_pushcfunction(L, Typed<&OperatorNames>.call);
   lua_setfield(L, -2, "__complete");  // what Tab offers beside the table's own names
   lua_setmetatable(L, -2);
 }

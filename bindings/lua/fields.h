@@ -9,7 +9,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_format.h"
 #include "bindings/lua/thunk.h"
-#include "bindings/lua/userdata.h"
+#include "bindings/lua/value.h"
 #include "engine/base/nearest.h"
 #include "engine/base/option_check.h"
 #include "engine/base/status.h"
@@ -51,23 +51,37 @@ class FieldReader {
     Refuse(absl::StrFormat("option '%s' must be %s, got %s", name, expected, Describe(L_, lua_gettop(L_))));
   }
 
-  void Read(const char* name, int64_t& member) {
-    const double value = lua_tonumber(L_, -1);
-    if (lua_type(L_, -1) != LUA_TNUMBER || value != std::floor(value) || std::abs(value) > 9007199254740992.0)
-      RefuseType(name, "an int");
-    member = static_cast<int64_t>(value);
+  template <typename T>
+  void Read(const char* name, T& member) {
+    T value{};
+    if (!ValueOf<T>::Read(L_, lua_gettop(L_), &value)) RefuseType(name, Expected(value));
+    if constexpr (std::is_same_v<T, double>) {
+      if (!std::isfinite(value)) RefuseType(name, Expected(value));
+    }
+    member = std::move(value);
   }
-  void Read(const char* name, double& member) {
-    if (lua_type(L_, -1) != LUA_TNUMBER || !std::isfinite(lua_tonumber(L_, -1))) RefuseType(name, "a number");
-    member = lua_tonumber(L_, -1);
+  // Of a list, the entry that does not fit is told.
+  template <typename T>
+  void Read(const char* name, std::vector<T>& member) {
+    std::vector<T> values;
+    if (!lua_istable(L_, -1)) RefuseType(name, Expected(values));
+    const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
+    for (int i = 1; i <= count; ++i, lua_pop(L_, 1)) {
+      lua_rawgeti(L_, list, i);
+      T value{};
+      if (!ValueOf<T>::Read(L_, lua_gettop(L_), &value)) RefuseType(name, Expected(values));
+      values.push_back(std::move(value));
+    }
+    member = std::move(values);
   }
-  void Read(const char* name, bool& member) {
-    if (!lua_isboolean(L_, -1)) RefuseType(name, "a boolean");
-    member = lua_toboolean(L_, -1) != 0;
-  }
-  void Read(const char* name, std::string& member) {
-    if (lua_type(L_, -1) != LUA_TSTRING) RefuseType(name, "a string");
-    member = lua_tostring(L_, -1);
+  static const char* Expected(bool) { return "a boolean"; }
+  static const char* Expected(double) { return "a number"; }
+  static const char* Expected(std::integral auto) { return "an int"; }
+  static const char* Expected(const std::string&) { return "a string"; }
+  static const char* Expected(const std::vector<std::string>&) { return "a list of strings"; }
+  template <typename T>
+  static const char* Expected(const std::vector<T>&) {
+    return "a list of numbers";
   }
   // By FromText(text, &member) of the enumeration's namespace.
   template <typename Enum>
@@ -76,26 +90,6 @@ class FieldReader {
     const std::string text = lua_tostring(L_, -1);
     if (!FromText(text, &member)) throw StatusError(OptionCheck::UnknownText(who_, row, text));
   }
-  void Read(const char* name, std::vector<double>& member) {
-    ReadList(name, member, LUA_TNUMBER, "a list of numbers", [this] { return lua_tonumber(L_, -1); });
-  }
-  void Read(const char* name, std::vector<std::string>& member) {
-    ReadList(name, member, LUA_TSTRING, "a list of strings", [this] { return lua_tostring(L_, -1); });
-  }
-  // `type`: that of each item; item() is the one on the top of the stack.
-  template <typename T, typename Item>
-  void ReadList(const char* name, std::vector<T>& member, int type, const char* expected, Item item) {
-    if (!lua_istable(L_, -1)) RefuseType(name, expected);
-    member.clear();
-    const int list = lua_gettop(L_), count = static_cast<int>(lua_objlen(L_, list));
-    for (int i = 1; i <= count; ++i) {
-      lua_rawgeti(L_, list, i);
-      if (lua_type(L_, -1) != type) RefuseType(name, expected);
-      member.emplace_back(item());
-      lua_pop(L_, 1);
-    }
-  }
-
   lua_State* L_;
   int index_;
   std::string who_;

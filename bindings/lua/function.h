@@ -1,4 +1,4 @@
-// Engine functions for Lua: a table row of name, signature, documentation and pointer. The rows feed `runner api`, the
+// Engine functions for Lua: a table row of name, arguments, documentation and function. The rows feed `runner api`, the
 // stubs in scripts/meta/ and the prompt's help, so a function without a row cannot be reached.
 #pragma once
 
@@ -10,11 +10,26 @@
 
 namespace lanthorn::lua {
 
+// What Lua calls: a C++ function whose types are its signature (Typed<&F>, typed.h), or one that reads the stack
+// itself (Thunk<&F>).
+struct NativeFunction {
+  // NOLINTNEXTLINE(google-explicit-constructor): a row names the function alone.
+  constexpr NativeFunction(lua_CFunction function) : call(function) {}
+  // describe(who, arguments) gives the signature and keeps both for messages.
+  constexpr NativeFunction(lua_CFunction function, std::string (*signature)(const std::string&, const char*))
+      : call(function), describe(signature) {}
+
+  lua_CFunction call;
+  std::string (*describe)(const std::string& who, const char* arguments) = nullptr;
+};
+
 struct FunctionRow {
-  const char* name;       // "no_grad"; methods are "Module:parameters"
-  const char* signature;  // in ATen's schema grammar as far as it goes: "(str path) -> dict"
+  const char* name;  // "no_grad"; methods are "Module:parameters"
+  // Names of the arguments of a typed function, with defaults: "updates, every=1". Else the whole signature in ATen's
+  // schema grammar as far as it goes: "(function f, ...) -> ...".
+  const char* arguments;
   const char* doc;
-  lua_CFunction function;
+  NativeFunction function;
   const char* example = "";
 };
 

@@ -1,6 +1,6 @@
 // Modules that hold others, and what wraps a call of one: nn.Sequential, nn.Residual, nn.Container, nn.key_padding.
 #include "absl/strings/str_cat.h"
-#include "bindings/lua/function.h"
+#include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "engine/nn/key_padding.h"
 #include "engine/nn/layers/residual.h"
@@ -9,21 +9,13 @@
 namespace lanthorn::lua {
 namespace {
 
-int CreatedOrder(lua_State* L) {
-  const TensorBox* box = ToTensorBox(L, 1);
-  if (const auto module = ToObject<nn::Module>(L, 1)) {
-    lua_pushnumber(L, static_cast<double>(module->created_order()));
-  } else if (box != nullptr && box->created_order > 0) {
-    lua_pushnumber(L, box->created_order);
-  } else {
-    lua_pushnil(L);
-  }
-  return 1;
+std::optional<int64_t> CreatedOrder(lua_State* L, Anything value) {
+  if (const auto module = ToObject<nn::Module>(L, value.index)) return module->created_order();
+  const TensorBox* box = ToTensorBox(L, value.index);
+  return box != nullptr && box->created_order > 0 ? std::optional<int64_t>(box->created_order) : std::nullopt;
 }
-int NewContainer(lua_State* L) {
-  PushModule(L, std::make_shared<nn::Container>(luaL_optstring(L, 1, "Model")));
-  return 1;
-}
+
+std::shared_ptr<nn::Module> NewContainer(const std::string& kind) { return std::make_shared<nn::Container>(kind); }
 
 int NewSequential(lua_State* L) {
   if (!lua_istable(L, 1))
@@ -85,16 +77,15 @@ const std::vector<FunctionRow> kFunctions = {
     {"Residual", "(Module layer) -> Module",
      "y = x + layer(x), which must keep the shape. The layer is the member fn. He et al. 2015.", &Thunk<&NewResidual>,
      "nn.Residual{nn.Linear{4, 4}}(torch.randn{2, 4})"},
-    {"created_order", "(value) -> int?",
+    {"created_order", "value",
      "The place of a layer, parameter or buffer in the order in which they were made, which is that of initial values.",
-     &Thunk<&CreatedOrder>},
-    {"Container", "(str kind='Model') -> Module",
-     "An empty module: assign layers to its fields, and a Lua function to `forward`.", &Thunk<&NewContainer>},
+     Typed<&CreatedOrder>},
+    {"Container", "kind='Model'", "An empty module: assign layers to its fields, and a Lua function to `forward`.",
+     Typed<&NewContainer>},
     {"key_padding", "(Tensor padding, function f, ...) -> any",
      "Calls f(...), a function or a layer, and gives its results; attention inside leaves out the padded keys. "
-     "padding: "
-     "bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is left "
-     "without any key attends to nothing and gets zeros.",
+     "padding: bool (B, T), true at padded positions, or int64 lengths (B), with padding behind them. A query that is "
+     "left without any key attends to nothing and gets zeros.",
      &Thunk<&KeyPaddingScope>,
      "nn.key_padding(torch.tensor({3, 5}, {dtype='int64'}), nn.MultiheadAttention{8, 2}, torch.randn{2, 5, 8})"},
 };

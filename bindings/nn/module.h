@@ -15,6 +15,16 @@ LANTHORN_LUA_TYPE(nn::Module, "nn.Module");
 // Pushes the one userdata of a module: fields that Lua set on it stay with it while anything refers to it. [-0, +1, m]
 void PushModule(lua_State* L, const std::shared_ptr<nn::Module>& module);
 
+template <>
+struct ValueOf<std::shared_ptr<nn::Module>> {
+  static std::string Type() { return "Module"; }
+  static bool Read(lua_State* L, int index, std::shared_ptr<nn::Module>* value) {
+    *value = ToObject<nn::Module>(L, index);
+    return *value != nullptr;
+  }
+  static void Push(lua_State* L, const std::shared_ptr<nn::Module>& value) { PushModule(L, value); }
+};
+
 // Pushes a tensor that a module owns: set as a field of another module, it becomes that one's too. [-0, +1, m]
 void PushMember(lua_State* L, const at::Tensor& tensor, Membership membership);
 

@@ -6,8 +6,7 @@
 
 #include <cmath>
 
-#include "bindings/lua/function.h"
-#include "bindings/lua/userdata.h"
+#include "bindings/lua/typed.h"
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/base/tensor_format.h"
@@ -96,21 +95,6 @@ int Size(lua_State* L) {
   return 1;
 }
 
-int Numel(lua_State* L) {
-  lua_pushnumber(L, static_cast<double>(CheckTensor(L, 1, "numel").numel()));
-  return 1;
-}
-
-int ElementSize(lua_State* L) {
-  lua_pushnumber(L, static_cast<double>(CheckTensor(L, 1, "element_size").element_size()));
-  return 1;
-}
-
-int Dim(lua_State* L) {
-  lua_pushnumber(L, static_cast<double>(CheckTensor(L, 1, "dim").dim()));
-  return 1;
-}
-
 int Backward(lua_State* L) {
   const at::Tensor& tensor = CheckTensor(L, 1, "backward");
   if (!tensor.requires_grad()) {
@@ -144,16 +128,6 @@ int RequiresGrad(lua_State* L) {
   return 1;
 }
 
-int RetainGrad(lua_State* L) {
-  CheckTensor(L, 1, "retain_grad").retain_grad();
-  return 0;
-}
-
-int IsSame(lua_State* L) {
-  lua_pushboolean(L, CheckTensor(L, 1, "is_same").is_same(CheckTensor(L, 2, "is_same")));
-  return 1;
-}
-
 // x:to('cpu'): ATen has no overload for a device alone.
 int To(lua_State* L) {
   static const OperatorSet* set = FindOperator("to");
@@ -167,15 +141,15 @@ int To(lua_State* L) {
   return CallOperator(L, *set, 1);
 }
 
+int64_t Numel(const at::Tensor& self) { return self.numel(); }
+int64_t ElementSize(const at::Tensor& self) { return static_cast<int64_t>(self.element_size()); }
+int64_t Dim(const at::Tensor& self) { return self.dim(); }
+void RetainGrad(const at::Tensor& self) { self.retain_grad(); }
+bool IsSame(const at::Tensor& self, const at::Tensor& other) { return self.is_same(other); }
+at::Tensor Cpu(const at::Tensor& self) { return self.cpu(); }
 template <c10::ScalarType dtype>
-int Cast(lua_State* L) {
-  PushTensor(L, CheckTensor(L, 1, "self").to(dtype));
-  return 1;
-}
-
-int Cpu(lua_State* L) {
-  PushTensor(L, CheckTensor(L, 1, "cpu").cpu());
-  return 1;
+at::Tensor Cast(const at::Tensor& self) {
+  return self.to(dtype);
 }
 
 const std::vector<FunctionRow> kMethods = {
@@ -185,28 +159,28 @@ const std::vector<FunctionRow> kMethods = {
      "torch.eye(2):tolist()"},
     {"Tensor:size", "(int? dim=None) -> table|int", "The shape, or the size of one dimension.", &Thunk<&Size>,
      "torch.ones{2, 3}:size(-1)"},
-    {"Tensor:numel", "() -> int", "Number of elements.", &Thunk<&Numel>, "torch.ones{2, 3}:numel()"},
-    {"Tensor:element_size", "() -> int", "Bytes of an element.", &Thunk<&ElementSize>},
-    {"Tensor:dim", "() -> int", "Number of dimensions.", &Thunk<&Dim>, "torch.ones{2, 3}:dim()"},
+    {"Tensor:numel", "", "Number of elements.", Typed<&Numel>, "torch.ones{2, 3}:numel()"},
+    {"Tensor:element_size", "", "Bytes of an element.", Typed<&ElementSize>},
+    {"Tensor:dim", "", "Number of dimensions.", Typed<&Dim>, "torch.ones{2, 3}:dim()"},
     {"Tensor:backward", "(Tensor? gradient=None, *, bool retain_graph=False) -> ()",
      "Adds the gradient of this tensor to the grad of every leaf it depends on; `gradient` is needed unless it has one "
      "element.",
      &Thunk<&Backward>, "torch.ones{2, requires_grad=true}:sum():backward()"},
     {"Tensor:requires_grad_", "(bool on=True) -> Tensor", "Whether gradients are recorded for this tensor, in place.",
      &Thunk<&RequiresGrad>, "torch.ones{2}:requires_grad_().requires_grad"},
-    {"Tensor:retain_grad", "() -> ()", "Keeps the grad of a tensor that is not a leaf.", &Thunk<&RetainGrad>},
-    {"Tensor:is_same", "(Tensor other) -> bool", "Whether both are one tensor; == tells the same.", &Thunk<&IsSame>},
+    {"Tensor:retain_grad", "", "Keeps the grad of a tensor that is not a leaf.", Typed<&RetainGrad>},
+    {"Tensor:is_same", "other", "Whether both are one tensor; == tells the same.", Typed<&IsSame>},
     {"Tensor:to", "(str|Tensor target, ...) -> Tensor",
      "The tensor with another dtype or device: t:to('float64'), t:to('cpu'), t:to{dtype='int64'}.", &Thunk<&To>,
      "torch.ones{2}:to('int64').dtype"},
-    {"Tensor:cpu", "() -> Tensor", "The tensor on the CPU.", &Thunk<&Cpu>},
-    {"Tensor:float", "() -> Tensor", "As float32.", &Thunk<&Cast<c10::kFloat>>},
-    {"Tensor:double", "() -> Tensor", "As float64.", &Thunk<&Cast<c10::kDouble>>},
-    {"Tensor:half", "() -> Tensor", "As float16.", &Thunk<&Cast<c10::kHalf>>},
-    {"Tensor:bfloat16", "() -> Tensor", "As bfloat16.", &Thunk<&Cast<c10::kBFloat16>>},
-    {"Tensor:long", "() -> Tensor", "As int64.", &Thunk<&Cast<c10::kLong>>},
-    {"Tensor:int", "() -> Tensor", "As int32.", &Thunk<&Cast<c10::kInt>>},
-    {"Tensor:bool", "() -> Tensor", "As bool: whether an element is not zero.", &Thunk<&Cast<c10::kBool>>},
+    {"Tensor:cpu", "", "The tensor on the CPU.", Typed<&Cpu>},
+    {"Tensor:float", "", "As float32.", Typed<&Cast<c10::kFloat>>},
+    {"Tensor:double", "", "As float64.", Typed<&Cast<c10::kDouble>>},
+    {"Tensor:half", "", "As float16.", Typed<&Cast<c10::kHalf>>},
+    {"Tensor:bfloat16", "", "As bfloat16.", Typed<&Cast<c10::kBFloat16>>},
+    {"Tensor:long", "", "As int64.", Typed<&Cast<c10::kLong>>},
+    {"Tensor:int", "", "As int32.", Typed<&Cast<c10::kInt>>},
+    {"Tensor:bool", "", "As bool: whether an element is not zero.", Typed<&Cast<c10::kBool>>},
 };
 
 }  // namespace

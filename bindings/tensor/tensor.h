@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "bindings/lua/lua.h"
+#include "bindings/lua/value.h"
 
 namespace lanthorn::lua {
 
@@ -43,6 +43,17 @@ inline bool IsTensor(lua_State* L, int index) { return ToTensorBox(L, index) != 
 
 // The tensor at `index`; raises for anything else and for one freed by its scope. [-0, +0, e]
 const at::Tensor& CheckTensor(lua_State* L, int index, const char* what);
+
+template <>
+struct ValueOf<at::Tensor> {
+  static std::string Type() { return "Tensor"; }
+  static bool Read(lua_State* L, int index, at::Tensor* value) {
+    if (!IsTensor(L, index)) return false;
+    *value = CheckTensor(L, index, "argument");
+    return true;
+  }
+  static void Push(lua_State* L, at::Tensor value) { PushTensor(L, std::move(value)); }
+};
 
 // "float32 {2, 3}", with the device when it is not the CPU.
 std::string TensorLabel(const at::Tensor& tensor);

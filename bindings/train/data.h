@@ -1,7 +1,7 @@
 // Texts and batches in Lua.
 #pragma once
 
-#include "bindings/lua/userdata.h"
+#include "bindings/lua/value.h"
 #include "engine/data/domains.h"
 #include "engine/data/tensors.h"
 #include "engine/data/text.h"
@@ -12,18 +12,36 @@ namespace lanthorn::lua {
 LANTHORN_LUA_TYPE(data::Text, "data.Text");
 LANTHORN_LUA_TYPE(data::Batches, "data.Batches");
 LANTHORN_LUA_TYPE(data::Domains, "data.Domains");
+LANTHORN_LUA_RECORD(data::Leak);
 
-// Adds the function that makes batches from a Lua function to the table on the top of the stack. [-0, +0, m]
+// How a text is read and kept, as Lua gives it.
+struct ReadingOptions {
+  bool quiet = false;
+  bool keep = true;
+  std::string other_folder;
+  std::string newlines = "ask";
+
+  // `section`: whose option `newlines` a message names.
+  data::TokenFileOptions ForTokens(const char* section) const;
+};
+
+template <typename Visit>
+void Fields(Visit&& visit, ReadingOptions& options) {
+  visit({"quiet", "say nothing"}, options.quiet);
+  visit({"keep", "tokens of a long text stay in a file beside it"}, options.keep);
+  visit({"other_folder", "or there, where that folder cannot be written"}, options.other_folder);
+  visit({"newlines",
+         "lf reads CR LF and a lone CR as LF; keep keeps carriage returns; ask refuses a text that has some",
+         {},
+         {"ask", "keep", "lf"}},
+        options.newlines);
+}
+
+// Add functions that make batches to the table on the top of the stack: by a Lua function, of several texts, of tables,
+// arrays and pictures. [-0, +0, m]
 void RegisterLuaBatches(lua_State* L);
-// Adds the function that opens several texts to the table on the top of the stack. [-0, +0, m]
 void RegisterDomains(lua_State* L);
-// Adds the functions that read tables, arrays and pictures to the table on the top of the stack. [-0, +0, m]
 void RegisterDataFiles(lua_State* L);
-// What becomes of carriage returns: 'keep', 'lf', or 'ask', which refuses a text that has some and names the option
-// `section`.newlines.
-void SetNewlines(const std::string& name, const char* section, data::TokenFileOptions* options);
-// {block=, blocks=, shared=, searched=} on the stack. [-0, +1, m]
-void PushLeak(lua_State* L, const data::Leak& leak);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]
 void OpenData(lua_State* L);
 

@@ -1,28 +1,20 @@
 #include "bindings/train/event_file.h"
 
-#include "bindings/lua/function.h"
 #include "bindings/lua/json.h"
+#include "bindings/lua/typed.h"
 
 namespace lanthorn::lua {
 namespace {
 
-int EventFile(lua_State* L) {
-  std::shared_ptr<TensorBoardWriter> writer =
-      Value(TensorBoardWriter::Create(luaL_checkstring(L, 1), luaL_checknumber(L, 2)));
-  PushObject(L, writer);
-  return 1;
-}
-
-int Write(lua_State* L) {
-  Check(CheckObject<TensorBoardWriter>(L, 1, "write")->Write(ReadJson(L, 2)));
-  return 0;
+std::shared_ptr<TensorBoardWriter> EventFile(const std::string& path, double wall_time) {
+  return Value(TensorBoardWriter::Create(path, wall_time));
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"event_file", "(str path, float wall_time) -> EventFile",
-     "Makes a TensorBoard event file that begins at this time in unix seconds.", &Thunk<&EventFile>}};
+    {"event_file", "path, wall_time", "Makes a TensorBoard event file that begins at this time in unix seconds.",
+     Typed<&EventFile>}};
 const std::vector<FunctionRow> kMethods = {
-    {"EventFile:write", "(table line) -> ()", "Adds the numbers of a metrics line as scalars.", &Thunk<&Write>}};
+    {"EventFile:write", "line", "Adds the numbers of a metrics line as scalars.", Typed<&TensorBoardWriter::Write>}};
 
 }  // namespace
 

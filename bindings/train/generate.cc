@@ -4,9 +4,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 
-#include "bindings/lua/function.h"
+#include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
-#include "bindings/ops/function_call.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"
 #include "bindings/train/trainer.h"
@@ -52,49 +51,61 @@ train::StepFn StepOf(lua_State* L, int model_index) {
   };
 }
 
-// The tokenizer of data.text or data.domains, which the value on the stack keeps. [-0, +0, e]
-const data::Tokenizer& CheckTokenizer(lua_State* L, int index) {
-  if (const auto domains = ToObject<data::Domains>(L, index)) return *domains->tokenizer;
-  const auto text = ToObject<data::Text>(L, index);
-  if (text == nullptr) {
-    throw UsageError("train.generate: expected the data of data.text or data.domains, got " + Describe(L, index));
-  }
-  return text->tokenizer;
-}
+// The tokenizer of data.text or data.domains.
+struct Texts {
+  std::shared_ptr<data::Text> text;
+  std::shared_ptr<data::Domains> domains;
 
-int Generate(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(
-      "generate(str prompt, int length=200, float temperature=1., int top_k=0, float top_p=1., int seed=0)");
-  const auto module = CheckObject<nn::Module>(L, 1, "train.generate: model");
-  const data::Tokenizer& tokenizer = CheckTokenizer(L, 2);
-  const std::vector<c10::IValue> a = ReadCall(L, 3, signature, "train.");
-  train::SampleOptions options;
-  options.length = a[1].toInt();
-  options.temperature = a[2].toDouble();
-  options.top_k = a[3].toInt();
-  options.top_p = a[4].toDouble();
-  options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(a[5].toInt()));
-  const train::EvalScope eval(*module);
-  const at::Tensor drawn = Value(train::Generate(StepOf(L, 1), Value(tokenizer.Encode(a[0].toStringRef())), options));
-  const std::string decoded = tokenizer.Decode(drawn);
-  lua_pushlstring(L, decoded.data(), decoded.size());
-  return 1;
-}
+  const data::Tokenizer& tokenizer() const { return domains != nullptr ? *domains->tokenizer : text->tokenizer; }
+};
 
-const std::vector<FunctionRow> kRows = {
-    {"generate",
-     "(Module model, Text|Domains text, *, str prompt, int length=200, float temperature=1., int top_k=0, float "
-     "top_p=1., int "
-     "seed=0) -> str",
-     "Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains "
-     "with words) at a time with the state carried. "
-     "A model without a state sees all "
-     "before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and "
-     "top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.",
-     &Thunk<&Generate>}};
+struct GenerateOptions {
+  std::string prompt;
+  int64_t seed = 0;
+  train::SampleOptions sample;
+};
+template <typename Visit>
+void Fields(Visit&& visit, GenerateOptions& options) {
+  visit({"prompt", "the text that is gone on with"}, options.prompt);
+  visit({"length", "tokens to draw", 0}, options.sample.length);
+  visit({"temperature", "0 takes the most likely token", 0}, options.sample.temperature);
+  visit({"top_k", "only the k most likely; 0: all", 0}, options.sample.top_k);
+  visit({"top_p", "only the most likely that together reach this share"}, options.sample.top_p);
+  visit({"seed", "of the draws"}, options.seed);
+}
 
 }  // namespace
 
-void OpenGenerate(lua_State* L) { RegisterRows(L, "train", kRows); }
+template <>
+struct ValueOf<Texts> {
+  static std::string Type() { return "Text|Domains"; }
+  static bool Read(lua_State* L, int index, Texts* texts) {
+    *texts = {ToObject<data::Text>(L, index), ToObject<data::Domains>(L, index)};
+    return texts->text != nullptr || texts->domains != nullptr;
+  }
+};
+
+namespace {
+
+std::string Generate(lua_State* L, nn::Module& model, const Texts& text, const GenerateOptions& given) {
+  train::SampleOptions options = given.sample;
+  options.generator = at::detail::createCPUGenerator(static_cast<uint64_t>(given.seed));
+  const train::EvalScope eval(model);
+  const data::Tokenizer& tokenizer = text.tokenizer();
+  return tokenizer.Decode(
+      Value(train::Generate(StepOf(L, /*model_index=*/1), Value(tokenizer.Encode(given.prompt)), options)));
+}
+
+const std::vector<FunctionRow> kRows = {
+    {"generate", "model, text",
+     "Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains "
+     "with words) at a time with the state carried. A model without a state sees all before, or of that the last steps "
+     "that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) "
+     "restrict the choice. Draws from a stream of its own.",
+     Typed<&Generate>}};
+
+}  // namespace
+
+void RegisterGenerate(lua_State* L) { RegisterRows(L, "train", kRows); }
 
 }  // namespace lanthorn::lua

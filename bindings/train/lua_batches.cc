@@ -1,10 +1,9 @@
 // Batches made by a Lua function: data.custom.
 #include <cmath>
 
-#include "bindings/lua/function.h"
 #include "bindings/lua/ref.h"
 #include "bindings/lua/running.h"
-#include "bindings/ops/function_call.h"
+#include "bindings/lua/typed.h"
 #include "bindings/tensor/tensor.h"
 #include "bindings/train/data.h"
 
@@ -62,26 +61,24 @@ class LuaBatches final : public data::Batches {
   int64_t count_, rows_, targets_, epoch_ = 0;
 };
 
-constexpr char kSignature[] = "from_function(int count, int rows, int targets)";
-
-int FromFunction(lua_State* L) {
-  static const NamedSignature signature = ParseSignature(kSignature);
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  const std::vector<c10::IValue> a = ReadCall(L, 2, signature, "data.");
-  const int64_t count = a[0].toInt(), rows = a[1].toInt(), targets = a[2].toInt();
-  if (count < 1 || rows < 1 || targets < 1) {
-    Check(ConfigError("data.custom: count, rows and targets must be at least 1, got " + std::to_string(count) + ", " +
-                      std::to_string(rows) + " and " + std::to_string(targets)));
-  }
-  lua_settop(L, 1);
-  PushObject<data::Batches>(L, std::make_shared<LuaBatches>(Ref(L), count, rows, targets));
-  return 1;
+struct BatchCounts {
+  int64_t count = 0, rows = 0, targets = 0;
+};
+template <typename Visit>
+void Fields(Visit&& visit, BatchCounts& counts) {
+  visit({"count", "batches of an epoch", 1}, counts.count);
+  visit({"rows", "samples of a batch", 1}, counts.rows);
+  visit({"targets", "targets of a batch", 1}, counts.targets);
 }
 
-const std::vector<FunctionRow> kRows = {{"from_function", "(function get, int count, int rows, int targets) -> Batches",
+std::shared_ptr<data::Batches> FromFunction(LuaFunction get, const BatchCounts& counts) {
+  return std::make_shared<LuaBatches>(std::move(get.ref), counts.count, counts.rows, counts.targets);
+}
+
+const std::vector<FunctionRow> kRows = {{"from_function", "get",
                                          "Batches by a Lua function of index (from 0) and epoch (from 1) to x, y and, "
                                          "with several texts, the domain (from 1); data.custom calls this.",
-                                         &Thunk<&FromFunction>}};
+                                         Typed<&FromFunction>}};
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 
 namespace lanthorn::lua {
 
-LANTHORN_LUA_TYPE(RunDirectory, "run.Directory");
+LANTHORN_LUA_TYPE(RunDirectory, "run.Run");
 
 // Adds `run` to the module table on the top of the stack. [-0, +0, m]
 void OpenRun(lua_State* L);

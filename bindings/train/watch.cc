@@ -1,74 +1,89 @@
-// What a training tells the outside while it runs, and hears from it: signals, stacks, progress for the watchdog.
-#include "bindings/lua/function.h"
+// What a training tells the outside while it runs, and hears from it: signals, stacks, progress on the screen, in the
+// run directory and for the watchdog.
+#include "bindings/lua/json.h"
+#include "bindings/lua/running.h"
+#include "bindings/lua/typed.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"
 #include "engine/run/stack_dump.h"
+#include "engine/train/report/run_log.h"
 
 namespace lanthorn::lua {
 namespace {
 
-std::shared_ptr<LuaTrainer> Self(lua_State* L, const char* method) { return CheckObject<LuaTrainer>(L, 1, method); }
-
-int Watch(lua_State* L) {
-  const auto self = Self(L, "watch");
-  self->signals = std::make_unique<train::SignalScope>();
-  if (lua_isnoneornil(L, 2)) {
-    lua_pushnil(L);
-    return 1;
-  }
-  const auto run = CheckObject<RunDirectory>(L, 2, "watch: run");
-  SetStackDumpFolder(run->path());
-  auto file = ProgressFile::Create(run->path() + "/.progress");
-  if (!file.ok()) {
-    lua_pushstring(L, MessageOf(file.status()).c_str());
-    return 1;
-  }
-  self->life = std::make_shared<train::RunProgress>(*std::move(file));
-  self->trainer->AddObserver(self->life);
-  lua_pushnil(L);
-  return 1;
+struct ShowOptions {
+  bool terminal = false, unicode = false, quiet = false, samples = false;
+  double interval_s = 30;
+};
+template <typename Visit>
+void Fields(Visit&& visit, ShowOptions& options) {
+  visit({"terminal", "draw a bar"}, options.terminal);
+  visit({"unicode", "of block characters"}, options.unicode);
+  visit({"quiet", "only what the run's log gets"}, options.quiet);
+  visit({"samples", "rates are of samples, not of tokens"}, options.samples);
+  visit({"interval_s", "longest silence", 0}, options.interval_s);
 }
 
-int Phase(lua_State* L) {
-  Self(L, "phase")->trainer->Announce(luaL_checkstring(L, 2));
-  return 0;
+int64_t LuaBytes() {
+  lua_State* L = RunningState();
+  return L == nullptr ? 0 : int64_t{lua_gc(L, LUA_GCCOUNT, 0)} * 1024 + lua_gc(L, LUA_GCCOUNTB, 0);
 }
 
-int Tick(lua_State* L) {
-  const auto self = Self(L, "tick");
-  if (self->life != nullptr) self->life->Tick();
-  return 0;
-}
-
-int StopRequested(lua_State* L) {
-  const auto stop = Self(L, "stop_requested")->signals != nullptr ? train::StopRequested() : std::nullopt;
-  if (!stop) {
-    lua_pushnil(L);
-    return 1;
+void ShowProgress(LuaTrainer& self, std::optional<std::shared_ptr<RunDirectory>> run, const ShowOptions& show) {
+  train::ProgressOptions options = {.terminal = show.terminal,
+                                    .unicode = show.unicode,
+                                    .quiet = show.quiet,
+                                    .interval_s = show.interval_s,
+                                    .samples = show.samples,
+                                    .write = &WriteError};
+  if (run) {
+    options.log = [run = *run](const std::string& text) { run->AppendLog(text); };
+    self.trainer->AddObserver(std::make_shared<train::RunLog>(*run, self.trainer->options().tscore.samples,
+                                                              train::MemoryProbe{.lua = &LuaBytes}));
   }
-  lua_createtable(L, 0, 4);
-  lua_pushstring(L, stop->state.c_str());
-  lua_setfield(L, -2, "state");
-  lua_pushstring(L, train::SignalName(stop->signal).c_str());
-  lua_setfield(L, -2, "name");
-  lua_pushinteger(L, stop->signal);
-  lua_setfield(L, -2, "signal");
-  lua_pushinteger(L, stop->code);
-  lua_setfield(L, -2, "code");
-  return 1;
+  self.progress = std::make_shared<train::Progress>(std::move(options));
+  self.trainer->AddObserver(self.progress);
+}
+
+std::optional<std::string> Watch(LuaTrainer& self, std::optional<std::shared_ptr<RunDirectory>> run) {
+  self.signals = std::make_unique<train::SignalScope>();
+  if (!run) return std::nullopt;
+  SetStackDumpFolder((*run)->path());
+  auto file = ProgressFile::Create((*run)->path() + "/.progress");
+  if (!file.ok()) return MessageOf(file.status());
+  self.life = std::make_shared<train::RunProgress>(*std::move(file));
+  self.trainer->AddObserver(self.life);
+  return std::nullopt;
+}
+
+void Phase(LuaTrainer& self, const std::string& name) { self.trainer->Announce(name); }
+
+void Tick(LuaTrainer& self) {
+  if (self.life != nullptr) self.life->Tick();
+}
+
+std::optional<nlohmann::json> StopRequested(LuaTrainer& self) {
+  const auto stop = self.signals != nullptr ? train::StopRequested() : std::nullopt;
+  if (!stop) return std::nullopt;
+  return nlohmann::json{{"state", stop->state},
+                        {"name", train::SignalName(stop->signal)},
+                        {"signal", stop->signal},
+                        {"code", stop->code}};
 }
 
 const std::vector<FunctionRow> kMethods = {
-    {"Trainer:watch", "(Run? run=None) -> str?",
+    {"Trainer:show_progress", "run", "Reports on stderr and into the run directory.", Typed<&ShowProgress>},
+    {"Trainer:clear_progress", "", "Takes the bar off the screen before something else is printed.",
+     Typed<&LuaTrainer::ClearProgress>},
+    {"Trainer:watch", "run",
      "From here to close() signals ask the training to save or stop and, with a run, stacks of SIGQUIT go there and "
      ".progress tells what goes on; gives the reason where that file cannot be made.",
-     &Thunk<&Watch>},
-    {"Trainer:phase", "(str name) -> ()", "Tells observers what goes on: load, build, train, eval, save or report.",
-     &Thunk<&Phase>},
-    {"Trainer:tick", "() -> ()", "Shows life to the watchdog, in a callback that takes long.", &Thunk<&Tick>},
-    {"Trainer:stop_requested", "() -> table?",
+     Typed<&Watch>},
+    {"Trainer:phase", "name", "Tells observers what goes on: load, build, train, eval, save or report.", Typed<&Phase>},
+    {"Trainer:tick", "", "Shows life to the watchdog, in a callback that takes long.", Typed<&Tick>},
+    {"Trainer:stop_requested", "",
      "What a signal since watch() asks for: {state=, code=, signal=, name=}; nothing without one.",
-     &Thunk<&StopRequested>},
+     Typed<&StopRequested>},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/option_row.h"
 #include "engine/data/text/token_file.h"
 #include "engine/data/text/tokenizer.h"
 #include "engine/data/windows.h"
@@ -28,9 +29,29 @@ struct DomainOptions {
   std::vector<int64_t> phases = {};  // domains in the order they are trained on; empty: each once
   bool drop_last = false;            // see WindowOptions
   bool interleaved = false;          // phases take turns batch by batch
-  uint64_t seed = 0;
+  int64_t seed = 0;
   TokenFileOptions tokens = {};  // how texts are read and kept; `kind` follows from `words`
 };
+
+template <typename Visit>
+void Fields(Visit&& visit, DomainOptions& domains) {
+  visit({"words", "a vocabulary of so many words; 0: characters"}, domains.words);
+  visit({"batch", "windows of a batch"}, domains.batch);
+  visit({"seq", "tokens of a window"}, domains.seq);
+  visit({"stride", "tokens from one window to the next"}, domains.stride);
+  visit({"train", "share of each text that is trained on, from its beginning"}, domains.train);
+  visit({"val", "share behind it that is val; the rest is the test split"}, domains.val);
+  visit({"order",
+         "windows drawn at random, each once an epoch, or one after the other",
+         {},
+         {"random", "epoch", "fixed"}},
+        domains.order);
+  visit({"batches", "batches of each phase an epoch; 0: as many as hold each window once"}, domains.batches);
+  visit({"phases", "domains by number in the order they are trained on; empty: each once"}, domains.phases);
+  visit({"drop_last", "with order=epoch: leave out windows that do not fill a last batch"}, domains.drop_last);
+  visit({"interleaved", "domains take turns batch by batch"}, domains.interleaved);
+  visit({"seed", "of the windows"}, domains.seed);
+}
 
 struct Domain {
   std::string name, path, sha256;

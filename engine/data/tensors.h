@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "engine/base/option_row.h"
 #include "engine/data/batches.h"
 
 namespace lanthorn::data {
@@ -11,8 +12,16 @@ struct TensorOptions {
   int64_t batch = 0;       // 0: all rows as one batch
   bool drop_last = false;  // leave out the rows that do not fill a last batch
   bool shuffle = false;    // a new order of rows each epoch, from `seed`
-  uint64_t seed = 0;
+  int64_t seed = 0;
 };
+
+template <typename Visit>
+void Fields(Visit&& visit, TensorOptions& options) {
+  visit({"batch", "rows of a batch; 0: all"}, options.batch);
+  visit({"drop_last", "leave out the rows that do not fill a last batch"}, options.drop_last);
+  visit({"shuffle", "a new order of the rows each epoch"}, options.shuffle);
+  visit({"seed", "of the order"}, options.seed);
+}
 
 class TensorBatches final : public Batches {
  public:

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/option_row.h"
 #include "engine/base/status.h"
 #include "engine/data/batches.h"
 #include "engine/data/text/token_file.h"
@@ -20,6 +21,9 @@
 namespace lanthorn::data {
 
 enum class Layout { kRows, kStreams, kOverlap };
+
+// "rows", "streams" or "overlap"; false for another text.
+bool FromText(const std::string& text, Layout* layout);
 
 struct TextOptions {
   int64_t batch = 64, seq = 100, stride = 100;
@@ -32,6 +36,25 @@ struct TextOptions {
   bool val_required = true;      // an empty val split is an error
   TokenFileOptions tokens = {};  // how the text is read and kept; `kind` is characters
 };
+
+template <typename Visit>
+void Fields(Visit&& visit, TextOptions& text) {
+  visit({"batch", "rows of a batch"}, text.batch);
+  visit({"seq", "characters of a row"}, text.seq);
+  visit({"stride", "characters from the beginning of a row to that of the next"}, text.stride);
+  visit({"split", "share of the text that is trained on; the rest is val"}, text.split);
+  visit({"layout",
+         "rows in order, streams that go on from batch to batch, or a row at each position",
+         {},
+         {"rows", "streams", "overlap"}},
+        text.layout);
+  visit({"chars", "only so many characters from the beginning; 0: all"}, text.chars);
+  visit({"shuffle", "a new order of the rows each epoch"}, text.shuffle);
+  visit({"drop_last", "leave out rows that do not fill a last batch (train and val); else it is smaller"},
+        text.drop_last);
+  visit({"seed", "of the order"}, text.seed);
+  visit({"val_required", "an empty val split is an error"}, text.val_required);
+}
 
 // Number of batches for a text of `length` characters; 0 when it is too short.
 int64_t CountBatches(int64_t length, const TextOptions& options);

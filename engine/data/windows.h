@@ -16,12 +16,15 @@ enum class WindowOrder {
   kRandom,  // drawn evenly with replacement
 };
 
+// "fixed", "epoch" or "random"; false for another text.
+bool FromText(const std::string& text, WindowOrder* order);
+
 struct WindowOptions {
   int64_t batch = 64, seq = 64, stride = 32;
   WindowOrder order = WindowOrder::kRandom;
   int64_t batches = 0;     // an epoch, but for kFixed; 0: as many as hold each window once
   bool drop_last = false;  // kEpoch: leave out the windows that do not fill a last batch
-  uint64_t seed = 0;
+  int64_t seed = 0;
   int64_t domain = 0;  // of every batch
 };
 

@@ -169,4 +169,23 @@ void ClipValue(const std::vector<NamedParameter>& parameters, double limit) {
   }
 }
 
+absl::Status CheckOptions(const std::string& name, const Options& options) {
+  const auto given = [&](const char* option) {
+    const auto found = options.find(option);
+    return found != options.end() ? found->second : 0;
+  };
+  const auto refuse = [&](const auto&... text) { return ConfigError(absl::StrCat("optim.", name, ": ", text...)); };
+  for (const char* option : {"lr", "weight_decay", "eps", "momentum"}) {
+    if (!(given(option) >= 0)) return refuse(option, " must not be negative, got ", given(option));
+  }
+  for (const char* option : {"beta1", "beta2", "alpha"}) {
+    if (!(given(option) >= 0 && given(option) < 1)) return refuse(option, " must be in [0, 1), got ", given(option));
+  }
+  if (given("nesterov") != 0 && (given("momentum") == 0 || given("dampening") != 0)) {
+    return refuse("nesterov looks ahead along the momentum, and needs momentum above 0 and no dampening, got momentum ",
+                  given("momentum"), " and dampening ", given("dampening"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace lanthorn::optim

@@ -104,6 +104,9 @@ struct OptimizerSpec {
 
 std::vector<OptimizerSpec>& Optimizers();
 
+// ConfigError "optim.Adam: ..." for options of a group that this optimiser cannot train with.
+absl::Status CheckOptions(const std::string& name, const Options& options);
+
 struct RegisterOptimizer {
   explicit RegisterOptimizer(OptimizerSpec spec) { Optimizers().push_back(std::move(spec)); }
 };

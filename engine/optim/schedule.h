@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/base/option_row.h"
 #include "engine/base/status.h"
 
 namespace lanthorn::optim {
@@ -21,5 +22,15 @@ struct Schedule {
   // The factor for the update with this 0-based number.
   double Factor(int64_t step) const;
 };
+
+template <typename Visit>
+void Fields(Visit&& visit, Schedule& schedule) {
+  visit({"name", "constant, step, cosine or linear"}, schedule.name);
+  visit({"warmup", "updates over which the rate rises"}, schedule.warmup);
+  visit({"total", "the update at which cosine and linear end; 0: the last one"}, schedule.total);
+  visit({"every", "updates between two steps of the step schedule"}, schedule.every);
+  visit({"gamma", "factor of each step"}, schedule.gamma);
+  visit({"min_factor", "cosine and linear end at this share"}, schedule.min_factor);
+}
 
 }  // namespace lanthorn::optim

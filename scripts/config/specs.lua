@@ -133,8 +133,8 @@ specs.checkpoint = {
   off = { 'boolean', false, meaning = 'no checkpoints' },
   every = { 'table', { steps = 0, seconds = 600, epochs = 1 },
     meaning = "how far apart saves are, 0: not by that; those at epochs' ends take 1 % of the time at most" },
-  keep_last = { 'int', 2, meaning = 'so many of the newest stay, beside the best' },
-  keep_every = { 'int', 0, meaning = 'checkpoints whose step this divides stay too; 0: none' },
+  keep_last = { 'int', 2, min = 1, meaning = 'so many of the newest stay, beside the best' },
+  keep_every = { 'int', 0, min = 0, meaning = 'checkpoints whose step this divides stay too; 0: none' },
 }
 
 -- Sections that every config with a `train` section has, and those filled in only where a script has them.

@@ -109,12 +109,12 @@ function Domains:prompt_batches() return self:val_of(1) end
 local function open_domains(o, sources, seed)
   local names = {}
   for i, source in ipairs(sources) do names[i] = source.name end
-  local domains = native.data.open_domains {
-    sources = sources, words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val,
+  local domains = native.data.open_domains(sources, {
+    words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val,
     order = o.order, batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed,
     quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens', drop_last = o.drop_last,
     newlines = o.newlines or 'ask',
-  }
+  })
   local bytes, info = 0, domains:info()
   for _, one in ipairs(info) do
     opened.add_text(one.path, one)

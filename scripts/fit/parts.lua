@@ -12,7 +12,8 @@ local FIT = { model = 'Module', data = 'table', loss = 'function|string?', optim
   tscore = { 'table', {} }, options = { 'table', {} }, select = 'table?', eval = 'table?', guards = 'table?',
   checkpoint = 'table?', watchdog = 'table?', callbacks = { 'list', {} }, run = { 'boolean', true } }
 
-local CHECKPOINT_EVERY = { steps = { 'int', 0 }, seconds = { 'number', 600 }, epochs = { 'int', 1 } }
+local CHECKPOINT_EVERY = { steps = { 'int', 0, min = 0 }, seconds = { 'number', 600, min = 0 },
+  epochs = { 'int', 1, min = 0 } }
 
 ---Reads the parts of a fit, with the sections of the config where the call leaves them out.
 ---@param given table what train.fit was called with

@@ -146,8 +146,9 @@ local function run_fit(o, trainer, plan, run, from, moved)
   if from then restore(trainer, run, calls, moved) end
   if not o.checkpoint.off and not run.unrecorded then
     local every = o.checkpoint.every
-    trainer:save_to(run, { every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
-      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every }, function() return calls:state() end)
+    trainer:save_to(run, function() return calls:state() end, {
+      every_steps = every.steps, every_s = every.seconds, every_epochs = every.epochs,
+      keep_last = o.checkpoint.keep_last, keep_every = o.checkpoint.keep_every })
   end
   run:log { kind = 'event', event = 'ready', startup_s = host.now() - o.began }
   local ok, fit = pcall(trainer.run, trainer)

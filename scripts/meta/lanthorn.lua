@@ -426,7 +426,7 @@ function Domains:decode(ids) end
 function Domains:encode(text) end
 
 ---For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
----@return list
+---@return table[]
 function Domains:info() end
 
 ---How many blocks of 64 tokens of a domain's val occur in its train: {block=, blocks=, shared=, searched=}.
@@ -435,7 +435,7 @@ function Domains:info() end
 function Domains:leak(domain) end
 
 ---For each phase of an epoch {end_batch=, domain=}: the number of batches up to its end; interleaved domains are one phase without a domain.
----@return list
+---@return table[]
 function Domains:phases() end
 
 ---The test batches of one domain, from 1.
@@ -485,9 +485,9 @@ lanthorn.data = {}
 
 ---Batches by a Lua function of index (from 0) and epoch (from 1) to x, y and, with several texts, the domain (from 1); data.custom calls this.
 ---@param get function
----@param count integer
----@param rows integer
----@param targets integer
+---@param count? integer default 0 (by name, in a last table)
+---@param rows? integer default 0 (by name, in a last table)
+---@param targets? integer default 0 (by name, in a last table)
 ---@return Batches
 function lanthorn.data.from_function(get, count, rows, targets) end
 
@@ -502,14 +502,34 @@ function lanthorn.data.from_function(get, count, rows, targets) end
 function lanthorn.data.from_tensors(x, y, batch, drop_last, shuffle, seed) end
 
 ---Several texts under one vocabulary; data.domains calls this.
----@param options dict
+---@param sources table[]
+---@param quiet? boolean default False (by name, in a last table)
+---@param keep? boolean default True (by name, in a last table)
+---@param other_folder? string default '' (by name, in a last table)
+---@param newlines? string default 'ask' (by name, in a last table)
+---@param words? integer default 0 (by name, in a last table)
+---@param batch? integer default 64 (by name, in a last table)
+---@param seq? integer default 64 (by name, in a last table)
+---@param stride? integer default 32 (by name, in a last table)
+---@param train? number default 0.9 (by name, in a last table)
+---@param val? number default 0.05 (by name, in a last table)
+---@param order? string default 'random' (by name, in a last table)
+---@param batches? integer default 0 (by name, in a last table)
+---@param phases? integer[] default {} (by name, in a last table)
+---@param drop_last? boolean default False (by name, in a last table)
+---@param interleaved? boolean default False (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
 ---@return Domains
-function lanthorn.data.open_domains(options) end
+function lanthorn.data.open_domains(sources, quiet, keep, other_folder, newlines, words, batch, seq, stride, train, val, order, batches, phases, drop_last, interleaved, seed) end
 
 ---A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: rows that do not fill a last batch are left out, else they make a smaller one. newlines: 'lf' reads CR LF and a lone CR as LF, 'keep' keeps carriage returns, 'ask' refuses a text that has some.
----@param name string (by name, in a last table)
----@param path string (by name, in a last table)
+---@param name? string default '' (by name, in a last table)
+---@param path? string default '' (by name, in a last table)
 ---@param sha256? string default '' (by name, in a last table)
+---@param quiet? boolean default False (by name, in a last table)
+---@param keep? boolean default True (by name, in a last table)
+---@param other_folder? string default '' (by name, in a last table)
+---@param newlines? string default 'ask' (by name, in a last table)
 ---@param batch? integer default 64 (by name, in a last table)
 ---@param seq? integer default 100 (by name, in a last table)
 ---@param stride? integer default 100 (by name, in a last table)
@@ -517,15 +537,11 @@ function lanthorn.data.open_domains(options) end
 ---@param layout? string default 'rows' (by name, in a last table)
 ---@param chars? integer default 0 (by name, in a last table)
 ---@param shuffle? boolean default False (by name, in a last table)
+---@param drop_last? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
 ---@param val_required? boolean default True (by name, in a last table)
----@param quiet? boolean default False (by name, in a last table)
----@param keep? boolean default True (by name, in a last table)
----@param other_folder? string default '' (by name, in a last table)
----@param drop_last? boolean default False (by name, in a last table)
----@param newlines? string default 'ask' (by name, in a last table)
 ---@return Text
-function lanthorn.data.open_text(name, path, sha256, batch, seq, stride, split, layout, chars, shuffle, seed, val_required, quiet, keep, other_folder, drop_last, newlines) end
+function lanthorn.data.open_text(name, path, sha256, quiet, keep, other_folder, newlines, batch, seq, stride, split, layout, chars, shuffle, drop_last, seed, val_required) end
 
 ---The numbers 0 to rows - 1 in an order that depends on the seed alone.
 ---@param rows integer
@@ -747,7 +763,7 @@ function Trainer:evaluate(batches) end
 ---Loads the end of a finished run; gives what its run() gave, and what extra() kept.
 ---@param run_folder string
 ---@return table
----@return table|nil
+---@return table
 function Trainer:finished(run_folder) end
 
 ---The update at which the schedule ends; with a number it ends there from now on.
@@ -755,7 +771,7 @@ function Trainer:finished(run_folder) end
 ---@return integer
 function Trainer:horizon(update) end
 
----Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}.
+---Runs the first batch without changing anything: {first_loss=, step_s=, activation_mb=}. initial: {expected=, abs=}, what a fresh model's loss must be and by how much it may differ.
 ---@param initial? table|nil default None
 ---@return table
 function Trainer:measure(initial) end
@@ -808,12 +824,16 @@ function Trainer:run() end
 
 ---Saves checkpoints of the run from now on, with what extra() returns.
 ---@param run Run
----@param every_and_keep table
 ---@param extra function
-function Trainer:save_to(run, every_and_keep, extra) end
+---@param every_steps? integer default 0 (by name, in a last table)
+---@param every_s? number default 600. (by name, in a last table)
+---@param every_epochs? integer default 1 (by name, in a last table)
+---@param keep_last? integer default 2 (by name, in a last table)
+---@param keep_every? integer default 0 (by name, in a last table)
+function Trainer:save_to(run, extra, every_steps, every_s, every_epochs, keep_last, keep_every) end
 
 ---Reports on stderr and into the run directory.
----@param run Run|nil
+---@param run? Run|nil default None
 ---@param terminal? boolean default False (by name, in a last table)
 ---@param unicode? boolean default False (by name, in a last table)
 ---@param quiet? boolean default False (by name, in a last table)
@@ -851,7 +871,7 @@ function lanthorn.train.check_loss(name) end
 ---Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains with words) at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
 ---@param model Module
 ---@param text Text|Domains
----@param prompt string (by name, in a last table)
+---@param prompt? string default '' (by name, in a last table)
 ---@param length? integer default 200 (by name, in a last table)
 ---@param temperature? number default 1. (by name, in a last table)
 ---@param top_k? integer default 0 (by name, in a last table)
@@ -1464,7 +1484,7 @@ function Optimizer:zero_grad() end
 Selection = {}
 
 ---Counts so far: {steps=, no_signal=, bad=, rule=, apply=, moments=, shared=, entry_share=, nodes={{label=, level=, parameters=, count=, effective=, distance=, mean_score=, mean_delta=, last=, number=}, ...}, histogram={{...}, ...}}; distance is the norm of what changed since the start, no_signal counts updates without a gradient, bad those with one that is not finite, which move nothing, mean_delta that of one update, number the published one (0, 4, 43, 432), entry_share the part of a node's weights that moves with it, the histogram has a row for each domain and a column for each leaf.
----@return dict
+---@return table
 function Selection:report() end
 
 ---The gradient norm of every node in the last update, in the order of report's nodes; no value is read.
@@ -1983,7 +2003,7 @@ tscore = {}
 ---@param s number
 ---@param q number
 ---@param n integer
----@param compat? string|nil default None (by name, in a last table)
+---@param compat? string default 'none' (by name, in a last table)
 ---@return table
 function tscore.compute(s, q, n, compat) end
 
@@ -2006,6 +2026,6 @@ function tscore.measure(model, loss, verify, groups, reduction) end
 
 ---T-Score of explicit gradients (N, P).
 ---@param gradients Tensor
----@param compat? string|nil default None (by name, in a last table)
+---@param compat? string default 'none' (by name, in a last table)
 ---@return table
 function tscore.of_rows(gradients, compat) end

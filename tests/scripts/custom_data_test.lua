@@ -40,7 +40,8 @@ t.test('a value that is not a batch is told with its index', function()
 end)
 
 t.test('options are checked', function()
-  t.error_matches(function() data.custom { count = 0, rows = 2, get = pair } end, 'count, rows and targets must be at least 1, got 0, 2')
+  t.error_matches(function() data.custom { count = 0, rows = 2, get = pair } end,
+    "data.custom: option 'count' must be at least 1, got 0")
   t.error_matches(function() data.custom { count = 1, rows = 2, get = pair, valid = {} } end, "unknown option 'valid'; nearest: val")
   t.error_matches(function() data.custom { count = 1, rows = 2, get = pair, val = { count = 1, rows = 2 } } end,
     "data.custom val: option 'get' %(function%) is required")

@@ -42,8 +42,9 @@ t.test('lengths and indices are checked where they enter', function()
       '%[KeyPadding%] lengths must be from 0 to 5, the positions of the input, got ' .. tostring(wrong):gsub('%-', '%%-'))
   end
   t.equal(tostring(nn.key_padding(lengths(0, 5), attention, x).shape), '{2, 5, 8}')
-  t.error_matches(function() torch.set_num_threads(1.5) end, 'torch.set_num_threads: expected a whole number, got number 1.5')
-  t.error_matches(function() require('tscore').loop(attention, 2.5, function() end) end, 'tscore.loop: n: expected a whole number')
+  t.error_matches(function() torch.set_num_threads(1.5) end, "torch.set_num_threads: argument 'threads' must be int, got number 1.5")
+  t.error_matches(function() require('tscore').loop(attention, 2.5, function() end) end,
+    "tscore.loop: argument 'n' must be int, got number 2.5")
 end)
 
 t.test('optimisers and schedules refuse what would silently do nothing', function()

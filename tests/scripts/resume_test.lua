@@ -271,8 +271,8 @@ end)
 
 t.test('impossible values are config errors', function()
   for _, case in ipairs {
-    { 'checkpoint.keep_last=0', 'keep_last must be at least 1, got 0' },
-    { 'checkpoint.every.steps=-1', 'must not be negative' },
+    { 'checkpoint.keep_last=0', "option 'keep_last' must be at least 1, got 0" },
+    { 'checkpoint.every.steps=-1', "option 'steps' must be at least 0, got -1" },
     { 'checkpoint.every.minutes=1', "unknown key 'checkpoint.every.minutes'" },
     { 'train.resume=maybe', "option 'resume' is 'maybe'" },
   } do

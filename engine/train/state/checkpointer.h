@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/base/option_row.h"
 #include "engine/base/status.h"
 #include "engine/run/checkpoint_store.h"
 #include "engine/run/run_directory.h"
@@ -22,6 +23,15 @@ struct CheckpointOptions {
   double most_share = 0.01;
   std::function<void(const std::string&)> warn = [](const std::string&) {};  // a save that failed
 };
+
+template <typename Visit>
+void Fields(Visit&& visit, CheckpointOptions& options) {
+  visit({"every_steps", "updates from one save to the next; 0: not by number", 0}, options.every_steps);
+  visit({"every_s", "seconds; 0: not by time", 0}, options.every_s);
+  visit({"every_epochs", "epochs; 0: not by them", 0}, options.every_epochs);
+  visit({"keep_last", "so many of the newest stay, beside the best", 1}, options.retention.last);
+  visit({"keep_every", "checkpoints whose step this divides stay too; 0: none", 0}, options.retention.every);
+}
 
 class Checkpointer {
  public:
