@@ -10,7 +10,7 @@ local cfg = experiment.config {
 }
 
 k1.check_names(cfg.sweep.rules, 'rule')
-k1.varies({ 'train.epochs' }, 'set sweep.epochs')
+experiment.varies({ 'train.epochs' }, 'set sweep.epochs')
 local text = data.domains(cfg.domains)
 local cells = {}
 for _, rule in ipairs(cfg.sweep.rules) do

@@ -11,8 +11,8 @@ local cfg = experiment.config {
   eval = { val_cap = 50 },
 }
 
-k1.varies({ 'domains.seq', 'domains.batch' }, 'set sweep.lengths and sweep.tokens')
-k1.varies({ 'domains.batches' }, 'set sweep.updates')
+experiment.varies({ 'domains.seq', 'domains.batch' }, 'set sweep.lengths and sweep.tokens')
+experiment.varies({ 'domains.batches' }, 'set sweep.updates')
 local cells = {}
 for i, length in ipairs(cfg.sweep.lengths) do
   if length < 1 or cfg.sweep.tokens % length ~= 0 then

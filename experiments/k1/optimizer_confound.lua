@@ -10,9 +10,9 @@ local cfg = experiment.config {
   sweep = { seeds = { 1, 2, 3 }, lr = { sgd = 0.03, adamw = 1e-3 }, momentum = 0.9 },
 }
 
-k1.varies({ 'optim.lr' }, 'set sweep.lr')
-k1.varies({ 'optim.momentum' }, 'set sweep.momentum')
-k1.varies({ 'optim.name' }, 'sgd and adamw are compared')
+experiment.varies({ 'optim.lr' }, 'set sweep.lr')
+experiment.varies({ 'optim.momentum' }, 'set sweep.momentum')
+experiment.varies({ 'optim.name' }, 'sgd and adamw are compared')
 local text = data.domains(cfg.domains)
 -- Each optimiser against its own masked update: a difference between optimisers is not the question.
 for _, name in ipairs { 'sgd', 'adamw' } do

@@ -13,7 +13,7 @@ local cfg = experiment.config {
 }
 
 k1.check_names(cfg.sweep.rules, 'rule')
-k1.varies({ 'select.rule' }, 'set sweep.rules')
+experiment.varies({ 'select.rule' }, 'set sweep.rules')
 local text = data.domains(cfg.domains)
 local SLOWER = 'all; lr x effective share of path'
 local reasons = { none = 'moves shared parameters alone', published = 'masks gradients, whose shares an adaptive optimiser ignores' }

@@ -13,7 +13,7 @@ local cfg = experiment.config {
 
 local text = data.domains(cfg.domains)
 local cells, baseline = {}, nil
-k1.varies({ 'model.branching', 'model.forward' }, 'set sweep.shapes')
+experiment.varies({ 'model.branching', 'model.forward' }, 'set sweep.shapes')
 for _, forward in ipairs { 'level_mean', 'tree' } do
   for _, branching in ipairs(cfg.sweep.shapes) do
     local name = ('{%s} %s'):format(table.concat(branching, ','), forward)

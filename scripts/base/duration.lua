@@ -28,4 +28,15 @@ function duration.text(text)
   return seconds and text, message
 end
 
+---Seconds as "45s", "3m10s" or "2h05m".
+---@param s number
+---@return string
+function duration.short(s)
+  if s < 9.95 then return ('%.1fs'):format(s) end
+  s = math.floor(s + 0.5)
+  if s < 60 then return ('%ds'):format(s) end
+  if s < 3600 then return ('%dm%02ds'):format(math.floor(s / 60), s % 60) end
+  return ('%dh%02dm'):format(math.floor(s / 3600), math.floor(s % 3600 / 60))
+end
+
 return duration

@@ -6,13 +6,15 @@ local encoding = {}
 
 local PLAIN = '[^\n\t\r\27 -~]' -- ESC begins the colours that the runner writes itself
 
--- The end of a valid UTF-8 sequence that begins at `at`; nil when there is none. Overlong forms, surrogates and what lies above U+10FFFF
--- are not valid.
+-- The end of a valid UTF-8 sequence that begins at `at`; nil when there is none. Overlong forms, surrogates and what
+-- lies above U+10FFFF are not valid.
 local function sequence_end(text, at)
   local a, b = text:byte(at, at + 1)
   local size = a >= 0xC2 and a <= 0xDF and 2 or a >= 0xE0 and a <= 0xEF and 3 or a >= 0xF0 and a <= 0xF4 and 4
   if not size or not b then return nil end
-  if a == 0xE0 and b < 0xA0 or a == 0xED and b > 0x9F or a == 0xF0 and b < 0x90 or a == 0xF4 and b > 0x8F then return nil end
+  if a == 0xE0 and b < 0xA0 or a == 0xED and b > 0x9F or a == 0xF0 and b < 0x90 or a == 0xF4 and b > 0x8F then
+    return nil
+  end
   for i = at + 1, at + size - 1 do
     local byte = text:byte(i)
     if not byte or byte < 0x80 or byte > 0xBF then return nil end

@@ -1,4 +1,5 @@
--- Files that a command makes outside of run directories: folders made as needed, nothing overwritten unasked, each file whole or absent.
+-- Files that a command makes outside of run directories: folders made as needed, nothing overwritten unasked, each
+-- file whole or absent.
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
@@ -47,7 +48,8 @@ function output_files.rename(from, path)
   checked(path, os.rename(from, path))
 end
 
----Writes a file through fill(write), which may call write(text) any number of times. A reader sees all of it or nothing.
+---Writes a file through fill(write), which may call write(text) any number of times. A reader sees all of it or
+---nothing.
 ---@param path string
 ---@param fill fun(write: fun(text: string))
 function output_files.write(path, fill)

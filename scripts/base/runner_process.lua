@@ -12,10 +12,7 @@ local runner_process = {}
 function runner_process.run(root, words)
   local line = { ('RUNNER_RESULTS_DIR=%s'):format(shell.quote(root)), shell.quote(host.folder .. '/runner') }
   for _, word in ipairs(words) do line[#line + 1] = shell.quote(word) end
-  local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(table.concat(line, ' ')))
-  local output, code = pipe:read('*a'):match '^(.*)<exit (%d+)>\n$'
-  pipe:close()
-  return output, tonumber(code)
+  return shell.output(table.concat(line, ' '))
 end
 
 return runner_process

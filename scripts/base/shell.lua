@@ -10,19 +10,28 @@ end
 
 ---Runs a command with stdin closed.
 ---@param command string
----@return boolean ok, string said the last line that it wrote, that of an error before others; "" when it wrote none
-function shell.run(command)
+---@return string output stdout and stderr
+---@return integer? code nil when the shell did not come to its end
+function shell.output(command)
   local pipe = io.popen(('{ %s\n} 2>&1 </dev/null; echo "<exit $?>"'):format(command))
-  if not pipe then return false, 'no shell could be started' end
+  if not pipe then return 'no shell could be started', nil end
   local output = pipe:read '*a'
   pipe:close()
   local text, code = output:match '^(.*)<exit (%d+)>\n$'
+  return text or output, tonumber(code)
+end
+
+---Runs a command with stdin closed, for whether it worked.
+---@param command string
+---@return boolean ok, string said the last line that it wrote, that of an error before others; "" when it wrote none
+function shell.run(command)
+  local output, code = shell.output(command)
   local last, problem = '', nil
-  for line in (text or output):gmatch '[^\n]+' do
+  for line in output:gmatch '[^\n]+' do
     last = line
     if line:find '^E: ' or line:find 'No space left' then problem = problem or line end
   end
-  return code == '0', problem or last
+  return code == 0, problem or last
 end
 
 ---Whether a program is there.

@@ -1,6 +1,6 @@
--- What the guards cost (guards/README.md, Cost): those inside the loop as a share of the update they look at, all on; and the checks
--- before the first update, over a text as long as Tiny Shakespeare. The trainer times its guards itself: a difference between trainings
--- with and without them would drown in the noise of two trainings.
+-- What the guards cost (guards/README.md, Cost): those inside the loop as a share of the update they look at, all on;
+-- and the checks before the first update, over a text as long as Tiny Shakespeare. The trainer times its guards
+-- itself: a difference between trainings with and without them would drown in the noise of two trainings.
 local harness = require 'benchmark.harness'
 
 local workload = { summary = 'guards: their share of the char-GRU training step, and the checks before the first' }
@@ -53,14 +53,15 @@ local function sum(values)
 end
 
 function workload.run(context)
-  local causality, fit_checks, models, torch = require 'guards.causality', require 'fit.checks', require 'models', require 'torch'
+  local causality, fit_checks, models, torch = require 'guards.causality', require 'fit.checks', require 'models',
+    require 'torch'
   torch.manual_seed(42)
   local text = open_text()
   local model = models.char_rnn { vocab = text.vocab_size }
   local checks, before = {
     { 'G02 device_speed', function() fit_checks.measure_gemm('cpu', 0) end },
     { 'G24 validation', function() text.native:leak() end },
-    { 'G45 leak', function() causality.check { guards = { leak = 'error' }, data = text, model = model } end },
+    { 'G45 leak', function() causality.check({ guards = { leak = 'error' }, data = text, model = model }, {}) end },
   }, 0
   local rows = {}
   local function add(name, ms, steps)
@@ -76,8 +77,10 @@ function workload.run(context)
   add('guards of an update', sum(guards) / #guards, #guards)
   add('an update', sum(update) / #update, #update)
   return { rows = rows, bars = {
-    harness.bar('cost', 'guards of an update', percent, { accept = MOST_PERCENT, aim = MOST_PERCENT, less = true, unit = '%' }),
-    harness.bar('cost', 'checks before the first update', before, { accept = MOST_SECONDS, aim = MOST_SECONDS, less = true, unit = 's' }),
+    harness.bar('cost', 'guards of an update', percent, { accept = MOST_PERCENT, aim = MOST_PERCENT, less = true,
+      unit = '%' }),
+    harness.bar('cost', 'checks before the first update', before,
+      { accept = MOST_SECONDS, aim = MOST_SECONDS, less = true, unit = 's' }),
   } }
 end
 

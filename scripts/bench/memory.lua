@@ -1,5 +1,6 @@
--- What a steady training loop does to memory; P11. A small model takes the thousands of steps that a slope of the resident set
--- needs; its tensors are too small to be large blocks, so a few steps of the full size show what is asked of the system.
+-- What a steady training loop does to memory; P11. A small model takes the thousands of steps that a slope of the
+-- resident set needs; its tensors are too small to be large blocks, so a few steps of the full size show what is
+-- asked of the system.
 local harness = require 'benchmark.harness'
 
 local workload = { summary = 'steady char-GRU steps: resident memory of small ones, large blocks of full ones' }
@@ -20,7 +21,8 @@ end
 
 -- Calls visit(step) after every `every`-th step of a new model.
 local function train(size, steps, sections, every, visit)
-  local data, models, native, optim, torch = require 'data', require 'models', require 'lanthorn', require 'optim', require 'torch'
+  local data, models, native, optim, torch = require 'data', require 'models', require 'lanthorn', require 'optim',
+    require 'torch'
   torch.manual_seed(42)
   local draw = function() return torch.randint(VOCAB, { size.rows * 16, size.seq }) end
   local batches = data.tensors { x = draw(), y = draw(), batch = size.rows }.train

@@ -30,25 +30,31 @@ return function(n)
   return out
 end]]
 
--- The least seconds per call over batches of calls, which a busy neighbour disturbs least; the garbage of all is collected
--- inside.
+-- The least seconds per call over batches of calls, which a busy neighbour disturbs least; the garbage of all is
+-- collected inside.
 local function seconds_per_call(run, calls)
   local best = math.huge
-  for _ = 1, math.max(1, math.floor(calls / BATCH)) do best = math.min(best, harness.seconds(function() run(BATCH) end) / BATCH) end
+  for _ = 1, math.max(1, math.floor(calls / BATCH)) do
+    best = math.min(best, harness.seconds(function() run(BATCH) end) / BATCH)
+  end
   return best
 end
 
 local function native_costs(diagnostics, rounds)
   local best = {}
   for _ = 1, rounds do
-    for name, seconds in pairs(diagnostics.op_costs(BATCH)) do best[name] = math.min(best[name] or math.huge, seconds) end
+    for name, seconds in pairs(diagnostics.op_costs(BATCH)) do
+      best[name] = math.min(best[name] or math.huge, seconds)
+    end
   end
   return best
 end
 
--- The typical time of a step beside the sum of the phases the trainer measures in it: data, forward, backward, clip, update.
+-- The typical time of a step beside the sum of the phases the trainer measures in it: data, forward, backward, clip,
+-- update.
 local function training_overhead(steps)
-  local data, models, native, optim, torch = require 'data', require 'models', require 'lanthorn', require 'optim', require 'torch'
+  local data, models, native, optim, torch = require 'data', require 'models', require 'lanthorn', require 'optim',
+    require 'torch'
   local model = models.char_rnn { vocab = 5, embed = 4, hidden = 4, layers = 1 }
   local ids = torch.randint(5, { 64, 4 })
   local batches = data.tensors { x = ids, y = ids, batch = 2 }.train
@@ -81,8 +87,8 @@ function workload.run(context)
       local run = assert(loadstring(LOOP:format(op.code), '=(bench ops)'))(torch, x, y)
       local ours = seconds_per_call(run, calls)
       overheads[i] = (ours - native[op.name]) * 1e6
-      rows[i] = { name = op.label or op.name, code = op.code, precision = 'fp32', threads = context.threads, ours_us = ours * 1e6,
-        native_us = native[op.name] * 1e6, overhead_us = overheads[i], calls = calls }
+      rows[i] = { name = op.label or op.name, code = op.code, precision = 'fp32', threads = context.threads,
+        ours_us = ours * 1e6, native_us = native[op.name] * 1e6, overhead_us = overheads[i], calls = calls }
     end
   end)
   local step_us = training_overhead(math.max(20, context.steps * 200))

@@ -9,7 +9,8 @@ local PARAMETERS, TENSORS = 8e6, 40
 local CASES = {
   { name = 'Adam', floats = 7, options = { lr = 1e-3 }, peers = { 'adam', 'adam_foreach' } },
   { name = 'AdamW', floats = 7, options = { lr = 1e-3 }, peers = { 'adamw', 'adamw_foreach' } },
-  { name = 'SGD', label = 'SGD with momentum', floats = 5, options = { lr = 1e-3, momentum = 0.9 }, peers = { 'sgd', 'sgd_foreach' } },
+  { name = 'SGD', label = 'SGD with momentum', floats = 5, options = { lr = 1e-3, momentum = 0.9 },
+    peers = { 'sgd', 'sgd_foreach' } },
 }
 
 local function updates(name, options)
@@ -33,8 +34,8 @@ end
 function workload.run(context)
   local cases = {}
   for i, case in ipairs(CASES) do
-    cases[i] = { name = case.label or case.name, run = updates(case.name, case.options), bytes = 4 * case.floats * PARAMETERS,
-      peers = case.peers }
+    cases[i] = { name = case.label or case.name, run = updates(case.name, case.options),
+      bytes = 4 * case.floats * PARAMETERS, peers = case.peers }
   end
   return { rows = harness.interleave(context, cases), bars = {} }
 end

@@ -1,5 +1,5 @@
--- One against all threads, and the default settings against hand-tuned ones; each in a runner of its own, in turn, since
--- OpenMP reads its environment once; P12 and P13.
+-- One against all threads, and the default settings against hand-tuned ones; each in a runner of its own, in turn,
+-- since OpenMP reads its environment once; P12 and P13.
 local harness = require 'benchmark.harness'
 local bench_peer = require 'benchmark.peer'
 local host = require 'host'
@@ -8,8 +8,11 @@ local shell = require 'base.shell'
 
 local workload = { summary = 'char-GRU step by threads and waiting, each in a runner of its own' }
 
-local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY -u GOMP_SPINCOUNT'
-local CODE = [[local t = require('benchmark.char_rnn').steps('gru')(%d) for _, ms in ipairs(t) do print('ms ' .. ms) end]]
+local CLEAN = 'env -u OMP_WAIT_POLICY -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY -u '
+  .. 'GOMP_SPINCOUNT'
+local CODE = [[
+local times = require('benchmark.char_rnn').steps('gru')(%d)
+for _, ms in ipairs(times) do print('ms ' .. ms) end]]
 
 -- Settings to compare: a name, an environment, options of the runner.
 local function grid(cores, cpus)
@@ -22,15 +25,18 @@ local function grid(cores, cpus)
     { name = 'pinned', options = '--pin' },
     { name = 'pinned, active', options = '--pin', environment = 'OMP_WAIT_POLICY=active' },
   }
-  if cpus > cores then found[#found + 1] = { name = 'every logical CPU', options = '--threads ' .. cpus, threads = cpus } end
+  if cpus > cores then
+    found[#found + 1] = { name = 'every logical CPU', options = '--threads ' .. cpus, threads = cpus }
+  end
   for _, setting in ipairs(found) do setting.threads = setting.threads or cores end
   return found
 end
 
 local function case_of(setting)
   local function run(steps)
-    local command = ('%s %s %s %s run %s -q -e %s 2>&1'):format(bench_peer.on_all_cpus(), CLEAN, setting.environment or '',
-      shell.quote(host.folder .. '/runner'), setting.options or '', shell.quote(CODE:format(steps)))
+    local command = ('%s %s %s %s run %s -q -e %s 2>&1'):format(bench_peer.on_all_cpus(), CLEAN,
+      setting.environment or '', shell.quote(host.folder .. '/runner'), setting.options or '',
+      shell.quote(CODE:format(steps)))
     local times, output = bench_peer.times(command)
     if #times == 0 then error(('bench threads: %s: %s'):format(setting.name, output), 0) end
     return times

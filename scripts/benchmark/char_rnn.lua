@@ -1,5 +1,5 @@
--- The char-RNN training step as a case of `runner bench`: 64 rows of 100 characters, embedding 128, two layers of 256, a
--- head of 65, Adam; the loss is read at each step.
+-- The char-RNN training step as a case of `runner bench`: 64 rows of 100 characters, embedding 128, two layers of
+-- 256, a head of 65, Adam; the loss is read at each step.
 local harness = require 'benchmark.harness'
 local data = require 'data'
 local fit_report = require 'fit.report'
@@ -23,7 +23,8 @@ local GATES = { gru = 3, lstm = 4 }
 ---@return number
 function char_rnn.flop(cell)
   local tokens, embed, hidden = char_rnn.BATCH * char_rnn.SEQ, 128, 256
-  local weights = GATES[cell] * hidden * (embed + hidden) + GATES[cell] * hidden * (hidden + hidden) + hidden * char_rnn.VOCAB
+  local gates = GATES[cell] * hidden
+  local weights = gates * (embed + hidden) + gates * (hidden + hidden) + hidden * char_rnn.VOCAB
   return 3 * 2 * tokens * weights
 end
 
@@ -49,7 +50,8 @@ function char_rnn.steps(cell, given)
   return function(steps)
     local train = random_batches()
     local model = models.char_rnn { vocab = char_rnn.VOCAB, cell = cell }
-    return harness.step_times({ model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }) }, steps, given)
+    return harness.step_times({ model = model, train = train, optimizer = optim.Adam(model, { lr = 2e-3 }) }, steps,
+      given)
   end
 end
 
@@ -60,8 +62,8 @@ local function case(cell, precision, name, tscore_every)
     peers = peers }
 end
 
----Two cases for each precision that the CPU computes in, fp32 first: a training step without and with T-Score of all samples.
----Emulation is never timed, since nobody trains with it for speed.
+---Two cases for each precision that the CPU computes in, fp32 first: a training step without and with T-Score of all
+---samples. Emulation is never timed, since nobody trains with it for speed.
 ---@param cell string
 ---@param missing fun(precision: string): string? why the CPU cannot compute in it
 ---@param bf16 string what oneDNN multiplies bf16 with, of diagnostics.libraries(); "none" where it converts up to fp32
@@ -90,7 +92,8 @@ end
 ---@param context table
 ---@param cell string
 ---@return table[] rows
----@return table by_precision name -> { plain = row, tscore = row, cost = with / without }; no entry for what the CPU lacks
+---@return table by_precision name -> { plain = row, tscore = row,
+---cost = with / without }; no entry for what the CPU lacks
 ---@return string[] notes
 function char_rnn.measure(context, cell)
   local cases, notes = char_rnn.cases(cell, native.diagnostics.missing_precision,
@@ -100,7 +103,8 @@ function char_rnn.measure(context, cell)
   local rows, by_precision = harness.interleave(context, cases), {}
   for i = 1, #rows, 2 do
     local plain, tscore = rows[i], rows[i + 1]
-    by_precision[plain.precision] = { plain = plain, tscore = tscore, cost = harness.ratio(tscore.ours_ms, plain.ours_ms) }
+    by_precision[plain.precision] = { plain = plain, tscore = tscore,
+      cost = harness.ratio(tscore.ours_ms, plain.ours_ms) }
   end
   return rows, by_precision, notes
 end

@@ -1,5 +1,6 @@
--- Timing for `runner bench`: cases of one workload run in turn, round by round, with PyTorch's in between, so that a busy
--- machine is equally unfair to all. Medians over all rounds; the first steps of each round warm up and do not count.
+-- Timing for `runner bench`: cases of one workload run in turn, round by round, with PyTorch's in between, so that a
+-- busy machine is equally unfair to all. Medians over all rounds; the first steps of each round warm up and do not
+-- count.
 local bench_peer = require 'benchmark.peer'
 local host = require 'host'
 
@@ -83,8 +84,9 @@ end
 -- One row as the table and the JSON show it; a value that was not measured is absent.
 local function to_row(context, case, ours, theirs)
   local ms, peer_ms = harness.median(ours), theirs and harness.median(theirs)
-  local row = { name = case.name, precision = case.precision or 'fp32', threads = context.threads, ours_ms = ms, steps = #ours,
-    peer_ms = peer_ms, peer_steps = theirs and #theirs or nil, ratio = peer_ms and ms and peer_ms / ms or nil, speed = case.speed }
+  local row = { name = case.name, precision = case.precision or 'fp32', threads = context.threads, ours_ms = ms,
+    steps = #ours, peer_ms = peer_ms, peer_steps = theirs and #theirs or nil,
+    ratio = peer_ms and ms and peer_ms / ms or nil, speed = case.speed }
   if case.flop and ms then
     row.gflops = case.flop / ms / 1e6
     row.gemm_share = context.gemm and row.gflops * 1e9 / context.gemm or nil
@@ -96,8 +98,9 @@ local function to_row(context, case, ours, theirs)
   return row
 end
 
----Times cases in turn. A case is { name =, run = f(steps) -> times in ms without warm-up, peers = names of cases of peer.py of
----which the fastest counts?, precision =?, flop = nominal FLOP of a step?, bytes = memory a step must move?, steps = of its own? }.
+---Times cases in turn. A case is { name =, run = f(steps) -> times in ms without warm-up, peers = names of cases of
+---peer.py of which the fastest counts?, precision =?, flop = nominal FLOP of a step?, bytes = memory a step must
+---move?, steps = of its own? }.
 ---@param context table of the command: threads, rounds, steps, peer, gemm, bandwidth, note
 ---@param cases table[]
 ---@return table[] rows in the order of the cases
@@ -123,7 +126,8 @@ end
 ---@param id string such as "P1"
 ---@param what string
 ---@param value number?
----@param bar { accept: number?, aim: number, less: boolean?, unit: string?, also: table? } less: smaller is better; accept is
+---@param bar { accept: number?, aim: number, less: boolean?, unit: string?,
+---also: table? } less: smaller is better; accept is
 ---absent where there is but an aim; also = { value: number?, aim: number, of: string }: what the aim needs beside
 ---@return table
 function harness.bar(id, what, value, bar)
@@ -133,10 +137,10 @@ function harness.bar(id, what, value, bar)
   end
   local also = bar.also
   local whole = not also or also.value ~= nil and also.value >= also.aim
-  local met = not value and 'not measured' or whole and meets(bar.aim) and 'aim' or bar.accept and meets(bar.accept) and 'accept'
-    or 'missed'
-  return { id = id, what = what, value = value, accept = bar.accept, aim = bar.aim, less = bar.less or false, unit = bar.unit, met = met,
-    also = also }
+  local met = not value and 'not measured' or whole and meets(bar.aim) and 'aim'
+    or bar.accept and meets(bar.accept) and 'accept' or 'missed'
+  return { id = id, what = what, value = value, accept = bar.accept, aim = bar.aim, less = bar.less or false,
+    unit = bar.unit, met = met, also = also }
 end
 
 ---a / b, or nil when one is missing.

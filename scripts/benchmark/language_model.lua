@@ -1,4 +1,5 @@
--- A training step of a language model on random tokens as a case of `runner bench`: AdamW, the loss is read at each step.
+-- A training step of a language model on random tokens as a case of `runner bench`: AdamW, the loss is read at each
+-- step.
 local harness = require 'benchmark.harness'
 local data = require 'data'
 local optim = require 'optim'
@@ -21,8 +22,8 @@ function language_model.steps(o)
   end
 end
 
----FLOP of a step of blocks with attention, 2 for a multiply-add, the backward twice the forward: products with weights, and scores and
----mixtures of attention over all pairs.
+---FLOP of a step of blocks with attention, 2 for a multiply-add, the backward twice the forward: products with
+---weights, and scores and mixtures of attention over all pairs.
 ---@param tokens integer
 ---@param seq integer
 ---@param width integer

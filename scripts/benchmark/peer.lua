@@ -9,12 +9,14 @@ local END = 'LANTHORN_PEER_SCRIPT' -- of the here-document that hands the script
 
 -- The peer is pinned as we are: it inherits the variables, by which OpenMP binds its threads.
 local function command(context, words)
-  local environment = ('%s env OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d'):format(bench_peer.on_all_cpus(), context.threads)
-  return ("%s %s - %s 2>&1 <<'%s'\n%s\n%s\n"):format(environment, bench_peer.python, words, END, host.embedded('bench/peer.py'), END)
+  local environment = ('%s env OMP_WAIT_POLICY=passive OMP_NUM_THREADS=%d'):format(bench_peer.on_all_cpus(),
+    context.threads)
+  return ("%s %s - %s 2>&1 <<'%s'\n%s\n%s\n"):format(environment, bench_peer.python, words, END,
+    host.embedded('bench/peer.py'), END)
 end
 
----What a command begins with to get every CPU that this runner started with: a thread that is bound hands its one core down
----to the processes it starts. Empty when nothing is pinned.
+---What a command begins with to get every CPU that this runner started with: a thread that is bound hands its one
+---core down to the processes it starts. Empty when nothing is pinned.
 ---@return string
 function bench_peer.on_all_cpus()
   local settings = native.settings()

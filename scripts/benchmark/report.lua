@@ -15,11 +15,14 @@ end
 ---@param m table the object that --json prints first
 function report.header(m)
   put('machine', ('%s, %s, load %.1f'):format(m.cpu, plural(m.cores, 'core'), m.load_average))
-  put('threads', ('%d (%s), wait policy %s (%s), pinning %s (%s)'):format(m.threads, m.threads_from, m.wait_policy, m.wait_policy_from,
-    m.pinning, m.pinning_from))
-  put('libraries', ('LibTorch %s, oneDNN %s on %s, %s'):format(m.libtorch, m.onednn, m.onednn_isa, m.blas:match '^%S+ %S+' or m.blas))
-  put('medians', ('of %s of %s, %d more to warm up'):format(plural(m.rounds, 'round'), plural(m.steps, 'step'), m.warmup_steps))
-  put('rate', ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm); shares are of the best of the whole run'):format(m.gemm_fp32_gflops))
+  put('threads', ('%d (%s), wait policy %s (%s), pinning %s (%s)'):format(m.threads, m.threads_from, m.wait_policy,
+    m.wait_policy_from, m.pinning, m.pinning_from))
+  put('libraries', ('LibTorch %s, oneDNN %s on %s, %s'):format(m.libtorch, m.onednn, m.onednn_isa,
+    m.blas:match '^%S+ %S+' or m.blas))
+  put('medians', ('of %s of %s, %d more to warm up'):format(plural(m.rounds, 'round'), plural(m.steps, 'step'),
+    m.warmup_steps))
+  put('rate', ('fp32 GEMM %.0f GFLOP/s (dnnl_sgemm); shares are of the best of the whole run')
+    :format(m.gemm_fp32_gflops))
   put('peer', m.peer and 'PyTorch ' .. m.peer .. ' eager, in turn' or 'none')
 end
 
@@ -39,18 +42,21 @@ end
 
 local COLUMNS = {
   steps = { { 'ours ms', function(r) return cell('%.2f', r.ours_ms) end } },
-  peer = { { 'peer ms', function(r) return cell('%.2f', r.peer_ms) end }, { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
+  peer = { { 'peer ms', function(r) return cell('%.2f', r.peer_ms) end },
+    { 'ratio', function(r) return cell('%.2f', r.ratio) end } },
   flop = { { 'GFLOP/s', function(r) return cell('%.0f', r.gflops) end },
     { 'of GEMM', function(r) return cell('%.0f %%', r.gemm_share, 100) end } },
   bytes = { { 'GB/s', function(r) return cell('%.1f', r.gb_s) end },
     { 'of memory', function(r) return cell('%.0f %%', r.bandwidth_share, 100) end } },
-  us = { { 'Lua us', function(r) return cell('%.2f', r.ours_us) end }, { 'C++ us', function(r) return cell('%.2f', r.native_us) end },
+  us = { { 'Lua us', function(r) return cell('%.2f', r.ours_us) end },
+    { 'C++ us', function(r) return cell('%.2f', r.native_us) end },
     { 'overhead us', function(r) return cell('%.2f', r.overhead_us) end } },
   memory = { { 'RSS kB/1000 steps', function(r) return cell('%+.1f', r.rss_kb_per_1000) end },
     { 'tensors/step', function(r) return cell('%.0f', r.allocations_per_step) end },
     { 'of 1 MiB', function(r) return cell('%.1f', r.large_per_step) end },
     { 'from system', function(r) return cell('%.1f', r.fresh_per_step) end } },
-  common = { { 'precision', function(r) return r.precision end }, { 'threads', function(r) return tostring(r.threads) end } },
+  common = { { 'precision', function(r) return r.precision end },
+    { 'threads', function(r) return tostring(r.threads) end } },
 }
 
 local function any(rows, field)
@@ -99,8 +105,11 @@ local MARK = { aim = 'aim met', accept = 'accepted', missed = 'not met', ['not m
 
 local function bar_line(bar)
   local sign, value = bar.less and '<=' or '>=', ''
-  if bar.value then value = (bar.value < 1000 and '%.3g%s, ' or '%.0f%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '') end
-  local limits = bar.accept and ('accept %s %g, aim %g'):format(sign, bar.accept, bar.aim) or ('aim %s %g'):format(sign, bar.aim)
+  if bar.value then
+    value = (bar.value < 1000 and '%.3g%s, ' or '%.0f%s, '):format(bar.value, bar.unit and ' ' .. bar.unit or '')
+  end
+  local limits = bar.accept and ('accept %s %g, aim %g'):format(sign, bar.accept, bar.aim)
+    or ('aim %s %g'):format(sign, bar.aim)
   if bar.also then limits = ('%s and %g %s'):format(limits, bar.also.aim, bar.also.of) end
   console.write(('  %-4s %s: %s%s (%s)\n'):format(bar.id, bar.what, value, MARK[bar.met], limits))
 end

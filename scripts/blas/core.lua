@@ -1,12 +1,14 @@
--- Which kernels OpenBLAS computes with. It looks at the CPU's model number, and takes its oldest kernels (SSE3) for one that
--- is newer than itself: five times too slow for every product of a model. So the core is chosen here by what the CPU can do,
--- before the library is loaded, and only after its products were found right, since some old kernels are wrong on new CPUs.
--- The choice goes by a table, never by the clock: the same machine computes the same bits tomorrow.
+-- Which kernels OpenBLAS computes with. It looks at the CPU's model number, and takes its oldest kernels (SSE3) for
+-- one that is newer than itself: five times too slow for every product of a model. So the core is chosen here by what
+-- the CPU can do, before the library is loaded, and only after its products were found right, since some old kernels
+-- are wrong on new CPUs. The choice goes by a table, never by the clock: the same machine computes the same bits
+-- tomorrow.
 local cache_folder = require 'base.cache_folder'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local files = require 'files'
 local host = require 'host'
+local read_file = require 'base.read_file'
 local shell = require 'base.shell'
 
 local blas_core = { variable = 'OPENBLAS_CORETYPE' }
@@ -19,9 +21,10 @@ local CORES = {
   { name = 'Sandybridge', rank = 1, needs = { 'avx' } },
 }
 -- Cores that OpenBLAS takes by itself. One that is not listed is newer than this table, and its own business.
-local RANKS = { Cooperlake = 4, SkylakeX = 3, Haswell = 2, Zen = 2, Excavator = 1, Steamroller = 1, Piledriver = 1, Bulldozer = 1,
-  Sandybridge = 1, Nehalem = 0, Penryn = 0, Dunnington = 0, Core2 = 0, Katmai = 0, Coppermine = 0, Northwood = 0, Prescott = 0, Banias = 0,
-  Atom = 0, Nano = 0, Opteron = 0, Opteron_SSE3 = 0, Barcelona = 0, Bobcat = 0, Athlon = 0, Generic = 0 }
+local RANKS = { Cooperlake = 4, SkylakeX = 3, Haswell = 2, Zen = 2, Excavator = 1, Steamroller = 1, Piledriver = 1,
+  Bulldozer = 1, Sandybridge = 1, Nehalem = 0, Penryn = 0, Dunnington = 0, Core2 = 0, Katmai = 0, Coppermine = 0,
+  Northwood = 0, Prescott = 0, Banias = 0, Atom = 0, Nano = 0, Opteron = 0, Opteron_SSE3 = 0, Barcelona = 0, Bobcat = 0,
+  Athlon = 0, Generic = 0 }
 
 local choice -- of this process
 
@@ -60,7 +63,8 @@ end
 -- OpenBLAS with one core in a process of its own: the core it says it uses, or nil, and what it computed wrong, or nil.
 local function try(name)
   local setting = name and ('%s=%s'):format(blas_core.variable, name:upper()) or '-u ' .. blas_core.variable
-  local pipe = io.popen(('env %s %s blas-test 2>/dev/null </dev/null'):format(setting, shell.quote(host.folder .. '/runner')))
+  local pipe = io.popen(('env %s %s blas-test 2>/dev/null </dev/null'):format(setting,
+    shell.quote(host.folder .. '/runner')))
   local core, verdict = pipe:read('*a'):match '^core (%S+)\n(.-)\n'
   pipe:close()
   if not core then return nil, 'it does not run here' end
@@ -98,10 +102,7 @@ local function kept_file(identity)
 end
 
 local function read_kept(path, key)
-  local file = io.open(path, 'rb')
-  if not file then return nil end
-  local kept = dkjson.decode(file:read '*a')
-  file:close()
+  local kept = dkjson.decode(read_file(path) or '')
   return type(kept) == 'table' and kept.key == key and type(kept.wrong) == 'table' and kept or nil
 end
 
@@ -112,9 +113,10 @@ local function keep(path, key, decided)
     wrong = setmetatable(decided.wrong, { __jsontype = 'array' }) })
 end
 
----The core for this process, found out once: { value = what the variable is to hold or nil, from = the variable's name, "this
----CPU" or "OpenBLAS", own = what OpenBLAS takes by itself if that was looked at, best = the fastest core this CPU can run, wrong =
----cores that were found wrong }. Never anything but the user's own setting where there is one.
+---The core for this process, found out once: { value = what the variable is to hold or nil, from = the variable's
+---name, "this CPU" or "OpenBLAS", own = what OpenBLAS takes by itself if that was looked at, best = the fastest core
+---this CPU can run, wrong = cores that were found wrong }. Never anything but the user's own setting where there is
+---one.
 ---@return table
 function blas_core.choose()
   if choice then return choice end
@@ -136,9 +138,17 @@ function blas_core.choose()
     console.warn(('warning: OpenBLAS computes wrong products on this CPU (%s); runner doctor says more'):format(
       table.concat(decided.wrong, '; ')))
   end
-  choice = { value = decided.core, from = decided.core and 'this CPU' or 'OpenBLAS', own = decided.own, best = best, wrong = decided.wrong,
-    unfit = decided.unfit }
+  choice = { value = decided.core, from = decided.core and 'this CPU' or 'OpenBLAS', own = decided.own, best = best,
+    wrong = decided.wrong, unfit = decided.unfit }
   return choice
+end
+
+---The command that gives OpenBLAS a better core than it uses now.
+---@param chosen table what choose() gave
+---@return string
+function blas_core.fix(chosen)
+  if chosen.from == blas_core.variable then return 'unset ' .. blas_core.variable end
+  return 'apt-get install --only-upgrade libopenblas0-openmp'
 end
 
 ---How fast a core is beside others: 4 for AVX-512 with bf16 down to 0 for SSE; nil for one that is not known.

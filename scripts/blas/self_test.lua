@@ -1,5 +1,5 @@
--- Whether the OpenBLAS beside LibTorch computes right on this CPU: products of odd shapes against sums in double precision.
--- It loads the library by itself, without LibTorch, and so belongs in a process of its own.
+-- Whether the OpenBLAS beside LibTorch computes right on this CPU: products of odd shapes against sums in double
+-- precision. It loads the library by itself, without LibTorch, and so belongs in a process of its own.
 local ffi = require 'ffi'
 local host = require 'host'
 
@@ -20,11 +20,13 @@ void cblas_daxpy(int, double, const double*, int, double*, int);
 local ROW_MAJOR = 101
 local TRANSPOSE = { [false] = 111, [true] = 112 }
 -- m, n, k: below, at and beyond the widths of vectors and of blocks.
-local SHAPES = { { 1, 1, 1 }, { 3, 5, 7 }, { 16, 16, 16 }, { 17, 33, 65 }, { 48, 65, 31 }, { 129, 63, 130 }, { 2, 257, 100 },
-  { 200, 3, 193 } }
+local SHAPES = { { 1, 1, 1 }, { 3, 5, 7 }, { 16, 16, 16 }, { 17, 33, 65 }, { 48, 65, 31 }, { 129, 63, 130 },
+  { 2, 257, 100 }, { 200, 3, 193 } }
 local KINDS = {
-  { c = 'float', gemm = 'cblas_sgemm', gemv = 'cblas_sgemv', dot = 'cblas_sdot', axpy = 'cblas_saxpy', epsilon = 2 ^ -23 },
-  { c = 'double', gemm = 'cblas_dgemm', gemv = 'cblas_dgemv', dot = 'cblas_ddot', axpy = 'cblas_daxpy', epsilon = 2 ^ -52 },
+  { c = 'float', gemm = 'cblas_sgemm', gemv = 'cblas_sgemv', dot = 'cblas_sdot', axpy = 'cblas_saxpy',
+    epsilon = 2 ^ -23 },
+  { c = 'double', gemm = 'cblas_dgemm', gemv = 'cblas_dgemv', dot = 'cblas_ddot', axpy = 'cblas_daxpy',
+    epsilon = 2 ^ -52 },
 }
 
 -- Numbers in [-1, 1), the same everywhere.
@@ -46,7 +48,8 @@ local function gemm_fault(library, kind, shape, ta, tb)
   local a, b, c = filled(kind.c, m * k), filled(kind.c, k * n), filled(kind.c, m * n)
   local before = ffi.new('double[?]', m * n)
   for i = 0, m * n - 1 do before[i] = c[i] end
-  library[kind.gemm](ROW_MAJOR, TRANSPOSE[ta], TRANSPOSE[tb], m, n, k, 0.5, a, ta and m or k, b, tb and k or n, 0.25, c, n)
+  library[kind.gemm](ROW_MAJOR, TRANSPOSE[ta], TRANSPOSE[tb], m, n, k, 0.5, a, ta and m or k, b, tb and k or n,
+    0.25, c, n)
   local a_row, a_column = ta and 1 or k, ta and m or 1
   local b_row, b_column = tb and 1 or n, tb and k or 1
   for i = 0, m - 1 do
@@ -55,7 +58,8 @@ local function gemm_fault(library, kind, shape, ta, tb)
       for p = 0, k - 1 do sum = sum + tonumber(a[i * a_row + p * a_column]) * tonumber(b[p * b_row + j * b_column]) end
       local wanted = 0.5 * sum + 0.25 * before[i * n + j]
       if not close(c[i * n + j], wanted, k, kind.epsilon) then
-        return ('%s of %d x %d x %d: %.9g at (%d, %d), right is %.9g'):format(kind.gemm, m, n, k, c[i * n + j], i, j, wanted)
+        return ('%s of %d x %d x %d: %.9g at (%d, %d), right is %.9g'):format(kind.gemm, m, n, k, c[i * n + j], i, j,
+          wanted)
       end
     end
   end
@@ -86,7 +90,9 @@ local function vector_fault(library, kind, count)
     before[i] = y[i]
   end
   local dot = library[kind.dot](count, x, 1, y, 1)
-  if not close(dot, sum, count, kind.epsilon) then return ('%s of %d: %.9g, right is %.9g'):format(kind.dot, count, dot, sum) end
+  if not close(dot, sum, count, kind.epsilon) then
+    return ('%s of %d: %.9g, right is %.9g'):format(kind.dot, count, dot, sum)
+  end
   library[kind.axpy](count, 0.5, x, 1, y, 1)
   for i = 0, count - 1 do
     local wanted = before[i] + 0.5 * x[i]

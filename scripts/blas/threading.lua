@@ -1,14 +1,15 @@
--- Which OpenBLAS a runner may compute with. The pthread build beside LibTorch's OpenMP is a second pool of threads on the
--- same cores, which makes a step of two threads up to 15 times slower: the runner refuses it.
+-- Which OpenBLAS a runner may compute with. The pthread build beside LibTorch's OpenMP is a second pool of threads on
+-- the same cores, which makes a step of two threads up to 15 times slower: the runner refuses it.
 local fail = require 'fail'
 local host = require 'host'
+local shell = require 'base.shell'
 
 local blas_check = {}
 
 local MACHINE_UNFIT = 9
 
--- Whether one of the files, which have no links, is what an entry of LD_PRELOAD loads. The loader looks for an entry without a
--- folder by its name; "libopenblas.so.0" is a link to "libopenblasp-r0.3.21.so", so stems are compared.
+-- Whether one of the files, which have no links, is what an entry of LD_PRELOAD loads. The loader looks for an entry
+-- without a folder by its name; "libopenblas.so.0" is a link to "libopenblasp-r0.3.21.so", so stems are compared.
 local function preloads(entry, files)
   local path = entry:find '/' and host.realpath(entry)
   local stem = not entry:find '/' and entry:match '^(.-)%.so'
@@ -63,10 +64,13 @@ function blas_check.openmp_fix(files)
   if variable then return 'unset ' .. variable end
   for _, file in ipairs(others) do
     -- A copy that a LibTorch package brings; the loader takes files that are one as one library.
-    if system and file:find '/libgomp[^/]*$' then return ("ln -sf '%s' '%s'"):format(system, file) end
+    if system and file:find '/libgomp[^/]*$' then
+      return ('ln -sf %s %s'):format(shell.quote(system), shell.quote(file))
+    end
   end
   local name = others[1]:match '[^/]*$'
-  return ("LD_DEBUG=files runner doctor --quick 2>&1 | grep 'file=%s.*needed by'"):format(name:match '^(.-%.so)' or name)
+  return ("LD_DEBUG=files runner doctor --quick 2>&1 | grep 'file=%s.*needed by'")
+    :format(name:match '^(.-%.so)' or name)
 end
 
 ---Raises (exit 9) for the pthread build.
@@ -74,7 +78,8 @@ end
 ---@param files fun(): string[] gives the BLAS libraries that are loaded, without links
 function blas_check.refuse(threading, files)
   if threading ~= 'pthreads' then return end
-  fail.raise(MACHINE_UNFIT, 'the pthread build of OpenBLAS is loaded, but LibTorch needs the OpenMP build: two pools of threads on the '
+  fail.raise(MACHINE_UNFIT,
+    'the pthread build of OpenBLAS is loaded, but LibTorch needs the OpenMP build: two pools of threads on the '
     .. 'same cores are up to 15 times slower; fix it with: %s (runner doctor shows which file it is)',
     blas_check.fix(files()))
 end

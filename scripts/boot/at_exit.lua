@@ -5,7 +5,8 @@ local at_exit = {}
 
 local pending = {}
 
----Calls f(code, how) when the command ends; a number it returns replaces the exit code. how: "os.exit" where a script ended it so.
+---Calls f(code, how) when the command ends; a number it returns replaces the exit code. how: "os.exit" where a script
+---ended it so.
 ---@param f fun(code: integer, how: string?): integer?
 function at_exit.add(f)
   pending[#pending + 1] = f

@@ -1,8 +1,9 @@
 -- What `require` finds.
 --
--- A script asks in this order: package.preload, the native module, its own folder, the library, LUA_PATH, C modules of LUA_CPATH. So a
--- `data.lua` beside a script is that script's. The library has a `require` of its own, which finds the library first and keeps what it
--- loaded apart: no file of a user's stands in for a part of the runner. All Lua is loaded as text.
+-- A script asks in this order: package.preload, the native module, its own folder, the library, LUA_PATH, C modules
+-- of LUA_CPATH. So a `data.lua` beside a script is that script's. The library has a `require` of its own, which finds
+-- the library first and keeps what it loaded apart: no file of a user's stands in for a part of the runner. All Lua
+-- is loaded as text.
 local host = require 'host'
 local sources = require 'boot.sources'
 
@@ -70,9 +71,7 @@ end
 
 -- Whether a text is a module, which gives something back: a script called train.lua stands in nobody's way.
 local function is_module(path)
-  local file = io.open(path, 'rb')
-  local text = file and file:read '*a' or ''
-  if file then file:close() end
+  local text = modules.require 'base.read_file' (path) or ''
   return ('\n' .. text):find '\nreturn%f[%W]' ~= nil
 end
 

@@ -1,5 +1,5 @@
--- Opening of the native module `lanthorn.so`. OpenMP and OpenBLAS read their environment once, when they are loaded with
--- the module, so the wait policy, the thread count, pinning and the BLAS core must stand before.
+-- Opening of the native module `lanthorn.so`. OpenMP and OpenBLAS read their environment once, when they are loaded
+-- with the module, so the wait policy, the thread count, pinning and the BLAS core must stand before.
 --
 -- Several runners on one machine: whoever starts them gives each its share in OMP_NUM_THREADS (cores / jobs); a runner
 -- looks at its own cores and quota, never at its neighbours. Waiting threads sleep, so that neighbours lose little.
@@ -28,8 +28,8 @@ function native.set_pin(on)
   pin = on
 end
 
----Lets the native module be used beside any build of OpenBLAS; `runner doctor` says what is wrong with it. Call before anything
----native is required.
+---Lets the native module be used beside any build of OpenBLAS; `runner doctor` says what is wrong with it. Call
+---before anything native is required.
 function native.allow_any_blas()
   any_blas = true
 end
@@ -60,8 +60,9 @@ local function decide_pinning()
 end
 
 ---What the native module gets or got: wait policy, threads and pinning, each { value =, from = } where `from` is an
----option, an environment variable or "default"; the cores they are for; and, once the module is found, cpus: the list of CPUs
----this process could use before its threads were bound, for those who start others, and blas: see blas_core.choose.
+---option, an environment variable or "default"; the cores they are for; and, once the module is found, cpus: the list
+---of CPUs this process could use before its threads were bound, for those who start others, and blas: see
+---blas_core.choose.
 ---@return table
 function native.settings()
   if settings then return settings end
@@ -76,8 +77,9 @@ local function warn_of_oversubscription(chosen)
   end
   if count <= cores then return end
   local spins = chosen.wait.value == 'active'
-  console.warn(('warning: %d threads (%s) for %d core%s this process may use: %s; --threads %d'):format(count, chosen.threads.from, cores,
-    cores == 1 and '' or 's', spins and 'with OMP_WAIT_POLICY=active they spin in each other\'s way, many times slower'
+  console.warn(('warning: %d threads (%s) for %d core%s this process may use: %s; --threads %d'):format(count,
+    chosen.threads.from, cores, cores == 1 and '' or 's',
+    spins and 'with OMP_WAIT_POLICY=active they spin in each other\'s way, many times slower'
     or 'they wait for each other, which is slower than fewer', cores))
 end
 
@@ -97,7 +99,9 @@ local function prepare_environment()
     host.setenv('OMP_WAIT_POLICY', 'passive')
     host.setenv('GOMP_SPINCOUNT', nil)
   end
-  if settings.threads.from ~= 'OMP_NUM_THREADS' then host.setenv('OMP_NUM_THREADS', tostring(settings.threads.value)) end
+  if settings.threads.from ~= 'OMP_NUM_THREADS' then
+    host.setenv('OMP_NUM_THREADS', tostring(settings.threads.value))
+  end
   if settings.pinning.from == '--pin' then
     host.setenv('OMP_PROC_BIND', 'close')
     if not host.getenv 'OMP_PLACES' then host.setenv('OMP_PLACES', 'cores') end
@@ -107,16 +111,16 @@ local function prepare_environment()
   host.setenv(blas_core.variable, settings.blas.value)
 end
 
----Finds the module beside the runner, else on package.cpath. What is given back opens it, once, and refuses the pthread build of
----OpenBLAS.
+---Finds the module beside the runner, else on package.cpath. What is given back opens it, once, and refuses the
+---pthread build of OpenBLAS.
 ---@return function loader
 function native.find()
   local beside = host.folder .. '/lanthorn.so'
   local path = beside
   if not host.stat(beside) then path = package.searchpath('lanthorn', package.cpath) end
   if not path then
-    fail.raise(1, "native module '%s' does not exist, nor does one in LUA_CPATH; build it with: cmake --build --preset release",
-      beside)
+    fail.raise(1, "native module '%s' does not exist, nor does one in LUA_CPATH; build it with: cmake --build "
+      .. "--preset release", beside)
   end
   prepare_environment()
   local open, message = package.loadlib(path, 'luaopen_lanthorn')
@@ -125,7 +129,8 @@ function native.find()
     local module = open(...)
     if not any_blas then
       package.loaded.lanthorn = nil -- so that whoever catches the error and tries again gets the same one
-      blas_check.refuse(module.diagnostics.blas_threading(), function() return module.diagnostics.libraries().blas_files end)
+      blas_check.refuse(module.diagnostics.blas_threading(),
+        function() return module.diagnostics.libraries().blas_files end)
     end
     module.run.print_stacks()
     return module

@@ -1,5 +1,5 @@
--- Loading of Lua source text. Bytecode can crash the virtual machine and cannot be read by people, so every way to load a
--- chunk refuses it: load, loadstring, loadfile, dofile and (through read) require.
+-- Loading of Lua source text. Bytecode can crash the virtual machine and cannot be read by people, so every way to
+-- load a chunk refuses it: load, loadstring, loadfile, dofile and (through read) require.
 local sources = {}
 
 local raw_load = load

@@ -8,8 +8,8 @@ end
 
 if host.getenv('RUNNER_NO_JIT') then jit.off() end
 
--- Numbers are written with a point everywhere: schemas, JSON and printed values read the C library's locale. A script may set any
--- other part of it.
+-- Numbers are written with a point everywhere: schemas, JSON and printed values read the C library's locale. A script
+-- may set any other part of it.
 local set_locale = os.setlocale
 local function set_all_but_numbers(locale, category)
   if category == 'numeric' and locale and locale ~= 'C' then return nil end

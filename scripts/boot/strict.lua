@@ -1,5 +1,5 @@
--- Undeclared globals (options -g and -gg). A global counts as declared once it is assigned at the top level of a file or by
--- native code; reading another one, or assigning it inside a function, warns once per name or raises.
+-- Undeclared globals (options -g and -gg). A global counts as declared once it is assigned at the top level of a file
+-- or by native code; reading another one, or assigning it inside a function, warns once per name or raises.
 local fail = require 'fail'
 
 local strict = {}

@@ -17,7 +17,9 @@ end
 local function frame_text(info)
   local place = info.currentline > 0 and ('%s:%d'):format(info.short_src, info.currentline) or info.short_src
   if info.what == 'main' then return place .. ': in main chunk' end
-  if info.name then return ("%s: in %s '%s'"):format(place, info.namewhat == 'method' and 'method' or 'function', info.name) end
+  if info.name then
+    return ("%s: in %s '%s'"):format(place, info.namewhat == 'method' and 'method' or 'function', info.name)
+  end
   return ('%s: in function <%s:%d>'):format(place, info.short_src, info.linedefined)
 end
 
@@ -56,7 +58,9 @@ function traceback.call(f, ...)
   local arguments, count = { ... }, select('#', ...)
   local function pack(ok, ...)
     -- Without memory, or with an error in the handler, Lua gives its own message instead of the handler's.
-    if not ok and type((...)) == 'string' then return false, { value = (...), message = (...), code = 1, trace = {} } end
+    if not ok and type((...)) == 'string' then
+      return false, { value = (...), message = (...), code = 1, trace = {} }
+    end
     return ok, ...
   end
   return pack(xpcall(function() return f(unpack(arguments, 1, count)) end, function(err)

@@ -1,13 +1,13 @@
--- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after
--- phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`.
+-- domain_matrix: the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of
+-- loss on domain j after phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's
+-- `matrix` and in the fit's `domains`.
+local callbacks = require 'fit.callbacks'
 local continual = require 'research.continual'
 local fail = require 'fail'
-local options = require 'options'
 
-return function(given)
-  options.check('callback domain_matrix', given, {})
+return callbacks.define { name = 'domain_matrix', args = {}, build = function()
   -- Its losses are what it is for, once in a phase however short that is: no overhead that other settings would save.
-  local callback = { name = 'domain_matrix', every = 1, matrix = {}, over_budget = 'off' }
+  local callback = { every = 1, matrix = {}, over_budget = 'off' }
   local function evaluate(ctx, phase, step)
     local line, row = { kind = 'event', event = 'domain_eval', step = step, phase_n = phase }, {}
     for d, name in ipairs(ctx.data.names) do
@@ -19,13 +19,14 @@ return function(given)
     ctx.log(line)
     local cells = {}
     for d, name in ipairs(ctx.data.names) do cells[d] = ('%s %.4f'):format(name, row[d]) end
-    ctx.print(('  val loss %s: %s'):format(phase == 0 and 'at first' or 'after phase ' .. phase, table.concat(cells, '  ')))
+    ctx.print(('  val loss %s: %s'):format(phase == 0 and 'at first' or 'after phase ' .. phase,
+      table.concat(cells, '  ')))
   end
   function callback.on_start(ctx)
-    if ctx.data.kind ~= 'domains' then fail.config('callback domain_matrix needs data of data.domains') end
+    if not ctx.data.val_of then fail.config('callback domain_matrix needs data of data.domains') end
     if ctx.epochs > 1 then
-      fail.config('callback domain_matrix needs train.epochs=1, got %d (a later epoch would overwrite the rows of the first); repeat '
-        .. 'phases by domains.phases={1,2,1,2}, or lengthen them by domains.batches', ctx.epochs)
+      fail.config('callback domain_matrix needs train.epochs=1, got %d (a later epoch would overwrite the rows of the '
+        .. 'first); repeat phases by domains.phases={1,2,1,2}, or lengthen them by domains.batches', ctx.epochs)
     end
   end
   function callback.before_update(ctx, record)
@@ -39,4 +40,4 @@ return function(given)
   function callback.restore(_, saved) callback.matrix = saved.matrix or {} end
   function callback.on_end(_, fit) fit.domains = callback.matrix end
   return callback
-end
+end }

@@ -1,13 +1,14 @@
--- sample_text: prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream.
--- It goes on from `prompt`, or from the beginning of a line of the val split where none is given.
+-- sample_text: prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own
+-- stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given.
+local callbacks = require 'fit.callbacks'
 local encoding = require 'base.encoding'
-local options = require 'options'
 
 local PROMPT_LENGTH = 24 -- characters of a line at most
 local LOOK_AT = 16 -- batches at the beginning of val
 local CHARACTER = '[%z\1-\127\194-\244][\128-\191]*'
 
--- The beginning of a line, with its end if that is near; and whether the text held that much. No word is cut where there are several.
+-- The beginning of a line, with its end if that is near; and whether the text held that much. No word is cut where
+-- there are several.
 local function beginning(line)
   local length, count = 0, 0
   for character in line:gmatch(CHARACTER) do
@@ -20,12 +21,12 @@ local function beginning(line)
   return not at_end_of_word and start:match '^(.*%S)%s+%S*$' or start, count == PROMPT_LENGTH
 end
 
--- A prompt out of the texts of a training: the first beginning of a line that is as long as wanted, else the longest; the first characters
--- where no line begins.
+-- A prompt out of the texts of a training: the first beginning of a line that is as long as wanted, else the longest;
+-- the first characters where no line begins.
 local function prompt_of(data)
-  if not data.decode then error(('data.%s has no text to begin with; give sample_text a prompt'):format(data.kind or 'custom'), 0) end
-  local batches = data.kind == 'domains' and data:val_of(1) or data.val
-  if not batches or batches:count() == 0 then batches = data.train end
+  local batches = data:prompt_batches()
+  if not batches then error(('data.%s has no text to begin with; give sample_text a prompt'):format(data.kind), 0) end
+  if batches:count() == 0 then batches = data.train end
   local first, longest
   for i = 0, math.min(batches:count(), LOOK_AT) - 1 do
     local ids = batches:get(i)
@@ -46,14 +47,16 @@ local function visible(text)
   return (text:gsub('\r', encoding.is_unicode() and '␍' or '\\r'))
 end
 
-return function(given)
-  local o = options.check('callback sample_text', given, { every_epochs = { 'int', 0, min = 0 }, prompt = 'string?',
-    length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 },
-    top_p = { 'number', 1 }, seed = { 'int', 0 } })
+local ARGS = { every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 },
+  temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 },
+  seed = { 'int', 0 } }
+
+return callbacks.define { name = 'sample_text', args = ARGS, build = function(o)
   local prompt = o.prompt
   local function draw(ctx)
     prompt = prompt or prompt_of(ctx.data)
-    return ctx.generate { prompt = prompt, length = o.length, temperature = o.temperature, top_k = o.top_k, top_p = o.top_p, seed = o.seed }
+    return ctx.generate { prompt = prompt, length = o.length, temperature = o.temperature, top_k = o.top_k,
+      top_p = o.top_p, seed = o.seed }
   end
   local function sample(ctx, heading)
     local ok, text = pcall(draw, ctx)
@@ -61,15 +64,14 @@ return function(given)
       ctx.print(('%s failed: %s'):format(heading, tostring(text)))
       return
     end
-    local words = ctx.data.kind == 'domains' and ctx.data.options.words > 0
+    local words = ctx.data.token_word == 'words'
     ctx.print(visible(('%s\n%s%s%s'):format(heading, prompt, words and not prompt:find '%s$' and ' ' or '', text)))
     ctx.log { kind = 'event', event = 'sample', prompt = prompt, text = text }
   end
   return {
-    name = 'sample_text',
     on_epoch = o.every_epochs > 0 and function(ctx, record)
       if record.epoch % o.every_epochs == 0 then sample(ctx, ('sample after epoch %d'):format(record.epoch)) end
     end or nil,
     on_end = function(ctx) sample(ctx, 'sample') end,
   }
-end
+end }

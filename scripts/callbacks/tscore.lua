@@ -1,12 +1,10 @@
 -- tscore: at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published
--- experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`.
-local fail = require 'fail'
-local options = require 'options'
+-- experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the
+-- callback's `history`.
+local callbacks = require 'fit.callbacks'
 
-return function(given)
-  local o = options.check('callback tscore', given, { batches = { 'int', 3 } })
-  if o.batches < 1 then fail.config('callback tscore: batches must be at least 1, got %d', o.batches) end
-  local callback = { name = 'tscore', history = {} }
+return callbacks.define { name = 'tscore', args = { batches = { 'int', 3, min = 1 } }, build = function(o)
+  local callback = { history = {} }
   function callback.save()
     local history = {}
     for epoch, mean in pairs(callback.history) do history[tostring(epoch)] = mean end
@@ -27,10 +25,10 @@ return function(given)
     end
     local mean = counted > 0 and sum / counted or nil
     callback.history[record.epoch] = mean
-    ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined, mean and ('%.4f'):format(mean) or 'NA',
-      undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
-    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean, batches_n = counted,
-      undefined_n = undefined, noise_scale = signal > 0 and trace / signal or nil }
+    ctx.print(('  T of the first %d train batches: %s%s'):format(counted + undefined,
+      mean and ('%.4f'):format(mean) or 'NA', undefined > 0 and (' (%d undefined)'):format(undefined) or ''))
+    ctx.log { kind = 'event', event = 'tscore_probe', step = record.step, epoch = record.epoch, tscore = mean,
+      batches_n = counted, undefined_n = undefined, noise_scale = signal > 0 and trace / signal or nil }
   end
   return callback
-end
+end }

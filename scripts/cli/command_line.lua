@@ -7,6 +7,7 @@ local fail = require 'fail'
 local at_exit = require 'boot.at_exit'
 local host = require 'host'
 local nearest = require 'nearest'
+local room = require 'base.room'
 local traceback = require 'boot.traceback'
 
 local command_line = {}
@@ -14,11 +15,8 @@ local command_line = {}
 ---Names of all commands, sorted.
 ---@return string[]
 function command_line.commands()
-  local names = {}
-  for _, path in ipairs(host.embedded_list('commands/')) do
-    local name = path:match('^commands/([%w_]+)%.lua$')
-    if name and name ~= 'init' then names[#names + 1] = (name:gsub('_', '-')) end
-  end
+  local names = room.names 'commands'
+  for i, name in ipairs(names) do names[i] = name:gsub('_', '-') end
   return names
 end
 
@@ -26,9 +24,7 @@ end
 ---@param name string
 ---@return table?
 function command_line.command(name)
-  local file = name:gsub('-', '_')
-  if not name:match('^[%w-]+$') or not host.embedded('commands/' .. file .. '.lua') then return nil end
-  return require('commands.' .. file)
+  return name:match '^[%w-]+$' and room.load('commands', (name:gsub('-', '_'))) or nil
 end
 
 -- Splits at the first "--": our words, and the script's arguments.

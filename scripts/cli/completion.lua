@@ -1,11 +1,11 @@
--- What Tab offers at the prompt: globals, fields and methods of the value before the dot, file names inside text. A value
--- whose names cannot be walked lists them itself: a metatable function `__complete(value) -> names`.
+-- What Tab offers at the prompt: globals, fields and methods of the value before the dot, file names inside text. A
+-- value whose names cannot be walked lists them itself: a metatable function `__complete(value) -> names`.
 local host = require 'host'
 
 local completion = {}
 
-local KEYWORDS = { 'and', 'break', 'do', 'else', 'elseif', 'end', 'false', 'for', 'function', 'goto', 'if', 'in', 'local',
-  'nil', 'not', 'or', 'repeat', 'return', 'then', 'true', 'until', 'while' }
+local KEYWORDS = { 'and', 'break', 'do', 'else', 'elseif', 'end', 'false', 'for', 'function', 'goto', 'if', 'in',
+  'local', 'nil', 'not', 'or', 'repeat', 'return', 'then', 'true', 'until', 'while' }
 local extra_globals = {}
 
 ---Globals that appear at their first use, so no table lists them yet.

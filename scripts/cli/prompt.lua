@@ -72,7 +72,8 @@ local function search(word)
   local rows, operators = api_docs.search(word)
   local text = #rows > 0 and api_docs.text(rows) or ''
   if #operators > 0 then
-    text = ('%soperators of torch: %s%s\n'):format(text, table.concat(operators, ' ', 1, math.min(#operators, SHOWN_OPERATORS)),
+    text = ('%soperators of torch: %s%s\n'):format(text,
+      table.concat(operators, ' ', 1, math.min(#operators, SHOWN_OPERATORS)),
       #operators > SHOWN_OPERATORS and (' and %d more'):format(#operators - SHOWN_OPERATORS) or '')
   end
   console.write(text ~= '' and text or ("nothing mentions '%s'\n"):format(word))
@@ -132,7 +133,8 @@ local function interactive()
   if history then host.history_load(history) end
   host.set_completer(completion.complete)
   completion.add_globals(LAZY)
-  console.write(('lanthorn %s; values print themselves, ; silences, ? name explains, Ctrl-D leaves\n'):format(host.version()))
+  console.write(('lanthorn %s; values print themselves, ; silences, ? name explains, Ctrl-D leaves\n')
+    :format(host.version()))
   host.watch_interrupt('flag')
   while true do
     local text = read_chunk()

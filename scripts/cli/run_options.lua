@@ -9,8 +9,9 @@ local native = require 'boot.native'
 local run_options = {}
 
 -- Options that are short for a key of the config, with what checks the text early where there is something.
-local SHORT = { { 'seed', 'N', 'train.seed' }, { 'device', 'NAME', 'train.device' }, { 'max-steps', 'N', 'train.max_steps' },
-  { 'epochs', 'N', 'train.epochs' }, { 'max-time', 'HH:MM:SS', 'train.max_time', duration.text } }
+local SHORT = { { 'seed', 'N', 'train.seed' }, { 'device', 'NAME', 'train.device' },
+  { 'max-steps', 'N', 'train.max_steps' }, { 'epochs', 'N', 'train.epochs' },
+  { 'max-time', 'HH:MM:SS', 'train.max_time', duration.text } }
 -- Flags that are short for a key that is true.
 local SHORT_FLAGS = { { 'accept-eta', 'train.accept_eta' } }
 
@@ -40,7 +41,8 @@ end
 function run_options.add_threads(parser)
   parser:option '--threads':argname 'N':convert(run_options.to_count)
     :description 'Threads of native code (default: OMP_NUM_THREADS, else the cores this process may use).'
-  parser:flag '--pin':description 'Bind threads to cores (OMP_PROC_BIND=close). Off, because runners side by side share the cores.'
+  parser:flag '--pin'
+    :description 'Bind threads to cores (OMP_PROC_BIND=close). Off, because runners side by side share the cores.'
 end
 
 ---Hands the options of add_threads to the native module, before it is loaded.
@@ -58,7 +60,8 @@ function run_options.add_short(parser, names)
   local fields = {}
   for _, short in ipairs(SHORT) do
     if not names or names[short[1]] then
-      local option = parser:option('--' .. short[1]):argname(short[2]):description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
+      local option = parser:option('--' .. short[1]):argname(short[2])
+        :description('Short for ' .. short[3] .. '=' .. short[2] .. '.')
       if short[4] then option:convert(short[4]) end
       fields[#fields + 1] = (short[1]:gsub('-', '_'))
     end
@@ -76,7 +79,8 @@ end
 ---@param parser table
 function run_options.add(parser)
   parser:option '-e':argname 'CODE':count '*':target 'code':description 'Execute CODE before the script.'
-  parser:option '-l':argname 'LIB':count '*':target 'libraries':description 'Require LIB into a global before the script.'
+  parser:option '-l':argname 'LIB':count '*':target 'libraries'
+    :description 'Require LIB into a global before the script.'
   parser:flag '-i':target 'interactive':description 'Open the prompt after the script.'
   parser:flag '-g':target 'strict':count '0-2':description 'Warn on undeclared globals; -gg fails.'
   parser:option '--name':argname 'TEXT':description 'A name for the run.'
@@ -85,7 +89,8 @@ function run_options.add(parser)
   run_options.add_threads(parser)
   parser:option '--fast-dev-run':argname '[=N]'
     :convert(run_options.to_count):description 'Train and evaluate N batches only (default 1).'
-  parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes):description 'Cap on native memory, such as 4GiB.'
+  parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes)
+    :description 'Cap on native memory, such as 4GiB.'
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'
   parser:option '--stop-after':argname 'N':convert(run_options.to_count)
@@ -111,9 +116,10 @@ function run_options.flags(args)
   run_options.set_threads(args)
   if args.mem_limit then host.setenv('RUNNER_MEM_LIMIT', ('%d'):format(args.mem_limit)) end
   console.quiet = args.quiet or false
-  local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run, dry_run = args.dry_run or false,
-    quiet = args.quiet or false, verbose = args.verbose or false, mem_limit = args.mem_limit, threads = args.threads,
-    stop_after = args.stop_after, gradcheck = args.gradcheck, started = host.now(), short = {} }
+  local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run,
+    dry_run = args.dry_run or false, quiet = args.quiet or false, verbose = args.verbose or false,
+    mem_limit = args.mem_limit, threads = args.threads, stop_after = args.stop_after, gradcheck = args.gradcheck,
+    started = host.now(), short = {} }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end

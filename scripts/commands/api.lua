@@ -1,4 +1,5 @@
--- runner api: every function exposed to Lua, as JSON, as a Markdown reference or as LuaCATS stubs for editors; or what one of them does.
+-- runner api: every function exposed to Lua, as JSON, as a Markdown reference or as LuaCATS stubs for editors; or
+-- what one of them does.
 local api_docs = require 'reference.docs'
 local api_stubs = require 'reference.stubs'
 local console = require 'console'
@@ -33,15 +34,19 @@ local function spec_row(section, key, row)
   types = types:gsub('%?$', ', optional')
   if type(row) == 'table' and row.one_of then types = types .. ': ' .. table.concat(row.one_of, ', ') end
   local meaning = type(row) == 'table' and row.meaning or ''
-  return ('| `%s.%s` | %s | %s | %s |\n'):format(section, key, types:gsub('|', ' or '), default, (meaning:gsub('|', ', ')))
+  return ('| `%s.%s` | %s | %s | %s |\n'):format(section, key, types:gsub('|', ' or '), default,
+    (meaning:gsub('|', ', ')))
 end
 
 local function print_config_options()
-  console.write('\n## Options of a config\n\nSections that data.text and train.fit read; every key can be set as `section.key=value`.\n')
+  console.write('\n## Options of a config\n\nSections that data.text and train.fit read; every key can be set as '
+    .. '`section.key=value`.\n')
   console.write('\n| key | type | default | meaning |\n|---|---|---|---|\n')
   for _, sections in ipairs { specs.when_present, specs.training } do
     for _, section in ipairs(sections) do
-      for _, key in ipairs(pretty.sorted_keys(specs[section])) do console.write(spec_row(section, key, specs[section][key])) end
+      for _, key in ipairs(pretty.sorted_keys(specs[section])) do
+        console.write(spec_row(section, key, specs[section][key]))
+      end
     end
   end
 end
@@ -80,7 +85,9 @@ end
 function api.run(args)
   local chosen = (args.json and 1 or 0) + (args.md and 1 or 0) + (args.stubs and 1 or 0)
   if chosen > 1 then fail.usage('--json, --md and --stubs cannot be used together') end
-  if args.name and chosen > 0 then fail.usage('api NAME explains to people; --json, --md and --stubs print everything') end
+  if args.name and chosen > 0 then
+    fail.usage('api NAME explains to people; --json, --md and --stubs print everything')
+  end
   local rows = api_docs.rows(args.lua_only)
   if args.name then
     explain(args.name, rows)

@@ -5,22 +5,18 @@ local fail = require 'fail'
 local host = require 'host'
 local native = require 'boot.native'
 local nearest = require 'nearest'
+local room = require 'base.room'
 local run_options = require 'cli.run_options'
 
 local bench = { summary = 'Time workloads, beside PyTorch.' }
-
-local function names()
-  local found = {}
-  for _, path in ipairs(host.embedded_list 'bench/') do found[#found + 1] = path:match '^bench/([%w_]+)%.lua$' end
-  return found
-end
 
 function bench.configure(parser)
   parser:argument 'workloads':args '*':description 'What to time; see --list. Default: gru.'
   parser:flag '--list':description 'List the workloads.'
   parser:flag '--peer':description "Time PyTorch (Debian's python3-torch) in turn with ours."
   run_options.add_threads(parser)
-  parser:option '--rounds':argname 'R':default '3':convert(run_options.to_count):description 'How often all cases run in turn.'
+  parser:option '--rounds':argname 'R':default '3':convert(run_options.to_count)
+    :description 'How often all cases run in turn.'
   parser:option '--steps':argname 'S':default '5':convert(run_options.to_count)
     :description 'Steps of a case in a round, after 3 to warm up; fewer than 9 in all compare badly.'
   parser:flag '--json':description 'One JSON object per line: the machine, then rows, bars and notes.'
@@ -29,7 +25,7 @@ function bench.configure(parser)
 end
 
 local function list(as_json)
-  for _, name in ipairs(names()) do
+  for _, name in ipairs(room.names 'bench') do
     local row = { workload = name, summary = require('bench.' .. name).summary }
     console.write(as_json and dkjson.encode(row) .. '\n' or ('%-8s  %s\n'):format(row.workload, row.summary))
   end
@@ -38,10 +34,9 @@ end
 
 -- An unknown workload ends the command before anything is measured.
 local function check(words)
-  local known, seen, wanted = names(), {}, {}
-  for _, name in ipairs(known) do seen[name] = true end
+  local known, wanted = room.names 'bench', {}
   for _, word in ipairs(words) do
-    if not seen[word] then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
+    if not room.load('bench', word) then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
     wanted[#wanted + 1] = word
   end
   return #wanted > 0 and wanted or { 'gru' }
@@ -119,7 +114,8 @@ function bench.run(args)
     end
   end
   if args.json then
-    emit('rates', nil, { gemm_fp32_gflops = context.gemm / 1e9, copy_gb_s = context.bandwidth and context.bandwidth.copy / 1e9,
+    emit('rates', nil, { gemm_fp32_gflops = context.gemm / 1e9,
+      copy_gb_s = context.bandwidth and context.bandwidth.copy / 1e9,
       triad_gb_s = context.bandwidth and context.bandwidth.triad / 1e9 })
   else
     report.rates(context)

@@ -1,4 +1,5 @@
--- runner blas-test: says which core OpenBLAS takes in this process, and whether it computes right. blas/core.lua starts it.
+-- runner blas-test: says which core OpenBLAS takes in this process, and whether it computes right. blas/core.lua
+-- starts it.
 local blas_test_command = { summary = 'Test the products of OpenBLAS (started by the runner itself).', hidden = true }
 
 function blas_test_command.configure() end

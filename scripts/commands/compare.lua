@@ -14,11 +14,12 @@ local compare = { summary = 'Compare runs of several seeds, with statistics.' }
 function compare.configure(parser)
   parser:argument 'runs':args '+':description
     'Runs (a path, an id or its beginning, EXPERIMENT/latest) or experiments, of which every run is taken.'
-  parser:option '--by':count '*':description
-    'A key of the config whose values are the arms, such as optim.lr; may be repeated. Default: every configuration is an arm.'
-  parser:option '--metric':default 'val_loss':description
-    'What is compared: val_loss (the best of each run), any other name of the metrics (the last), or NAME.best, NAME.last.'
-  parser:option '--baseline':description 'The arm the others are compared with, by its value or label; default: the first.'
+  parser:option '--by':count '*':description('A key of the config whose values are the arms, such as optim.lr; may be '
+    .. 'repeated. Default: every configuration is an arm.')
+  parser:option '--metric':default 'val_loss':description('What is compared: val_loss (the best of each run), any '
+    .. 'other name of the metrics (the last), or NAME.best, NAME.last.')
+  parser:option '--baseline'
+    :description 'The arm the others are compared with, by its value or label; default: the first.'
   parser:flag '--strict':description 'Exit 1 when two arms are identical.'
   parser:flag '--partial':description 'Runs that did not finish count as well, with what they reached.'
   parser:flag '--allow-mixed':target 'allow_mixed':description
@@ -60,14 +61,17 @@ local function compute(args)
   local baseline = compare_arms.baseline(arms, args.baseline)
   local budget = compare_results.budget(arms)
   local identical = compare_results.identical(arms)
-  return { metric = name, mode = mode, records = records, arms = arms, marks = marks, baseline = baseline, budget = budget,
-    identical = identical, differences = compare_results.differences(arms, baseline, identical, budget),
+  return { metric = name, mode = mode, records = records, arms = arms, marks = marks, baseline = baseline,
+    budget = budget, identical = identical,
+    differences = compare_results.differences(arms, baseline, identical, budget),
     times = name == 'val_loss' and compare_results.times(arms, baseline, budget, args.allow_mixed) or nil }
 end
 
 function compare.run(args)
   local result = compute(args)
-  for _, line in ipairs(args.json and compare_view.json(result) or compare_view.lines(result)) do console.write(line .. '\n') end
+  for _, line in ipairs(args.json and compare_view.json(result) or compare_view.lines(result)) do
+    console.write(line .. '\n')
+  end
   return args.strict and #result.identical > 0 and 1 or 0
 end
 

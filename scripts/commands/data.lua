@@ -8,8 +8,8 @@ local pretty = require 'pretty'
 local command = { summary = 'List the known texts, bring them, verify them.' }
 
 local DATA, MACHINE_UNFIT = 4, 9
-local KEYS = { keyorder = { 'name', 'bytes', 'here', 'ok', 'path', 'wanted', 'origin', 'about', 'sha256', 'found_sha256', 'versions',
-  'problem' } }
+local KEYS = { keyorder = { 'name', 'bytes', 'here', 'ok', 'path', 'wanted', 'origin', 'about', 'sha256',
+  'found_sha256', 'versions', 'problem' } }
 
 function command.configure(parser)
   parser:argument 'what':args '?':choices { 'ls', 'fetch', 'check' }:default 'ls':description

@@ -1,11 +1,15 @@
 -- runner doctor: what this machine offers and what is wrong with it, each problem with the command that mends it.
--- About a script: --seeds and --gradcheck. Exit 9 when runs would be wrong or painfully slow; warnings alone are exit 0.
+-- About a script: --seeds and --gradcheck. Exit 9 when runs would be wrong or painfully slow; warnings alone are exit
+-- 0.
+local command_line = require 'cli.command_line'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local native = require 'boot.native'
+local room = require 'base.room'
 local run_options = require 'cli.run_options'
+local seeds = require 'guards.seeds'
 
 local doctor = { summary = 'Check machine, libraries, threads, data and disk.' }
 
@@ -15,7 +19,8 @@ function doctor.configure(parser)
   parser:flag '--json':description 'One JSON object per line: each check, then a summary.'
   parser:flag '--quick':description 'Leave the rates of GEMM and memory out.'
   parser:option '--device':argname 'NAME':description 'A device that must be there, such as cuda:0.'
-  parser:option '--seeds':argname 'SCRIPT':description 'Whether the seed of a script decides everything: three short starts.'
+  parser:option '--seeds':argname 'SCRIPT'
+    :description 'Whether the seed of a script decides everything: three short starts.'
   parser:option '--gradcheck':argname 'SCRIPT'
     :description 'Whether the gradients of a script\'s model agree with finite differences, in float64.'
   parser:argument 'overrides':args '*':description 'Changes of that script\'s config: a.b=c.'
@@ -23,18 +28,17 @@ function doctor.configure(parser)
   parser:option '--scripts':argname 'DIR':description 'Take library files from DIR where it has them.'
 end
 
--- Checks in the order of the screen: a function of that name in a module.
-local CHECKS = { { 'cpu', 'doctor.machine' }, { 'threads', 'doctor.machine' }, { 'memory', 'doctor.machine' },
-  { 'disk', 'doctor.machine' }, { 'data', 'doctor.data' }, { 'blas', 'doctor.libraries' }, { 'onednn', 'doctor.libraries' },
-  { 'bf16', 'doctor.libraries' }, { 'libtorch', 'doctor.libraries' }, { 'luajit', 'doctor.libraries' },
-  { 'exceptions', 'doctor.libraries' }, { 'gemm', 'doctor.libraries', slow = true }, { 'bandwidth', 'doctor.libraries', slow = true } }
-
-local function quick_checks()
-  local chosen = {}
-  for _, check in ipairs(CHECKS) do
-    if not check.slow then chosen[#chosen + 1] = check end
+-- The files of doctor/ in the order of the screen; those that take seconds are left out where it must be quick.
+local function checks(quick)
+  local found = {}
+  for _, name in ipairs(room.names 'doctor') do
+    local check = room.load('doctor', name)
+    if not (quick and check.slow) then
+      found[#found + 1] = { name = name, place = check.place or math.huge, look = check.look }
+    end
   end
-  return chosen
+  table.sort(found, function(x, y) return x.place < y.place or x.place == y.place and x.name < y.name end)
+  return found
 end
 
 local KEYS = { keyorder = { 'kind', 'name', 'mark', 'text', 'fix', 'data', 'ok', 'warnings', 'failures', 'exit_code' } }
@@ -52,6 +56,7 @@ local function new_context(args)
   local lanthorn = require 'lanthorn'
   if args.device then check_device(args.device) end
   context.settings, context.diagnostics, context.sha256 = native.settings(), lanthorn.diagnostics, lanthorn.data.sha256
+  context.blas = context.settings.blas or { wrong = {} } -- nothing is known where the module was not opened by it
   context.machine, context.libraries = lanthorn.diagnostics.machine(), lanthorn.diagnostics.libraries()
   context.threads, context.memory = lanthorn.torch.get_num_threads(), lanthorn.torch.memory()
   return context
@@ -81,6 +86,8 @@ end
 
 local INDENT = 17
 
+local function screen_width() return math.max(60, math.min(100, host.columns())) end
+
 local function show(name, finding, width)
   local first = true
   for _, text in ipairs(finding.text) do
@@ -90,7 +97,15 @@ local function show(name, finding, width)
       first = false
     end
   end
-  for _, fix in ipairs(finding.fix or {}) do console.write(('%s> %s\n'):format((' '):rep(INDENT), fix)) end
+  for _, fix in ipairs(finding.fix) do console.write(('%s> %s\n'):format((' '):rep(INDENT), fix)) end
+end
+
+-- Runs the script up to its first train.fit, which checks gradients in place of training (guard G30).
+local function gradcheck(script, overrides)
+  local run, words = command_line.command 'run', { script, unpack(overrides) }
+  local args = command_line.parse('run', run, words)
+  args.gradcheck = true
+  return run.run(args, { argv = words, rest = {} })
 end
 
 -- Checks of a script stand alone: they tell nothing about the machine.
@@ -98,29 +113,30 @@ local function about_script(args)
   local script = args.seeds or args.gradcheck
   if args.seeds and args.gradcheck then fail.usage('--seeds and --gradcheck cannot be used together') end
   if not host.stat(script) then fail.usage("script '%s' does not exist", script) end
-  local doctor_script = require 'doctor.script'
   run_options.set_threads(args)
-  if args.gradcheck then return doctor_script.gradcheck(script, args.overrides) end
-  local finding = doctor_script.seeds(script, args.overrides)
-  show('seeds', finding, math.max(60, math.min(100, host.columns())))
-  return finding.code or 0
+  if args.gradcheck then return gradcheck(script, args.overrides) end
+  local finding, code = seeds.check(script, args.overrides)
+  show('seeds', finding, screen_width())
+  return code
 end
 
 function doctor.run(args)
   if args.seeds or args.gradcheck then return about_script(args) end
-  if #args.overrides > 0 then fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1]) end
+  if #args.overrides > 0 then
+    fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1])
+  end
   local context = new_context(args)
   local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }
-  local width = math.max(60, math.min(100, host.columns()))
-  for _, check in ipairs(args.quick and quick_checks() or CHECKS) do
-    local name, module = check[1], require(check[2])
-    local finding = module[name](context)
+  local width = screen_width()
+  for _, check in ipairs(checks(args.quick)) do
+    local finding = check.look(context)
     count[finding.mark] = count[finding.mark] + 1
     if args.json then
-      console.write(dkjson.encode({ kind = 'check', name = name, mark = finding.mark:lower(), text = table.concat(finding.text, '\n'),
-        fix = finding.fix and #finding.fix > 0 and finding.fix or nil, data = finding.data }, KEYS) .. '\n')
+      console.write(dkjson.encode({ kind = 'check', name = check.name, mark = finding.mark:lower(),
+        text = table.concat(finding.text, '\n'), fix = #finding.fix > 0 and finding.fix or nil, data = finding.data },
+        KEYS) .. '\n')
     else
-      show(name, finding, width)
+      show(check.name, finding, width)
     end
   end
   local code = count.FAIL > 0 and MACHINE_UNFIT or 0
@@ -128,7 +144,8 @@ function doctor.run(args)
     local summary = { kind = 'summary', ok = count.ok, warnings = count.warn, failures = count.FAIL, exit_code = code }
     console.write(dkjson.encode(summary, KEYS) .. '\n')
   else
-    console.write(('%d ok, %d warning%s, %d failed\n'):format(count.ok, count.warn, count.warn == 1 and '' or 's', count.FAIL))
+    console.write(('%d ok, %d warning%s, %d failed\n'):format(count.ok, count.warn, count.warn == 1 and '' or 's',
+      count.FAIL))
   end
   return code
 end

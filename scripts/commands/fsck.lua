@@ -11,7 +11,8 @@ local command = { summary = 'Verify runs and checkpoints; repair links, remove w
 function command.configure(parser)
   parser:argument 'runs':args '*':description 'Run directories, ids or experiments; all runs when none is given.'
   parser:flag '--repair':description 'Point the links at checkpoints that verify, close runs whose process is gone.'
-  parser:flag '--prune':description 'Remove leftovers, checkpoints set aside, and those that the retention of the run does not keep.'
+  parser:flag '--prune'
+    :description 'Remove leftovers, checkpoints set aside, and those that the retention of the run does not keep.'
   parser:flag '--json':description 'One object per run.'
 end
 
@@ -20,8 +21,8 @@ local function mb(bytes)
 end
 
 local function show(run, report)
-  console.write(('%-10s%s/%s  %s%s\n'):format(report.problems[1] and 'PROBLEM' or 'ok', run.experiment, run.id, report.state,
-    report.newest and (', resumes from ' .. report.newest) or ''))
+  console.write(('%-10s%s/%s  %s%s\n'):format(report.problems[1] and 'PROBLEM' or 'ok', run.experiment, run.id,
+    report.state, report.newest and (', resumes from ' .. report.newest) or ''))
   for _, text in ipairs(report.problems) do console.write('          ' .. text .. '\n') end
   for _, text in ipairs(report.done) do console.write('          ' .. text .. '\n') end
   if report.wasted_bytes > 0 then
@@ -44,7 +45,8 @@ function command.run(args)
     if #report.problems > 0 then problems = problems + 1 end
     wasted = wasted + report.wasted_bytes
   end
-  console.note(('%d %s, %d with problems, %s to prune'):format(#runs, #runs == 1 and 'run' or 'runs', problems, mb(wasted)))
+  console.note(('%d %s, %d with problems, %s to prune'):format(#runs, #runs == 1 and 'run' or 'runs', problems,
+    mb(wasted)))
   return problems > 0 and 5 or 0
 end
 

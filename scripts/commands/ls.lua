@@ -52,7 +52,8 @@ local function runs(experiment)
     width = math.max(width, #run.experiment + #run.id + 1)
   end
   local function line(row) return run_view.line(row, width) end
-  return rows, line, ("no runs%s in '%s'"):format(experiment and (" of '%s'"):format(experiment) or '', run_files.root())
+  return rows, line, ("no runs%s in '%s'"):format(experiment and (" of '%s'"):format(experiment) or '',
+    run_files.root())
 end
 
 local function check_experiment(name)

@@ -19,9 +19,11 @@ function command.configure(parser)
   parser:option '--from':argname 'CHECKPOINT'
     :description 'Such as step-00001000; later ones are set aside (default: the newest that verifies).'
   parser:flag '--allow-source-change':description 'Go on although the script is not what the run began with.'
-  short = run_options.add_short(parser, { epochs = true, ['max-steps'] = true, ['max-time'] = true, ['accept-eta'] = true })
+  short = run_options.add_short(parser, { epochs = true, ['max-steps'] = true, ['max-time'] = true,
+    ['accept-eta'] = true })
   run_options.add_threads(parser)
-  parser:option '--stop-after':argname 'N':convert(run_options.to_count):description 'Save and leave after N updates in all.'
+  parser:option '--stop-after':argname 'N':convert(run_options.to_count)
+    :description 'Save and leave after N updates in all.'
   parser:flag '-q --quiet':description 'No progress lines.'
 end
 
@@ -45,7 +47,8 @@ function command.run(args)
   if folder ~= host.cwd() then
     local ok, message = host.chdir(folder)
     if not ok then fail.config("run '%s': '%s': %s", path, folder, message) end
-    console.note(('%-10s%s%s'):format('folder', folder, folder ~= manifest.cwd and ', moved or copied from ' .. manifest.cwd or ''))
+    console.note(('%-10s%s%s'):format('folder', folder,
+      folder ~= manifest.cwd and ', moved or copied from ' .. manifest.cwd or ''))
   end
   local name, runner, words, rest = command_line.read(manifest.argv or {})
   if name ~= 'run' then

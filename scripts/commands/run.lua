@@ -44,7 +44,9 @@ local function check_script(path)
   if path == '-' then return end
   local info = host.stat(path)
   if info and info.type == 'file' then return end
-  if info then fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file') end
+  if info then
+    fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file')
+  end
   if not path:find('[/.]') then require('cli.command_line').unknown_command(path) end
   local close = similar_files(path)
   local shown = table.concat(close, ', ', 1, math.min(#close, 3))

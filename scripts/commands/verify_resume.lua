@@ -4,12 +4,12 @@ local console = require 'console'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
+local output_files = require 'base.output_files'
 local runner_process = require 'base.runner_process'
 local run_equality = require 'runs.equality'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
 local run_options = require 'cli.run_options'
-local shell = require 'base.shell'
 
 local command = { summary = 'Prove that a script resumes exactly.' }
 
@@ -20,7 +20,8 @@ function command.configure(parser)
   parser:argument 'script':description 'A Lua file that calls train.fit.'
   parser:argument 'overrides':args '*':description 'Changes of the config: a.b=c.'
   parser:option '--at':argname 'K,K,...'
-    :description 'Updates after which the training is interrupted (default 2,5, and 1 past the first epoch where that is short).'
+    :description('Updates after which the training is interrupted (default 2,5, and 1 past the first epoch where that '
+      .. 'is short).')
   run_options.add_threads(parser)
   parser:flag '--keep':description 'Keep the run directories that were made.'
 end
@@ -65,8 +66,8 @@ local function epoch_steps(path)
   return first and math.floor(1 / first.epoch + 0.5)
 end
 
--- Interrupts one training after k updates. Gives the differences of each of its fits, and where the whole one ended; nil and how many
--- updates there are when it ends before k.
+-- Interrupts one training after k updates. Gives the differences of each of its fits, and where the whole one ended;
+-- nil and how many updates there are when it ends before k.
 local function check(root, words, name, k)
   local whole, parts = ('%s/%d-whole'):format(root, k), ('%s/%d-parts'):format(root, k)
   train(whole, with(words, '--stop-after', tostring(2 * k)))
@@ -84,7 +85,9 @@ local function check(root, words, name, k)
   host.setenv('RUNNER_RESULTS_DIR', whole)
   local undisturbed = run_equality.launch(name)
   if #undisturbed == 0 then fail.data("verify-resume: '%s' left no run directory; does it call train.fit?", name) end
-  if #resumed ~= #undisturbed then found[1] = ('the resumed script left %d runs, the other %d'):format(#resumed, #undisturbed) end
+  if #resumed ~= #undisturbed then
+    found[1] = ('the resumed script left %d runs, the other %d'):format(#resumed, #undisturbed)
+  end
   for i = 1, math.min(#undisturbed, #resumed) do
     local differences, step = run_equality.compare(undisturbed[i], resumed[i])
     for _, text in ipairs(differences) do found[#found + 1] = text end
@@ -106,13 +109,14 @@ function command.run(args)
     local found, last, path = check(root, words, name, k)
     if not found then
       if args.at or i == 1 then
-        fail.config('verify-resume: the training ends after %d updates, so it cannot be interrupted after %d and nothing is proved; give a '
-          .. 'smaller --at, or a longer training', last, k)
+        fail.config('verify-resume: the training ends after %d updates, so it cannot be interrupted after %d and '
+          .. 'nothing is proved; give a smaller --at, or a longer training', last, k)
       end
       steps[i] = nil -- one of the default places, beyond the end
       break
     end
-    console.write(('k = %-6d %d updates: %s\n'):format(k, last, #found == 0 and 'equal: parameters, optimiser, state, metrics' or found[1]))
+    console.write(('k = %-6d %d updates: %s\n'):format(k, last,
+      #found == 0 and 'equal: parameters, optimiser, state, metrics' or found[1]))
     for j = 2, #found do console.write(('           %s\n'):format(found[j])) end
     if #found > 0 then failed = failed + 1 end
     if i == #steps and not args.at and i == 2 then
@@ -122,13 +126,13 @@ function command.run(args)
     i = i + 1
   end
   if failed > 0 then
-    fail.raise(5, "verify-resume: %d of %d resumed trainings differ from the uninterrupted one; the run directories are in '%s'",
-      failed, #steps, root)
+    fail.raise(5, "verify-resume: %d of %d resumed trainings differ from the uninterrupted one; the run directories "
+      .. "are in '%s'", failed, #steps, root)
   end
   if args.keep then
     console.note('runs are in ' .. root)
   else
-    os.execute('rm -rf ' .. shell.quote(root))
+    output_files.remove(root)
   end
   return 0
 end

@@ -1,5 +1,5 @@
--- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that process. Should
--- the process have become another program (exec), it closes the run, which nobody else can.
+-- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that
+-- process. Should the process have become another program (exec), it closes the run, which nobody else can.
 local exit_file = require 'watchdog.exit_file'
 local fail = require 'fail'
 local host = require 'host'
@@ -15,14 +15,18 @@ local function close_abandoned(args)
   if run_files.is_runner(args.pid) ~= false then return end
   local progress = progress_file.read(args.run .. '/.progress')
   if progress and progress.pid ~= args.pid then return end
-  exit_file.write(args.run, { state = 'FAILED', code = 1, step = progress and progress.step, phase = progress and progress.phase,
-    reason = ('the process of the run became another program (exec of %s)'):format(host.realpath(('/proc/%d/exe'):format(args.pid))) })
+  local program = host.realpath(('/proc/%d/exe'):format(args.pid))
+  exit_file.write(args.run, { state = 'FAILED', code = 1, step = progress and progress.step,
+    phase = progress and progress.phase,
+    reason = ('the process of the run became another program (exec of %s)'):format(program) })
 end
 
 function watchdog.configure(parser)
   parser:option '--pid':convert(tonumber):description 'The process of the run.'
   parser:option '--run':description 'Its run directory.'
-  for _, name in ipairs { 'min-s', 'first-s', 'stall-s', 'grace-s', 'retries' } do parser:option('--' .. name):convert(tonumber) end
+  for _, name in ipairs { 'min-s', 'first-s', 'stall-s', 'grace-s', 'retries' } do
+    parser:option('--' .. name):convert(tonumber)
+  end
   parser:option '--on-stall'
 end
 
@@ -30,8 +34,8 @@ function watchdog.run(args)
   if not args.pid or not args.run or not args.min_s or not args.first_s then
     fail.usage('watchdog: train.fit starts it; there is nothing to do by hand')
   end
-  local config = { min_s = args.min_s, first_s = args.first_s, stall_s = args.stall_s, grace_s = args.grace_s, retries = args.retries,
-    on_stall = args.on_stall }
+  local config = { min_s = args.min_s, first_s = args.first_s, stall_s = args.stall_s, grace_s = args.grace_s,
+    retries = args.retries, on_stall = args.on_stall }
   local judge, period = stall.judge(config), stall.period(config)
   while not host.line_ended(period) do
     local progress = progress_file.read(args.run .. '/.progress')

@@ -1,5 +1,5 @@
--- Runs as arms: the runs of one configuration, whatever their seed. Within an arm each seed counts once, by its newest run that is
--- complete; what is left out is told, never dropped in silence.
+-- Runs as arms: the runs of one configuration, whatever their seed. Within an arm each seed counts once, by its
+-- newest run that is complete; what is left out is told, never dropped in silence.
 local fail = require 'fail'
 local nearest = require 'nearest'
 local statistics = require 'statistics'
@@ -44,7 +44,9 @@ local function check_keys(keys, records)
   local is_known = {}
   for _, path in ipairs(known) do is_known[path] = true end
   for _, key in ipairs(keys) do
-    if key == 'train.seed' then fail.config("--by train.seed: seeds are what an arm's mean is over; choose another key") end
+    if key == 'train.seed' then
+      fail.config("--by train.seed: seeds are what an arm's mean is over; choose another key")
+    end
     if not is_known[key] then fail.config("--by: no run has the key '%s'%s", key, nearest.hint(key, known)) end
   end
 end
@@ -120,11 +122,13 @@ local function check_mixture(arms, records, keys, allow_mixed)
   for _, arm in ipairs(arms) do
     local mixed = differing(arm.records)
     if #mixed > 0 and not allow_mixed then
-      fail.config("arm '%s' holds runs that differ in %s; add --by %s, or average over them with --allow-mixed", arm.label,
-        table.concat(mixed, ', '), mixed[1])
+      fail.config("arm '%s' holds runs that differ in %s; add --by %s, or average over them with --allow-mixed",
+        arm.label, table.concat(mixed, ', '), mixed[1])
     end
     arm.mixed = mixed
-    if #mixed > 0 then marks[#marks + 1] = ("arm '%s' is mixed: its runs differ in %s"):format(arm.label, table.concat(mixed, ', ')) end
+    if #mixed > 0 then
+      marks[#marks + 1] = ("arm '%s' is mixed: its runs differ in %s"):format(arm.label, table.concat(mixed, ', '))
+    end
   end
   local rest = also_differing(records, keys, arms)
   if #rest > 0 then marks[#marks + 1] = ('the arms also differ in %s'):format(table.concat(rest, ', ')) end
@@ -152,7 +156,8 @@ local function unit_key(record, arm)
 end
 
 local function partial_text(record)
-  local far = record.step and ('%d of %s steps'):format(record.step, record.steps and ('%d'):format(record.steps) or 'NA') or 'NA'
+  local far = record.step and ('%d of %s steps'):format(record.step,
+    record.steps and ('%d'):format(record.steps) or 'NA') or 'NA'
   return ('%s %s%s'):format(record.state, far, record.is_trial and ', a --fast-dev-run' or '')
 end
 
@@ -176,16 +181,20 @@ local function describe_unit(unit, chosen, name, notes)
     elseif record == chosen and not record.complete then
       notes[#notes + 1] = ('seed %s is partial: %s (%s)'):format(unit.key, partial_text(record), record.name)
     elseif record ~= chosen and not record.complete then
-      notes[#notes + 1] = ('seed %s: %s %s was repeated by %s'):format(unit.key, partial_text(record), record.name, chosen.name)
+      notes[#notes + 1] = ('seed %s: %s %s was repeated by %s'):format(unit.key, partial_text(record), record.name,
+        chosen.name)
     elseif record ~= chosen then
       local a, b = record:metric(name[1], name[2]), unit.value
       local same = a and b and statistics.same(a, b) or a == b
-      notes[#notes + 1] = same and ('seed %s: %s gave the same as %s and is left out'):format(unit.key, record.name, chosen.name)
-        or ('seed %s has two results: %s (%s, left out) and %s (%s)'):format(unit.key, a and ('%.12g'):format(a) or 'NA', record.name,
-          b and ('%.12g'):format(b) or 'NA', chosen.name)
+      notes[#notes + 1] = same
+        and ('seed %s: %s gave the same as %s and is left out'):format(unit.key, record.name, chosen.name)
+        or ('seed %s has two results: %s (%s, left out) and %s (%s)'):format(unit.key,
+          a and ('%.12g'):format(a) or 'NA', record.name, b and ('%.12g'):format(b) or 'NA', chosen.name)
     end
   end
-  if chosen and not unit.value then notes[#notes + 1] = ('seed %s has no %s (%s)'):format(unit.key, name[1], chosen.name) end
+  if chosen and not unit.value then
+    notes[#notes + 1] = ('seed %s has no %s (%s)'):format(unit.key, name[1], chosen.name)
+  end
 end
 
 local function units_of(arm)

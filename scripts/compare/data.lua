@@ -1,5 +1,5 @@
--- Losses of different texts say nothing about each other: runs that are averaged or compared must have had the same data, unless a key of
--- the config says why they had not.
+-- Losses of different texts say nothing about each other: runs that are averaged or compared must have had the same
+-- data, unless a key of the config says why they had not.
 local data_records = require 'runs.data_records'
 local fail = require 'fail'
 
@@ -22,8 +22,8 @@ local function first_other(record, records)
 end
 
 local function refuse(record, other, difference)
-  fail.data("the data of '%s' are not those of '%s': %s; losses of different data cannot be compared (--allow-mixed does it all the same)",
-    other.name, record.name, difference)
+  fail.data("the data of '%s' are not those of '%s': %s; losses of different data cannot be compared (--allow-mixed "
+    .. "does it all the same)", other.name, record.name, difference)
 end
 
 ---Marks for arms with different data. Raises where no key of the config tells why they differ.
@@ -48,7 +48,8 @@ function data.marks(arms, keys, allow_mixed)
     if difference then
       local explained = concerns_data(keys) or other.run.experiment ~= first.run.experiment
       if not allow_mixed and not explained then refuse(first, other, difference) end
-      marks[#marks + 1] = ("the data of arm '%s' are not those of arm '%s': %s"):format(arms[i].label, arms[1].label, difference)
+      marks[#marks + 1] = ("the data of arm '%s' are not those of arm '%s': %s"):format(arms[i].label, arms[1].label,
+        difference)
     end
   end
   return marks

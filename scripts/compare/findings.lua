@@ -38,7 +38,9 @@ function findings.verdict(d, comparisons, budget)
   if math.abs(d.mean) <= d.half then
     return ('effect smaller than noise; these %ss could have shown %s'):format(unit, number(d.half))
   end
-  if d.p_holm > 1 - statistics.LEVEL then return ("not significant after Holm's correction for %d comparisons"):format(comparisons) end
+  if d.p_holm > 1 - statistics.LEVEL then
+    return ("not significant after Holm's correction for %d comparisons"):format(comparisons)
+  end
   if budget.unequal then return 'no claim: the budgets differ' end
   return d.mean < 0 and 'lower' or 'higher'
 end

@@ -23,7 +23,9 @@ end
 ---@param runs string[] their ids
 ---@return table cell
 function provenance.measured(value, runs)
-  if type(runs) ~= 'table' or not is_text(runs[1]) then refuse('a measured value needs the ids of its runs, got %s', tostring(runs)) end
+  if type(runs) ~= 'table' or not is_text(runs[1]) then
+    refuse('a measured value needs the ids of its runs, got %s', tostring(runs))
+  end
   return { tag = 'measured', value = value, runs = runs }
 end
 
@@ -33,7 +35,9 @@ end
 ---@param machine string what it was measured on; "not given" where the source does not say
 ---@return table cell
 function provenance.literature(value, source, machine)
-  if not is_text(source) or not is_text(machine) then refuse('a value of the literature needs its source and its machine') end
+  if not is_text(source) or not is_text(machine) then
+    refuse('a value of the literature needs its source and its machine')
+  end
   return { tag = 'literature', value = value, source = source, machine = machine, orientation = true }
 end
 
@@ -43,7 +47,9 @@ end
 ---@param f fun(...: number): number?
 ---@return table cell
 function provenance.derived(formula, cells, f)
-  if not is_text(formula) or #cells == 0 then refuse('a derived value needs a formula and the cells it is computed from') end
+  if not is_text(formula) or #cells == 0 then
+    refuse('a derived value needs a formula and the cells it is computed from')
+  end
   local values, orientation, known = {}, false, true
   for i, cell in ipairs(cells) do
     provenance.check(cell, ("cell %d of the formula '%s'"):format(i, formula))
@@ -68,8 +74,8 @@ end
 function provenance.check(cell, where)
   local number = type(cell) == 'number' or type(cell) == 'string' and tonumber(cell) ~= nil
   if number or type(cell) == 'table' and not TAGS[cell.tag] then
-    refuse('%s: the value %s has no provenance; a number of a result table is made by provenance.measured, derived or literature', where,
-      tostring(number and cell or cell.value))
+    refuse('%s: the value %s has no provenance; a number of a result table is made by provenance.measured, derived or '
+      .. 'literature', where, tostring(number and cell or cell.value))
   end
   return cell
 end

@@ -1,4 +1,5 @@
--- What a comparison knows of one run: its config without the seed, how far it came, its numbers. Metrics are read when they are asked for.
+-- What a comparison knows of one run: its config without the seed, how far it came, its numbers. Metrics are read
+-- when they are asked for.
 local config_values = require 'config.values'
 local dkjson = require 'dkjson'
 local host = require 'host'
@@ -41,10 +42,10 @@ function compare_record.new(run)
   local config = run_files.document(run.path, 'config.json') or {}
   local state = run_files.state(run.path)
   local machine = type(manifest.machine) == 'table' and manifest.machine or {}
-  local record = setmetatable({ run = run, name = run.experiment .. '/' .. run.id, state = state.state, step = state.step,
-    steps = state.steps, values = config_values.flatten(config.values), source_hash = manifest.source_hash,
-    data = manifest.data,
-    exit = run_files.document(run.path, 'exit.json') or {}, fingerprint = fingerprint_of(manifest),
+  local record = setmetatable({ run = run, name = run.experiment .. '/' .. run.id, state = state.state,
+    step = state.step, steps = state.steps, values = config_values.flatten(config.values),
+    source_hash = manifest.source_hash, data = manifest.data, exit = run_files.document(run.path, 'exit.json') or {},
+    fingerprint = fingerprint_of(manifest),
     noisy = (machine.load_average or 0) > NOISY_LOAD * (machine.cores or math.huge) }, compare_record)
   record.seed = record.values[SEED] or manifest.seed
   record.values[SEED] = nil
@@ -156,7 +157,9 @@ function compare_record.unknown_metric(records, name)
     end
   end
   local names = pretty.sorted_keys(seen)
-  if #names == 0 then fail.data("no run has any number yet, so '%s' cannot be compared; runner show tells how they ended", name) end
+  if #names == 0 then
+    fail.data("no run has any number yet, so '%s' cannot be compared; runner show tells how they ended", name)
+  end
   fail.usage("no run has the metric '%s'%s", name, nearest.hint(name, names))
 end
 
@@ -190,15 +193,17 @@ function compare_record:time_to(target)
   return nil, 'not reached'
 end
 
-local QUIET = { start = true, resume = true, epoch = true, checkpoint = true, sample = true, stop = true, tscore_probe = true,
-  ready = true }
+local QUIET = { start = true, resume = true, epoch = true, checkpoint = true, sample = true, stop = true,
+  tscore_probe = true, ready = true }
 
 ---How often guards, callbacks and signals acted: "guard 2, early_stop 1" or "none".
 ---@return string
 function compare_record:triggers()
   local counts, parts = {}, {}
   for line in self:lines('event') do
-    if line.event and not QUIET[line.event] and line.level ~= 'off' then counts[line.event] = (counts[line.event] or 0) + 1 end
+    if line.event and not QUIET[line.event] and line.level ~= 'off' then
+      counts[line.event] = (counts[line.event] or 0) + 1
+    end
   end
   for _, name in ipairs(pretty.sorted_keys(counts)) do parts[#parts + 1] = ('%s %d'):format(name, counts[name]) end
   return #parts > 0 and table.concat(parts, ', ') or 'none'

@@ -1,5 +1,5 @@
--- What a comparison of arms concludes (guards/README.md, Statistics; G39): paired differences with their intervals, Holm's correction, arms
--- that are identical (G35), budgets, and time to a loss that every run reached (G19, G42).
+-- What a comparison of arms concludes (guards/README.md, Statistics; G39): paired differences with their intervals,
+-- Holm's correction, arms that are identical (G35), budgets, and time to a loss that every run reached (G19, G42).
 local findings = require 'compare.findings'
 local compare_arms = require 'compare.arms'
 local pretty = require 'pretty'
@@ -166,8 +166,8 @@ local function ratio_to(arm, baseline, target, budget, allow_mixed)
   return made
 end
 
----Seconds to the val loss that every run reached, and their ratio to the baseline's where runs may be divided. nil where there are
----fewer than two arms or a run without evals.
+---Seconds to the val loss that every run reached, and their ratio to the baseline's where runs may be divided. nil
+---where there are fewer than two arms or a run without evals.
 ---@param arms table[]
 ---@param baseline table
 ---@param budget table

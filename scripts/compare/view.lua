@@ -1,7 +1,7 @@
 -- A comparison as text for people, or as JSON objects.
 local findings = require 'compare.findings'
 local dkjson = require 'dkjson'
-local fit_report = require 'fit.report'
+local duration = require 'base.duration'
 local provenance = require 'compare.provenance'
 local run_files = require 'runs.files'
 local statistics = require 'statistics'
@@ -25,7 +25,8 @@ local function single_values(arm)
   local parts = {}
   for _, unit in ipairs(arm.units) do
     if unit.value then
-      local cell = provenance.measured(unit.value, { unit.record and unit.record.name }) -- guard G27: a number has a run
+      -- guard G27: a number has a run
+      local cell = provenance.measured(unit.value, { unit.record and unit.record.name })
       parts[#parts + 1] = ('%s: %s'):format(unit.key, provenance.text(cell, arm.label, number))
     end
   end
@@ -36,8 +37,8 @@ local function add_arms(lines, result, width)
   for _, arm in ipairs(result.arms) do
     local few = arm.interval.n < statistics.LEAST_SEEDS and ('  n = %d: no claim'):format(arm.interval.n) or ''
     local missing = arm.interval.n < #arm.units and ('  %d of %d'):format(arm.interval.n, #arm.units) or ''
-    lines[#lines + 1] = ('%s  %-26s  %s%s%s'):format(padded(arm.label, width), interval_text(arm.interval), single_values(arm), missing,
-      few)
+    lines[#lines + 1] = ('%s  %-26s  %s%s%s'):format(padded(arm.label, width), interval_text(arm.interval),
+      single_values(arm), missing, few)
     for _, note in ipairs(arm.notes) do lines[#lines + 1] = (' '):rep(width + 2) .. note end
   end
 end
@@ -56,14 +57,14 @@ local function add_differences(lines, result, width)
     lines[#lines + 1] = ("%d arms were compared with the baseline; p is after Holm's correction"):format(tested)
   end
   for _, pair in ipairs(result.identical) do
-    lines[#lines + 1] = ("arms '%s' and '%s' are identical: at least %d common updates equal to 12 digits; triggers: %s | %s"):format(
-      pair.a.label, pair.b.label, pair.steps, pair.triggers[1], pair.triggers[2])
+    lines[#lines + 1] = ("arms '%s' and '%s' are identical: at least %d common updates equal to 12 digits; triggers: "
+      .. '%s | %s'):format(pair.a.label, pair.b.label, pair.steps, pair.triggers[1], pair.triggers[2])
   end
 end
 
 -- Short times keep two decimals, so that a half width shows.
 local function seconds_text(s)
-  return s < 9.995 and ('%.2fs'):format(s) or fit_report.duration(s)
+  return s < 9.995 and ('%.2fs'):format(s) or duration.short(s)
 end
 
 -- "x 0.5000 +- 0.0100 (3)" and what may be said of it, or why there is no ratio.
@@ -88,7 +89,8 @@ local function add_times(lines, result, width)
     lines[#lines + 1] = text:gsub('%s+$', '')
   end
   if times.noisy > 0 then
-    lines[#lines + 1] = ('noisy: at the start of %d of %d runs others took more than 20 %% of the cores'):format(times.noisy, times.runs)
+    lines[#lines + 1] = ('noisy: at the start of %d of %d runs others took more than 20 %% of the cores')
+      :format(times.noisy, times.runs)
   end
 end
 
@@ -101,8 +103,8 @@ end
 ---@return string[]
 function view.lines(result)
   local lines, width = {}, widths(result.arms)
-  lines[#lines + 1] = ('%s, %s of each run; mean +- half width of the 95 %% interval (n), single values by seed'):format(result.metric,
-    result.mode)
+  lines[#lines + 1] = ('%s, %s of each run; mean +- half width of the 95 %% interval (n), single values by seed')
+    :format(result.metric, result.mode)
   for _, mark in ipairs(result.marks) do lines[#lines + 1] = 'marked: ' .. mark end
   add_arms(lines, result, width)
   add_differences(lines, result, width)
@@ -116,8 +118,9 @@ local function arm_object(arm, result)
   for _, unit in ipairs(arm.units) do
     values[#values + 1] = { seed = unit.seed, value = unit.value, run = unit.record and unit.record.name }
   end
-  return { kind = 'arm', arm = arm.label, metric = result.metric, mode = result.mode, mean = arm.interval.mean, half = arm.interval.half,
-    n = arm.interval.n, of = #arm.units, values = values, notes = arm.notes, baseline = arm == result.baseline or nil }
+  return { kind = 'arm', arm = arm.label, metric = result.metric, mode = result.mode, mean = arm.interval.mean,
+    half = arm.interval.half, n = arm.interval.n, of = #arm.units, values = values, notes = arm.notes,
+    baseline = arm == result.baseline or nil }
 end
 
 ---@param result table
@@ -126,22 +129,25 @@ function view.json(result)
   local objects = {}
   for _, arm in ipairs(result.arms) do objects[#objects + 1] = arm_object(arm, result) end
   for _, d in ipairs(result.differences) do
-    objects[#objects + 1] = { kind = 'difference', arm = d.arm.label, from = result.baseline.label, mean = d.mean, half = d.half, n = d.n,
-      p = d.p, p_holm = d.p_holm, values = d.values, verdict = d.verdict, budget = result.budget.text }
+    objects[#objects + 1] = { kind = 'difference', arm = d.arm.label, from = result.baseline.label, mean = d.mean,
+      half = d.half, n = d.n, p = d.p, p_holm = d.p_holm, values = d.values, verdict = d.verdict,
+      budget = result.budget.text }
   end
   for _, pair in ipairs(result.identical) do
-    objects[#objects + 1] = { kind = 'identical', arms = { pair.a.label, pair.b.label }, steps = pair.steps, triggers = pair.triggers }
+    objects[#objects + 1] = { kind = 'identical', arms = { pair.a.label, pair.b.label }, steps = pair.steps,
+      triggers = pair.triggers }
   end
   for _, row in ipairs(result.times and result.times.arms or {}) do
     local ratio = row.ratio or {}
-    objects[#objects + 1] = { kind = 'time', arm = row.arm.label, target = result.times.target, mean_s = row.interval.mean,
-      half_s = row.interval.half, n = row.interval.n, missing = row.missing, mark = ratio.mark,
-      ratio = ratio.interval and ratio.interval.mean, ratio_half = ratio.interval and ratio.interval.half }
+    objects[#objects + 1] = { kind = 'time', arm = row.arm.label, target = result.times.target,
+      mean_s = row.interval.mean, half_s = row.interval.half, n = row.interval.n, missing = row.missing,
+      mark = ratio.mark, ratio = ratio.interval and ratio.interval.mean,
+      ratio_half = ratio.interval and ratio.interval.half }
   end
   for _, mark in ipairs(result.marks) do objects[#objects + 1] = { kind = 'mark', text = mark } end
   for _, record in ipairs(result.records) do
-    objects[#objects + 1] = { kind = 'run', run = record.name, state = record.state, seed = record.seed, step = record.step,
-      steps = record.steps, started = run_files.state(record.run.path).started }
+    objects[#objects + 1] = { kind = 'run', run = record.name, state = record.state, seed = record.seed,
+      step = record.step, steps = record.steps, started = run_files.state(record.run.path).started }
   end
   for i, object in ipairs(objects) do objects[i] = dkjson.encode(object) end
   return objects

@@ -2,7 +2,8 @@
 --   path=value set an existing key   +path=value add a new one   ++path=value set or add   ~path remove
 -- path = key { "." key }; items of lists by 1-based number. The values stay untyped nodes, because what `123` means is
 -- decided by the default it replaces (tree.lua):
---   { kind = "bare" | "quoted", text = }   { kind = "list", items = {nodes} }   { kind = "table", names =, fields = {nodes} }
+--   { kind = "bare" | "quoted", text = }   { kind = "list", items = {nodes} }
+--   { kind = "table", names =, fields = {nodes} }
 local fail = require 'fail'
 
 local overrides = {}

@@ -1,8 +1,11 @@
--- Which config keys does a program read? (guard G20.) The effective config must be plain tables, because native code walks
--- option tables, so reads cannot be seen while the program runs. The source is looked at instead. A key counts as read when
---   * its name follows a dot or stands in text somewhere outside the defaults: cfg.model.hidden, m.hidden, cfg['hidden'];
---   * or the section that holds it is passed on whole (`.model` not followed by a further key): who takes it then checks
---     the names itself (options.lua, native option specs).
+-- Which config keys does a program read? (guard G20.) The source is looked at, because the answer is wanted before
+-- the first update, when a script has not yet come to what it reads after its training; counting reads would tell
+-- only at the end of the run. It would also need proxies in place of plain tables, which `pairs` of LuaJIT and native
+-- code cannot walk. A key counts as read when
+--   * its name follows a dot or stands in text somewhere outside the defaults: cfg.model.hidden, m.hidden,
+--     cfg['hidden'];
+--   * or the section that holds it is passed on whole (`.model` not followed by a further key): who takes it then
+--     checks the names itself (options.lua, native option specs).
 -- The rule may call an unread key read; it never calls a read key unread.
 local reads = {}
 

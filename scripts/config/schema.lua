@@ -162,7 +162,8 @@ end
 local function convert_list(node, given, path)
   if node.type ~= 'list' and node.type ~= 'any' then schema.type_error(path, node, 'a list') end
   local values, kind = {}, node.item or { type = 'any' }
-  if kind.type == 'table' then kind = { type = 'any' } end -- records of a list need not be alike; who reads them checks them
+  -- records of a list need not be alike; who reads them checks them
+  if kind.type == 'table' then kind = { type = 'any' } end
   for i, item in ipairs(given.items) do
     values[i] = convert(kind, item, join(path, i))
     if values[i] == nil then fail.config("key '%s': a list cannot hold nil", join(path, i)) end
@@ -172,7 +173,9 @@ end
 
 local function convert_table(given, path)
   local values = {}
-  for _, name in ipairs(given.names) do values[name] = convert({ type = 'any' }, given.fields[name], join(path, name)) end
+  for _, name in ipairs(given.names) do
+    values[name] = convert({ type = 'any' }, given.fields[name], join(path, name))
+  end
   return values
 end
 

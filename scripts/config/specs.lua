@@ -1,9 +1,9 @@
--- Options of the library by section of a config, with type, default, range and meaning. data.text and train.fit check against
--- them, experiment.config fills in what a script leaves out, so that every option can be set on the command line, and
--- `runner api --md` prints them.
+-- Options of the library by section of a config, with type, default, range and meaning. data.text and train.fit check
+-- against them, experiment.config fills in what a script leaves out, so that every option can be set on the command
+-- line, and `runner api --md` prints them.
 --
--- Options that the engine reads are declared there (engine/train/fit_options.h, engine/optim/select/selection_options.h); here are
--- those that Lua acts on.
+-- Options that the engine reads are declared there (engine/train/fit_options.h,
+-- engine/optim/select/selection_options.h); here are those that Lua acts on.
 local host = require 'host'
 
 local specs = {}
@@ -38,7 +38,8 @@ specs.data = {
   shuffle = { 'boolean', false, meaning = 'a new order of the rows each epoch' },
   drop_last = { 'boolean', false,
     meaning = 'leave out rows that do not fill a last batch (train and val); else it is smaller' },
-  allow_overlap = { 'boolean', false, meaning = 'accept the batches of stride 1, about a hundred times as many (guard G13)' },
+  allow_overlap = { 'boolean', false,
+    meaning = 'accept the batches of stride 1, about a hundred times as many (guard G13)' },
   allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
   newlines = { 'string?', nil, one_of = { 'keep', 'lf' },
     meaning = 'carriage returns: lf reads them as LF; unset: a text that has some is refused' },
@@ -76,8 +77,9 @@ specs.optim = with_native('optim', {
   dampening = 'number?', nesterov = 'boolean?', alpha = 'number?', centered = 'boolean?',
   schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' },
     meaning = 'how the learning rate goes on after the warm-up' },
-  horizon = { 'number|string?', meaning = 'the update where cosine and linear end, the last one when unset; for a resumed run '
-    .. 'of another length keep (its curve, then its end value) or stretch (the curve of the new length)' },
+  horizon = { 'number|string?',
+    meaning = 'the update where cosine and linear end, the last one when unset; for a resumed run of another length '
+      .. 'keep (its curve, then its end value) or stretch (the curve of the new length)' },
   warmup = { 'int', 0, meaning = 'updates over which the rate rises from near 0' },
   decay_every = { 'int', 0, meaning = 'updates between two steps of the step schedule' },
   gamma = { 'number', 0.1, meaning = 'factor of each step of the step schedule' },
@@ -93,8 +95,9 @@ specs.train = with_native('train', {
   accept_eta = { 'boolean', false, meaning = 'train up to max_time even if the plan needs longer (guard G13)' },
   resume = { 'string', 'never', one_of = { 'never', 'auto' },
     meaning = 'auto: go on with an unfinished run of this config' },
-  on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' }, meaning = 'when the loss is not finite or runs away '
-    .. '(guard G23): stop, or go on from the newest checkpoint with smaller learning rates' },
+  on_divergence = { 'string', 'stop', one_of = { 'stop', 'rollback' },
+    meaning = 'when the loss is not finite or runs away (guard G23): stop, or go on from the newest checkpoint with '
+      .. 'smaller learning rates' },
   rollback_factor = { 'number', 0.5, meaning = 'every base learning rate is multiplied by it at a rollback' },
   rollback_tries = { 'int', 3, min = 0, meaning = 'rollbacks at most in the life of the run' },
   allow_dead = { 'list?', meaning = 'Lua patterns of parameters that may stay without a gradient (guard G30)' },

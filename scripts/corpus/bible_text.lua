@@ -4,9 +4,11 @@
 --   0x00  "EC02Compressed Data File", zeros
 --   0x54  bytes of a window before compression (the last window may have fewer), how many windows there are
 --   0x5c  where each window begins in the file, and where the last one ends
--- Each window is compressed for itself as by compress(1) (LZW, codes of 9 to 16 bits, 256 starts anew) without its magic number.
--- The text is a title line and then one verse a line, behind its reference: "Ge1:1 In the beginning ...".
+-- Each window is compressed for itself as by compress(1) (LZW, codes of 9 to 16 bits, 256 starts anew) without its
+-- magic number. The text is a title line and then one verse a line, behind its reference: "Ge1:1 In the beginning
+-- ...".
 local bit = require 'bit'
+local read_file = require 'base.read_file'
 
 local bible_text = { magic = 'EC02Compressed Data File' }
 
@@ -19,8 +21,8 @@ local function number_at(bytes, position)
   return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
--- A function that returns the next code of `bits` bits, nil at the end. Codes of one width come in groups of eight, and what is left
--- of a group is passed over when the width changes.
+-- A function that returns the next code of `bits` bits, nil at the end. Codes of one width come in groups of eight,
+-- and what is left of a group is passed over when the width changes.
 local function code_reader(bytes)
   local total, position, group = #bytes * 8, 0, 0
   local width = FIRST_BITS
@@ -70,12 +72,15 @@ local function decompress(bytes)
   return table.concat(out)
 end
 
----The first `bytes` bytes of the verses, one a line, without title and references. Raises a text that says what is wrong with the file.
+---The first `bytes` bytes of the verses, one a line, without title and references. Raises a text that says what is
+---wrong with the file.
 ---@param file string the contents of bible.data
 ---@param bytes integer
 ---@return string
 function bible_text.decode(file, bytes)
-  if file:sub(1, #bible_text.magic) ~= bible_text.magic then error("it does not begin with '" .. bible_text.magic .. "'", 0) end
+  if file:sub(1, #bible_text.magic) ~= bible_text.magic then
+    error("it does not begin with '" .. bible_text.magic .. "'", 0)
+  end
   local lines, rest, have = {}, '', 0
   for i = 0, number_at(file, COUNT_AT) - 1 do
     local from, to = number_at(file, OFFSETS_AT + 4 * i), number_at(file, OFFSETS_AT + 4 * i + 4)
@@ -97,10 +102,8 @@ end
 ---@param bytes integer
 ---@return string
 function bible_text.build(root, bytes)
-  local file = io.open(root .. '/usr/lib/bible.data', 'rb')
-  if not file then error('it has no /usr/lib/bible.data', 0) end
-  local contents = file:read '*a'
-  file:close()
+  local contents = read_file(root .. '/usr/lib/bible.data')
+  if not contents then error('it has no /usr/lib/bible.data', 0) end
   local ok, text = pcall(bible_text.decode, contents, bytes)
   if not ok then error('/usr/lib/bible.data: ' .. tostring(text), 0) end
   return text

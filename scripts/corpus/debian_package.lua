@@ -4,10 +4,11 @@ local shell = require 'base.shell'
 local debian_package = {}
 
 -- Servers that do not answer are given up. No user of its own for downloads: it could not write into our folder.
-local APT = 'apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20'
+local APT = 'apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o '
+  .. 'Acquire::https::Timeout=20'
 -- Package lists of our own, small, for where those of the system are missing or old.
-local OWN_LISTS = '-o Dir::State::Lists=%s/apt/lists -o Dir::Cache=%s/apt/cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= '
-  .. '-o Acquire::GzipIndexes=true -o Acquire::Languages=none'
+local OWN_LISTS = '-o Dir::State::Lists=%s/apt/lists -o Dir::Cache=%s/apt/cache -o Dir::Cache::pkgcache= -o '
+  .. 'Dir::Cache::srcpkgcache= -o Acquire::GzipIndexes=true -o Acquire::Languages=none'
 
 -- Downloads into `folder`; the system's package lists first, fresh ones if they do not do.
 local function download(names, folder)

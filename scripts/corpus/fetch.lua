@@ -1,5 +1,6 @@
--- Brings a known text into the cache: downloads it, or makes it from Debian packages. Everything happens in a folder of its own beside
--- the final name, and only a text that was checked is moved there, so that several processes may do it at once.
+-- Brings a known text into the cache: downloads it, or makes it from Debian packages. Everything happens in a folder
+-- of its own beside the final name, and only a text that was checked is moved there, so that several processes may do
+-- it at once.
 local console = require 'console'
 local corpora = require 'corpus.registry'
 local debian_package = require 'corpus.debian_package'
@@ -21,9 +22,10 @@ end
 
 local function download(corpus, path)
   local tries = {
-    { 'curl', ('curl -fsSL --connect-timeout %d --max-time %d -o %s %s'):format(CONNECT_SECONDS, DOWNLOAD_SECONDS, shell.quote(path),
+    { 'curl', ('curl -fsSL --connect-timeout %d --max-time %d -o %s %s'):format(CONNECT_SECONDS, DOWNLOAD_SECONDS,
+      shell.quote(path), shell.quote(corpus.url)) },
+    { 'wget', ('wget -nv --timeout=%d --tries=1 -O %s %s'):format(CONNECT_SECONDS, shell.quote(path),
       shell.quote(corpus.url)) },
-    { 'wget', ('wget -nv --timeout=%d --tries=1 -O %s %s'):format(CONNECT_SECONDS, shell.quote(path), shell.quote(corpus.url)) },
   }
   local first
   for _, try in ipairs(tries) do
@@ -58,7 +60,8 @@ local function keep(name, path, sum, versions)
   end
   local other = ('%s-%s.txt'):format(name, sum:sub(1, 12))
   local record = path .. '.json'
-  local ok, message = pcall(files.write, record, dkjson.encode { file = other, sha256 = sum, versions = versions } .. '\n')
+  local kept = dkjson.encode { file = other, sha256 = sum, versions = versions }
+  local ok, message = pcall(files.write, record, kept .. '\n')
   if ok then ok, message = os.rename(path, cache .. '/' .. other) end
   if ok then ok, message = os.rename(record, corpora.record_path(name)) end
   return ok and { path = cache .. '/' .. other, sha256 = sum, versions = versions }, message and tostring(message)
@@ -77,8 +80,8 @@ local function bring_into(name, work)
   end
   local sum = require('lanthorn').data.sha256(path)
   if sum ~= corpus.sha256 and not corpus.varies then
-    return nil, ("the file from %s has sha256 %s, expected %s; it was discarded"):format(versions or corpus.url, sum, corpus.sha256),
-      DATA
+    return nil, ("the file from %s has sha256 %s, expected %s; it was discarded"):format(versions or corpus.url, sum,
+      corpus.sha256), DATA
   end
   local place
   place, message = keep(name, path, sum, versions)
@@ -99,7 +102,8 @@ function fetch.bring(name)
   shell.run(('find %s -maxdepth 1 -name ".fetch-*" -mmin +%d -exec rm -rf {} +'):format(quoted, LEFT_OVER_MINUTES))
   local disk, room = host.disk(cache), corpora.known[name].url and 2 * corpora.known[name].bytes or ROOM
   if disk and disk.free < room then
-    return nil, ("'%s' has %.1f MB free, expected at least %.1f MB"):format(cache, disk.free / 1e6, room / 1e6), MACHINE_UNFIT
+    return nil, ("'%s' has %.1f MB free, expected at least %.1f MB"):format(cache, disk.free / 1e6, room / 1e6),
+      MACHINE_UNFIT
   end
   local work
   ok, work = shell.run(('mktemp -d %s/.fetch-XXXXXX'):format(quoted))

@@ -1,9 +1,11 @@
--- Sources of Python's standard library as one text, from Debian's packages of Python 3.11: every .py file that is ASCII and has at
--- most 200,000 bytes, in the order of its path, until the text is long enough.
+-- Sources of Python's standard library as one text, from Debian's packages of Python 3.11: every .py file that is
+-- ASCII and has at most 200,000 bytes, in the order of its path, until the text is long enough.
 --
--- The text was the same in 3.11.2-6+deb12u6, u8 and u9 on amd64. It ends within asyncio/windows_events.py, so only a security update
--- of a file that comes before can change it; and another architecture, whose _sysconfigdata__*.py says how that one was built.
+-- The text was the same in 3.11.2-6+deb12u6, u8 and u9 on amd64. It ends within asyncio/windows_events.py, so only a
+-- security update of a file that comes before can change it; and another architecture, whose _sysconfigdata__*.py
+-- says how that one was built.
 local host = require 'host'
+local read_file = require 'base.read_file'
 
 local python_text = {}
 
@@ -17,9 +19,7 @@ local function each_source(folder, take)
     if info.type == 'dir' then
       if each_source(path, take) then return true end
     elseif name:sub(-3) == '.py' and info.type == 'file' and info.size <= LARGEST then
-      local file = assert(io.open(path, 'rb'))
-      local text = file:read '*a'
-      file:close()
+      local text = assert(read_file(path))
       if not text:find '[\128-\255]' and take(text) then return true end
     end
   end
@@ -36,7 +36,9 @@ function python_text.build(root, bytes)
     parts[#parts + 1], have = text, have + #text
     return have >= bytes
   end)
-  if have < bytes then error(('/usr/lib/python3.11 holds %d bytes of sources, expected at least %d'):format(have, bytes), 0) end
+  if have < bytes then
+    error(('/usr/lib/python3.11 holds %d bytes of sources, expected at least %d'):format(have, bytes), 0)
+  end
   return table.concat(parts):sub(1, bytes)
 end
 

@@ -5,6 +5,7 @@ local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
+local read_file = require 'base.read_file'
 
 local registry = {}
 
@@ -90,10 +91,7 @@ function registry.record_path(name)
 end
 
 local function read_record(name)
-  local file = io.open(registry.record_path(name), 'rb')
-  if not file then return nil end
-  local record = require('dkjson').decode(file:read '*a')
-  file:close()
+  local record = require('dkjson').decode(read_file(registry.record_path(name)) or '')
   local whole = type(record) == 'table' and type(record.file) == 'string' and type(record.sha256) == 'string'
     and type(record.versions) == 'string'
   return whole and record or nil
@@ -116,7 +114,9 @@ function registry.locate(name)
   end
   local record = corpus.varies and read_record(name)
   local other = record and registry.cache() .. '/' .. record.file
-  if other and is_file(other) then return { path = other, sha256 = record.sha256, versions = record.versions }, cached end
+  if other and is_file(other) then
+    return { path = other, sha256 = record.sha256, versions = record.versions }, cached
+  end
   return nil, cached
 end
 
@@ -140,8 +140,9 @@ end
 function registry.state(name, sha256)
   local corpus = registry.known[name]
   local place, wanted = registry.locate(name)
-  local state = { name = name, bytes = corpus.bytes, sha256 = corpus.sha256, about = corpus.about, origin = registry.origin(name),
-    here = place ~= nil, path = place and place.path, wanted = wanted, versions = place and place.versions }
+  local state = { name = name, bytes = corpus.bytes, sha256 = corpus.sha256, about = corpus.about,
+    origin = registry.origin(name), here = place ~= nil, path = place and place.path, wanted = wanted,
+    versions = place and place.versions }
   if place then state.sha256 = place.sha256 end
   if place and sha256 then
     state.found_sha256 = sha256(place.path)
@@ -152,8 +153,9 @@ end
 
 local function source_of(name, place)
   if place.versions then
-    console.warn(("data: WARNING: '%s' is made from %s and is not the pinned text (%s); numbers do not compare with those of other "
-      .. 'machines unless their sha256 is %s too'):format(name, place.versions, registry.known[name].varies, place.sha256))
+    console.warn(("data: WARNING: '%s' is made from %s and is not the pinned text (%s); numbers do not compare with "
+      .. 'those of other machines unless their sha256 is %s too'):format(name, place.versions,
+      registry.known[name].varies, place.sha256))
     return { name = ('%s (%s)'):format(name, place.versions), path = place.path, sha256 = place.sha256 }
   end
   return { name = name, path = place.path, sha256 = place.sha256 }
@@ -165,9 +167,9 @@ local function stand_in(name, reason)
   local place, problem = registry.locate(other), nil
   if not place then place, problem = require('corpus.fetch').bring(other) end
   if not place then return nil, problem end
-  console.warn(("data: WARNING: '%s' could not be fetched (%s); '%s' stands in for it: %s, %d characters. This is another text: "
-    .. 'results are NOT comparable with published ones.'):format(name, reason, other, registry.known[other].about,
-    registry.known[other].bytes))
+  console.warn(("data: WARNING: '%s' could not be fetched (%s); '%s' stands in for it: %s, %d characters. This is "
+    .. 'another text: results are NOT comparable with published ones.'):format(name, reason, other,
+    registry.known[other].about, registry.known[other].bytes))
   return { name = ('%s (substitute for %s)'):format(other, name), path = place.path, sha256 = place.sha256 }
 end
 
@@ -201,9 +203,10 @@ function registry.find(name, option)
     if source then return source end
     reason = ("%s; nor '%s' to stand in for it: %s"):format(reason, other, problem)
   end
-  fail.raise(code, "corpus '%s' could not be fetched: %s; put %s (sha256 %s) into %s%s, or use a text of your own (%s)", name, reason,
-    registry.known[name].file, registry.known[name].sha256, given and ("RUNNER_DATA_DIR '%s' or "):format(given) or '', "'" ..
-    registry.cache() .. "'", option or 'data.file')
+  fail.raise(code, "corpus '%s' could not be fetched: %s; put %s (sha256 %s) into %s%s, or use a text of your own (%s)",
+    name, reason, registry.known[name].file, registry.known[name].sha256,
+    given and ("RUNNER_DATA_DIR '%s' or "):format(given) or '', "'" .. registry.cache() .. "'",
+    option or 'data.file')
 end
 
 return registry

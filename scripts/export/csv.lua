@@ -1,5 +1,5 @@
--- A run as two tables for spreadsheets and data frames: train.csv and eval.csv. A column for every field that any line has, nested ones
--- with dots; empty where a line lacks it; nan, inf and -inf as such.
+-- A run as two tables for spreadsheets and data frames: train.csv and eval.csv. A column for every field that any
+-- line has, nested ones with dots; empty where a line lacks it; nan, inf and -inf as such.
 local output_files = require 'base.output_files'
 local pretty = require 'pretty'
 local run_metrics = require 'runs.metrics'

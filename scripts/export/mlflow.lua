@@ -1,21 +1,23 @@
 -- A run as MLflow keeps runs in files: `mlflow ui --backend-store-uri <out>` shows it.
 --   <out>/<experiment id>/meta.yaml
---   <out>/<experiment id>/<run id>/meta.yaml, metrics/<key> ("timestamp_ms value step" a line), params/<key>, tags/<key>, artifacts/
+--   <out>/<experiment id>/<run id>/meta.yaml, params/<key>, tags/<key>, artifacts/
+--   <out>/<experiment id>/<run id>/metrics/<key>, a line each "timestamp_ms value step"
 local config_values = require 'config.values'
 local dkjson = require 'dkjson'
 local host = require 'host'
 local metric_tags = require 'runs.tags'
 local output_files = require 'base.output_files'
 local pretty = require 'pretty'
+local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
 
-local export_mlflow = { summary = "MLflow's file store" }
+local export_mlflow = { summary = "MLflow's file store", folder = 'mlruns' }
 
 -- RunStatus of MLflow.
 local RUNNING, SCHEDULED, FINISHED, FAILED, KILLED = 1, 2, 3, 4, 5
-local STATUS = { QUEUED = SCHEDULED, RUNNING = RUNNING, FINISHED = FINISHED, PRUNED = FINISHED, FAILED = FAILED, DIVERGED = FAILED,
-  STALLED = FAILED, INTERRUPTED = KILLED, PREEMPTED = KILLED, TIMEOUT = KILLED, dead = KILLED }
+local STATUS = { QUEUED = SCHEDULED, RUNNING = RUNNING, FINISHED = FINISHED, PRUNED = FINISHED, FAILED = FAILED,
+  DIVERGED = FAILED, STALLED = FAILED, INTERRUPTED = KILLED, PREEMPTED = KILLED, TIMEOUT = KILLED, dead = KILLED }
 local LOCAL_SOURCE = 4
 local LONGEST_TEXT = 6000 -- MLflow's own limit
 local BUFFER_LINES = 1000
@@ -46,9 +48,7 @@ end
 -- The folder of the experiment in a store that may hold others, MLflow's own among them.
 local function experiment_id(out, name)
   for _, id in ipairs(host.listdir(out) or {}) do
-    local file = io.open(('%s/%s/meta.yaml'):format(out, id))
-    local text = file and file:read '*a' or ''
-    if file then file:close() end
+    local text = read_file(('%s/%s/meta.yaml'):format(out, id)) or ''
     local found = ('\n' .. text):match "\nname: *['\"]?([^'\"\n]*)"
     if found == name then return id end
   end
@@ -62,13 +62,14 @@ end
 
 local function write_keys(folder, values)
   for key, value in pairs(values) do
-    local text = type(value) == 'table' and dkjson.encode(value) or type(value) == 'number' and pretty.number(value) or tostring(value)
+    local text = type(value) == 'table' and dkjson.encode(value) or type(value) == 'number' and pretty.number(value)
+      or tostring(value)
     output_files.write_text(('%s/%s'):format(folder, key), text:sub(1, LONGEST_TEXT))
   end
 end
 
--- One file per metric. Lines wait in memory until there are some, and files are open only while they are written: there may be more
--- metrics than files a process may hold.
+-- One file per metric. Lines wait in memory until there are some, and files are open only while they are written:
+-- there may be more metrics than files a process may hold.
 local function write_metrics(run, folder)
   local waiting, rows = {}, 0
   local function flush(tag)
@@ -91,18 +92,19 @@ end
 
 local function tags_of(run, manifest, state)
   local git = type(manifest.git) == 'table' and manifest.git or {}
+  local tags = type(manifest.tags) == 'table' and table.concat(manifest.tags, ',') or ''
   return { ['mlflow.runName'] = manifest.name or run.id, ['mlflow.source.type'] = 'LOCAL',
-    ['mlflow.source.name'] = type(manifest.argv) == 'table' and manifest.argv[1] or nil, ['mlflow.source.git.commit'] = git.commit,
-    ['lanthorn.state'] = state, ['lanthorn.config_hash'] = manifest.config_hash, ['lanthorn.source_hash'] = manifest.source_hash,
-    ['lanthorn.tags'] = type(manifest.tags) == 'table' and #manifest.tags > 0 and table.concat(manifest.tags, ',') or nil,
-    ['lanthorn.device'] = manifest.device }
+    ['mlflow.source.name'] = type(manifest.argv) == 'table' and manifest.argv[1] or nil,
+    ['mlflow.source.git.commit'] = git.commit, ['lanthorn.state'] = state,
+    ['lanthorn.config_hash'] = manifest.config_hash, ['lanthorn.source_hash'] = manifest.source_hash,
+    ['lanthorn.tags'] = tags ~= '' and tags or nil, ['lanthorn.device'] = manifest.device }
 end
 
 local function write_experiment(out, id, name, time)
   local path = ('%s/%s/meta.yaml'):format(out, id)
   if host.stat(path) then return end
-  output_files.write_text(path, yaml { artifact_location = uri_of(host.realpath(('%s/%s'):format(out, id))), creation_time = time,
-    experiment_id = id, last_update_time = time, lifecycle_stage = 'active', name = name })
+  output_files.write_text(path, yaml { artifact_location = uri_of(host.realpath(('%s/%s'):format(out, id))),
+    creation_time = time, experiment_id = id, last_update_time = time, lifecycle_stage = 'active', name = name })
 end
 
 ---Writes a run into the store at `out`, which may hold others. Returns what was written.
@@ -122,14 +124,18 @@ function export_mlflow.write(run, out, force)
   output_files.check_free(final, force)
   run_metrics.lines(run.path) -- raises before anything is made
   output_files.remove(folder)
-  for _, name in ipairs { 'metrics', 'params', 'tags', 'artifacts' } do output_files.make_folder(('%s/%s'):format(folder, name)) end
+  for _, name in ipairs { 'metrics', 'params', 'tags', 'artifacts' } do
+    output_files.make_folder(('%s/%s'):format(folder, name))
+  end
   write_experiment(out, id, run.experiment, begun)
   write_keys(folder .. '/params', config_values.flatten(config.values))
   write_keys(folder .. '/tags', tags_of(run, manifest, state.state))
   local rows = write_metrics(run, folder .. '/metrics')
-  output_files.write_text(folder .. '/meta.yaml', yaml { artifact_uri = uri_of(host.realpath(folder):gsub('%.tmp$', '') .. '/artifacts'),
-    end_time = milliseconds(ended.ended) or { 'null' }, entry_point_name = '', experiment_id = id, lifecycle_stage = 'active',
-    run_id = run.id, run_name = manifest.name or run.id, run_uuid = run.id, source_name = '', source_type = LOCAL_SOURCE,
+  output_files.write_text(folder .. '/meta.yaml',
+    yaml { artifact_uri = uri_of(host.realpath(folder):gsub('%.tmp$', '') .. '/artifacts'), end_time = milliseconds(
+      ended.ended) or { 'null' }, entry_point_name = '', experiment_id = id, lifecycle_stage = 'active',
+    run_id = run.id, run_name = manifest.name or run.id, run_uuid = run.id, source_name = '',
+      source_type = LOCAL_SOURCE,
     source_version = '', start_time = begun, status = STATUS[state.state] or RUNNING, tags = { '[]' },
     user_id = host.getenv 'USER' or '' })
   output_files.remove(final)

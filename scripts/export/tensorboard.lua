@@ -25,7 +25,8 @@ end
 local function check_folder(out, name)
   for _, other in ipairs(host.listdir(out) or {}) do
     if other ~= name and other:find('^events%.out%.tfevents%.') then
-      fail.usage("'%s' holds %s, and TensorBoard draws all files of a folder as one run; choose another folder with --out", out, other)
+      fail.usage("'%s' holds %s, and TensorBoard draws all files of a folder as one run; choose another folder with "
+        .. "--out", out, other)
     end
   end
 end

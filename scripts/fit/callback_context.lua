@@ -1,5 +1,5 @@
--- What callbacks get: one context for all, with a log of each one's own. Names of metrics have units (G29), and one name is logged by one
--- callback (G33).
+-- What callbacks get: one context for all, with a log of each one's own. Names of metrics have units (G29), and one
+-- name is logged by one callback (G33).
 local callbacks = require 'fit.callbacks'
 local console = require 'console'
 local guards = require 'guards.registry'
@@ -17,8 +17,8 @@ local function new_log(shared, callback, index)
       local owner = owners[metric] or index
       if owner ~= index or columns.is_trainers(metric) then
         local other = owner ~= index and callbacks.label(shared.callbacks[owner], owner) or 'the trainer'
-        guards.stop('G33', "the metric '%s' is logged by %s and by %s; one name has one meaning: log it under another", metric, other,
-          callbacks.label(callback, index))
+        guards.stop('G33', "the metric '%s' is logged by %s and by %s; one name has one meaning: log it under another",
+          metric, other, callbacks.label(callback, index))
       end
       owners[metric] = index
     end
@@ -50,8 +50,8 @@ function callback_context.new(o, trainer, run, evaluates)
     tick = function() trainer:tick() end,
     evaluate = function(batches) return trainer:evaluate(batches) end,
     generate = function(g)
-      return native.train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length, temperature = g.temperature,
-        top_k = g.top_k, top_p = g.top_p, seed = g.seed })
+      return native.train.generate(o.model, o.data.native, { prompt = g.prompt, length = g.length,
+        temperature = g.temperature, top_k = g.top_k, top_p = g.top_p, seed = g.seed })
     end,
   }
 end

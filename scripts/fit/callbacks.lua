@@ -8,33 +8,44 @@
 --   on_end      function(ctx, fit)      after the last update
 --   metric      function(score)         what it acts on, of a T-Score; with
 --   threshold   a number                that the metric must be able to reach (guard G34)
---   updates     true: on_step (or on_epoch) changes weights, at every call; with keys = { 'head', ... } those of these names, and
+--   updates     true: on_step (or on_epoch) changes weights, at every call; with keys = { 'head', ... } those of these
+--               names, and
 --   may_idle    true where it may leave them as they are (guard G18)
---   budget_pct  share of the training time that it may take, 5 percent (guard G38); over_budget = 'error' stops above it, 'off' is silent
+--   budget_pct  share of the training time that it may take, 5 percent (guard G38)
+--   over_budget 'error' stops above that share, 'off' is silent
 --   save        function(ctx)           what a checkpoint keeps of it: a table of plain values
 --   restore     function(ctx, saved)    after on_start of a resumed training
--- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes minutes calls
--- it now and then, or the watchdog takes its silence for a stall.
--- Files of scripts/callbacks return a function from options to a callback.
+-- ctx has model, data, trainer, run, print(text), log(fields), generate(options), and tick(): a callback that takes
+-- minutes calls it now and then, or the watchdog takes its silence for a stall.
 local fail = require 'fail'
-local host = require 'host'
 local nearest = require 'nearest'
+local options = require 'options'
+local room = require 'base.room'
 
 local callbacks = {}
 
-local TYPES = { name = 'string', every = 'number', on_start = 'function', before_update = 'function', on_step = 'function',
-  on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function', metric = 'function', threshold = 'number',
-  updates = 'boolean', keys = 'table', may_idle = 'boolean', budget_pct = 'number', over_budget = 'string' }
+local TYPES = { name = 'string', every = 'number', on_start = 'function', before_update = 'function',
+  on_step = 'function', on_epoch = 'function', on_end = 'function', save = 'function', restore = 'function',
+  metric = 'function', threshold = 'number', updates = 'boolean', keys = 'table', may_idle = 'boolean',
+  budget_pct = 'number', over_budget = 'string' }
 
 local OVER_BUDGET = { 'error', 'off', 'warn' }
 
 local function by_name(name)
-  local names = {}
-  for _, path in ipairs(host.embedded_list('callbacks/')) do names[#names + 1] = path:match('([%w_]+)%.lua$') end
-  for _, known in ipairs(names) do
-    if known == name then return require('callbacks.' .. name) end
+  return room.load('callbacks', name)
+    or fail.config("callback '%s' is not known%s", name, nearest.hint(name, room.names 'callbacks'))
+end
+
+---A constructor of callbacks, as files of scripts/callbacks return it.
+---@param definition { name: string, args: table,
+---build: fun(o: table): table } args: a spec of the options that build gets
+---@return fun(given: table?): table
+function callbacks.define(definition)
+  return function(given)
+    local callback = definition.build(options.check('callback ' .. definition.name, given, definition.args))
+    callback.name = definition.name
+    return callback
   end
-  fail.config("callback '%s' is not known%s", name, nearest.hint(name, names))
 end
 
 ---What messages call a callback.
@@ -71,9 +82,11 @@ function callbacks.resolve(given)
     end
   end
   if given.updates and not given.on_step and not given.on_epoch then
-    fail.config("callback '%s': updates = true needs an on_step or an on_epoch that makes them", tostring(given.name or '?'))
+    fail.config("callback '%s': updates = true needs an on_step or an on_epoch that makes them",
+      tostring(given.name or '?'))
   end
-  if given.over_budget and not table.concat(OVER_BUDGET, ' '):find(('%%f[%%w]%s%%f[%%W]'):format(given.over_budget)) then
+  if given.over_budget and not table.concat(OVER_BUDGET, ' ')
+    :find(('%%f[%%w]%s%%f[%%W]'):format(given.over_budget)) then
     fail.config("callback '%s': over_budget is '%s'%s", tostring(given.name or '?'), given.over_budget,
       nearest.hint(given.over_budget, OVER_BUDGET))
   end

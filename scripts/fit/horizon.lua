@@ -1,6 +1,6 @@
--- The end of a schedule (optim.schedule=cosine or linear) when a run is resumed for longer or shorter: train.epochs and
--- train.max_steps decide where the learning rate reaches its end, so a new number of updates is another curve. Which one
--- is wanted is asked for, never guessed.
+-- The end of a schedule (optim.schedule=cosine or linear) when a run is resumed for longer or shorter: train.epochs
+-- and train.max_steps decide where the learning rate reaches its end, so a new number of updates is another curve.
+-- Which one is wanted is asked for, never guessed.
 local console = require 'console'
 local fail = require 'fail'
 local native = require 'lanthorn'
@@ -23,7 +23,9 @@ function horizon.total(given)
     end
     return 0
   end
-  if given < 1 or given % 1 ~= 0 then fail.config('optim.horizon must be a whole number of updates from 1, got %s', tostring(given)) end
+  if given < 1 or given % 1 ~= 0 then
+    fail.config('optim.horizon must be a whole number of updates from 1, got %s', tostring(given))
+  end
   return given
 end
 
@@ -35,11 +37,14 @@ local function planned_of(path)
   return native.train.planned_updates(specs.native_part('train', given), manifest.batches)
 end
 
--- The checkpoint that a resumed training will begin with: its step, and where the schedule ended that it was made under.
+-- The checkpoint that a resumed training will begin with: its step, and where the schedule ended that it was made
+-- under.
 local function checkpoint_state(path, plan)
   local found
   for _, one in ipairs(native.checkpoints.list(path).checkpoints) do
-    if one.name == plan.from or (not plan.from and not one.problem and (not found or one.step > found.step)) then found = one end
+    if one.name == plan.from or (not plan.from and not one.problem and (not found or one.step > found.step)) then
+      found = one
+    end
   end
   if not found then return nil end
   local state = run_files.read_json(('%s/checkpoints/%s/state.json'):format(path, found.name))
@@ -56,8 +61,9 @@ local function curve(trainer, total, at, last)
   return 'lr ' .. table.concat(parts, ', ')
 end
 
----Settles the schedule of a training that goes on with the run at `path`, before anything of the run is touched. Raises (exit 3)
----when its end would move and optim.horizon does not say what is wanted, and when the plan is shorter than what was trained.
+---Settles the schedule of a training that goes on with the run at `path`, before anything of the run is touched.
+---Raises (exit 3) when its end would move and optim.horizon does not say what is wanted, and when the plan is shorter
+---than what was trained.
 ---@param trainer table
 ---@param path string
 ---@param o { optim: table, options: table }
@@ -67,8 +73,8 @@ function horizon.settle(trainer, path, o)
   if not from then return nil end
   local planned = trainer:planned_steps()
   if planned < from.step then
-    fail.config('resume: the plan of %d updates is shorter than the %d that the run has made; give more train.epochs or train.max_steps, '
-      .. 'or go back with --from', planned, from.step)
+    fail.config('resume: the plan of %d updates is shorter than the %d that the run has made; give more train.epochs '
+      .. 'or train.max_steps, or go back with --from', planned, from.step)
   end
   local was, now = from.total, trainer:horizon()
   if not ENDING[o.optim.schedule] or not was or was == now then return nil end
@@ -82,11 +88,13 @@ function horizon.settle(trainer, path, o)
       curve(trainer, was, next_update, last), curve(trainer, now, next_update, last))
   end
   local ends = trainer:horizon()
-  local place = ends == was and ('still ends at update %d'):format(ends) or ('now ends at update %d (was %d)'):format(ends, was)
+  local place = ends == was and ('still ends at update %d'):format(ends)
+    or ('now ends at update %d (was %d)'):format(ends, was)
   console.note(('%-10s%s %s; %s'):format('schedule', o.optim.schedule, place,
     curve(trainer, ends, from.step + 1, math.max(planned, from.step + 1))))
-  return { kind = 'event', event = 'horizon', step = from.step, schedule = o.optim.schedule, was_update = was, ends_update = ends,
-    planned_updates = planned, lr_before = trainer:rate(from.step, was), lr = trainer:rate(from.step, ends) }
+  return { kind = 'event', event = 'horizon', step = from.step, schedule = o.optim.schedule, was_update = was,
+    ends_update = ends, planned_updates = planned, lr_before = trainer:rate(from.step, was),
+    lr = trainer:rate(from.step, ends) }
 end
 
 return horizon

@@ -1,5 +1,5 @@
--- The state of math.random as text, so that a resumed script draws the same numbers. LuaJIT keeps it in an upvalue of the
--- function: four 64-bit words of a Tausworthe generator.
+-- The state of math.random as text, so that a resumed script draws the same numbers. LuaJIT keeps it in an upvalue of
+-- the function: four 64-bit words of a Tausworthe generator.
 local lua_random = {}
 
 local WORDS = 4

@@ -1,24 +1,11 @@
 -- What train.fit prints for people: the plan before training, the summary after it.
 local console = require 'console'
+local duration = require('base.duration').short
 local pretty = require 'pretty'
 
 local report = {}
 
 local count, plural = pretty.count, pretty.plural
-
----Seconds as "45s", "3m10s" or "2h05m".
----@param s number
----@return string
-function report.duration(s)
-  if s < 9.95 then return ('%.1fs'):format(s) end
-  s = math.floor(s + 0.5)
-  if s < 60 then return ('%ds'):format(s) end
-  if s < 3600 then return ('%dm%02ds'):format(math.floor(s / 60), s % 60) end
-  return ('%dh%02dm'):format(math.floor(s / 3600), math.floor(s % 3600 / 60))
-end
-local duration = report.duration
-
-local MANY_CLASSES = 12
 
 -- Milliseconds with two digits that say something: "0.35", "7.2", "129".
 local function ms(seconds)
@@ -39,11 +26,11 @@ function report.batches(batches, first_batch)
 end
 
 ---What a rate counts: tokens, or samples where targets are not rows of token numbers.
----@param data table
+---@param data DataSet
 ---@param first_batch { width: integer } of Batches:inspect
 ---@return string "tokens" or "samples", the name of their number in a fit
 function report.rate(data, first_batch)
-  return (data.kind == 'text' or data.kind == 'domains' or first_batch.width > 0) and 'tokens' or 'samples'
+  return (data.token_word or first_batch.width > 0) and 'tokens' or 'samples'
 end
 
 ---Batches that an eval takes; 0 when there is none.
@@ -59,7 +46,8 @@ end
 local function masking(first)
   if first.masked == 0 then return nil end
   local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
-  local padding = first.padding > 0 and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
+  local padding = first.padding > 0
+    and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
   return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
 end
 
@@ -70,85 +58,26 @@ local function val_text(plan)
   return ('%s of %s batches'):format(count(plan.eval_batches), count(all))
 end
 
--- ", the last of 2" where the last batch of an epoch is smaller than the others.
-local function last_batch(batches)
-  local rest = batches:samples() - (batches:count() - 1) * batches:rows()
-  return batches:count() > 1 and rest < batches:rows() and (', the last of %d'):format(rest) or ''
-end
-
 -- What no batch holds; nil when all is used.
-local function left_out(data, unit)
-  local parts = {}
+local function left_out(data)
+  local parts, word = {}, data.row_word
   for _, split in ipairs { 'train', 'val' } do
     local rows = data[split] and data[split]:left_out() or 0
-    if rows > 0 then parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and unit:gsub('s$', '') or unit, split) end
+    if rows > 0 then
+      parts[#parts + 1] = ('%s %s of %s'):format(count(rows), rows == 1 and word:gsub('s$', '') or word, split)
+    end
   end
   if #parts == 0 then return nil end
   return table.concat(parts, ' and ') .. ' do not fill a batch and are left out (drop_last)'
 end
 
--- A line for each domain, and one for how they are trained on.
-local function domain_lines(data)
-  local o, lines = data.options, {}
-  local unit = o.words > 0 and 'words' or 'characters'
-  for i, one in ipairs(data.info) do
-    local unknown = o.words > 0 and (', unknown %.1f %% and %.1f %%'):format(100 * one.train_unknown, 100 * one.val_unknown) or ''
-    lines[i] = row(i == 1 and 'data' or '', ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), unit,
-      count(one.val_tokens), unknown))
-  end
-  lines[#lines + 1] = row('', ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(data.vocab_size), o.batch, o.seq,
-    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
-    o.interleaved and 'domains take turns' or #data.phases == 1 and '1 phase' or #data.phases .. ' phases one after the other'))
-  return lines
-end
-
--- What data of files are made of: columns, and how many samples each class has.
-local function source_lines(data)
-  local lines = {}
-  if data.columns then lines[1] = ('%d input columns%s'):format(#data.columns, data.mean and ', standardised by the train split' or '') end
-  for _, split in ipairs(data.class_counts and { 'train', 'val', 'test' } or {}) do
-    local parts = {}
-    for i, samples in ipairs(data.class_counts[split] or {}) do
-      parts[i] = ('%s %s'):format(tostring(data.classes[i]), count(samples))
-      if i == MANY_CLASSES and #data.classes > MANY_CLASSES then
-        parts[i] = ('... of %d classes'):format(#data.classes)
-        break
-      end
-    end
-    if #parts > 0 then lines[#lines + 1] = ('classes of %s: %s'):format(split, table.concat(parts, ', ')) end
-  end
-  return lines
-end
-
 local function data_lines(plan)
   local data = plan.data
-  local train = data.train
-  local batches = report.batches(train:count(), plan.first_batch)
-  local lines = {}
-  if data.kind == 'text' then
-    local o = data.options
-    local what = data.layout == 'streams' and ('%d parallel streams'):format(o.batch)
-      or ('rows of %d, stride %d'):format(o.seq, data.layout == 'overlap' and 1 or o.stride)
-    lines[1] = row('data', ('%s  %s characters, vocabulary %d  %s%s'):format(data.name, count(data.length), data.vocab_size, what,
-      o.shuffle and ', shuffled' or ''))
-    lines[2] = row('', ('train %s batches of %d x %d%s   val %s'):format(count(train:count()), train:rows(), o.seq, last_batch(train),
-      val_text(plan)))
-    lines[3] = row('', batches)
-  elseif data.kind == 'domains' then
-    lines = domain_lines(data)
-    lines[#lines + 1] = row('', batches)
-  else
-    lines[1] = row('data', ('%s%s batches of %d rows%s%s'):format(data.kind == 'custom' and 'unmanaged data: ' or '',
-      count(train:count()), train:rows(), last_batch(train), data.kind ~= 'custom' and (', %s rows in all'):format(
-      count(train:samples() + train:left_out())) or ''))
-    if plan.eval_batches > 0 then lines[1] = ('%s   val %s'):format(lines[1], val_text(plan)) end
-    lines[2] = row('', batches)
-    for _, line in ipairs(source_lines(data)) do lines[#lines + 1] = row('', line) end
-  end
-  local unused = left_out(data, data.kind == 'domains' and 'windows' or 'rows')
-  if unused then lines[#lines + 1] = row('', unused) end
-  local masked = masking(plan.first_batch)
-  if masked then lines[#lines + 1] = row('', masked) end
+  local lines = data:lines { batches = report.batches(data.train:count(), plan.first_batch), val = val_text(plan),
+    evaluates = plan.eval_batches > 0 }
+  lines[#lines + 1] = left_out(data)
+  lines[#lines + 1] = masking(plan.first_batch)
+  for i, line in ipairs(lines) do lines[i] = row(i == 1 and 'data' or '', line) end
   return lines
 end
 
@@ -166,7 +95,8 @@ local function model_lines(model)
   return lines
 end
 
--- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than `accumulate`.
+-- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than
+-- `accumulate`.
 local function epoch_steps(plan)
   return math.ceil(plan.data.train:count() / plan.accumulate)
 end
@@ -178,7 +108,7 @@ end
 -- Targets that the plan trains on, and whether that is exact: masked ones do not count.
 local function planned_targets(plan)
   local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
-  if plan.data.kind == 'custom' then return batches * (first.targets - first.masked), batches == 1 end
+  if plan.data.unmanaged then return batches * (first.targets - first.masked), batches == 1 end
   local epochs, rest = math.floor(batches / train:count()), batches % train:count()
   local epoch = train:epoch_targets()
   local last = math.min(rest * train:targets(), epoch)
@@ -227,8 +157,9 @@ function report.measured(plan, measured)
   local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
   local total = plan.steps * measured.step_s + eval_s
   return {
-    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb, plan.optimizer_name,
-      mb * plan.optimizer_slots, measured.activation_mb, plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb,
+      plan.optimizer_name, mb * plan.optimizer_slots, measured.activation_mb,
+      plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
     row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
       plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
   }, total
@@ -238,8 +169,8 @@ end
 ---@param plan table
 ---@return string
 function report.heading(plan)
-  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, plan.device == 'cpu'
-    and (' (%d thread%s)'):format(plan.threads, plan.threads == 1 and '' or 's') or '',
+  local threads = plan.device == 'cpu' and (' (%s)'):format(plural(plan.threads, 'thread')) or ''
+  return ('%s  seed %s  device %s%s%s'):format(plan.name, plan.seed or 'not set by a config', plan.device, threads,
     plan.with_tscore and plan.compat ~= 'none' and '  T-Score compat ' .. plan.compat or '')
 end
 
@@ -248,19 +179,21 @@ end
 ---@param plan table
 ---@return string[]
 function report.summary(fit, plan)
-  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped', ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'),
-    plural(fit.steps, 'update'), duration(fit.seconds), fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
+  local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped',
+    ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'), plural(fit.steps, 'update'), duration(fit.seconds),
+      fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     local precision = precision_of(plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
-    local micro = plan.accumulate > 1 and fit.micro_median_s and ('an update, %s ms a batch, forward and backward, '):format(
-      ms(fit.micro_median_s)) or ''
+    local micro = plan.accumulate > 1 and fit.micro_median_s
+      and ('an update, %s ms a batch, forward and backward, '):format(ms(fit.micro_median_s)) or ''
     lines[#lines + 1] = row('step', ('%s ms %smedian (p10 %s, p90 %s), %s %s/s%s'):format(ms(fit.step_median_s), micro,
       ms(fit.step_p10_s), ms(fit.step_p90_s), count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
       precision and ', in ' .. precision or ''))
   end
   if fit.empty_batches then
-    lines[#lines + 1] = row('', plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
+    lines[#lines + 1] = row('',
+      plural(fit.empty_batches, 'batch', 'batches') .. ' had no targets, so nothing was learnt from them')
   end
   local best = fit.best
   if best then
@@ -272,13 +205,15 @@ function report.summary(fit, plan)
   end
   local t = fit.tscore
   if t and t.mean then
-    lines[#lines + 1] = row('T-Score', ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
-      plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
+    lines[#lines + 1] = row('T-Score',
+      ('%.4f mean%s over %s%s'):format(t.mean, t.std and (', %.4f sd'):format(t.std) or '',
+        plural(t.n, 'batch', 'batches'), t.undefined_n > 0 and (', %s undefined'):format(count(t.undefined_n)) or ''))
   end
   local noise = fit.noise
   if noise and noise.signal then
     lines[#lines + 1] = row('noise', noise.scale
-      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace, noise.signal)
+      and ('B_simple %.4g samples: tr(Sigma) %.4g over |G|^2 %.4g, means'):format(noise.scale, noise.trace,
+        noise.signal)
       or ('no B_simple: the mean estimate of |G|^2 is %.2g, not positive'):format(noise.signal))
   end
   return lines

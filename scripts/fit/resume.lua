@@ -52,13 +52,16 @@ function resume.set(path, options)
   local launch = manifest.launch or manifest.run_id
   local runs = runs_of(manifest.experiment, launch)
   runs[fit] = path
-  current = { launch = launch, fit = fit, runs = runs, from = options.from, allow_source_change = options.allow_source_change }
+  current = { launch = launch, fit = fit, runs = runs, from = options.from,
+    allow_source_change = options.allow_source_change }
   return manifest
 end
 
 local function leaves(value, path, into)
   if type(value) == 'table' and next(value) ~= nil and #value == 0 then
-    for key, item in pairs(value) do leaves(item, path == '' and tostring(key) or path .. '.' .. tostring(key), into) end
+    for key, item in pairs(value) do
+      leaves(item, path == '' and tostring(key) or path .. '.' .. tostring(key), into)
+    end
   else
     into[path] = type(value) == 'table' and pretty.inline(value) or value
   end
@@ -97,20 +100,22 @@ function resume.check(path, now)
       pretty.inline(is), pretty.inline(was))
   end
   if manifest.source_hash ~= now.source_hash and not current.allow_source_change then
-    fail.config("resume: the script or one of its modules is not what the run began with (its own are in '%s/src'); put them back, "
-      .. 'or accept with --allow-source-change', path)
+    fail.config("resume: the script or one of its modules is not what the run began with (its own are in '%s/src'); "
+      .. 'put them back, or accept with --allow-source-change', path)
   end
   local other = data_records.difference(manifest.data, now.data)
   if other then
-    fail.raise(4, "resume: the data is not what the run '%s' began with: %s; put it back, or begin a new run", path, other)
+    fail.raise(4, "resume: the data is not what the run '%s' began with: %s; put it back, or begin a new run", path,
+      other)
   end
-  if manifest.first_batch_sha256 and now.first_batch_sha256 and manifest.first_batch_sha256 ~= now.first_batch_sha256 then
+  if manifest.first_batch_sha256 and now.first_batch_sha256
+    and manifest.first_batch_sha256 ~= now.first_batch_sha256 then
     fail.raise(4, "resume: the data is not what the run '%s' began with: the first batch differs", path)
   end
 end
 
----For train.resume='auto': plans to go on with the newest launch of this script and config whose newest run is unfinished and
----not worked on. Without one, nothing is planned.
+---For train.resume='auto': plans to go on with the newest launch of this script and config whose newest run is
+---unfinished and not worked on. Without one, nothing is planned.
 ---@param experiment string
 ---@param now { values: table, source_hash: string }
 function resume.find(experiment, now)
@@ -119,7 +124,8 @@ function resume.find(experiment, now)
   for i = #runs, 1, -1 do
     local manifest = run_files.read_json(runs[i].path .. '/manifest.json')
     local config = run_files.read_json(runs[i].path .. '/config.json')
-    if manifest and config and manifest.source_hash == now.source_hash and not difference(config.values, now.values) then
+    if manifest and config and manifest.source_hash == now.source_hash
+      and not difference(config.values, now.values) then
       best = runs[i]
       break
     end

@@ -31,8 +31,8 @@ local function blocks_since(histogram, before)
   return blocks
 end
 
--- The norm of what one update moved of each node, the mean over the updates since the last call; nil where there was none. `before` has
--- the sums up to then.
+-- The norm of what one update moved of each node, the mean over the updates since the last call; nil where there was
+-- none. `before` has the sums up to then.
 local function moved_since(report, before)
   local steps, sums, means = report.steps, {}, {}
   for i, node in ipairs(report.nodes) do
@@ -45,12 +45,13 @@ end
 -- What an update reads from its device, in words; nil for a training too short to count.
 local function reads_text(fit)
   if not fit.host_reads_per_step then return nil end
-  return ('reads     host_syncs_per_step %.4g, %.4g values read per update%s, %.4g of them by the optimiser and its selection'):format(
-    fit.host_syncs_per_step, fit.host_reads_per_step, fit.host_syncs_per_step == 0 and " in the host's memory" or '',
-    fit.optimizer_reads_per_step)
+  return ('reads     host_syncs_per_step %.4g, %.4g values read per update%s, %.4g of them by the optimiser and its '
+    .. 'selection'):format(fit.host_syncs_per_step, fit.host_reads_per_step,
+    fit.host_syncs_per_step == 0 and " in the host's memory" or '', fit.optimizer_reads_per_step)
 end
 
----The callback that logs a `selection` event every so many updates and the whole report at the end, as event `selection_report`.
+---The callback that logs a `selection` event every so many updates and the whole report at the end, as event
+---`selection_report`.
 ---@param every integer
 ---@return table
 function selection.callback(every)
@@ -67,9 +68,10 @@ function selection.callback(every)
     -- The end may come right after a step that was looked at.
     if logged == step then return report, balance, touched, effective end
     logged = step
-    ctx.log { kind = 'event', event = 'selection', step = step, touched_pct = percent(touched), effective_pct = percent(effective),
-      node_entropy = balance.entropy, node_gini = balance.gini, leaf_entropy = balance.leaf_entropy, leaf_gini = balance.leaf_gini,
-      dead_n = balance.dead, no_signal_n = report.no_signal, bad_n = report.bad, node_delta = node_delta }
+    ctx.log { kind = 'event', event = 'selection', step = step, touched_pct = percent(touched),
+      effective_pct = percent(effective), node_entropy = balance.entropy, node_gini = balance.gini,
+      leaf_entropy = balance.leaf_entropy, leaf_gini = balance.leaf_gini, dead_n = balance.dead,
+      no_signal_n = report.no_signal, bad_n = report.bad, node_delta = node_delta }
     return report, balance, touched, effective
   end
   function callback.on_step(ctx, record) look(ctx, record.step) end
@@ -80,7 +82,8 @@ function selection.callback(every)
     ctx.log { kind = 'event', event = 'selection_report', step = fit.steps, report = report, balance = balance,
       host_syncs_per_step = fit.host_syncs_per_step, host_reads_per_step = fit.host_reads_per_step,
       optimizer_reads_per_step = fit.optimizer_reads_per_step }
-    local share = touched and ('touched %.1f %% of all parameters an update, effective %.1f %%'):format(100 * touched, 100 * effective)
+    local share = touched
+      and ('touched %.1f %% of all parameters an update, effective %.1f %%'):format(100 * touched, 100 * effective)
       or ('touched NA (the gradients are masked, every weight may move), %.1f %% of them left'):format(100 * effective)
     local gini = balance.leaf_gini and ('%.2f'):format(balance.leaf_gini) or 'NA'
     local never = balance.dead and ('; %d of %d nodes never selected'):format(balance.dead, #report.nodes) or ''
@@ -89,12 +92,14 @@ function selection.callback(every)
     if reads then ctx.print(reads) end
   end
   function callback.save() return { blocks = blocks, before = before, moved = moved, logged = logged } end
-  function callback.restore(_, saved) blocks, before, moved, logged = saved.blocks or {}, saved.before, saved.moved, saved.logged end
+  function callback.restore(_, saved)
+    blocks, before, moved, logged = saved.blocks or {}, saved.before, saved.moved, saved.logged
+  end
   return callback
 end
 
----Nodes as lines of text, indented by level: how often each was selected, how far it has moved in all and in an update; then how evenly the
----nodes of each level were selected.
+---Nodes as lines of text, indented by level: how often each was selected, how far it has moved in all and in an
+---update; then how evenly the nodes of each level were selected.
 ---@param report table of Selection:report
 ---@return string[]
 function selection.node_lines(report)
@@ -106,8 +111,8 @@ function selection.node_lines(report)
   end
   for i, node in ipairs(report.nodes) do
     local name = names[i] .. (' '):rep(width - #names[i])
-    lines[#lines + 1] = ('%s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name, node.count,
-      node.effective, node.distance, node.mean_delta, node.mean_score,
+    lines[#lines + 1] = ('%s %8d selected  %8.1f effective  moved %8.4f, %.2e an update  mean norm %.3e%s'):format(name,
+      node.count, node.effective, node.distance, node.mean_delta, node.mean_score,
       node.count == 0 and selection_report.holds(report) and '  never selected' or '')
   end
   local function share(value) return value and ('%.2f'):format(value) or '-' end

@@ -1,5 +1,5 @@
--- The run of a training that leaves no directory (train.fit{ run = false }), for probes, tests and inner loops: what would be
--- written goes nowhere, and whoever asks for its folder is told why there is none.
+-- The run of a training that leaves no directory (train.fit{ run = false }), for probes, tests and inner loops: what
+-- would be written goes nowhere, and whoever asks for its folder is told why there is none.
 local fail = require 'fail'
 
 local unrecorded = {}

@@ -1,7 +1,7 @@
--- What callbacks cost (guard G38). Every call is timed; over at least 50 updates, from the end of one call to the end of another so that
--- whole intervals count, a callback may take budget_pct (5) percent of the time that training takes without callbacks. Above, it is told
--- once, with the interval that would fit; what has cost less than a second in all is not worth a word. guards.overhead is the level for
--- all, `over_budget` in a callback's table its own.
+-- What callbacks cost (guard G38). Every call is timed; over at least 50 updates, from the end of one call to the end
+-- of another so that whole intervals count, a callback may take budget_pct (5) percent of the time that training
+-- takes without callbacks. Above, it is told once, with the interval that would fit; what has cost less than a second
+-- in all is not worth a word. guards.overhead is the level for all, `over_budget` in a callback's table its own.
 local guard_events = require 'guards.events'
 local host = require 'host'
 
@@ -21,7 +21,8 @@ function callback_cost.new(level, run)
   return setmetatable({ level = level, run = run, all = 0, windows = {} }, Budget)
 end
 
--- What a callback cost since its window began; nil while that is too short to say, or too little while it is above its budget.
+-- What a callback cost since its window began; nil while that is too short to say, or too little while it is above
+-- its budget.
 local function share(budget, window, step, now, limit)
   local steps = step - window.step
   local training = now - window.at - (budget.all - window.all)
@@ -43,9 +44,10 @@ function Budget:judge(callback, label, record, now)
   local found = window and not window.told and share(self, window, record.step, now, limit)
   local over = found and found.percent > limit
   if over then
-    local text = ('%s takes %.3g %% of the training time (%.3g ms a call, %.3g ms an update, over %d updates), expected at most %g %%; '
-      .. '%s; to accept: budget_pct = %d in its table, or guards.overhead=off'):format(label, found.percent, found.call_s * 1e3,
-      found.update_s * 1e3, found.steps, limit, advice(callback, found, limit), math.ceil(found.percent))
+    local text = ('%s takes %.3g %% of the training time (%.3g ms a call, %.3g ms an update, over %d updates), '
+      .. 'expected at most %g %%; %s; to accept: budget_pct = %d in its table, or guards.overhead=off'):format(label,
+      found.percent, found.call_s * 1e3, found.update_s * 1e3, found.steps, limit, advice(callback, found, limit),
+      math.ceil(found.percent))
     guard_events.fired('G38', callback.over_budget or self.level, text,
       { run = self.run, value = found.percent, limit = limit, step = record.step })
   end

@@ -1,5 +1,6 @@
--- Can a callback's threshold be reached? A callback that acts on T-Score declares `metric`, a function of a score, and `threshold`. The
--- metric is tried on gradients that are identical, opposite, and random, between which all batches lie (guard G34).
+-- Can a callback's threshold be reached? A callback that acts on T-Score declares `metric`, a function of a score,
+-- and `threshold`. The metric is tried on gradients that are identical, opposite, and random, between which all
+-- batches lie (guard G34).
 local callback_threshold = {}
 
 -- A score as tscore.measure gives it, of N gradients of length 1 whose sum has the square s.
@@ -8,7 +9,8 @@ local function score(n, s)
   local t = math.min(1, math.max(0, 1 - s / (n * q)))
   local trace, signal = (q / n - s / n ^ 2) * n / (n - 1), (s / n - q / n) / (n - 1)
   return { t = t, t_corrected = t * n / (n - 1), raw = t, s = s, q = q, n = n, status = 'ok', method = 'probe',
-    noise = { trace = trace, signal = signal, scale = signal > 0 and trace / signal or nil, status = signal > 0 and 'ok' or 'no_signal' } }
+    noise = { trace = trace, signal = signal, scale = signal > 0 and trace / signal or nil,
+      status = signal > 0 and 'ok' or 'no_signal' } }
 end
 
 ---Scores of N gradients: identical, opposite in pairs, random (orthogonal, in many dimensions), and two between.
@@ -42,10 +44,12 @@ function callback_threshold.problem(callback, n)
   if not callback.threshold then return nil end
   local low, high = callback_threshold.span(callback.metric, n)
   local name = callback.name or '?'
-  if not low then return ("callback '%s': its metric has no value on identical, opposite and random gradients"):format(name) end
+  if not low then
+    return ("callback '%s': its metric has no value on identical, opposite and random gradients"):format(name)
+  end
   if callback.threshold >= low and callback.threshold <= high then return nil end
-  return ("callback '%s': threshold %g, but its metric spans %.2f-%.2f on identical, opposite and random gradients; it would act "
-    .. 'always or never'):format(name, callback.threshold, low, high)
+  return ("callback '%s': threshold %g, but its metric spans %.2f-%.2f on identical, opposite and random gradients; "
+    .. 'it would act always or never'):format(name, callback.threshold, low, high)
 end
 
 return callback_threshold

@@ -2,7 +2,8 @@
 --   updates = true           on_step, or on_epoch where there is no on_step, changes weights at every call
 --   keys = { 'head', ... }   the parameters it means to touch: Lua patterns, as in optim.groups; all when left out
 --   may_idle = true          a call that changes nothing, and a key that matches nothing, are accepted
--- Each call is bracketed by a copy of these parameters, and how far it moved them is an event: callback_update, step_norm.
+-- Each call is bracketed by a copy of these parameters, and how far it moved them is an event: callback_update,
+-- step_norm.
 local callbacks = require 'fit.callbacks'
 local guard_events = require 'guards.events'
 local guards = require 'guards.registry'
@@ -28,8 +29,9 @@ local function matches(parameter, key)
 end
 
 local function stop(label, keys, parameters, what)
-  guards.stop('G18', '%s', ('%s declares to update weights, but %s; keys that it means to touch: %s; parameters of the model: %s; to '
-    .. 'accept: may_idle = true in its table'):format(label, what, keys and names_text(keys) or 'all', names_text(names_of(parameters))))
+  guards.stop('G18', '%s declares to update weights, but %s; keys that it means to touch: %s; parameters of the model: '
+    .. '%s; to accept: may_idle = true in its table', label, what, keys and names_text(keys) or 'all',
+    names_text(names_of(parameters)))
 end
 
 -- The first key without a parameter; nil when there is none.
@@ -77,7 +79,8 @@ function callback_updates.check(list, model)
       local parameters = model:named_parameters()
       local key = unmatched(callback.keys, parameters)
       if key then
-        stop(label, callback.keys, parameters, ("its key '%s' matches no parameter%s"):format(key, nearest.hint(key, names_of(parameters))))
+        stop(label, callback.keys, parameters, ("its key '%s' matches no parameter%s"):format(key,
+          nearest.hint(key, names_of(parameters))))
       end
     end
   end
@@ -103,7 +106,8 @@ function callback_updates.bracket(callback, label, model, run, call)
     if squares == 0 and not callback.may_idle then
       stop(label, callback.keys, parameters, ('its call at update %d changed none of them'):format(record.step))
     end
-    run:log { kind = 'event', event = 'callback_update', step = record.step, callback = callback.name, step_norm = math.sqrt(squares) }
+    run:log { kind = 'event', event = 'callback_update', step = record.step, callback = callback.name,
+      step_norm = math.sqrt(squares) }
     return action, reason
   end
 end

@@ -1,10 +1,10 @@
--- Does a model of sequences see what it predicts? (guard G45) Before the first update, on the first two samples in eval mode:
---   * targets must be the inputs shifted by the declared amount: data.shift, 1 for a text (stops, 4). Data that declares none is not asked,
---     unless its targets are the inputs shifted by 2 or more, which is a shift done twice.
---   * changing the tokens behind position t must leave the logits up to t within 1e-5 of their size (stops, 6). A shift of 0 predicts
---     nothing and is not asked; model.causal=false accepts a model that may look ahead.
+-- Does a model of sequences see what it predicts? (guard G45) Before the first update, on the first two samples in
+-- eval mode:
+--   * targets must be the inputs shifted by the declared amount: data.shift, 1 for a text (stops, 4). Data that
+--     declares none is not asked, unless its targets are the inputs shifted by 2 or more, which is a shift done twice.
+--   * changing the tokens behind position t must leave the logits up to t within 1e-5 of their size (stops, 6). A shift
+--     of 0 predicts nothing and is not asked; model.causal=false accepts a model that may look ahead.
 -- No random number of the training is drawn and no state is changed.
-local experiment = require 'experiment'
 local fail = require 'fail'
 local guard_events = require 'guards.events'
 local guards = require 'guards.registry'
@@ -44,12 +44,6 @@ local function find_shift(x, y, first)
   return nil
 end
 
-local function declared_shift(data)
-  local section = experiment.current().values.data
-  local shift = data.shift or type(section) == 'table' and section.shift or nil
-  return shift or (data.kind == 'text' or data.kind == 'domains') and 1 or nil
-end
-
 ---The shift of the targets, and what is wrong with it.
 ---@param x Tensor (B, T)
 ---@param y Tensor (B, T)
@@ -61,8 +55,9 @@ function causality.shift(x, y, declared)
   local found = find_shift(x, y, declared and 0 or 1)
   if not declared and (not found or found == 1) then return found, nil end
   local text = found and ('the inputs shifted by %d'):format(found) or 'no shift of the inputs'
-  return nil, ('targets are %s, expected a shift by %d; were they shifted twice, in the data and in the model or its loss? to accept: %s'
-    ):format(text, declared or 1, found and ('data.shift=%d'):format(found) or 'guards.leak=off')
+  return nil, ('targets are %s, expected a shift by %d; were they shifted twice, in the data and in the model or its '
+    .. 'loss? to accept: %s'):format(text, declared or 1,
+    found and ('data.shift=%d'):format(found) or 'guards.leak=off')
 end
 
 -- x with other tokens behind position cuts[row] of each row.
@@ -113,8 +108,8 @@ local function undisturbed(model, f)
   if not ok then error(problem, 0) end
 end
 
-local function check_shift(x, y, data, level)
-  local shift, problem = causality.shift(x, y, declared_shift(data))
+local function check_shift(x, y, declared, level)
+  local shift, problem = causality.shift(x, y, declared)
   if problem and level == 'error' then fail.data('%s', guards.say('G45', '%s', problem)) end
   if problem then guard_events.fired('G45', level, problem) end
   return shift
@@ -126,23 +121,24 @@ local function check_model(model, x, data, level)
   local device = model:parameters()[1]
   local share, position = causality.leak(model, device and x:to(device.device) or x, vocabulary)
   if not share or share ~= share or share <= TOLERANCE then return end -- NaN is for guard G23
-  guard_events.fired('G45', level, ('changing the tokens after position %d changes the logits up to it by %.2g of their size, expected '
-    .. 'at most %g: the model sees what it predicts; is the causal mask missing? to accept: model.causal=false in the config, or '
-    .. 'guards.leak=off'):format(position, share, TOLERANCE), { value = share, limit = TOLERANCE })
+  guard_events.fired('G45', level,
+    ('changing the tokens after position %d changes the logits up to it by %.2g of their size, expected at most %g: '
+    .. 'the model sees what it predicts; is the causal mask missing? to accept: model.causal=false in the config, '
+    .. 'or guards.leak=off'):format(position, share, TOLERANCE), { value = share, limit = TOLERANCE })
 end
 
 ---Checks data and model of a training.
 ---@param o table of train.fit
-function causality.check(o)
+---@param declared { shift: integer?, causal: boolean? } what the config says of the data, and of the model
+function causality.check(o, declared)
   local level = o.guards.leak
   if level == 'off' then return end
-  local section = experiment.current().values.model
-  local accepted = type(section) == 'table' and section.causal == false
+  local accepted = declared.causal == false
   if accepted then guard_events.switched_off('G45', 'model.causal=false') end
   undisturbed(o.model, function()
     local x, y = first_samples(o.data.train)
     if not x then return end
-    local shift = check_shift(x, y, o.data, level)
+    local shift = check_shift(x, y, o.data.shift or declared.shift or o.data.usual_shift, level)
     -- A scope of its own for the model alone: batches made in Lua may keep what they make.
     if shift and shift > 0 and not accepted then torch.scope(check_model, o.model, x, o.data, level) end
   end)

@@ -1,5 +1,5 @@
--- The guards of one train.fit: what fired or was switched off is an event in metrics.jsonl and an entry in exit.json. What happens
--- before there is a run directory is kept until there is one.
+-- The guards of one train.fit: what fired or was switched off is an event in metrics.jsonl and an entry in exit.json.
+-- What happens before there is a run directory is kept until there is one.
 local console = require 'console'
 local guards = require 'guards.registry'
 
@@ -26,8 +26,8 @@ end
 
 local function make(row, level, message, more)
   more = more or {}
-  return { id = row.id, name = row.name, level = level, message = message, value = more.value, limit = more.limit, step = more.step,
-    no_claim = more.no_claim }
+  return { id = row.id, name = row.name, level = level, message = message, value = more.value, limit = more.limit,
+    step = more.step, no_claim = more.no_claim }
 end
 
 ---Begins the record of a training, with the guards that its options switch off.
@@ -49,7 +49,8 @@ end
 ---Tells a warning and records it.
 ---@param run table? nil before there is a run directory
 ---@param message string "G05 init_loss: ..."
----@param more { value: number?, limit: number?, step: integer?, no_claim: boolean? }? no_claim: comparisons conclude nothing about quality
+---@param more { value: number?, limit: number?, step: integer?,
+---no_claim: boolean? }? no_claim: comparisons conclude nothing about quality
 function events.warned(run, message, more)
   local row, said = guards.speaker(message)
   console.warn('warning: ' .. said)

@@ -1,6 +1,6 @@
--- Are the gradients of a script's model right? In float64, on two samples of the first batch: what autograd says of a few elements of each
--- parameter beside the central difference (f(w + h) - f(w - h)) / 2h (guard G30). `runner doctor --gradcheck SCRIPT` does it in place of
--- the first train.fit.
+-- Are the gradients of a script's model right? In float64, on two samples of the first batch: what autograd says of a
+-- few elements of each parameter beside the central difference (f(w + h) - f(w - h)) / 2h (guard G30). `runner doctor
+-- --gradcheck SCRIPT` does it in place of the first train.fit.
 local console = require 'console'
 local guards = require 'guards.registry'
 local native = require 'lanthorn'
@@ -88,13 +88,13 @@ function gradcheck.run(o)
   end
   for _, name in ipairs(names) do
     local row = worst[name]
-    console.write(('%-4s  %-24s element %-8d gradient % .6e  difference % .6e\n'):format(row.ok and 'ok' or 'FAIL', name, row.index,
-      row.gradient, row.difference))
+    console.write(('%-4s  %-24s element %-8d gradient % .6e  difference % .6e\n'):format(row.ok and 'ok' or 'FAIL',
+      name, row.index, row.gradient, row.difference))
     if not row.ok then wrong[#wrong + 1] = name end
   end
   if #wrong > 0 then
-    guards.stop('G30', 'the gradient of %s differs from finite differences of the loss; is there a detach, an operator without gradient or '
-      .. 'a backward of your own?', table.concat(wrong, ', '))
+    guards.stop('G30', 'the gradient of %s differs from finite differences of the loss; is there a detach, an '
+      .. 'operator without gradient or a backward of your own?', table.concat(wrong, ', '))
   end
   console.write(('the gradients of %s agree with finite differences\n'):format(pretty.plural(#names, 'parameter')))
 end

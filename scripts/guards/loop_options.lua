@@ -1,4 +1,5 @@
--- What the native loop is told about its guards: the sections `guards` and `train` of a config, checked and as options of the trainer.
+-- What the native loop is told about its guards: the sections `guards` and `train` of a config, checked and as
+-- options of the trainer.
 local fail = require 'fail'
 local guard_events = require 'guards.events'
 local options = require 'options'
@@ -12,7 +13,9 @@ local RATIO = { ratio = { 'number', 0, min = 0 } }
 local function skipped(text)
   if text == 'error' then return 0 end
   local count = tonumber(text:match '^skip:(%d+)$')
-  if not count or count < 1 then fail.config("guards.nonfinite is '%s'; known: error, skip:N (up to N updates in a row)", text) end
+  if not count or count < 1 then
+    fail.config("guards.nonfinite is '%s'; known: error, skip:N (up to N updates in a row)", text)
+  end
   return count
 end
 
@@ -40,8 +43,8 @@ function loop_options.native(o)
   if rollback and o.checkpoint.off then
     fail.config("train.on_divergence='rollback' goes back to a checkpoint, and checkpoint.off=true makes none")
   end
-  return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm, rollback = rollback,
-    rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
+  return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm,
+    rollback = rollback, rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
     memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
     memory_limit_mb = memory.limit_mb, allow_dead = dead_names(o),

@@ -1,4 +1,5 @@
--- The guards of the runner: what it never lets happen, each with its id, what it does when it fires, and how it is accepted.
+-- The guards of the runner: what it never lets happen, each with its id, what it does when it fires, and how it is
+-- accepted.
 --   registry.rows     all of them, by id
 --   registry.spec()   the section `guards` of a config: guards.<name>=error|warn|off where a guard has such a key
 -- A guard that fires says "G05 init_loss: what was found, what was expected, a likely cause; to accept: ...".
@@ -9,23 +10,28 @@ local registry = {}
 
 local LEVELS = { 'error', 'warn', 'off' }
 
--- `level`: what it does unless told otherwise. `code`: the exit code when it stops a run. `key`: it has guards.<name>; `accept`: another
--- way to accept what it finds. `check`: the file that checks; absent for a guard that is not built yet.
+-- `level`: what it does unless told otherwise. `code`: the exit code when it stops a run. `key`: it has
+-- guards.<name>; `accept`: another way to accept what it finds. `check`: the file that checks; absent for a guard
+-- that is not built yet.
 registry.rows = {
   { id = 'G01', name = 'device', level = 'error', code = 9, check = 'engine/train/guards/alive_check.cc' },
   { id = 'G02', name = 'device_speed', level = 'error', code = 9, key = true, check = 'scripts/fit/checks.lua' },
   { id = 'G03', name = 'memory_truth', level = 'error', code = 0, check = 'engine/train/report/memory_fields.cc' },
-  { id = 'G04', name = 'memory_floor', level = 'error', code = 9, key = true, check = 'engine/train/guards/memory_growth.cc' },
+  { id = 'G04', name = 'memory_floor', level = 'error', code = 9, key = true,
+    check = 'engine/train/guards/memory_growth.cc' },
   { id = 'G05', name = 'init_loss', level = 'error', code = 6, key = true, accept = 'train.expect_loss=x',
     check = 'engine/train/measure.cc' },
-  { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true', check = 'scripts/fit/checks.lua' },
+  { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true',
+    check = 'scripts/fit/checks.lua' },
   { id = 'G07', name = 'perplexity', level = 'error', code = 0, check = 'scripts/lib/statistics.lua' },
-  { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/doctor/script.lua' },
+  { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/guards/seeds.lua' },
   { id = 'G09', name = 'partial', level = 'error', code = 7, check = 'engine/train/time_limit.cc' },
   { id = 'G10', name = 'silence', level = 'error', code = 0, check = 'engine/train/report/progress.cc' },
-  { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true', check = 'scripts/watchdog/stall.lua' },
+  { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true',
+    check = 'scripts/watchdog/stall.lua' },
   { id = 'G12', name = 'one_path', level = 'error', code = 0, check = 'scripts/fit/report.lua' },
-  { id = 'G13', name = 'budget', level = 'error', code = 7, accept = 'data.allow_overlap=true', check = 'engine/train/time_limit.cc' },
+  { id = 'G13', name = 'budget', level = 'error', code = 7, accept = 'data.allow_overlap=true',
+    check = 'engine/train/time_limit.cc' },
   { id = 'G14', name = 'warm_up', level = 'error', code = 0, check = 'engine/train/report/step_timer.cc' },
   { id = 'G15', name = 'step_anatomy', level = 'error', code = 0, check = 'engine/train/train_step.cc' },
   { id = 'G16', name = 'slow_step', level = 'warn', code = 7, key = true, check = 'engine/train/guards/slow_steps.cc' },
@@ -33,12 +39,14 @@ registry.rows = {
   { id = 'G18', name = 'noop_phase', level = 'error', code = 6, accept = "may_idle=true in the callback's table",
     check = 'scripts/guards/callback_updates.lua' },
   { id = 'G19', name = 'speed_claim', level = 'error', code = 0, check = 'scripts/compare/results.lua' },
-  { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key', check = 'scripts/lib/experiment.lua' },
+  { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key',
+    check = 'scripts/lib/experiment.lua' },
   { id = 'G21', name = 'batch_shape', level = 'error', code = 4, check = 'engine/data/batch_shape.cc' },
   { id = 'G22', name = 'empty', level = 'error', code = 4, accept = 'eval.off=true', check = 'engine/data/text.cc' },
   { id = 'G23', name = 'nonfinite', level = 'error', code = 6, accept = 'guards.nonfinite=skip:N',
     check = 'engine/train/guards/divergence.cc' },
-  { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true', check = 'engine/data/text/leak.cc' },
+  { id = 'G24', name = 'validation', level = 'error', code = 4, accept = 'data.allow_leak=true',
+    check = 'engine/data/text/leak.cc' },
   { id = 'G25', name = 'strict_load', level = 'error', code = 5, check = 'engine/train/state/trainer_state.cc' },
   { id = 'G26', name = 'resume', level = 'error', code = 5, check = 'scripts/commands/verify_resume.lua' },
   { id = 'G27', name = 'provenance', level = 'error', code = 1, check = 'scripts/compare/provenance.lua' },
@@ -46,21 +54,28 @@ registry.rows = {
   { id = 'G29', name = 'units', level = 'error', code = 3, check = 'scripts/runs/columns.lua' },
   { id = 'G30', name = 'dead_parameter', level = 'error', code = 6, accept = 'train.allow_dead=[...]',
     check = 'engine/train/guards/alive_check.cc' },
-  { id = 'G31', name = 'memory_growth', level = 'error', code = 7, key = true, check = 'engine/train/guards/memory_growth.cc' },
+  { id = 'G31', name = 'memory_growth', level = 'error', code = 7, key = true,
+    check = 'engine/train/guards/memory_growth.cc' },
   { id = 'G32', name = 'stale', level = 'error', code = 4, check = 'scripts/runs/select.lua' },
   { id = 'G33', name = 'one_metric', level = 'error', code = 3, check = 'scripts/fit/callback_context.lua' },
-  { id = 'G34', name = 'reachable', level = 'error', code = 3, key = true, check = 'scripts/guards/callback_threshold.lua' },
+  { id = 'G34', name = 'reachable', level = 'error', code = 3, key = true,
+    check = 'scripts/guards/callback_threshold.lua' },
   { id = 'G35', name = 'identical_arms', level = 'warn', code = 1, check = 'scripts/compare/results.lua' },
-  { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true, check = 'engine/train/guards/skipped_updates.cc' },
-  { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true, check = 'engine/train/guards/learning_check.cc' },
-  { id = 'G38', name = 'overhead', level = 'warn', code = 7, key = true, accept = "budget_pct=N in the callback's table",
-    check = 'scripts/guards/callback_cost.lua' },
+  { id = 'G36', name = 'skipped_updates', level = 'error', code = 6, key = true,
+    check = 'engine/train/guards/skipped_updates.cc' },
+  { id = 'G37', name = 'no_learning', level = 'error', code = 6, key = true,
+    check = 'engine/train/guards/learning_check.cc' },
+  { id = 'G38', name = 'overhead', level = 'warn', code = 7, key = true,
+    accept = "budget_pct=N in the callback's table", check = 'scripts/guards/callback_cost.lua' },
   { id = 'G39', name = 'claim', level = 'error', code = 0, check = 'scripts/compare/results.lua' },
   { id = 'G40', name = 'plasticity', level = 'error', code = 1, check = 'scripts/research/plasticity.lua' },
   { id = 'G41', name = 'encoding', level = 'error', code = 0, check = 'scripts/base/encoding.lua' },
-  { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed', check = 'scripts/compare/results.lua' },
-  { id = 'G43', name = 'protected', level = 'error', code = 6, key = true, check = 'engine/train/guards/protected_check.cc' },
-  { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term', check = 'engine/train/loss.cc' },
+  { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed',
+    check = 'scripts/compare/results.lua' },
+  { id = 'G43', name = 'protected', level = 'error', code = 6, key = true,
+    check = 'engine/train/guards/protected_check.cc' },
+  { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term',
+    check = 'engine/train/loss.cc' },
   { id = 'G45', name = 'leak', level = 'error', code = 6, key = true, accept = 'model.causal=false, data.shift=n',
     check = 'scripts/guards/causality.lua' },
   { id = 'G46', name = 'degenerate', level = 'error', code = 0, check = 'engine/tscore/score.cc' },
@@ -87,7 +102,8 @@ function registry.spec()
     if row.key then spec[row.name] = { 'string', row.level, one_of = LEVELS, meaning = 'guard ' .. row.id } end
   end
   spec.nonfinite = { 'string', 'error', meaning = 'guard G23: error, or skip:N for up to N updates in a row' }
-  spec.loss_spike = { 'table', { ratio = 3 }, meaning = 'guard G23 stops at a loss above so many times the first; 0: never' }
+  spec.loss_spike = { 'table', { ratio = 3 },
+    meaning = 'guard G23 stops at a loss above so many times the first; 0: never' }
   spec.grad_norm = { 'table', { ratio = 20 },
     meaning = 'guard G23 warns of a gradient norm above so many times its median; 0: never' }
   spec.memory = { 'table', { limit_mb = 0 },
@@ -95,7 +111,8 @@ function registry.spec()
   return spec
 end
 
----The guard that speaks in a message such as "train.lua:3: G05 init_loss: first loss ...", and what it says. nil when none does.
+---The guard that speaks in a message such as "train.lua:3: G05 init_loss: first loss ...", and what it says. nil when
+---none does.
 ---@param message string
 ---@return table? row, string? said beginning with the id
 function registry.speaker(message)

@@ -1,5 +1,6 @@
--- Configurations over several seeds within one script: each cell trains on its own, into its own run directory, and the table says what
--- may be said. For experiments that compare; `runner sweep` takes over where cells are to run apart.
+-- Configurations over several seeds within one script: each cell trains on its own, into its own run directory, and
+-- the table says what may be said. For experiments that compare; `runner sweep` takes over where cells are to run
+-- apart.
 --
 --   local result = arms.run { seeds = { 1, 2, 3 }, baseline = 'dense',
 --     arms = { { 'dense', train_dense }, { 'tree', train_tree } } }   -- function(seed) -> { val_loss = 1.5, ... }
@@ -22,8 +23,9 @@ local function find(result, name)
   return fail.config("arms: there is no arm '%s'", tostring(name))
 end
 
----Runs every arm with every seed, the seed given to LibTorch's generator before each cell. An arm is {name, function(seed)}; the function
----returns a table of numbers. Under --fast-dev-run one seed is enough. `unit` is what a sentence calls a repetition.
+---Runs every arm with every seed, the seed given to LibTorch's generator before each cell. An arm is {name,
+---function(seed)}; the function returns a table of numbers. Under --fast-dev-run one seed is enough. `unit` is what a
+---sentence calls a repetition.
 ---@param given { seeds: integer[], arms: table[], baseline: string?, unit: string? }
 ---@return { seeds: integer[], arms: { name: string, cells: table[] }[], baseline: string, unit: string }
 function arms.run(given)
@@ -45,7 +47,9 @@ function arms.run(given)
     for i, arm in ipairs(o.arms) do
       torch.manual_seed(seed)
       local cell = arm[2](seed)
-      if type(cell) ~= 'table' then fail.raise(1, "arms.run: arm '%s' must return a table of numbers, got %s", arm[1], type(cell)) end
+      if type(cell) ~= 'table' then
+        fail.raise(1, "arms.run: arm '%s' must return a table of numbers, got %s", arm[1], type(cell))
+      end
       result.arms[i].cells[s] = cell
     end
   end
@@ -97,7 +101,9 @@ function arms.differences(result, metric)
       local d = statistics.paired(values)
       d.name, d.same = arm.name, same and #values > 0
       found[#found + 1] = d
-      if d.p and d.n >= statistics.LEAST_SEEDS and not d.same then p_values[#p_values + 1], tested[#tested + 1] = d.p, d end
+      if d.p and d.n >= statistics.LEAST_SEEDS and not d.same then
+        p_values[#p_values + 1], tested[#tested + 1] = d.p, d
+      end
     end
   end
   for i, p in ipairs(statistics.holm(p_values)) do tested[i].p_holm = p end
@@ -119,7 +125,8 @@ local function aligned(rows)
   return lines
 end
 
--- How the numbers of a metric are written: whole ones as such, where all of them are whole, and means of those with one decimal.
+-- How the numbers of a metric are written: whole ones as such, where all of them are whole, and means of those with
+-- one decimal.
 local function format_of(result, metric)
   for _, arm in ipairs(result.arms) do
     for _, value in ipairs(arms.values(arm, metric)) do
@@ -132,7 +139,8 @@ end
 -- "1.5000 +- 0.2484 (3)", "447745 (3)" where there is no interval, "-" where there is no value.
 local function cell_text(interval, format)
   if interval.n == 0 then return '-' end
-  return interval.half and findings.interval_text(interval, format) or ('%s (%d)'):format(format(interval.mean), interval.n)
+  return interval.half and findings.interval_text(interval, format)
+    or ('%s (%d)'):format(format(interval.mean), interval.n)
 end
 
 ---The table: a row for each arm, a column "mean +- half width of the 95 % interval (n)" for each metric.
@@ -160,7 +168,8 @@ function arms.print_differences(result, metric, title)
   print(("\n%s, difference from '%s', paired by %s"):format(title, result.baseline, result.unit))
   local rows = {}
   for i, d in ipairs(arms.differences(result, metric)) do
-    rows[i] = { d.name, cell_text(d, format_of(result, metric)), d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
+    rows[i] = { d.name, cell_text(d, format_of(result, metric)),
+      d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
   end
   print(table.concat(aligned(rows), '\n'))
 end
@@ -193,7 +202,9 @@ end
 ---@param what string such as 'val loss'
 ---@return string
 function arms.finding(result, metric, what)
-  if #result.arms == 1 then return ('Found: %s; nothing to compare it with.'):format(arms.sentence(result, metric, what)) end
+  if #result.arms == 1 then
+    return ('Found: %s; nothing to compare it with.'):format(arms.sentence(result, metric, what))
+  end
   local better, worse, rest, none = {}, {}, {}, {}
   for _, d in ipairs(arms.differences(result, metric)) do
     local list = d.n == 0 and none or d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest

@@ -1,5 +1,5 @@
--- What a script prints. stdout carries data; stderr carries words for people. Everything printed also goes to a sink, the
--- stdout.log of the run directory, once there is one; until then it is kept.
+-- What a script prints. stdout carries data; stderr carries words for people. Everything printed also goes to a sink,
+-- the stdout.log of the run directory, once there is one; until then it is kept.
 local encoding = require 'base.encoding'
 local host = require 'host'
 
@@ -21,7 +21,8 @@ local function record(text)
   return nil
 end
 
----Writes text to stdout and to the sink: as it is, but for odd bytes on a terminal. A console that fails never stops a run.
+---Writes text to stdout and to the sink: as it is, but for odd bytes on a terminal. A console that fails never stops
+---a run.
 ---@param text string
 function console.write(text)
   put(io.stdout, host.isatty(1) and encoding.escape(text, encoding.is_unicode()) or text)

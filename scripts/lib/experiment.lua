@@ -2,9 +2,10 @@
 --
 --   local cfg = experiment.config { optim = { lr = 2e-3 }, train = { steps = 2000 } }
 --
--- The result is plain nested tables. A default that is a whole number takes whole numbers only; experiment.number(1) takes
--- fractions too.
+-- The result is plain nested tables. A default that is a whole number takes whole numbers only; experiment.number(1)
+-- takes fractions too.
 local sources = require 'boot.sources'
+local config_defaults = require 'config.defaults'
 local config_reads = require 'config.reads'
 local config_schema = require 'config.schema'
 local config_tree = require 'config.tree'
@@ -29,8 +30,8 @@ local tree
 ---@param setup { script: string?, name: string?, argv: string[], overrides: string[], cell: string[]?, flags: table? }
 function experiment.setup(setup)
   tree = nil
-  current = { script = setup.script, argv = setup.argv or {}, overrides = setup.overrides or {}, cell = setup.cell or {},
-    flags = setup.flags or {}, name = setup.name }
+  current = { script = setup.script, argv = setup.argv or {}, overrides = setup.overrides or {},
+    cell = setup.cell or {}, flags = setup.flags or {}, name = setup.name }
   if setup.script and not setup.name then current.name = setup.script:match('([^/]*)$'):gsub('%.lua$', '') end
   for _, text in ipairs(current.overrides) do overrides.parse(text) end -- bad grammar fails before the script runs
 end
@@ -63,8 +64,8 @@ end
 
 local function check_name()
   if current.name and not experiment.valid_name(current.name) then
-    fail.config("experiment name '%s' (from the script's file name) must match [a-z0-9][a-z0-9_-]*, at most 64 characters,"
-      .. " not 'latest' and not 'sweep-...'; rename the file", current.name)
+    fail.config("experiment name '%s' (from the script's file name) must match [a-z0-9][a-z0-9_-]*, at most 64 "
+      .. "characters, not 'latest' and not 'sweep-...'; rename the file", current.name)
   end
 end
 
@@ -79,58 +80,10 @@ end
 local function seed_all(values)
   local seed = type(values.train) == 'table' and values.train.seed
   if type(seed) ~= 'number' then return end
-  if seed < 0 or seed % 1 ~= 0 then fail.config("train.seed must be a whole number from 0, got %s", pretty.number(seed)) end
+  if seed < 0 or seed % 1 ~= 0 then
+    fail.config("train.seed must be a whole number from 0, got %s", pretty.number(seed))
+  end
   for _, f in ipairs(seeders) do f(seed) end
-end
-
--- A spec row of specs.lua as a default of the config.
-local function from_spec(row)
-  local types = type(row) == 'table' and row[1] or row
-  if type(row) == 'table' and types:sub(-1) ~= '?' then
-    return types == 'number' and experiment.number(row[2]) or row[2]
-  end
-  local name = types:gsub('%?$', '')
-  return experiment.optional(name:find('|', 1, true) and 'any' or name)
-end
-
--- The defaults of a script with the library's options where it left them out; second: the paths filled in.
-local function with_specs(defaults)
-  local full, filled = {}, {}
-  for key, value in pairs(defaults) do full[key] = value end
-  local function fill(section)
-    local given = type(full[section]) == 'table' and full[section] or {}
-    local merged = {}
-    for key, value in pairs(given) do merged[key] = value end
-    for key, row in pairs(specs[section]) do
-      local whole = type(row) == 'table' and row[1] == 'number' or row == 'number?'
-      if type(row) == 'table' and row[1] == 'table' and (merged[key] == nil or type(merged[key]) == 'table') then
-        local inner, part = {}, merged[key] or {}
-        for name, value in pairs(part) do inner[name] = type(value) == 'number' and experiment.number(value) or value end
-        for name, value in pairs(row[2]) do
-          if inner[name] == nil then
-            inner[name] = experiment.number(value)
-            filled[#filled + 1] = ('%s.%s.%s'):format(section, key, name)
-          end
-        end
-        merged[key] = inner
-      elseif merged[key] == nil then
-        merged[key] = from_spec(row)
-        filled[#filled + 1] = section .. '.' .. key
-      elseif type(row) == 'string' and row:find('|', 1, true) then
-        merged[key] = experiment.optional('any', merged[key]) -- max_time = 3600 still takes 2h
-      elseif whole and type(merged[key]) == 'number' then
-        merged[key] = experiment.number(merged[key]) -- split = 1 still takes 0.9
-      end
-    end
-    full[section] = merged
-  end
-  for _, section in ipairs(specs.training) do
-    if type(defaults.train) == 'table' and (full[section] == nil or type(full[section]) == 'table') then fill(section) end
-  end
-  for _, section in ipairs(specs.when_present) do
-    if type(full[section]) == 'table' then fill(section) end
-  end
-  return full, filled
 end
 
 -- The cell of a sweep first, then the command line, which wins.
@@ -152,7 +105,7 @@ function experiment.config(defaults)
   check_name()
   if tree then fail.config('experiment.config was called twice; a script has one config') end
   if type(defaults) ~= 'table' then fail.config('a config is a table of defaults, got %s', type(defaults)) end
-  local full, filled = with_specs(defaults)
+  local full, filled = config_defaults.with_options(defaults)
   local made = config_tree.new(full, 'script')
   for _, path in ipairs(filled) do made.origin[path] = 'default' end
   tree = made
@@ -162,14 +115,24 @@ function experiment.config(defaults)
   return made.values
 end
 
----What is known about this run. `values` is the effective config (empty when config was never called), `sources` the Lua
----files loaded from outside the binary.
+---What is known about this run. `values` is the effective config (empty when config was never called), `sources` the
+---Lua files loaded from outside the binary.
 ---@return table { name, script, argv, overrides, cell, flags, values, origin, configured, sources }
 function experiment.current()
   check_name()
   return { name = current.name or 'prompt', script = current.script, argv = current.argv, overrides = current.overrides,
     cell = current.cell, flags = current.flags, configured = tree ~= nil, values = tree and tree.values or {},
     origin = tree and tree.origin or {}, sources = sources.files }
+end
+
+---Raises (exit 3) if the command line sets a key that the experiment itself varies.
+---@param paths string[] such as 'optim.lr'
+---@param why string what to do in place of it, such as 'set sweep.lr'
+function experiment.varies(paths, why)
+  local origin = experiment.current().origin
+  for _, path in ipairs(paths) do
+    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
+  end
 end
 
 ---Records a value that the library filled in because the script left it out (origin "default").
@@ -219,7 +182,8 @@ function experiment.check_reads()
   local first = unread[1]
   if not tree then fail.config("'%s' was not used: the script never called experiment.config", first.path) end
   local more = #unread > 1 and (' (and %d more)'):format(#unread - 1) or ''
-  fail.config("G20 config_keys: key '%s' was never read%s%s; remove it with '~%s'", first.path, more, first.hint, first.path)
+  fail.config("G20 config_keys: key '%s' was never read%s%s; remove it with '~%s'", first.path, more, first.hint,
+    first.path)
 end
 
 ---Prints the effective config, one `path = value` line per leaf with its origin.

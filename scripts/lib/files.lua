@@ -1,11 +1,12 @@
 -- Files and folders for scripts: what is in a folder, whole texts in and out.
 local fail = require 'fail'
 local host = require 'host'
+local read_file = require 'base.read_file'
 
 local files = {}
 
----What a folder holds, sorted by name, without hidden names: { name =, path =, type = "file" | "dir" | "link" | "other", size = bytes,
----mtime = seconds since 1970 }. Raises (exit 4) when it is not there.
+---What a folder holds, sorted by name, without hidden names: { name =, path =, type = "file" | "dir" | "link" |
+---"other", size = bytes, mtime = seconds since 1970 }. Raises (exit 4) when it is not there.
 ---@param folder string
 ---@param pattern? string a Lua pattern that names must match, such as '%.txt$'
 ---@return table[]
@@ -57,12 +58,8 @@ end
 function files.read(path)
   local stat = host.stat(path)
   if stat and stat.type == 'dir' then fail.data("files.read: '%s' is a folder", path) end
-  local file, message = io.open(path, 'rb')
-  if not file then fail.data('files.read: %s', message) end
-  local text = file:read '*a'
-  file:close()
-  if not text then fail.data("files.read: '%s' cannot be read", path) end
-  return text
+  local text, message = read_file(path)
+  return text or fail.data('files.read: %s', message)
 end
 
 ---Writes a file whole or not at all: beside it first, then in its place. Raises (exit 9) when it cannot be written.
@@ -90,8 +87,11 @@ function files.is_utf8(text)
   local at = 1
   while at <= #rest do
     local first = rest:byte(at)
-    local bytes = first >= 0xf0 and first <= 0xf4 and 4 or first >= 0xe0 and first < 0xf0 and 3 or first >= 0xc2 and first < 0xe0 and 2
-    if not bytes or not rest:sub(at + 1, at + bytes - 1):find('^' .. ('[\128-\191]'):rep(bytes - 1) .. '$') then return false end
+    local bytes = first >= 0xf0 and first <= 0xf4 and 4 or first >= 0xe0 and first < 0xf0 and 3
+      or first >= 0xc2 and first < 0xe0 and 2
+    if not bytes or not rest:sub(at + 1, at + bytes - 1):find('^' .. ('[\128-\191]'):rep(bytes - 1) .. '$') then
+      return false
+    end
     at = at + bytes
   end
   return true

@@ -1,4 +1,5 @@
--- JSON for scripts: text, files and back, exactly. What JSON cannot hold is an error that names the place, never another value.
+-- JSON for scripts: text, files and back, exactly. What JSON cannot hold is an error that names the place, never
+-- another value.
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local files = require 'files'
@@ -63,8 +64,9 @@ local function sorted_keys(value, into)
   end
 end
 
----A value as JSON text. Tables with list items are arrays, others objects with sorted keys; json.array{} is an empty array, json.null a
----null. Numbers keep every bit. Raises (exit 4) for NaN, infinity, functions, tensors, holes and tables that hold themselves.
+---A value as JSON text. Tables with list items are arrays, others objects with sorted keys; json.array{} is an empty
+---array, json.null a null. Numbers keep every bit. Raises (exit 4) for NaN, infinity, functions, tensors, holes and
+---tables that hold themselves.
 ---@param value any
 ---@param given? { indent: boolean? } indent: over several lines
 ---@return string

@@ -2,12 +2,14 @@
 --
 --   return model.define {
 --     args = { vocab = 'int', embed = { 'int', 64 } },
---     build = function(a) return { embed = nn.Embedding { a.vocab, a.embed }, head = nn.Linear { a.embed, a.vocab } } end,
+--     build = function(a)
+--       return { embed = nn.Embedding { a.vocab, a.embed }, head = nn.Linear { a.embed, a.vocab } }
+--     end,
 --     forward = function(m, ids) return m.head(m.embed(ids)) end,
 --   }
 --
--- The result is a function that takes options and gives a module. Parameter names are field paths (embed.weight). Without
--- a forward, `build` returns a finished module, such as an nn.Sequential.
+-- The result is a function that takes options and gives a module. Parameter names are field paths (embed.weight).
+-- Without a forward, `build` returns a finished module, such as an nn.Sequential.
 local fail = require 'fail'
 local options = require 'options'
 

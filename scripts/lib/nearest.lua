@@ -37,8 +37,8 @@ local function is_close(a, b, distance)
   return distance <= math.max(1, math.floor(0.4 * math.max(#a, #b)))
 end
 
--- Distance of dotted paths, and whether they are close. Within one section only the last part counts; the right last part
--- in another section is one slip, however long the section's name is.
+-- Distance of dotted paths, and whether they are close. Within one section only the last part counts; the right last
+-- part in another section is one slip, however long the section's name is.
 local function path_distance(a, b)
   local section_a, part_a = a:match('^(.-)([^.]*)$')
   local section_b, part_b = b:match('^(.-)([^.]*)$')

@@ -1,7 +1,7 @@
 -- Option tables with a spec. A spec maps names to
 --   'int'                      required       'int?'   may be absent
 --   {'int', 1}                 default 1      {'string', 'lstm', one_of = {'lstm', 'gru'}}   one of several texts
---   'int|string'               several types  {'int', 3, min = 1}                              a number that is at least so large
+--   'int|string'               several types  {'int', 3, min = 1}                            a number from 1 on
 -- Types: int number string boolean function table list any, or a name that userdata report, such as 'Tensor'.
 local fail = require 'fail'
 local nearest = require 'nearest'
@@ -61,7 +61,8 @@ end
 local function check_value(who, name, value, spec)
   if not matches(value, spec.types) then
     local article = spec.types:find('^[aeiou]') and 'an' or 'a'
-    fail.config("%s: option '%s' must be %s %s, got %s", who, name, article, spec.types:gsub('|', ' or '), describe(value))
+    fail.config("%s: option '%s' must be %s %s, got %s", who, name, article, spec.types:gsub('|', ' or '),
+      describe(value))
   end
   if spec.min and type(value) == 'number' and value < spec.min then
     fail.config("%s: option '%s' must be at least %s, got %s", who, name, pretty.number(spec.min), pretty.number(value))

@@ -1,5 +1,5 @@
--- Statistics of several seeds (guards/README.md, Statistics). What is not defined is nil and triggers nothing (G46): the spread of one
--- value, an interval without spread. Knows nothing of runs.
+-- Statistics of several seeds (guards/README.md, Statistics). What is not defined is nil and triggers nothing (G46):
+-- the spread of one value, an interval without spread. Knows nothing of runs.
 local host = require 'host'
 
 local statistics = {}
@@ -36,8 +36,8 @@ local function varies(values, sd)
   return sd ~= nil and sd > NO_SPREAD and sd > ROUNDING * largest
 end
 
----Mean and half width of its interval by Student's t with n - 1 degrees of freedom. `half` is nil below two values, or when they do
----not vary but for rounding.
+---Mean and half width of its interval by Student's t with n - 1 degrees of freedom. `half` is nil below two values,
+---or when they do not vary but for rounding.
 ---@param values number[]
 ---@param level? number default 0.95
 ---@return { n: integer, mean: number?, half: number?, sd: number? }
@@ -62,8 +62,8 @@ function statistics.paired(differences)
   return made
 end
 
----p values of several comparisons after Holm's correction: the smallest times m, the next times m - 1 and so on, never falling,
----at most 1. Holm 1979, "A simple sequentially rejective multiple test procedure".
+---p values of several comparisons after Holm's correction: the smallest times m, the next times m - 1 and so on,
+---never falling, at most 1. Holm 1979, "A simple sequentially rejective multiple test procedure".
 ---@param p number[]
 ---@return number[]
 function statistics.holm(p)

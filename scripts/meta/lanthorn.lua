@@ -67,7 +67,7 @@ callbacks = {}
 ---@return table
 function callbacks.domain_matrix(options) end
 
----ends the training when a metric has not improved for `patience` epochs. Options: `{ metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } }, patience = { 'int', 3 }, min_delta = { 'number', 0 } }`
+---ends the training when a metric has not improved for `patience` epochs. Options: `{ metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } }, patience = { 'int', 3, min = 1 }, min_delta = { 'number', 0 } }`
 ---@param options table
 ---@return table
 function callbacks.early_stop(options) end
@@ -82,7 +82,7 @@ function callbacks.sample_text(options) end
 ---@return table
 function callbacks.tensorboard(options) end
 
----at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3 } }`
+---at each epoch's end, the mean T-Score of the first `batches` train batches in eval mode, as the published experiments took it, and the noise scale over them. Undefined scores are skipped and counted. The values are in the callback's `history`. Options: `{ batches = { 'int', 3, min = 1 } }`
 ---@param options table
 ---@return table
 function callbacks.tscore(options) end
@@ -255,6 +255,11 @@ function experiment.unread_keys() end
 ---@param name string
 ---@return boolean
 function experiment.valid_name(name) end
+
+---Raises (exit 3) if the command line sets a key that the experiment itself varies.
+---@param paths string[] such as 'optim.lr'
+---@param why string what to do in place of it, such as 'set sweep.lr'
+function experiment.varies(paths, why) end
 
 ---Calls f(seed) now if the config has a train.seed, and again whenever a config with one is made.
 ---@param f fun(seed: integer)

@@ -5,8 +5,8 @@ local nn = require 'nn'
 
 return model.define {
   name = 'models.char_rnn',
-  args = { vocab = 'int', cell = { 'string', 'gru', one_of = { 'gru', 'lstm' } }, embed = { 'int', 128 }, hidden = { 'int', 256 },
-    layers = { 'int', 2 }, dropout = { 'number', 0 } },
+  args = { vocab = 'int', cell = { 'string', 'gru', one_of = { 'gru', 'lstm' } }, embed = { 'int', 128 },
+    hidden = { 'int', 256 }, layers = { 'int', 2 }, dropout = { 'number', 0 } },
   build = function(a)
     local rnn = a.cell == 'gru' and nn.GRU or nn.LSTM
     local embed = nn.Embedding { a.vocab, a.embed }

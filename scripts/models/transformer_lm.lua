@@ -1,7 +1,8 @@
--- transformer_lm: Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V).
--- State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length.
--- init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's
--- uniform law (2010), positions too. tied: the head's weight is the embedding's.
+-- transformer_lm: Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out:
+-- logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal'
+-- take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two
+-- dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the
+-- embedding's.
 local fail = require 'fail'
 local model = require 'model'
 local nn = require 'nn'
@@ -14,7 +15,8 @@ return model.define {
     activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } },
     norm = { 'string', 'layer', one_of = { 'layer', 'rms' } },
     positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } },
-    tied = { 'boolean', false }, bias = { 'boolean', true }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } },
+    tied = { 'boolean', false }, bias = { 'boolean', true },
+    init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } },
   build = function(a)
     if a.layers < 1 then fail.config('models.transformer_lm: layers must be 1 or more, got %d', a.layers) end
     local embed = nn.Embedding { a.vocab, a.d_model }

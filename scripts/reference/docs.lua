@@ -7,6 +7,9 @@ local docs = {}
 -- Rooms of modules that users require, beside lib/; the other library files are their parts.
 local PUBLIC_ROOMS = { models = true, callbacks = true, testing = true }
 
+-- Rooms whose files are the functions of one module.
+local MODULE_ROOMS = { data = true }
+
 -- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
 local BEHIND = { data = true, diagnostics = true, run = true, train = true }
 
@@ -14,7 +17,7 @@ local function module_of(path)
   local folder, name = path:match('^([^/]+)/(.+)%.lua$')
   if not folder then return path:match('^([^/]+)%.lua$'), true end
   if folder == 'lib' then return name, true end
-  if name == 'init' then return folder, true end
+  if name == 'init' or MODULE_ROOMS[folder] then return folder, true end
   return folder .. '.' .. name:gsub('/', '.'), PUBLIC_ROOMS[folder]
 end
 
@@ -49,11 +52,16 @@ function docs.of_source(text, module)
     local comment = line:match('^%-%-%-%s?(.*)$')
     if comment then
       block = block or { doc = {}, params = {}, returns = {} }
-      if block.open or comment:sub(1, 1) == '@' then read_tag(comment, block) else block.doc[#block.doc + 1] = comment end
+      if block.open or comment:sub(1, 1) == '@' then
+        read_tag(comment, block)
+      else
+        block.doc[#block.doc + 1] = comment
+      end
     else
       local name, arguments = line:match('^function ([%w_.:]+)%((.-)%)')
       if block and name then
         local full = name:find(':', 1, true) and name or module .. '.' .. name:gsub('^[%w_]+[.]', '')
+        arguments = arguments:gsub(', config$', '') -- which lib/data.lua gives a kind of data, not its user
         rows[#rows + 1] = finish_row(block, module, full, arguments)
       end
       block = nil
@@ -62,8 +70,8 @@ function docs.of_source(text, module)
   return rows
 end
 
--- Files that return a constructor have no function to document: the head comment says what they are, and the spec in the
--- source which options they take.
+-- Files that return a constructor have no function to document: the head comment says what they are, and the spec in
+-- the source which options they take.
 local function constructor_row(path, text)
   local folder, name = path:match('^(%l+)/([%w_]+)%.lua$')
   if folder ~= 'models' and folder ~= 'callbacks' then return nil end
@@ -73,11 +81,12 @@ local function constructor_row(path, text)
     if not comment then break end
     lines[#lines + 1] = comment
   end
-  local spec = text:match('args = (%b{})') or text:match("options%.check%('callback " .. name .. "', given, (%b{})")
+  local spec = text:match('args = (%b{})') or text:match 'local ARGS = (%b{})'
   local doc = table.concat(lines, ' '):gsub('^' .. name .. ': ', '')
   if spec then doc = doc .. ' Options: `' .. spec:gsub('%s+', ' ') .. '`' end
   local result = folder == 'models' and 'Module' or 'table'
-  return { name = folder .. '.' .. name, module = folder, signature = ('%s.%s(options) -> %s'):format(folder, name, result), doc = doc,
+  return { name = folder .. '.' .. name, module = folder, doc = doc,
+    signature = ('%s.%s(options) -> %s'):format(folder, name, result),
     lua = { params = { 'options table' }, returns = { result }, arguments = 'options' } }
 end
 
@@ -147,7 +156,8 @@ local function operator_rows(name)
   local torch, rows = require('lanthorn').torch, {}
   for _, schema in ipairs(torch.schemas(name)) do
     local arguments = schema:match('^[%w_:.]+(%(.*)$')
-    rows[#rows + 1] = { name = 'torch.' .. name, module = 'torch', signature = ('torch.%s%s'):format(name, arguments), doc = '' }
+    rows[#rows + 1] = { name = 'torch.' .. name, module = 'torch', signature = ('torch.%s%s'):format(name, arguments),
+      doc = '' }
   end
   if rows[1] then
     local method = rows[1].signature:find '^[^(]*%(Tensor' and ('; also x:%s(...)'):format(name) or ''

@@ -1,15 +1,17 @@
--- LuaCATS stubs from API rows. Native rows carry ATen's schema grammar, such as
---   sum.dim(Tensor self, int[1] dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor
--- library rows carry the tags of their doc comments.
+-- LuaCATS stubs from API rows. Native rows carry ATen's schema grammar (signature.lua), library rows the tags of
+-- their doc comments.
+local signature = require 'reference.signature'
+
 local stubs = {}
 
 local TYPES = { Tensor = 'Tensor', int = 'integer', SymInt = 'integer', float = 'number', Scalar = 'number|Tensor',
-  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string', MemoryFormat = 'string',
-  Any = 'any', dtype = 'string', device = 'string', ['function'] = 'function', table = 'table' }
+  bool = 'boolean', str = 'string', Device = 'string', ScalarType = 'string', Layout = 'string',
+  MemoryFormat = 'string', Any = 'any', dtype = 'string', device = 'string', ['function'] = 'function',
+  table = 'table' }
 
 -- Names that are keywords of Lua cannot be parameters.
-local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true, ['and'] = true,
-  ['or'] = true, ['local'] = true, ['until'] = true, ['then'] = true }
+local KEYWORDS = { ['end'] = true, ['repeat'] = true, ['function'] = true, ['in'] = true, ['not'] = true,
+  ['and'] = true, ['or'] = true, ['local'] = true, ['until'] = true, ['then'] = true }
 
 ---The LuaCATS type of a schema type: "int[2]?" is integer[]|nil.
 ---@param text string
@@ -28,67 +30,12 @@ function stubs.type_of(text)
   return mapped .. (optional == '?' and '|nil' or '')
 end
 
--- Splits at commas outside brackets and text.
-local function split(text)
-  local parts, depth, quote, start = {}, 0, nil, 1
-  for i = 1, #text do
-    local c = text:sub(i, i)
-    if quote then
-      if c == quote then quote = nil end
-    elseif c == '"' or c == "'" then
-      quote = c
-    elseif c:find('[%[({]') then
-      depth = depth + 1
-    elseif c:find('[%])}]') then
-      depth = depth - 1
-    elseif c == ',' and depth == 0 then
-      parts[#parts + 1] = text:sub(start, i - 1)
-      start = i + 1
-    end
-  end
-  if text:sub(start):find('%S') then parts[#parts + 1] = text:sub(start) end
-  return parts
-end
-
----Arguments and results of a schema; nil when it is not in the grammar.
----@param signature string
----@return { type: string, name: string, default: string?, keyword: boolean }[]? arguments, string[]? results
-function stubs.parse(signature)
-  local head, results = signature:match('^(.-)%s*%->%s*(.*)$')
-  head, results = head or signature, results or '()'
-  local list = head:match('^[%w_.:]+%((.*)%)$')
-  if not list then return nil end
-  local arguments, keyword = {}, false
-  for _, part in ipairs(split(list)) do
-    part = part:match('^%s*(.-)%s*$')
-    local default = part:match('=(.*)$')
-    local kind, name = part:gsub('=.*$', ''):match('^(.-)%s+([%a_][%w_]*)$')
-    if part == '*' then
-      keyword = true
-    elseif part == '...' then
-      arguments[#arguments + 1] = { type = 'any', name = '...', keyword = false }
-    elseif part:match('^[%a_][%w_]*$') then
-      arguments[#arguments + 1] = { type = 'any', name = part, keyword = false }
-    elseif kind then
-      arguments[#arguments + 1] = { type = stubs.type_of(kind), name = name, default = default, keyword = keyword }
-    else
-      return nil
-    end
-  end
-  local types = {}
-  for _, part in ipairs(split(results:match('^%((.*)%)$') or results)) do
-    part = part:gsub('^%s+', ''):gsub('%s+[%a_][%w_]*$', '')
-    types[#types + 1] = part == '...' and 'any ...' or stubs.type_of(part)
-  end
-  return arguments, types
-end
-
 local function parameter_name(name)
   return KEYWORDS[name] and name .. '_' or name
 end
 
 local function schema_lines(row)
-  local arguments, results = stubs.parse(row.signature)
+  local arguments, results = signature.parse(row.signature)
   local name = row.name
   if not arguments then return { ('function %s(...) end'):format(name) } end
   local lines, names = {}, {}
@@ -99,11 +46,13 @@ local function schema_lines(row)
       local text = argument.default and ' default ' .. argument.default or ''
       if argument.keyword then text = text .. ' (by name, in a last table)' end
       local shown = parameter_name(argument.name)
-      lines[#lines + 1] = ('---@param %s%s %s%s'):format(shown, optional, argument.type, text)
+      lines[#lines + 1] = ('---@param %s%s %s%s'):format(shown, optional, stubs.type_of(argument.type), text)
       names[#names + 1] = shown
     end
   end
-  for _, kind in ipairs(results) do lines[#lines + 1] = '---@return ' .. kind end
+  for _, kind in ipairs(results) do
+    lines[#lines + 1] = '---@return ' .. (kind == '...' and 'any ...' or stubs.type_of(kind))
+  end
   lines[#lines + 1] = ('function %s(%s) end'):format(name, table.concat(names, ', '))
   return lines
 end

@@ -1,28 +1,23 @@
--- What helps a model to keep earlier texts while it learns the next (for data.domains with phases): elastic weight consolidation
--- (Kirkpatrick et al. 2017) and replay of earlier batches.
+-- What helps a model to keep earlier texts while it learns the next (for data.domains with phases): elastic weight
+-- consolidation (Kirkpatrick et al. 2017) and replay of earlier batches.
 local fail = require 'fail'
 local native = require 'lanthorn'
 local options = require 'options'
+local token_loss = require 'research.token_loss'
 local torch = require 'torch'
 
 local continual = {}
 
-local function task_loss(model, x, y)
-  local device = model:parameters()[1].device
-  local logits = model(x:to(device))
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
-end
-
--- Mean squares of the gradients of the last batches, so many at most, of the phase from `begin` up to `last`. Each gradient is the mean
--- over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which squares those of single samples; `strength`
--- makes up for the scale.
+-- Mean squares of the gradients of the last batches, so many at most, of the phase from `begin` up to `last`. Each
+-- gradient is the mean over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which
+-- squares those of single samples; `strength` makes up for the scale.
 local function fisher(model, train, begin, last, batches)
   local sums, first, modes = {}, math.max(begin, last - batches), model:modes()
   model:eval()
   for b = first, last - 1 do
     model:zero_grad()
     local x, y = train:get(b)
-    task_loss(model, x, y):backward()
+    token_loss(model, x, y):backward()
     for i, parameter in ipairs(model:named_parameters()) do
       local grad = parameter.tensor.grad
       local square = grad and grad * grad / (last - first)
@@ -46,19 +41,20 @@ function continual.ended(phases, record)
   return found
 end
 
----Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p - p*)^2, F the mean
----squared gradient of `batches` batches of the phase, in place of the Fisher matrix's diagonal (squares for each sample).
----Its state is not part of checkpoints: train with checkpoint = { off = true }.
+---Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p -
+---p*)^2, F the mean squared gradient of `batches` batches of the phase, in place of the Fisher matrix's diagonal
+---(squares for each sample). Its state is not part of checkpoints: train with checkpoint = { off = true }.
 ---@param given { strength: number, batches: integer? }
 ---@return { loss: function, callback: table } for train.fit
 function continual.ewc(given)
   local o = options.check('continual.ewc', given, { strength = 'number', batches = { 'int', 8 } })
   if o.batches < 1 then
-    fail.config('continual.ewc: batches is %d, expected at least 1: the importance of weights is taken from them', o.batches)
+    fail.config('continual.ewc: batches is %d, expected at least 1: the importance of weights is taken from them',
+      o.batches)
   end
   local tasks = {}
   local function loss(model, x, y)
-    local task, penalty = task_loss(model, x, y), nil
+    local task, penalty = token_loss(model, x, y), nil
     for _, anchor in ipairs(tasks) do
       for i, parameter in ipairs(model:named_parameters()) do
         if anchor.fisher[i] then
@@ -84,8 +80,8 @@ function continual.ewc(given)
   return { loss = loss, callback = callback }
 end
 
----Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each time. A batch counts for
----the domain of its phase.
+---Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each
+---time. A batch counts for the domain of its phase.
 ---@param text table of data.domains
 ---@param seed integer
 ---@return table data for train.fit
@@ -106,7 +102,8 @@ function continual.replay(text, seed)
     return torch.cat { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) },
       torch.cat { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) }, domain
   end
-  local mixed = native.data.from_function(get, { count = train:count(), rows = train:rows(), targets = train:targets() })
+  local mixed = native.data.from_function(get,
+    { count = train:count(), rows = train:rows(), targets = train:targets() })
   return setmetatable({ train = mixed }, { __index = text })
 end
 

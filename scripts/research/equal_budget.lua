@@ -1,7 +1,7 @@
--- Comparisons at an equal budget of time or of effective updates: a callback that evaluates once, at the update in which a training has
--- spent the budget. The first training of a seed sets it, after a share of its planned updates:
+-- Comparisons at an equal budget of time or of effective updates: a callback that evaluates once, at the update in
+-- which a training has spent the budget. The first training of a seed sets it, after a share of its planned updates:
 --
---   local first = equal_budget.callback('seconds', { share = 0.8 })        -- then fit.at_budget = { spent =, step =, loss = }
+--   local first = equal_budget.callback('seconds', { share = 0.8 }) -- fit.at_budget = { spent =, step =, loss = }
 --   local other = equal_budget.callback('seconds', { limit = fit.at_budget.spent })
 local fail = require 'fail'
 local options = require 'options'
@@ -25,16 +25,17 @@ function meters.effective_updates(state, ctx, record, limit, at)
   state.due = record.step + math.max(1, math.ceil((limit or 0) - state.spent))
 end
 
----The callback; it writes an event `at_budget`. `fit.at_budget` is nil where the training ended before, or neither `share` nor `limit` is
----given.
+---The callback; it writes an event `at_budget`. `fit.at_budget` is nil where the training ended before, or neither
+---`share` nor `limit` is given.
 ---@param meter string seconds (of training, evals left out) or effective_updates
----@param given { share: number?, limit: number? } share of the planned updates after which to look; or what is to be spent
+---@param given { share: number?,
+---limit: number? } share of the planned updates after which to look; or what is to be spent
 ---@return table
 function equal_budget.callback(meter, given)
   local o, add = options.check('equal_budget', given, GIVEN), meters[meter]
   if o.share and not (o.share > 0 and o.share <= 1) then
-    fail.config('equal_budget: share is %g, expected more than 0 and at most 1: the part of the planned updates after which to look',
-      o.share)
+    fail.config('equal_budget: share is %g, expected more than 0 and at most 1: the part of the planned updates after '
+      .. 'which to look', o.share)
   end
   local state = { spent = 0 }
   local callback = { name = 'equal_budget', every = 1, over_budget = 'off' } -- its one eval is the purpose
@@ -44,7 +45,8 @@ function equal_budget.callback(meter, given)
     add(state, ctx, record, o.limit, at)
     if at and record.step >= at or o.limit and state.spent >= o.limit * (1 - 1e-9) then
       state.step, state.loss = record.step, ctx.evaluate().loss
-      ctx.log { kind = 'event', event = 'at_budget', step = record.step, val_loss = state.loss, [UNITS[meter]] = state.spent }
+      ctx.log { kind = 'event', event = 'at_budget', step = record.step, val_loss = state.loss,
+        [UNITS[meter]] = state.spent }
     end
   end
   function callback.on_end(_, fit)

@@ -1,5 +1,4 @@
 -- What the K-1 experiments share: models of equal size as tree and dense, one training of an arm, its numbers.
-local experiment = require 'experiment'
 local fail = require 'fail'
 local models = require 'models'
 local nearest = require 'nearest'
@@ -11,8 +10,8 @@ local train = require 'train'
 
 local k1 = {}
 
----The loss of an untrained model whose head is drawn Xavier uniform after a norm: ln V + d / (V + d). Half the variance of the logits,
----2 d / (V + d), comes on top of ln V.
+---The loss of an untrained model whose head is drawn Xavier uniform after a norm: ln V + d / (V + d). Half the
+---variance of the logits, 2 d / (V + d), comes on top of ln V.
 ---@param vocab integer
 ---@param d_model integer
 ---@return number
@@ -30,21 +29,21 @@ local function count_nodes(branching)
 end
 
 local function dense(m, vocab, seq, layers)
-  return models.transformer_lm { vocab = vocab, max_len = seq, d_model = m.d_model, heads = m.heads, ff = m.ff, layers = layers,
-    dropout = m.dropout, init = 'xavier' }
+  return models.transformer_lm { vocab = vocab, max_len = seq, d_model = m.d_model, heads = m.heads, ff = m.ff,
+    layers = layers, dropout = m.dropout, init = 'xavier' }
 end
 
 local builders = {
   tree = function(m, vocab, seq)
-    return models.k1_tree { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads, ff = m.ff,
-      dropout = m.dropout, forward = m.forward }
+    return models.k1_tree { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads,
+      ff = m.ff, dropout = m.dropout, forward = m.forward }
   end,
   -- As many blocks one after the other: the same parameters and work, another depth.
   dense_deep = function(m, vocab, seq) return dense(m, vocab, seq, count_nodes(m.branching)) end,
   -- One block a level, as wide as all its nodes: the same depth and work.
   dense_wide = function(m, vocab, seq)
-    return models.k1_wide { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads, ff = m.ff,
-      dropout = m.dropout }
+    return models.k1_wide { vocab = vocab, max_len = seq, branching = m.branching, d_model = m.d_model, heads = m.heads,
+      ff = m.ff, dropout = m.dropout }
   end,
   -- What was published as the baseline: four blocks, fewer parameters.
   dense_4 = function(m, vocab, seq) return dense(m, vocab, seq, 4) end,
@@ -70,21 +69,14 @@ function k1.check_names(names, kind)
   for _, name in ipairs(names) do
     local known = false
     for _, one in ipairs(KNOWN[kind]) do known = known or one == name end
-    if not known then fail.config("k1: there is no %s '%s'%s", kind, tostring(name), nearest.hint(tostring(name), KNOWN[kind])) end
+    if not known then
+      fail.config("k1: there is no %s '%s'%s", kind, tostring(name), nearest.hint(tostring(name), KNOWN[kind]))
+    end
   end
 end
 
----Raises (exit 3) if the command line sets a key that the experiment itself varies.
----@param paths string[] such as 'optim.lr'
----@param why string what to do in place of it, such as 'set sweep.lr'
-function k1.varies(paths, why)
-  local origin = experiment.current().origin
-  for _, path in ipairs(paths) do
-    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
-  end
-end
-
----Texts with the windows of a seed, unless domains.seed was given: arms of one seed see the same batches, other seeds others.
+---Texts with the windows of a seed, unless domains.seed was given: arms of one seed see the same batches, other seeds
+---others.
 ---@param text table of data.domains
 ---@param seed integer
 ---@return table
@@ -92,12 +84,13 @@ function k1.seeded(text, seed)
   return text.options.seed and text or text:with_seed(seed)
 end
 
----Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of training, tokens a second in
----the median update, and for a tree the shares that were touched and the balance. The windows are those of k1.seeded.
+---Trains one model on data of data.domains and gives its numbers: final val loss, its parameters, seconds of
+---training, tokens a second in the median update, and for a tree the shares that were touched and the balance. The
+---windows are those of k1.seeded.
 ---@param cfg table with sections model, optim, train
 ---@param text table of data.domains
----@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?, loss: function?,
----checkpoint: table? }
+---@param o { model: string?, seed: integer, select: table?, callbacks: table?, optim: table?, model_options: table?,
+---loss: function?, checkpoint: table? }
 ---@return table numbers, table fit, Module model
 function k1.train(cfg, text, o)
   local m = {}
@@ -110,12 +103,13 @@ function k1.train(cfg, text, o)
   local options = {}
   for key, value in pairs(cfg.train) do options[key] = value end
   options.seed, options.expect_loss = o.seed, options.expect_loss or k1.expected_loss(text.vocab_size, m.d_model)
-  local fit = train.fit { model = model, data = text, optim = o.optim or cfg.optim, options = options, select = o.select,
-    callbacks = o.callbacks or {}, loss = o.loss, checkpoint = o.checkpoint }
+  local fit = train.fit { model = model, data = text, optim = o.optim or cfg.optim, options = options,
+    select = o.select, callbacks = o.callbacks or {}, loss = o.loss, checkpoint = o.checkpoint }
   local last, seconds = fit.epochs[#fit.epochs], 0
   for _, epoch in ipairs(fit.epochs) do seconds = seconds + epoch.train_s end
-  local numbers = { val_loss = last and last.val_loss, train_loss = last and last.train_loss, parameters = model:parameter_count(),
-    seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s, updates = fit.steps,
+  local numbers = { val_loss = last and last.val_loss, train_loss = last and last.train_loss,
+    parameters = model:parameter_count(), seconds = seconds, step_ms = fit.step_median_s and 1e3 * fit.step_median_s,
+    updates = fit.steps,
     tokens_per_s = fit.step_median_s and text.options.batch * text.options.seq / fit.step_median_s }
   if fit.selection then
     local shares, balance = fit.selection, fit.selection.balance
@@ -139,16 +133,8 @@ local function place_of(node, report)
   return place, count
 end
 
----The mean cross entropy of a model's logits.
----@param net Module
----@param x Tensor
----@param y Tensor
----@return Tensor
-function k1.loss_of(net, x, y)
-  local device = net:parameters()[1].device
-  local logits = net(x:to(device))
-  return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:to(device):reshape { -1 })
-end
+---The mean cross entropy of a model's logits, as a function (model, x, y).
+k1.loss_of = require 'research.token_loss'
 
 ---The published loss: logits at t against the token after the next one (the targets were shifted twice).
 ---@param net Module
@@ -158,7 +144,8 @@ end
 function k1.t_plus_2(net, x, y)
   local logits, steps = net(x), y:size(1) - 1
   local later = y:narrow(1, 1, steps)
-  return torch.cross_entropy_loss(logits:narrow(1, 0, steps):reshape { -1, logits:size(-1) }, later:reshape { -1 }), later:numel()
+  return torch.cross_entropy_loss(logits:narrow(1, 0, steps):reshape { -1, logits:size(-1) }, later:reshape { -1 }),
+    later:numel()
 end
 
 -- The loss of a model while `change` has been at work on the parameters of a prefix. All is put back, whatever happens.

@@ -1,11 +1,12 @@
--- What a model that learns several domains one after the other kept and what it still could learn (guard G40). From the matrix R, where
--- R[i][j] is the loss on domain j after training domain i of n, all of these are given together, since one alone hides the others:
+-- What a model that learns several domains one after the other kept and what it still could learn (guard G40). From
+-- the matrix R, where R[i][j] is the loss on domain j after training domain i of n, all of these are given together,
+-- since one alone hides the others:
 --   final_mean         1/n sum_j R[n][j]
---   new_task           1/n sum_i R[i][i]                                    the loss on each domain when it had just been trained
---   forgetting         1/(n-1) sum_{j<n} (R[n][j] - min_{i<n} R[i][j])      0 or less: nothing is forgotten
---   backward_transfer  1/(n-1) sum_{j<n} (R[j][j] - R[n][j])                above 0: later domains helped the earlier ones
--- Chaudhry et al. 2018, "Riemannian Walk" (forgetting); Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory" (transfer). Both are
--- written for accuracies there; with losses the signs are turned so that they mean the same.
+--   new_task           1/n sum_i R[i][i]                               the loss on each domain right after its training
+--   forgetting         1/(n-1) sum_{j<n} (R[n][j] - min_{i<n} R[i][j]) 0 or less: nothing is forgotten
+--   backward_transfer  1/(n-1) sum_{j<n} (R[j][j] - R[n][j])           above 0: later domains helped the earlier ones
+-- Chaudhry et al. 2018, "Riemannian Walk" (forgetting); Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory"
+-- (transfer). Both are written for accuracies there; with losses the signs are turned so that they mean the same.
 local fail = require 'fail'
 local guards = require 'guards.registry'
 
@@ -21,8 +22,8 @@ local function check(matrix, names)
     for j = 1, n do
       local value = type(matrix[i]) == 'table' and matrix[i][j] or nil
       if not is_number(value) then
-        fail.raise(1, '%s', guards.say('G40', "R[%d][%d] is missing: the loss on domain %d '%s' after training domain %d '%s'; without the "
-          .. 'whole matrix nothing is said about forgetting', i, j, j, names[j], i, names[i]))
+        fail.raise(1, '%s', guards.say('G40', "R[%d][%d] is missing: the loss on domain %d '%s' after training domain "
+          .. "%d '%s'; without the whole matrix nothing is said about forgetting", i, j, j, names[j], i, names[i]))
       end
     end
   end
@@ -83,8 +84,8 @@ function plasticity.lines(matrix, names)
     for j = 1, m.n do row[j + 1] = pad(number(m.matrix[i][j])) end
     lines[#lines + 1] = table.concat(row, '  ')
   end
-  lines[#lines + 1] = ('final mean %s  new-task loss %s  forgetting %s  backward transfer %s'):format(number(m.final_mean),
-    number(m.new_task), number(m.forgetting), number(m.backward_transfer))
+  lines[#lines + 1] = ('final mean %s  new-task loss %s  forgetting %s  backward transfer %s')
+    :format(number(m.final_mean), number(m.new_task), number(m.forgetting), number(m.backward_transfer))
   return lines
 end
 

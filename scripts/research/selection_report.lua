@@ -1,4 +1,5 @@
--- What a selection has done (systems: K-1): shares of parameters that moved, how evenly nodes were selected, which leaves specialise.
+-- What a selection has done (systems: K-1): shares of parameters that moved, how evenly nodes were selected, which
+-- leaves specialise.
 local selection_report = {}
 
 ---Normalised entropy of counts: 1 when all are equal, 0 when one has all. nil for a single count or none at all.
@@ -14,8 +15,8 @@ function selection_report.entropy(counts)
   return h / math.log(#counts)
 end
 
----The Gini coefficient: 2 sum(i c_i) / (n sum c) - (n + 1) / n over ascending counts. 0 when all are equal, (n - 1) / n when one has all;
----nil when there are no counts.
+---The Gini coefficient: 2 sum(i c_i) / (n sum c) - (n + 1) / n over ascending counts. 0 when all are equal, (n - 1) /
+---n when one has all; nil when there are no counts.
 ---@param counts number[]
 ---@return number?
 function selection_report.gini(counts)
@@ -27,8 +28,8 @@ function selection_report.gini(counts)
   return 2 * weighted / (#sorted * sum) - (#sorted + 1) / #sorted
 end
 
----Whether a node that was not selected stays as it is: not where the gradients alone are masked, which momentum and weight decay do not
----need.
+---Whether a node that was not selected stays as it is: not where the gradients alone are masked, which momentum and
+---weight decay do not need.
 ---@param report table of Selection:report
 ---@return boolean
 function selection_report.holds(report)
@@ -38,7 +39,7 @@ end
 ---The mean share of all parameters that an update touches, and the same weighted by the nodes' shares of their updates.
 ---@param report table of Selection:report
 ---@param parameters integer of the whole model
----@return number? touched nil before the first update, and where gradients are masked: the optimiser moves what has none
+---@return number? touched nil before the first update, and of masked gradients: the optimiser moves what has none
 ---@return number? effective nil before the first update; of masked gradients the share that was left of them
 function selection_report.shares(report, parameters)
   if report.steps == 0 then return nil end
@@ -51,7 +52,8 @@ function selection_report.shares(report, parameters)
   end
   local shared = parameters - of_nodes
   touched = touched + (report.shared > 0 and shared or 0)
-  return selection_report.holds(report) and touched / parameters or nil, (effective + report.shared * shared) / parameters
+  return selection_report.holds(report) and touched / parameters or nil,
+    (effective + report.shared * shared) / parameters
 end
 
 -- How often each leaf was blamed.
@@ -63,10 +65,12 @@ local function blamed(histogram)
   return counts
 end
 
----How evenly nodes are selected. The root alone is on every path, so it is left out. dead: nodes that no update moved, nil where gradients
----are masked. The published rule scales all nodes, so of it only the leaves that its paths end at are counted.
+---How evenly nodes are selected. The root alone is on every path, so it is left out. dead: nodes that no update
+---moved, nil where gradients are masked. The published rule scales all nodes, so of it only the leaves that its paths
+---end at are counted.
 ---@param report table
----@return { entropy: number?, gini: number?, leaf_entropy: number?, leaf_gini: number?, dead: integer?, levels: table[] }
+---@return { entropy: number?, gini: number?, leaf_entropy: number?, leaf_gini: number?, dead: integer?,
+---levels: table[] }
 function selection_report.balance(report)
   if report.rule == 'published' then
     local counts = blamed(report.histogram)
@@ -86,12 +90,13 @@ function selection_report.balance(report)
   for level, counts in ipairs(levels) do
     rows[level] = { level = level, entropy = selection_report.entropy(counts), gini = selection_report.gini(counts) }
   end
-  return { entropy = selection_report.entropy(all), gini = selection_report.gini(all), leaf_entropy = selection_report.entropy(leaves),
-    leaf_gini = selection_report.gini(leaves), dead = selection_report.holds(report) and dead or nil, levels = rows }
+  return { entropy = selection_report.entropy(all), gini = selection_report.gini(all),
+    leaf_entropy = selection_report.entropy(leaves), leaf_gini = selection_report.gini(leaves),
+    dead = selection_report.holds(report) and dead or nil, levels = rows }
 end
 
----Mutual information of domain and leaf in nats, less the bias (D - 1)(K - 1) / (2 n) of counting (Miller 1955), D the domains that were
----trained on. nil without counts.
+---Mutual information of domain and leaf in nats, less the bias (D - 1)(K - 1) / (2 n) of counting (Miller 1955), D
+---the domains that were trained on. nil without counts.
 ---@param histogram number[][] a row for each domain
 ---@return number?
 function selection_report.mutual_information(histogram)
@@ -143,8 +148,8 @@ local function none_above(most, d, n)
   return p[n]
 end
 
----The share that the largest of some equally likely domains has on average among n selections by chance alone: 0.63 for three domains and
----three selections. Exact up to 40, then by its square root law.
+---The share that the largest of some equally likely domains has on average among n selections by chance alone: 0.63
+---for three domains and three selections. Exact up to 40, then by its square root law.
 ---@param domains integer
 ---@param n integer
 ---@return number
@@ -169,8 +174,8 @@ local function add_up(blocks, labels, domains)
   return histogram
 end
 
----Which leaves specialise: those whose selections come from one domain by more than half, at least `least` of them, and more than chance
----explains when the domains' labels are permuted over contiguous blocks of updates (p < 0.01).
+---Which leaves specialise: those whose selections come from one domain by more than half, at least `least` of them,
+---and more than chance explains when the domains' labels are permuted over contiguous blocks of updates (p < 0.01).
 ---@param blocks { domain: integer, counts: number[] }[] selections of each leaf in consecutive updates of one domain
 ---@param domains integer
 ---@param o? { least: integer?, permutations: integer?, random: (fun(): number)? }

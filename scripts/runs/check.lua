@@ -41,7 +41,8 @@ local function check_links(path, listed, newest, report, repair)
   for _, link in ipairs { 'latest', 'best' } do
     local target = listed[link]
     local checkpoint = find(listed.checkpoints, target)
-    local wrong = target ~= '' and (not checkpoint or checkpoint.problem) or target == '' and link == 'latest' and newest ~= nil
+    local wrong = target ~= '' and (not checkpoint or checkpoint.problem) or target == '' and link == 'latest'
+      and newest ~= nil
     local right = newest and (link == 'latest' and newest.name or best_of(path, listed.checkpoints, newest))
     if wrong and repair and right then
       native.checkpoints.link(path, link, right)
@@ -56,7 +57,8 @@ local function check_links(path, listed, newest, report, repair)
   end
 end
 
--- Checkpoints that are damaged, beside one that is not, and those that the rule does not keep, after CheckpointStore::Retain.
+-- Checkpoints that are damaged, beside one that is not, and those that the rule does not keep, after
+-- CheckpointStore::Retain.
 local function superfluous(listed, newest, keep_last, keep_every)
   local names, kept = {}, 0
   for _, checkpoint in ipairs(listed.checkpoints) do -- the highest step first
@@ -82,9 +84,11 @@ end
 ---Verifies one run.
 ---@param path string its folder
 ---@param options { repair: boolean?, prune: boolean? }
----@return { state: string, problems: string[], done: string[], newest: string?, wasted: string[], wasted_bytes: integer } report
+---@return { state: string, problems: string[], done: string[], newest: string?, wasted: string[],
+---wasted_bytes: integer } report
 function check.run(path, options)
-  local report = { state = run_files.state(path).state, problems = native.run.check(path), done = {}, wasted = {}, wasted_bytes = 0 }
+  local report = { state = run_files.state(path).state, problems = native.run.check(path), done = {}, wasted = {},
+    wasted_bytes = 0 }
   if not host.stat(path .. '/manifest.json') then return report end
   local listed = native.checkpoints.list(path)
   local newest
@@ -102,7 +106,8 @@ function check.run(path, options)
     if options.repair then
       close_dead(path, report)
     else
-      report.problems[#report.problems + 1] = 'its process is gone without an exit.json; resume it, or close it with --repair'
+      report.problems[#report.problems + 1] = 'its process is gone without an exit.json; resume it, or close it with '
+        .. '--repair'
     end
   end
   if live then return report end -- what is half written belongs to it

@@ -1,5 +1,5 @@
--- What a line of metrics.jsonl holds, for those who write it and those who read it (guards G28, G29): the columns of each kind, which of
--- them every line has, and how further names must end.
+-- What a line of metrics.jsonl holds, for those who write it and those who read it (guards G28, G29): the columns of
+-- each kind, which of them every line has, and how further names must end.
 local fail = require 'fail'
 local guards = require 'guards.registry'
 local nearest = require 'nearest'
@@ -9,40 +9,45 @@ local metrics_schema = {}
 -- Columns by kind; events by their name. true: every line has it, be it null.
 local COLUMNS = {
   train = { step = true, loss = true, t = false, epoch = false, lr = false, grad_norm = false, tokens_backprop = false,
-    tokens_forward = false, updates_skipped = false, step_ms = false, micro_ms = false, wall_ms = false, phase_ms = false,
-    micro_batches = false, term = false, tscore = false, tscore_corrected = false, tscore_status = false, tscore_s = false,
-    tscore_q = false, tscore_n = false, tscore_sample_sq = false, tscore_groups = false, noise_scale = false, noise_trace = false,
-    noise_signal = false, noise_status = false, empty = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
+    tokens_forward = false, updates_skipped = false, step_ms = false, micro_ms = false, wall_ms = false,
+    phase_ms = false, micro_batches = false, term = false, tscore = false, tscore_corrected = false,
+    tscore_status = false, tscore_s = false, tscore_q = false, tscore_n = false, tscore_sample_sq = false,
+    tscore_groups = false, noise_scale = false, noise_trace = false, noise_signal = false, noise_status = false,
+    empty = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
   eval = { step = true, split = true, loss = true, t = false, n = false, of = false, targets = false, eval_s = false },
   callback_update = { step = true, callback = false, step_norm = true, t = false },
   ready = { step = true, startup_s = true, t = false },
   event = { event = true, step = false, t = false },
   epoch = { step = true, epoch = true, train_loss = false, t = false, val_loss = false, train_s = false, eval_s = false,
-    tokens_per_s = false, samples_per_s = false, best = false, tscore_mean = false, tscore_std = false, tscore_undefined_n = false,
-    noise_scale = false,
-    noise_trace = false, noise_signal = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
+    tokens_per_s = false, samples_per_s = false, best = false, tscore_mean = false, tscore_std = false,
+    tscore_undefined_n = false, noise_scale = false, noise_trace = false, noise_signal = false, rss_mb = false,
+    rss_peak_mb = false, tensor_mb = false, lua_mb = false },
 }
 
 -- Events that tell what has happened: their numbers are not metrics. Any other event of a callback is a measurement.
-local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true, stop = true,
-  sample = true, early_stop = true, rollback = true, ready = true, horizon = true, selection_report = true }
+local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true,
+  stop = true, sample = true, early_stop = true, rollback = true, ready = true, horizon = true,
+  selection_report = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }
-local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, step_norm = true, tscore = true, seed = true,
-  n = true, of = true, targets = true, best = true, value = true, limit = true, batch = true, tokens_backprop = true, tokens_forward = true,
-  tokens_per_s = true, samples_per_s = true, empty = true, term = true }
+local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, step_norm = true,
+  tscore = true, seed = true, n = true, of = true, targets = true, best = true, value = true, limit = true,
+  batch = true, tokens_backprop = true, tokens_forward = true, tokens_per_s = true, samples_per_s = true, empty = true,
+  term = true }
 local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
 -- What eval.metrics measures, by patterns: columns of eval lines, with val_ before them in an epoch's event.
-local EVAL_METRICS = { '^accuracy$', '^top%d+$', '^perplexity$', '^binary_accuracy$', '^mae$', '^mse$', '^rmse$', '^r2$' }
+local EVAL_METRICS = { '^accuracy$', '^top%d+$', '^perplexity$', '^binary_accuracy$', '^mae$', '^mse$', '^rmse$',
+  '^r2$' }
 
 -- Which units a name without one may have meant.
-local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '_ms' } }, { { 'mem', 'byte', 'size' }, { '_mb' } },
-  { { 'acc', 'share', 'rate', 'percent', 'ratio', 'frac' }, { '_pct' } }, { { 'token', 'speed', 'throughput' }, { '_tok_s' } },
+local MEANT = { { { 'time', 'second', 'duration', 'wait', 'latency' }, { '_s', '_ms' } },
+  { { 'mem', 'byte', 'size' }, { '_mb' } }, { { 'acc', 'share', 'rate', 'percent', 'ratio', 'frac' }, { '_pct' } },
+  { { 'token', 'speed', 'throughput' }, { '_tok_s' } },
   { { 'entropy', 'nll', 'kl', 'ppl', 'perplexity' }, { '_nats' } }, { { 'count', 'num', 'total' }, { '_n' } } }
 
 -- Endings that read like a unit but are not, and what they should be.
-local ENDINGS = { { '_seconds$', '_s' }, { '_secs?$', '_s' }, { '_millis$', '_ms' }, { '_bytes$', '_mb' }, { '_percent$', '_pct' },
-  { '_count$', '_n' }, { '_num$', '_n' } }
+local ENDINGS = { { '_seconds$', '_s' }, { '_secs?$', '_s' }, { '_millis$', '_ms' }, { '_bytes$', '_mb' },
+  { '_percent$', '_pct' }, { '_count$', '_n' }, { '_num$', '_n' } }
 
 local function is_eval_metric(name)
   for _, pattern in ipairs(EVAL_METRICS) do
@@ -122,8 +127,8 @@ function metrics_schema.check_columns(line, path, number)
   if not missing then return end
   local names = {}
   for name in pairs(line) do names[#names + 1] = name end
-  fail.data("%s", guards.say('G28', "'%s': line %d (%s) has no column '%s'%s; was it renamed, or written by another program?", path,
-    number, line.event or line.kind, missing, nearest.hint(missing, names)))
+  fail.data("%s", guards.say('G28', "'%s': line %d (%s) has no column '%s'%s; was it renamed, or written by another "
+    .. "program?", path, number, line.event or line.kind, missing, nearest.hint(missing, names)))
 end
 
 ---The columns of a kind, for tests: name -> whether every line has it.

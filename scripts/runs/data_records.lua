@@ -3,8 +3,8 @@ local data_records = {}
 
 local function short(sha256) return tostring(sha256):sub(1, 19) end
 
----How the data of now differ from those a run recorded; nil when they do not, or when nothing was recorded. Files may lie elsewhere,
----their bytes are the same.
+---How the data of now differ from those a run recorded; nil when they do not, or when nothing was recorded. Files may
+---lie elsewhere, their bytes are the same.
 ---@param before table[]?
 ---@param now table[]?
 ---@return string?
@@ -14,8 +14,8 @@ function data_records.difference(before, now)
   for i, was in ipairs(before) do
     local is = now[i]
     if was.sha256 ~= is.sha256 then
-      return ("'%s' is %s (%s bytes), the run has %s (%s bytes)"):format(is.name, short(is.sha256), tostring(is.bytes), short(was.sha256),
-        tostring(was.bytes))
+      return ("'%s' is %s (%s bytes), the run has %s (%s bytes)"):format(is.name, short(is.sha256), tostring(is.bytes),
+        short(was.sha256), tostring(was.bytes))
     end
   end
   for i, was in ipairs(before) do

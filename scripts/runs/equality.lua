@@ -1,14 +1,14 @@
--- Whether two run directories hold the same training: parameters, optimiser, state and metrics, byte for byte but for what
--- is measured with a clock.
+-- Whether two run directories hold the same training: parameters, optimiser, state and metrics, byte for byte but for
+-- what is measured with a clock.
 local dkjson = require 'dkjson'
+local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
 
 local equality = {}
 
-local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true, samples_per_s = true,
-  train_s = true, eval_s = true,
-  config_hash = true }
+local CLOCK = { t = true, seconds = true, step_seconds = true, eval_seconds = true, tokens_per_s = true,
+  samples_per_s = true, train_s = true, eval_s = true, config_hash = true }
 
 local function by_clock(name)
   return CLOCK[name] or tostring(name):find '_ms$' ~= nil or tostring(name):find '_mb$' ~= nil
@@ -35,12 +35,7 @@ local function difference(a, b, path)
   return nil
 end
 
-local function read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
-  return text
-end
+local function read(path) return assert(read_file(path)) end
 
 -- Train and eval lines, and the ends of epochs, in order.
 local function curve(path)

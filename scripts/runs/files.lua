@@ -3,6 +3,7 @@
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
+local read_file = require 'base.read_file'
 
 local files = {}
 
@@ -30,16 +31,15 @@ end
 ---@param path string
 ---@return any? value, string? message
 function files.read_json(path)
-  local file, message = io.open(path, 'rb')
-  if not file then return nil, message end
-  local text = file:read('*a')
-  file:close()
-  local value, _, problem = dkjson.decode(text or '', 1, nil)
+  local text, message = read_file(path)
+  if not text then return nil, message end
+  local value, _, problem = dkjson.decode(text, 1, nil)
   if problem then return nil, ('%s: %s'):format(path, problem) end
   return text:find('\\u0000', 1, true) and decode_bytes(value) or value
 end
 
----A JSON file of a run directory; nil when it is not there or is torn. Raises (exit 4) when its format is newer than this runner's.
+---A JSON file of a run directory; nil when it is not there or is torn. Raises (exit 4) when its format is newer than
+---this runner's.
 ---@param folder string
 ---@param name string
 ---@return table?
@@ -47,18 +47,15 @@ function files.document(folder, name)
   local value = files.read_json(folder .. '/' .. name)
   if type(value) ~= 'table' then return nil end
   if type(value.format) == 'number' and value.format > FORMAT then
-    fail.data("'%s/%s': format %d is newer than %d, the newest this runner knows; read it with a newer runner", folder, name,
-      value.format, FORMAT)
+    fail.data("'%s/%s': format %d is newer than %d, the newest this runner knows; read it with a newer runner",
+      folder, name, value.format, FORMAT)
   end
   return value
 end
 
 local function boot_id()
-  local file = io.open('/proc/sys/kernel/random/boot_id')
-  if not file then return nil end
-  local id = file:read('*l')
-  file:close()
-  return id
+  local text = read_file '/proc/sys/kernel/random/boot_id'
+  return text and text:match '^[^\n]*'
 end
 
 ---Seconds since 1970 of a UTC time such as 2026-11-21T10:15:00.123Z.
@@ -77,7 +74,8 @@ function files.seconds(text)
   return (era * 146097 + day_of_era - 719468) * 86400 + h * 3600 + mi * 60 + tonumber(s)
 end
 
----Whether a process is a runner: one that was replaced by another program (exec) keeps its number. Nil when it cannot be told.
+---Whether a process is a runner: one that was replaced by another program (exec) keeps its number. Nil when it cannot
+---be told.
 ---@param pid integer
 ---@return boolean?
 function files.is_runner(pid)
@@ -89,8 +87,8 @@ function files.is_runner(pid)
   return program and (program == 'runner' or program == name '/proc/self/exe')
 end
 
--- A run that says RUNNING is dead when its process is gone or became another program, or when it has not been heard of for two
--- minutes.
+-- A run that says RUNNING is dead when its process is gone or became another program, or when it has not been heard
+-- of for two minutes.
 local function is_dead(status)
   if status.host == host.hostname() and status.boot_id == boot_id() and status.pid then
     if not host.stat(('/proc/%d'):format(status.pid)) or files.is_runner(status.pid) == false then return true end
@@ -101,7 +99,8 @@ end
 
 ---State of one run directory; `started` is the first attempt's. Unknown numbers are nil.
 ---@param path string
----@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?, code: integer? }
+---@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?,
+---code: integer? }
 function files.state(path)
   local ended = files.read_json(path .. '/exit.json')
   local status = files.read_json(path .. '/status.json') or {}

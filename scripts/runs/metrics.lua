@@ -1,5 +1,6 @@
--- Reads metrics.jsonl, line by line and without the native module: a file of any length takes little memory. What is void stays
--- hidden: a torn last line, and points of curves above the step of a later resume or rollback (engine/run/README.md).
+-- Reads metrics.jsonl, line by line and without the native module: a file of any length takes little memory. What is
+-- void stays hidden: a torn last line, and points of curves above the step of a later resume or rollback
+-- (engine/run/README.md).
 --   for line in run_metrics.lines(run.path) do ... line.kind, line.step, line.loss ... end
 local dkjson = require 'dkjson'
 local fail = require 'fail'
@@ -44,8 +45,8 @@ local function open(path)
   return file
 end
 
--- Resumes and rollbacks by the number of their line, in order, and the size of the file: what a running process appends later is not
--- of this reading.
+-- Resumes and rollbacks by the number of their line, in order, and the size of the file: what a running process
+-- appends later is not of this reading.
 local function survey(path)
   local file, resumes, number, bytes = open(path), {}, 0, 0
   for text in file:lines() do
@@ -65,12 +66,13 @@ local function survey(path)
 end
 
 local function is_void(line, limit)
-  return limit ~= nil and (line.kind ~= 'event' or CURVES[line.event]) and type(line.step) == 'number' and line.step > limit.step
+  return limit ~= nil and (line.kind ~= 'event' or CURVES[line.event]) and type(line.step) == 'number'
+    and line.step > limit.step
 end
 
----The lines of a run's metrics.jsonl, in order, without void ones. Numbers that are not finite come as they were, null as nil. Raises
----(exit 4) when the file is missing, when a line before the last is not a JSON object or lacks a column that all of its kind have (G28), or
----when the run is of a newer format.
+---The lines of a run's metrics.jsonl, in order, without void ones. Numbers that are not finite come as they were,
+---null as nil. Raises (exit 4) when the file is missing, when a line before the last is not a JSON object or lacks a
+---column that all of its kind have (G28), or when the run is of a newer format.
 ---@param folder string a run directory
 ---@param kinds? table<string, boolean> only lines of these kinds: { train = true }; others are not even decoded
 ---@return fun(): table? lines

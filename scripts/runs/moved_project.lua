@@ -1,5 +1,5 @@
--- The folder that a resumed run works in: where it began, or where its project is now. A project that was moved or copied takes its runs
--- along, and none of them goes on with the script and the data of the old place.
+-- The folder that a resumed run works in: where it began, or where its project is now. A project that was moved or
+-- copied takes its runs along, and none of them goes on with the script and the data of the old place.
 local fail = require 'fail'
 local host = require 'host'
 
@@ -36,12 +36,13 @@ return function(path, manifest)
   local script = script_of(manifest.argv)
   if not project or project == host.realpath(began) then
     if host.stat(began) then return began end
-    fail.config("run '%s' was started in '%s', which is not there; to go on elsewhere, start its script there: cd FOLDER && "
-      .. 'RUNNER_RESULTS_DIR=%s runner %s train.resume=auto', path, began, path:match '^(.*)/[^/]+/[^/]+$', script)
+    fail.config("run '%s' was started in '%s', which is not there; to go on elsewhere, start its script there: cd "
+      .. "FOLDER && RUNNER_RESULTS_DIR=%s runner %s train.resume=auto", path, began,
+      path:match '^(.*)/[^/]+/[^/]+$', script)
   end
   if script:sub(1, #began + 1) == began .. '/' then
-    fail.config("run '%s' is in a project that was moved or copied, and it began with '%s' of the old place; to go on here: cd %s && "
-      .. 'runner %s train.resume=auto', path, script, project, script:sub(#began + 2))
+    fail.config("run '%s' is in a project that was moved or copied, and it began with '%s' of the old place; to go on "
+      .. "here: cd %s && runner %s train.resume=auto", path, script, project, script:sub(#began + 2))
   end
   return project
 end

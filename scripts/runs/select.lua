@@ -61,7 +61,9 @@ local function by_prefix(word, text, runs)
     if run.id == text then return run end
     if run.id:sub(1, #text) == text then found[#found + 1] = run end
   end
-  if #found > 1 then fail.usage("run '%s': %d runs begin with that: %s; give more of the id", word, #found, candidates(found)) end
+  if #found > 1 then
+    fail.usage("run '%s': %d runs begin with that: %s; give more of the id", word, #found, candidates(found))
+  end
   return found[1]
 end
 
@@ -83,8 +85,12 @@ local function by_path(word)
   if not info or info.type ~= 'dir' then return nil end
   local absolute = host.realpath(path)
   local parent, name = absolute:match('^(.*)/([^/]*)$')
-  if not run_files.is_id(name) and not host.stat(path .. '/status.json') and not host.stat(path .. '/manifest.json') then return nil end
-  return { experiment = parent:match('[^/]*$'), id = name, path = run_files.is_id(path:match('[^/]*$')) and path or absolute }
+  if not run_files.is_id(name) and not host.stat(path .. '/status.json')
+    and not host.stat(path .. '/manifest.json') then
+    return nil
+  end
+  return { experiment = parent:match('[^/]*$'), id = name,
+    path = run_files.is_id(path:match('[^/]*$')) and path or absolute }
 end
 
 local function in_experiment(word, runs)
@@ -109,8 +115,8 @@ local function refuse(word, runs)
     fail.usage("run '%s': the folder holds runs; its newest is %s/latest", word, (word:gsub('/+$', '')))
   end
   if info then
-    fail.usage("run '%s': the %s has no status.json or manifest.json, so it is not a run directory; newest runs: %s", word,
-      info.type == 'dir' and 'folder' or 'file', candidates(runs))
+    fail.usage("run '%s': the %s has no status.json or manifest.json, so it is not a run directory; newest runs: %s",
+      word, info.type == 'dir' and 'folder' or 'file', candidates(runs))
   end
   if word ~= '' and host.stat(('%s/%s'):format(root, word)) then
     fail.usage("run '%s': the experiment has no runs in '%s'; newest runs: %s", word, root, candidates(runs))
@@ -119,8 +125,10 @@ local function refuse(word, runs)
   for _, run in ipairs(runs) do ids[#ids + 1] = full_name(run) end
   local close = nearest.find(word, names)
   if #close == 0 then close = nearest.find(word, ids) end
-  local hint = #close > 0 and '; nearest: ' .. table.concat(close, ', ', 1, math.min(#close, 3)) or '; newest runs: ' .. candidates(runs)
-  fail.usage("run '%s' is not in '%s': expected a path, a run id or its beginning, an experiment or 'latest'%s", word, root, hint)
+  local hint = #close > 0 and '; nearest: ' .. table.concat(close, ', ', 1, math.min(#close, 3))
+    or '; newest runs: ' .. candidates(runs)
+  fail.usage("run '%s' is not in '%s': expected a path, a run id or its beginning, an experiment or 'latest'%s", word,
+    root, hint)
 end
 
 ---The run that a word means. Raises (exit 2) with the candidates when none fits or several do.

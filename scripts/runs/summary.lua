@@ -14,8 +14,8 @@ local function guards_of(exits, lines)
   local function add(guard)
     local key = ('%s %s'):format(tostring(guard.id), tostring(guard.message))
     if not seen[key] then
-      guards[#guards + 1] = { id = guard.id, name = guard.name, level = guard.level, value = guard.value, limit = guard.limit,
-        message = guard.message, no_claim = guard.no_claim }
+      guards[#guards + 1] = { id = guard.id, name = guard.name, level = guard.level, value = guard.value,
+        limit = guard.limit, message = guard.message, no_claim = guard.no_claim }
     end
     seen[key] = true
   end
@@ -47,7 +47,8 @@ local function best_of(exit, lines)
   if type(summary) == 'table' and summary.best then return summary.best, summary.best_step end
   local best, step
   for line in lines do
-    if line.kind == 'eval' and line.split == VALIDATION and line.loss and line.loss == line.loss and (not best or line.loss < best) then
+    if line.kind == 'eval' and line.split == VALIDATION and line.loss and line.loss == line.loss
+      and (not best or line.loss < best) then
       best, step = line.loss, line.step
     end
   end
@@ -71,13 +72,15 @@ end
 ---@return { id: string, name: string?, level: string?, message: string?, no_claim: boolean? }[]
 function run_summary.guards(run)
   local exits = exits_of(run)
-  return guards_of(exits, #exits > 0 and host.stat(run.path .. '/exit.json') and function() end or lines_of(run, { event = true }))
+  local is_over = #exits > 0 and host.stat(run.path .. '/exit.json')
+  return guards_of(exits, is_over and function() end or lines_of(run, { event = true }))
 end
 
 ---What a list of runs shows of each.
 ---@param run { path: string, id: string, experiment: string }
----@return { run_id: string, experiment: string, path: string, state: string, step: integer?, steps: integer?, best_val: number?,
----best_step: integer?, loss: number?, started: string?, age_s: number?, attempt: integer?, code: integer?, guards: table[] }
+---@return { run_id: string, experiment: string, path: string, state: string, step: integer?, steps: integer?,
+---best_val: number?, best_step: integer?, loss: number?, started: string?, age_s: number?, attempt: integer?,
+---code: integer?, guards: table[] }
 function run_summary.brief(run)
   local row = run_files.state(run.path)
   row.run_id, row.experiment, row.path = run.id, run.experiment, run.path
@@ -96,8 +99,8 @@ local function epochs_of(run)
   local epochs = {}
   for line in lines_of(run, { event = true }) do
     if line.event == 'epoch' then
-      epochs[#epochs + 1] = { epoch = line.epoch, step = line.step, train_loss = line.train_loss, val_loss = line.val_loss,
-        tscore = line.tscore_mean }
+      epochs[#epochs + 1] = { epoch = line.epoch, step = line.step, train_loss = line.train_loss,
+        val_loss = line.val_loss, tscore = line.tscore_mean }
     end
   end
   return epochs
@@ -121,7 +124,8 @@ local function files_of(run)
     local info = name:sub(1, 1) ~= '.' and host.stat(path, true)
     if info and info.type ~= 'link' then
       local is_folder = info.type == 'dir'
-      files[#files + 1] = { name = is_folder and name .. '/' or name, bytes = is_folder and folder_bytes(path) or info.size }
+      files[#files + 1] = { name = is_folder and name .. '/' or name,
+        bytes = is_folder and folder_bytes(path) or info.size }
     end
   end
   return files
@@ -137,8 +141,8 @@ local function checkpoints_of(run)
   for _, name in ipairs(host.listdir(folder) or {}) do
     if name:find '^step%-%d+$' then
       local manifest = run_files.read_json(('%s/%s/manifest.json'):format(folder, name)) or {}
-      found[#found + 1] = { name = name, step = tonumber(name:match '%d+'), created = manifest.created, links = links[name],
-        bytes = folder_bytes(('%s/%s'):format(folder, name)) }
+      found[#found + 1] = { name = name, step = tonumber(name:match '%d+'), created = manifest.created,
+        links = links[name], bytes = folder_bytes(('%s/%s'):format(folder, name)) }
     end
   end
   return found
@@ -147,12 +151,13 @@ end
 local function attempts_of(run, exits, status)
   local attempts = {}
   for i, exit in ipairs(exits) do
-    attempts[i] = { attempt = exit.attempt or i, state = exit.state, code = exit.code, reason = exit.reason, started = exit.started,
-      ended = exit.ended, step = exit.step }
+    attempts[i] = { attempt = exit.attempt or i, state = exit.state, code = exit.code, reason = exit.reason,
+      started = exit.started, ended = exit.ended, step = exit.step }
   end
   local current = status.attempt
   if current and (#attempts == 0 or attempts[#attempts].attempt < current) then
-    attempts[#attempts + 1] = { attempt = current, state = run_files.state(run.path).state, started = status.started, step = status.step }
+    attempts[#attempts + 1] = { attempt = current, state = run_files.state(run.path).state, started = status.started,
+      step = status.step }
   end
   return attempts
 end
@@ -167,7 +172,9 @@ local function metrics_of(exit, epochs)
       local metric = made[name] or {}
       if value then
         metric.last = value
-        if name == 'val_loss' and (not metric.best or value < metric.best) then metric.best, metric.best_step = value, epoch.step end
+        if name == 'val_loss' and (not metric.best or value < metric.best) then
+          metric.best, metric.best_step = value, epoch.step
+        end
         made[name] = metric
       end
     end
@@ -192,8 +199,10 @@ function run_summary.full(run)
   if exit then
     for _, key in ipairs { 'reason', 'signal', 'ended', 'wall_s', 'cpu_s', 'peak_rss_mb' } do made[key] = exit[key] end
   end
-  for _, key in ipairs { 'name', 'tags', 'seed', 'device', 'argv', 'git', 'parent', 'sweep', 'data', 'machine', 'versions', 'config_hash',
-    'source_hash', 'first_batch_sha256' } do made[key] = manifest[key] end
+  for _, key in ipairs { 'name', 'tags', 'seed', 'device', 'argv', 'git', 'parent', 'sweep', 'data', 'machine',
+    'versions', 'config_hash', 'source_hash', 'first_batch_sha256' } do
+    made[key] = manifest[key]
+  end
   made.config, made.origin = config.values, config.origin
   made.metrics = metrics_of(exit, epochs)
   made.attempts = attempts_of(run, exits, status)

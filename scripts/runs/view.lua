@@ -1,6 +1,6 @@
 -- Run directories as text: the lines of `runner ls` and `runner show`. Unknown numbers are NA, never 0.
 local config_values = require 'config.values'
-local fit_report = require 'fit.report'
+local duration = require 'base.duration'
 local guards = require 'guards.registry'
 local pretty = require 'pretty'
 local run_files = require 'runs.files'
@@ -53,8 +53,8 @@ end
 ---@return string
 function view.line(row, width)
   local badges = run_summary.guard_ids(row.guards)
-  return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id, row.state,
-    view.progress(row), number(row.best_val), row.age_s and view.age(row.age_s) .. ' ago' or 'NA',
+  return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id,
+    row.state, view.progress(row), number(row.best_val), row.age_s and view.age(row.age_s) .. ' ago' or 'NA',
     run_files.time_text(row.started), badges ~= '' and '  ' .. badges or ''))
 end
 
@@ -73,7 +73,8 @@ end
 local function why(run)
   if run.ended then
     local reason = run.reason and run.reason ~= '' and run.reason or ENDED[run.state] or 'no reason was recorded'
-    return ('%s (exit code %s%s)'):format(reason, number(run.code, '%d'), run.signal and (', signal %d'):format(run.signal) or '')
+    return ('%s (exit code %s%s)'):format(reason, number(run.code, '%d'),
+      run.signal and (', signal %d'):format(run.signal) or '')
   end
   local heard = run.heartbeat and ('; last sign of life %s'):format(run_files.time_text(run.heartbeat)) or ''
   if run.state == 'dead' then
@@ -84,9 +85,10 @@ end
 
 local function progress(run)
   local eta = type(run.eta_s) == 'table' and not run.ended and run.state == 'RUNNING' and #run.eta_s == 3
-    and ('; about %s left (%s-%s)'):format(fit_report.duration(run.eta_s[2]), fit_report.duration(run.eta_s[1]),
-      fit_report.duration(run.eta_s[3]))
-  return ('%s of %s steps, epoch %s%s'):format(number(run.step, '%d'), number(run.steps, '%d'), number(run.epoch, '%.2f'), eta or '')
+    and ('; about %s left (%s-%s)'):format(duration.short(run.eta_s[2]), duration.short(run.eta_s[1]),
+      duration.short(run.eta_s[3]))
+  return ('%s of %s steps, epoch %s%s'):format(number(run.step, '%d'), number(run.steps, '%d'),
+    number(run.epoch, '%.2f'), eta or '')
 end
 
 local function config_lines(run, all)
@@ -110,10 +112,12 @@ local function metric_lines(run)
   local lines, is_text = {}, type(run.data) == 'table' and #run.data > 0
   for _, name in ipairs(pretty.sorted_keys(run.metrics)) do
     local metric = run.metrics[name]
-    local best = metric.best and ('  best %s at step %s'):format(number(metric.best), number(metric.best_step, '%d')) or ''
+    local best = metric.best
+      and ('  best %s at step %s'):format(number(metric.best), number(metric.best_step, '%d')) or ''
     local loss = metric.best or metric.last
     -- A loss over text is in nats a character.
-    local perplexity = is_text and loss and name:find '_loss$' and ('  perplexity %s'):format((statistics.perplexity(loss))) or ''
+    local perplexity = is_text and loss and name:find '_loss$'
+      and ('  perplexity %s'):format((statistics.perplexity(loss))) or ''
     lines[#lines + 1] = ('%-12s  last %s%s%s'):format(name, number(metric.last), best, perplexity)
   end
   return lines
@@ -127,7 +131,8 @@ local function data_lines(run)
       note = ('  unknown words %.1f %% of train, %.1f %% of val%s'):format(unknown.train, unknown.val,
         math.max(unknown.train, unknown.val) > 10 and ': perplexities are not comparable' or '')
     end
-    lines[i] = ('%s  %s bytes  %s%s'):format(data.name or 'NA', number(data.bytes, '%d'), tostring(data.sha256):sub(1, 19), note)
+    lines[i] = ('%s  %s bytes  %s%s'):format(data.name or 'NA', number(data.bytes, '%d'),
+      tostring(data.sha256):sub(1, 19), note)
   end
   return lines
 end
@@ -135,8 +140,8 @@ end
 local function machine_line(machine)
   if type(machine) ~= 'table' then return nil end
   return ('%s  %s threads of %s cores  %s  %s  load %s'):format(machine.cpu or 'NA', number(machine.threads, '%d'),
-    number(machine.cores, '%d'), type(machine.flags) == 'table' and table.concat(machine.flags, ' ') or '', machine.host or 'NA',
-    number(machine.load_average, '%.2f'))
+    number(machine.cores, '%d'), type(machine.flags) == 'table' and table.concat(machine.flags, ' ') or '',
+    machine.host or 'NA', number(machine.load_average, '%.2f'))
 end
 
 local function version_line(versions)
@@ -187,8 +192,8 @@ local function epoch_lines(run)
     for i = 1, CURVE do marks[i] = ' ' end
     place(marks, row.train_loss, 'o')
     place(marks, row.val_loss, '*')
-    lines[#lines + 1] = ('%5s  %8s  %8s  %8s  %6s  |%s|'):format(number(row.epoch, '%g'), number(row.step, '%d'), number(row.train_loss),
-      number(row.val_loss), number(row.tscore), table.concat(marks))
+    lines[#lines + 1] = ('%5s  %8s  %8s  %8s  %6s  |%s|'):format(number(row.epoch, '%g'), number(row.step, '%d'),
+      number(row.train_loss), number(row.val_loss), number(row.tscore), table.concat(marks))
   end
   return lines
 end
@@ -201,7 +206,8 @@ end
 
 local function guard_line(guard)
   local known, row = pcall(guards.find, guard.id)
-  return ('%s: %s'):format(guard.level or 'NA', guard.message or known and ('%s %s'):format(row.id, row.name) or guard.id or 'NA')
+  return ('%s: %s'):format(guard.level or 'NA',
+    guard.message or known and ('%s %s'):format(row.id, row.name) or guard.id or 'NA')
 end
 
 ---All about a run, for people.
@@ -213,7 +219,8 @@ function view.full(run, all)
   add('name', run.name)
   add('tags', type(run.tags) == 'table' and #run.tags > 0 and table.concat(run.tags, ', ') or nil)
   add('command', type(run.argv) == 'table' and #run.argv > 0 and table.concat(run.argv, ' ') or nil)
-  add('ended', run.ended and ('%s after %s'):format(run_files.time_text(run.ended), run.wall_s and fit_report.duration(run.wall_s) or 'NA'))
+  add('ended', run.ended and ('%s after %s'):format(run_files.time_text(run.ended),
+    run.wall_s and duration.short(run.wall_s) or 'NA'))
   add('why', why(run))
   add('progress', progress(run))
   add_list('guards', #run.guards == 0 and { 'none fired' } or listed(run.guards, guard_line))
@@ -229,8 +236,8 @@ function view.full(run, all)
     and ('  git %s%s'):format(tostring(run.git.commit):sub(1, 12), run.git.dirty and ', with changes' or '') or ''))
   add('memory', run.ended and (run.peak_rss_mb and ('%.0f MB at most'):format(run.peak_rss_mb) or 'NA') or nil)
   add_list('attempts', #run.attempts > 1 and listed(run.attempts, function(a)
-    return ('%d  %s  from %s  to step %s%s'):format(a.attempt, a.state or 'NA', run_files.time_text(a.started), number(a.step, '%d'),
-      a.reason and a.reason ~= '' and '  ' .. a.reason or '')
+    return ('%d  %s  from %s  to step %s%s'):format(a.attempt, a.state or 'NA', run_files.time_text(a.started),
+      number(a.step, '%d'), a.reason and a.reason ~= '' and '  ' .. a.reason or '')
   end) or {})
   add_list('checkpoints', listed(run.checkpoints, function(c)
     return ('%s  %s  %s%s'):format(c.name, view.bytes(c.bytes), run_files.time_text(c.created),

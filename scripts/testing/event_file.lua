@@ -1,10 +1,11 @@
--- Reads TensorBoard event files by the format's description alone: framing, CRC-32C and protobuf's wire format, bit by bit. It shares
--- no code with the writer.
+-- Reads TensorBoard event files by the format's description alone: framing, CRC-32C and protobuf's wire format, bit
+-- by bit. It shares no code with the writer.
 --   local events = require 'testing.event_file'.read(path)
 --   events[1].file_version, events[2].session_log, events[3].step, events[3].wall_time, events[3].scalars['train/loss']
 local bit = require 'bit'
 local ffi = require 'ffi'
 local fail = require 'fail'
+local read_file = require 'base.read_file'
 
 local event_file = {}
 
@@ -100,11 +101,10 @@ end
 
 ---All events of a file. Raises for a wrong checksum or a record that is cut short.
 ---@param path string
----@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?, session_log: integer? }[]
+---@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?,
+---session_log: integer? }[]
 function event_file.read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
+  local text = assert(read_file(path))
   local events, at = {}, 1
   while at <= #text do
     local header = text:sub(at, at + 7)

@@ -1,8 +1,8 @@
 -- A small test kit. A test file is a script: `runner tests/scripts/x_test.lua`; words after -- select tests by pattern.
 --   local t = require 'testing'
 --   t.test('a sentence of behaviour', function() t.equal(1 + 1, 2) end)
--- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something failed, 77 when
--- nothing failed and something was skipped, which ctest shows as skipped.
+-- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something
+-- failed, 77 when nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
 local at_exit = require 'boot.at_exit'
@@ -134,11 +134,7 @@ end
 ---@param command string
 ---@return string output, integer code
 function testing.shell(command)
-  local pipe = io.popen(('{ %s ; } 2>&1 </dev/null; echo "<exit $?>"'):format(command))
-  local text = pipe:read('*a')
-  pipe:close()
-  local output, code = text:match('^(.*)<exit (%d+)>\n$')
-  return output, tonumber(code)
+  return shell.output(command)
 end
 
 ---Quotes a word for the shell.

@@ -4,6 +4,7 @@
 local dkjson = require 'dkjson'
 local at_exit = require 'boot.at_exit'
 local host = require 'host'
+local read_file = require 'base.read_file'
 local testing = require 'testing'
 
 local runs = {}
@@ -21,10 +22,7 @@ runs.RUNNER = testing.quote(host.folder .. '/runner')
 ---@param path string
 ---@return string
 function runs.read(path)
-  local file = assert(io.open(path, 'rb'))
-  local text = file:read '*a'
-  file:close()
-  return text
+  return assert(read_file(path))
 end
 
 ---Writes a file in the folder. Returns its path.
@@ -78,7 +76,8 @@ local number = 0
 
 ---Runs a script with these words after it.
 ---@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+---@return { output: string, code: integer, name: string, folder: string?, lines: table?,
+---config: table? } ran the last three only
 ---where there is a run directory
 function runs.run(script, ...)
   number = number + 1

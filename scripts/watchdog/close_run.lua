@@ -1,8 +1,10 @@
--- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the run.
+-- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the
+-- run.
 local dkjson = require 'dkjson'
 local exit_file = require 'watchdog.exit_file'
 local host = require 'host'
 local progress_file = require 'watchdog.progress_file'
+local read_file = require 'base.read_file'
 local stall = require 'watchdog.stall'
 local watchdog = require 'watchdog.start'
 
@@ -12,14 +14,6 @@ local STACKS_S = 10  -- for the process to print its stacks
 local LEAVE_S = 5    -- from the second request, and from SIGKILL, to the end
 local TICK_S = 0.02
 local STALLED = 7
-
-local function read(path)
-  local file = io.open(path, 'rb')
-  if not file then return nil end
-  local text = file:read('*a')
-  file:close()
-  return text
-end
 
 local function write(path, text)
   local file = io.open(path, 'wb')
@@ -36,11 +30,11 @@ end
 ---@param pid integer
 ---@return boolean
 function stall_end.is_debugged(pid)
-  return (tonumber(field(read(('/proc/%d/status'):format(pid)), 'TracerPid')) or 0) ~= 0
+  return (tonumber(field(read_file(('/proc/%d/status'):format(pid)), 'TracerPid')) or 0) ~= 0
 end
 
 local function state_of(pid)
-  return field(read(('/proc/%d/status'):format(pid)), 'State')
+  return field(read_file(('/proc/%d/status'):format(pid)), 'State')
 end
 
 -- A zombie is gone too.
@@ -64,9 +58,9 @@ local function tasks(pid)
   local lines = {}
   for _, id in ipairs(host.listdir(('/proc/%d/task'):format(pid)) or {}) do
     local at = ('/proc/%d/task/%s/'):format(pid, id)
-    local function first(name) return ((read(at .. name) or '?'):match('^[^\n]*')) end
-    lines[#lines + 1] = ('%-8s %-16s %-14s %-24s %s'):format(id, first 'comm', field(read(at .. 'status'), 'State') or '?', first 'wchan',
-      first 'syscall')
+    local function first(name) return ((read_file(at .. name) or '?'):match('^[^\n]*')) end
+    local state = field(read_file(at .. 'status'), 'State') or '?'
+    lines[#lines + 1] = ('%-8s %-16s %-14s %-24s %s'):format(id, first 'comm', state, first 'wchan', first 'syscall')
   end
   return table.concat(lines, '\n') .. '\n'
 end
@@ -79,10 +73,10 @@ local function keep_evidence(run, pid, progress, verdict, milliseconds)
   local folder = run .. '/' .. name .. '/'
   write(folder .. 'stall.json', dkjson.encode({ phase = progress.phase, step = progress.step, done = progress.done,
     of = progress.of, waited_s = verdict.waited_s, budget_s = verdict.budget_s, why = verdict.why, pid = pid,
-    slowest_step_s = progress.slowest_step_s, slowest_eval_s = progress.slowest_eval_s, slowest_save_s = progress.slowest_save_s },
-    { indent = true }) .. '\n')
+    slowest_step_s = progress.slowest_step_s, slowest_eval_s = progress.slowest_eval_s,
+    slowest_save_s = progress.slowest_save_s }, { indent = true }) .. '\n')
   for _, file in ipairs { 'status', 'wchan', 'stack', 'stat', 'io' } do
-    local text = read(('/proc/%d/%s'):format(pid, file))
+    local text = read_file(('/proc/%d/%s'):format(pid, file))
     if text and text ~= '' then write(folder .. file, text) end
   end
   write(folder .. 'tasks.txt', tasks(pid))
@@ -93,7 +87,7 @@ end
 local function find_stacks(run, since_ms, whole)
   for _, name in ipairs(host.listdir(run .. '/dumps') or {}) do
     local made = tonumber(name:match('^stacks%-(%d+)%.txt$'))
-    if made and made >= since_ms and (not whole or (read(run .. '/dumps/' .. name) or ''):find('\nend\n$')) then
+    if made and made >= since_ms and (not whole or (read_file(run .. '/dumps/' .. name) or ''):find('\nend\n$')) then
       return 'dumps/' .. name
     end
   end
@@ -109,7 +103,7 @@ end
 
 local function events_of(run)
   local events = {}
-  for line in (read(run .. '/metrics.jsonl') or ''):gmatch('[^\n]+') do
+  for line in (read_file(run .. '/metrics.jsonl') or ''):gmatch('[^\n]+') do
     if line:find('"G11"', 1, true) then events[#events + 1] = dkjson.decode(line) end
   end
   return events
@@ -122,7 +116,7 @@ local function tell(run, pid, message)
 end
 
 local function cpu_seconds(pid)
-  local stat = read(('/proc/%d/stat'):format(pid)) or ''
+  local stat = read_file(('/proc/%d/stat'):format(pid)) or ''
   local user, system = stat:match('^.*%)' .. (' %S+'):rep(11) .. ' (%d+) (%d+)')
   return user and (tonumber(user) + tonumber(system)) / 100 or nil
 end
@@ -130,13 +124,13 @@ end
 local function close_run(run, facts)
   exit_file.write(run, { state = 'STALLED', code = STALLED, reason = facts.message, phase = facts.progress.phase,
     step = facts.progress.step, cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb,
-    guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s, limit = facts.verdict.budget_s,
-      message = facts.message } } })
+    guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s,
+      limit = facts.verdict.budget_s, message = facts.message } } })
 end
 
--- Asks, asks again, and ends it. A process that answers the first request closes its run itself, may take its time for that as
--- long as it gets on, and lives on if its script wants that; else the run is closed before the process is gone, so that whoever
--- waits for the process finds it closed.
+-- Asks, asks again, and ends it. A process that answers the first request closes its run itself, may take its time
+-- for that as long as it gets on, and lives on if its script wants that; else the run is closed before the process is
+-- gone, so that whoever waits for the process finds it closed.
 local function end_process(run, pid, grace_s, facts)
   local function gone() return is_gone(pid) end
   local function over() return gone() or host.stat(run .. '/exit.json') ~= nil end
@@ -171,15 +165,16 @@ function stall_end.run(args, config, progress, verdict)
   local run, pid = args.run, args.pid
   local since_ms = math.floor(host.unix_time() * 1000)
   local facts = { progress = progress, verdict = verdict, cpu_s = cpu_seconds(pid) }
-  local peak_kb = tonumber((field(read(('/proc/%d/status'):format(pid)), 'VmHWM') or ''):match('%d+'))
+  local peak_kb = tonumber((field(read_file(('/proc/%d/status'):format(pid)), 'VmHWM') or ''):match('%d+'))
   facts.peak_rss_mb = peak_kb and peak_kb * 1024 / 1e6
   local evidence = keep_evidence(run, pid, progress, verdict, since_ms)
   local stacks = ask_for_stacks(run, pid, since_ms)
   facts.message = stall.message(verdict, progress, stacks and run .. '/' .. stacks)
   local action = stall.action(config, events_of(run))
-  host.append(run .. '/metrics.jsonl', dkjson.encode { t = host.unix_time(), kind = 'event', event = 'guard', id = 'G11', level = 'error',
-    name = 'stall', step = progress.step, phase = progress.phase, waited_s = verdict.waited_s, budget_s = verdict.budget_s,
-    message = facts.message, action = action, stacks = stacks, evidence = evidence } .. '\n')
+  host.append(run .. '/metrics.jsonl', dkjson.encode { t = host.unix_time(), kind = 'event', event = 'guard',
+    id = 'G11', level = 'error', name = 'stall', step = progress.step, phase = progress.phase,
+    waited_s = verdict.waited_s, budget_s = verdict.budget_s, message = facts.message, action = action, stacks = stacks,
+    evidence = evidence } .. '\n')
   tell(run, pid, facts.message)
   end_process(run, pid, config.grace_s, facts)
   if action == 'stop' then return 0 end

@@ -1,7 +1,7 @@
 -- When is silence a stall? (guard G11.) Pure decisions: the caller reads the clock and the run's progress.
 --
 --   phase                          longest silence
---   load, build, report            watchdog.first_s; so is the time up to the end of the first step, and of the first save
+--   load, build, report            watchdog.first_s; so is the time to the end of the first step, and of the first save
 --   train                          20 times the slowest of the last 50 steps, at least watchdog.min_s
 --   eval                           10 times its slowest batch (or the slowest step), at least watchdog.min_s
 --   save                           10 times the slowest save, at least watchdog.min_s
@@ -20,7 +20,9 @@ function stall.budget(config, progress)
   local phase = progress.phase
   if phase == 'done' then return nil end
   if config.stall_s then return config.stall_s, 'watchdog.stall_s' end
-  if progress.steps == 0 or phase == 'load' or phase == 'build' or phase == 'report' then return config.first_s, 'watchdog.first_s' end
+  if progress.steps == 0 or phase == 'load' or phase == 'build' or phase == 'report' then
+    return config.first_s, 'watchdog.first_s'
+  end
   if phase == 'save' and progress.slowest_save_s == 0 then return config.first_s, 'watchdog.first_s' end
   local factor, slowest, what = STEP_FACTOR, progress.slowest_step_s, 'step'
   if phase == 'save' then
@@ -76,9 +78,10 @@ end
 ---@return string
 function stall.message(verdict, progress, stacks)
   local function seconds(s) return s < 9.95 and ('%.1f s'):format(s) or ('%.0f s'):format(s) end
-  return ('G11 stall: no progress for %s in %s at step %d, budget %s (%s); %s; is a callback, a loss, the data or a disk stuck? to '
-    .. 'accept: watchdog.min_s=N, watchdog.stall_s=N or watchdog.off=true'):format(seconds(verdict.waited_s), progress.phase, progress.step,
-    seconds(verdict.budget_s), verdict.why, stacks and 'stacks in ' .. stacks or 'it gave no stacks')
+  return ('G11 stall: no progress for %s in %s at step %d, budget %s (%s); %s; is a callback, a loss, the data or a '
+    .. 'disk stuck? to accept: watchdog.min_s=N, watchdog.stall_s=N or watchdog.off=true')
+    :format(seconds(verdict.waited_s), progress.phase, progress.step, seconds(verdict.budget_s), verdict.why,
+      stacks and 'stacks in ' .. stacks or 'it gave no stacks')
 end
 
 ---What to do after a stall, from the config and the guard events of earlier ones.

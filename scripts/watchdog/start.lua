@@ -1,7 +1,6 @@
 -- Starts and ends the watchdog of a run: `runner watchdog`, a process of its own that looks at .progress and ends a run
 -- that hangs (guard G11). It notices the end of this process by a pipe, so nothing has to wait for it.
 local console = require 'console'
-local experiment = require 'experiment'
 local host = require 'host'
 
 local start = {}
@@ -33,14 +32,12 @@ local function words(folder, config)
   return made
 end
 
----Starts a watchdog unless the config, the prompt or a fast development run says no. A watchdog that cannot start is told, and the
----run goes on.
+---Starts a watchdog unless it is off. One that cannot start is told, and the run goes on.
 ---@param run table
 ---@param config table the section `watchdog`
 ---@return table? dog
 function start.start(run, config)
-  local current = experiment.current()
-  if config.off or not current.script or current.flags.fast_dev_run then return nil end
+  if config.off then return nil end
   reap()
   local pid, line = host.companion(words(host.realpath(run:path()), config), true)
   if not pid then

@@ -1,5 +1,6 @@
 local api_docs = require 'reference.docs'
 local api_stubs = require 'reference.stubs'
+local signature = require 'reference.signature'
 local t = require 'testing'
 
 t.test('schema types become LuaCATS types', function()
@@ -11,14 +12,14 @@ end)
 
 t.test('a schema is parsed with defaults, keywords and several results', function()
   local schema = 'topk(Tensor self, int k=3, *, str mode="a, b", int[2] pad=[0, 0]) -> (Tensor values, int)'
-  local arguments, results = api_stubs.parse(schema)
+  local arguments, results = signature.parse(schema)
   t.equal(#arguments, 4)
-  t.equal(arguments[2], { type = 'integer', name = 'k', default = '3', keyword = false })
-  t.equal(arguments[3], { type = 'string', name = 'mode', default = '"a, b"', keyword = true })
+  t.equal(arguments[2], { type = 'int', name = 'k', default = '3', keyword = false })
+  t.equal(arguments[3], { type = 'str', name = 'mode', default = '"a, b"', keyword = true })
   t.equal(arguments[4].default, '[0, 0]')
-  t.equal(results, { 'Tensor', 'integer' })
-  t.equal(select(2, api_stubs.parse('f() -> ()')), {})
-  t.equal(api_stubs.parse('not a schema'), nil)
+  t.equal(results, { 'Tensor', 'int' })
+  t.equal(select(2, signature.parse('f() -> ()')), {})
+  t.equal(signature.parse('not a schema'), nil)
 end)
 
 t.test('stubs compile as Lua and declare their tables', function()

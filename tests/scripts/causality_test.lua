@@ -112,7 +112,7 @@ t.test('guard G45: the check draws no random number of the training and leaves t
 local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = 16, layers = 2, dropout = 0.5 }
 local draws = mixed(function(e) return e + torch.randn { 1 } * 0 * math.random() end)
 net:train()
-require('guards.causality').check { guards = { leak = cfg.guards.leak }, data = text, model = draws }
+require('guards.causality').check({ guards = { leak = cfg.guards.leak }, data = text, model = draws }, {})
 fit(net)
 print('DRAWN', torch.rand { 1 }:item(), math.random(), net.training)]], 'guards.leak=' .. level, 'guards.init_loss=off')
     experiments[i] = { ran.code, ran.output:match 'DRAWN[^\n]*', ran.lines.train[1].loss, ran.lines.train[2].loss }

@@ -151,7 +151,8 @@ local function finding(part, changes, flags, missing)
   local libraries = { blas = 'OpenBLAS 0.3.21 Haswell MAX_THREADS=64', blas_threading = 'openmp', blas_files = { '/lib/libopenblas.so.0' },
     openmp_files = { '/lib/libgomp.so.1.0.0' }, onednn = '2.6.3', onednn_isa = 'avx2', bf16 = 'none' }
   for key, value in pairs(changes) do libraries[key] = value end
-  return require('doctor.libraries')[part] { libraries = libraries, machine = { flags = flags or { 'avx2' } },
+  return require('doctor.' .. part).look { libraries = libraries, blas = { wrong = {} },
+    machine = { flags = flags or { 'avx2' } },
     diagnostics = { missing_precision = function() return missing end } }
 end
 

@@ -78,6 +78,12 @@ t.test('an option that is one of several texts or unset can be set from the comm
   t.equal(configure({ data = { file = 'x' } }, { 'data.newlines=lf' }).data.newlines, 'lf')
 end)
 
+t.test('an option of fractions or words takes them where the script gives a whole number', function()
+  local cfg = configure({ data = { split = 1 }, train = { max_time = 3600, expect_loss = 4 } },
+    { 'data.split=0.5', 'train.max_time=2h', 'train.expect_loss=4.5' })
+  t.equal({ cfg.data.split, cfg.train.max_time, cfg.train.expect_loss }, { 0.5, '2h', 4.5 })
+end)
+
 t.test('a train section brings the options of the library, which the command line can set', function()
   local cfg = configure({ train = { epochs = 3 } }, { 'eval.off=true', 'train.max_steps=5', 'guards.init_loss=off' })
   t.equal({ cfg.train.epochs, cfg.train.max_steps, cfg.train.seed, cfg.eval.off }, { 3, 5, 42, true })

@@ -145,7 +145,7 @@ t.test('mistakes are told with what to do', function()
     t.equal(got, code)
   end
   expect(2, "export: unknown format 'tensorbord'; nearest: tensorboard", ID, '--format', 'tensorbord')
-  expect(2, 'export: no format given; add --format with one of csv, tensorboard, mlflow', ID)
+  expect(2, 'export: no format given; add --format with one of csv, mlflow, tensorboard', ID)
   expect(2, "run 'dmeo' is not in 'results'", 'dmeo', '--format', 'csv')
   expect(2, "'results/demo/" .. ID .. "/exit.json' is a file where a folder is needed", ID, '--format', 'csv', '--out',
     'results/demo/' .. ID .. '/exit.json')

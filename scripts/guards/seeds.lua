@@ -1,34 +1,30 @@
--- What `runner doctor` finds out about a script: whether its seed decides everything (--seeds, guard G08), and whether its gradients are
--- right (--gradcheck, guard G30).
-local command_line = require 'cli.command_line'
+-- Does the seed of a script decide everything? (guard G08) It is started three times, with two seeds, for a few
+-- updates.
 local fail = require 'fail'
+local finding = require 'base.finding'
 local guards = require 'guards.registry'
 local host = require 'host'
-local runner_process = require 'base.runner_process'
+local output_files = require 'base.output_files'
+local read_file = require 'base.read_file'
 local run_equality = require 'runs.equality'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
-local shell = require 'base.shell'
+local runner_process = require 'base.runner_process'
 
-local doctor_script = {}
+local seeds = {}
 
 local UPDATES = 2 -- the second one depends on the first one's step
 
-local function bytes_of(path)
-  local file = io.open(path, 'rb')
-  if not file then return nil end
-  local text = file:read '*a'
-  file:close()
-  return text
-end
-
 -- What must be equal in two starts with one seed, in the order of a training.
-local PARTS = { { 'batch', 'first batches' }, { 'weights', 'initial weights' }, { 'losses', 'losses' }, { 'model', 'weights' } }
+local PARTS = { { 'batch', 'first batches' }, { 'weights', 'initial weights' }, { 'losses', 'losses' },
+  { 'model', 'weights' } }
 
 -- What a start with a seed came to: of each train.fit its first batch, its weights before and after, its losses.
 local function start(script, overrides, root, seed)
   local words = { script, unpack(overrides) }
-  for _, word in ipairs { ('--fast-dev-run=%d'):format(UPDATES), '--seed', tostring(seed), '-q' } do words[#words + 1] = word end
+  for _, word in ipairs { ('--fast-dev-run=%d'):format(UPDATES), '--seed', tostring(seed), '-q' } do
+    words[#words + 1] = word
+  end
   local output, code = runner_process.run(root, words)
   if code ~= 0 then
     io.stderr:write(output)
@@ -39,9 +35,11 @@ local function start(script, overrides, root, seed)
   for i, path in ipairs(run_equality.launch(script:match('[^/]*$'):gsub('%.lua$', ''))) do
     local manifest = run_files.document(path, 'manifest.json') or {}
     local losses = {}
-    for line in run_metrics.lines(path, { train = true, eval = true }) do losses[#losses + 1] = ('%.17g'):format(line.loss or 0) end
-    fits[i] = { batch = manifest.first_batch_sha256, weights = manifest.initial_weights_sha256, losses = table.concat(losses, ' '),
-      model = bytes_of(path .. '/model.safetensors') }
+    for line in run_metrics.lines(path, { train = true, eval = true }) do
+      losses[#losses + 1] = ('%.17g'):format(line.loss or 0)
+    end
+    fits[i] = { batch = manifest.first_batch_sha256, weights = manifest.initial_weights_sha256,
+      losses = table.concat(losses, ' '), model = read_file(path .. '/model.safetensors') }
   end
   if #fits == 0 then fail.data("doctor --seeds: '%s' left no run directory; does it call train.fit?", script) end
   return fits
@@ -57,12 +55,13 @@ local function problems(one, two, again)
       add(i, 'the three starts did not make the same number of updates')
     else
       if fit.batch == other.batch and fit.weights == other.weights then
-        add(i, 'seeds 1 and 2 give equal first batches and equal weights: is a constant given to torch.manual_seed, or is the model made '
-          .. 'before experiment.config?')
+        add(i, 'seeds 1 and 2 give equal first batches and equal weights: is a constant given to torch.manual_seed, '
+          .. 'or is the model made before experiment.config?')
       end
       for _, part in ipairs(PARTS) do
         if fit[part[1]] ~= same[part[1]] then
-          add(i, ('seed 1 gives different %s in two starts: is something seeded by the clock, or by the order of a table?'):format(part[2]))
+          add(i, ('seed 1 gives different %s in two starts: is something seeded by the clock, or by the order of a '
+            .. 'table?'):format(part[2]))
           break
         end
       end
@@ -75,27 +74,18 @@ end
 ---@param script string
 ---@param overrides string[]
 ---@return table finding
-function doctor_script.seeds(script, overrides)
+---@return integer code exit code
+function seeds.check(script, overrides)
   local root = os.tmpname()
   os.remove(root)
   local one, two, again = start(script, overrides, root .. '/1', 1), start(script, overrides, root .. '/2', 2),
     start(script, overrides, root .. '/3', 1)
-  os.execute('rm -rf ' .. shell.quote(root))
+  output_files.remove(root)
   local found = problems(one, two, again)
-  if #found == 0 then return { mark = 'ok', text = { 'different seeds give different results, the same seed the same' } } end
-  for i, text in ipairs(found) do found[i] = guards.say('G08', '%s', text) end
-  return { mark = 'FAIL', text = found, code = guards.find('G08').code }
+  local right = 'different seeds give different results, the same seed the same'
+  local result = finding.new(#found == 0 and { right } or {}, {})
+  for _, text in ipairs(found) do result:problem('FAIL', guards.say('G08', '%s', text)) end
+  return result, #found > 0 and guards.find('G08').code or 0
 end
 
----Runs the script up to its first train.fit, which checks gradients in place of training.
----@param script string
----@param overrides string[]
----@return integer code
-function doctor_script.gradcheck(script, overrides)
-  local run = command_line.command 'run'
-  local args = command_line.parse('run', run, { script, unpack(overrides) })
-  args.gradcheck = true
-  return run.run(args, { argv = { script, unpack(overrides) }, rest = {} })
-end
-
-return doctor_script
+return seeds

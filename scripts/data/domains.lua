@@ -1,0 +1,177 @@
+-- data.domains: several texts under one vocabulary.
+local cache_folder = require 'base.cache_folder'
+local console = require 'console'
+local corpora = require 'corpus.registry'
+local count = require('pretty').count
+local data_set = require 'sources.data_set'
+local fail = require 'fail'
+local host = require 'host'
+local nearest = require 'nearest'
+local native = require 'lanthorn'
+local opened = require 'sources.opened'
+local options = require 'options'
+local specs = require 'config.specs'
+
+local data = {}
+
+local MOST_UNKNOWN = 0.1 -- share of the words, above which perplexities say little
+
+local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
+
+-- Raises for a path that is not a file, with the files of that folder that may have been meant.
+local function check_file(path, option)
+  local info = host.stat(path)
+  if info and info.type == 'dir' then fail.data("%s '%s' is a folder, expected a text file", option, path) end
+  if info then return end
+  local folder, name = path:match '^(.*/)([^/]*)$'
+  -- the parts of a dotted name would be compared as those of an option
+  local function plain(file) return (file:gsub('%.', '_')) end
+  local files, names = {}, {}
+  for _, other in ipairs(host.listdir(folder or '.') or {}) do
+    local found = host.stat((folder or '') .. other)
+    if found and found.type == 'file' then names[#names + 1], files[plain(other)] = plain(other), other end
+  end
+  local near = files[nearest.find(plain(name or path), names)[1]]
+  local hint = corpora.known[path] and ('; the corpus of that name is {corpus=%s}'):format(path)
+    or near and ('; nearest: %s%s'):format(folder or '', near) or ''
+  local from = path:sub(1, 1) == '/' and '' or ("; paths are relative to the working folder '%s'"):format(host.cwd())
+  fail.data("%s '%s' does not exist%s%s", option, path, from, hint)
+end
+
+local function domain_source(given, index)
+  local option = ('domains.texts[%d]'):format(index)
+  local o = options.check('data.domains: ' .. option, type(given) == 'string' and { file = given } or given, DOMAIN)
+  if (o.file == nil) == (o.corpus == nil) then
+    fail.config('data.domains: %s needs either a file or a corpus', option)
+  end
+  if o.bytes < 0 then fail.config('data.domains: %s.bytes must not be negative (0: all), got %d', option, o.bytes) end
+  if o.file then check_file(o.file, option .. '.file') end
+  local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' }
+    or corpora.find(o.corpus, option .. '.file')
+  return { name = o.name or source.name, path = source.path, sha256 = source.sha256, bytes = o.bytes }
+end
+
+---@class DomainData: DataSet
+---@field vocab_size integer
+---@field names string[]
+---@field info table[] of Domains:info
+---@field phases table[] of Domains:phases
+---@field seed integer of the windows
+local Domains = data_set.kind { kind = 'domains', usual_shift = 1, row_word = 'windows',
+  leak_option = 'domains.allow_leak' }
+
+-- The val or test batches of a domain, from 1.
+function Domains:val_of(domain) return self.native:val_of(domain) end
+function Domains:test_of(domain) return self.native:test_of(domain) end
+-- Token ids of a text, int64, and back.
+function Domains:encode(text) return self.native:encode(text) end
+function Domains:decode(ids) return self.native:decode(ids) end
+
+-- A line for each domain, and one for how they are trained on.
+function Domains:lines(plan)
+  local o, lines = self.options, {}
+  for i, one in ipairs(self.info) do
+    local unknown = o.words > 0
+      and (', unknown %.1f %% and %.1f %%'):format(100 * one.train_unknown, 100 * one.val_unknown) or ''
+    lines[i] = ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), self.token_word,
+      count(one.val_tokens), unknown)
+  end
+  lines[#lines + 1] = ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(self.vocab_size), o.batch, o.seq,
+    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
+    o.interleaved and 'domains take turns' or #self.phases == 1 and '1 phase'
+    or #self.phases .. ' phases one after the other')
+  lines[#lines + 1] = plan.batches
+  return lines
+end
+
+function Domains:records()
+  local records, vocab_sha256 = {}, self:vocab_sha256()
+  for i, one in ipairs(self.info) do
+    records[i] = { name = one.name, bytes = one.bytes, sha256 = 'sha256:' .. one.sha256, vocab_size = self.vocab_size,
+      vocab_sha256 = vocab_sha256, train_n = one.train_tokens, val_n = one.val_tokens,
+      unknown_pct = self.options.words > 0 and { train = 100 * one.train_unknown, val = 100 * one.val_unknown } or nil }
+  end
+  return records
+end
+
+-- Each text is compared with itself.
+function Domains:leaks()
+  local leaks = {}
+  for domain, name in ipairs(self.names) do
+    leaks[domain] = { found = self.native:leak(domain), of = ("domain '%s': val"):format(name) }
+  end
+  return leaks
+end
+
+function Domains:prompt_batches() return self:val_of(1) end
+
+-- Domains of options that were checked, from texts that were found.
+local function open_domains(o, sources, seed)
+  local names = {}
+  for i, source in ipairs(sources) do names[i] = source.name end
+  local domains = native.data.open_domains(sources, {
+    words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val,
+    order = o.order, batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed,
+    quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens', drop_last = o.drop_last,
+    newlines = o.newlines or 'ask',
+  })
+  local bytes, info = 0, domains:info()
+  for _, one in ipairs(info) do
+    opened.add_text(one.path, one)
+    bytes = bytes + one.data_bytes
+  end
+  return setmetatable({ native = domains, options = o, token_word = o.words > 0 and 'words' or 'characters',
+    sources = sources, names = names, seed = seed, info = info, bytes = bytes, phases = domains:phases(),
+    vocab_size = domains:vocab_size(), train = domains:train(), val = domains:val() }, Domains)
+end
+
+---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are
+---drawn when texts are opened. The newest is kept, so that all arms of a seed share one.
+---@param seed integer
+---@return DomainData
+function Domains:with_seed(seed)
+  if seed == self.seed then return self end
+  local kept = rawget(self, 'reseeded')
+  if not kept or kept.seed ~= seed then
+    local o = {}
+    for key, value in pairs(self.options) do o[key] = value end
+    o.seed = seed
+    kept = open_domains(o, self.sources, seed)
+    self.reseeded = kept
+  end
+  return kept
+end
+
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a
+---vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2),
+---drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`); `batches` of
+---each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
+---(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?,
+---val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?,
+---allow_leak: boolean?, seed: integer? }
+---@return DomainData
+function data.domains(given, config)
+  local o = options.check('data.domains', given, specs.domains)
+  o.stride = o.stride or math.max(1, math.floor(o.seq / 2))
+  local sources, places = {}, {}
+  for i, domain in ipairs(o.texts) do
+    local source = domain_source(domain, i)
+    local other = places[source.name]
+    if other then
+      fail.config("domains.texts[%d] and [%d] are both called '%s'; give one a name of its own: {file=..., name=...}",
+        other, i, source.name)
+    end
+    sources[i], places[source.name] = source, i
+  end
+  local made = open_domains(o, sources, o.seed or config.seed)
+  for _, one in ipairs(made.info) do
+    if math.max(one.train_unknown, one.val_unknown) > MOST_UNKNOWN then
+      console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities "
+        .. 'of it are not comparable (above 10 %%)'):format(one.name, 100 * one.train_unknown, 100 * one.val_unknown))
+    end
+  end
+  return made
+end
+
+return data.domains

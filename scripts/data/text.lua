@@ -1,0 +1,92 @@
+-- data.text: one character text.
+local cache_folder = require 'base.cache_folder'
+local console = require 'console'
+local corpora = require 'corpus.registry'
+local count = require('pretty').count
+local data_set = require 'sources.data_set'
+local fail = require 'fail'
+local native = require 'lanthorn'
+local opened = require 'sources.opened'
+local options = require 'options'
+local specs = require 'config.specs'
+
+local data = {}
+
+---@class TextData: DataSet
+---@field vocab_size integer
+---@field length integer characters
+local Text = data_set.kind { kind = 'text', token_word = 'characters', usual_shift = 1,
+  leak_option = 'data.allow_leak' }
+
+function Text.__index(text, key)
+  local own = Text[key]
+  if own ~= nil then return own end
+  return rawget(text, 'native')[key]
+end
+
+-- What Tab offers behind a text.
+function Text.__complete(text)
+  local names = debug.getmetatable(text.native).__complete(text.native)
+  for name in pairs(Text) do names[#names + 1] = name end
+  return names
+end
+
+-- Ids of a text, int64.
+function Text:encode(text) return self.native:encode(text) end
+-- Text of ids.
+function Text:decode(ids) return self.native:decode(ids) end
+
+function Text:lines(plan)
+  local o, train = self.options, self.train
+  local what = self.layout == 'streams' and ('%d parallel streams'):format(o.batch)
+    or ('rows of %d, stride %d'):format(o.seq, self.layout == 'overlap' and 1 or o.stride)
+  return { ('%s  %s characters, vocabulary %d  %s%s'):format(self.name, count(self.length), self.vocab_size, what,
+    o.shuffle and ', shuffled' or ''), ('train %s batches of %d x %d%s   val %s'):format(count(train:count()),
+    train:rows(), o.seq, self:last_batch(), plan.val), plan.batches }
+end
+
+function Text:records()
+  return { { name = self.name, bytes = self.native.bytes, sha256 = 'sha256:' .. self.sha256,
+    vocab_size = self.vocab_size, vocab_sha256 = self:vocab_sha256(), train_n = self.train:samples(),
+    val_n = self.val:samples() } }
+end
+
+function Text:leaks() return { { found = self.native:leak(), of = 'val' } } end
+
+function Text:prompt_batches() return self.val or self.train end
+
+-- Stride 1 multiplies the batches: its price is told, and asked for once more.
+function Text:check_plan(plan, eta)
+  local o, train, val = self.options, self.train, self.val
+  if self.layout ~= 'overlap' or o.allow_overlap then return end
+  fail.raise(7, 'G13 budget: stride 1 makes %s train and %s val batches an epoch, %s updates over %d epochs, about %s '
+    .. 'at the measured step; stride %d would make %s batches; to go on set data.allow_overlap=true',
+    count(train:count()), count(val:count()), count(plan.steps), plan.epochs, eta, o.seq,
+    count(math.floor(train:count() / o.seq)))
+end
+
+---A character text split into train and val batches. Options: data section of specs.lua; a `file` wins over the corpus.
+---@param given table such as {corpus = 'tinyshakespeare', batch = 64, seq = 100}
+---@return TextData
+function data.text(given, config)
+  local o = options.check('data.text', given, specs.data)
+  local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' }
+    or corpora.find(o.corpus or 'tinyshakespeare')
+  local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout
+  if layout == 'rows' and o.stride > o.seq then
+    local message = 'data: stride %d is larger than seq %d: %.0f %% of the text is never read; data.stride=%d reads '
+      .. 'all of it'
+    console.warn(message:format(o.stride, o.seq, 100 * (1 - o.seq / o.stride), o.seq))
+  end
+  local text = native.data.open_text {
+    name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq,
+    stride = o.layout == 'overlap' and 1 or o.stride, split = o.split, layout = layout, chars = o.chars,
+    shuffle = o.shuffle, seed = config.seed, val_required = config.evaluates, quiet = console.quiet, keep = o.cache,
+    other_folder = cache_folder 'tokens', drop_last = o.drop_last, newlines = o.newlines or 'ask',
+  }
+  opened.add_text(source.path, text)
+  return setmetatable({ native = text, options = o, bytes = text.data_bytes, layout = layout, floor_nats = o.floor_nats,
+    learnable = o.learnable, shift = o.shift }, Text)
+end
+
+return data.text
