@@ -5,12 +5,14 @@
 -- nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
+local host = require 'host'
 local at_exit = require 'boot.at_exit'
 local pretty = require 'pretty'
 local shell = require 'base.shell'
 local traceback = require 'boot.traceback'
 
 local SKIPPED = 77
+local PATIENCE = 120 -- seconds
 
 local testing = { passed = 0, failed = 0, skipped = 0 }
 
@@ -74,31 +76,59 @@ function testing.skip(reason)
   error({ skip = reason }, 0)
 end
 
+-- What a message of a failure ends with.
+local function detail(what)
+  return what == nil and '' or ': ' .. tostring(what)
+end
+
 ---Fails unless both values are equal; tables are compared by content, NaN equals NaN.
-function testing.equal(got, expected)
+---@param got any
+---@param expected any
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.equal(got, expected, what)
   if deep_equal(got, expected) then return end
-  failure(('expected %s, got %s'):format(pretty.inline(expected), pretty.inline(got)))
+  failure(('expected %s, got %s%s'):format(pretty.inline(expected), pretty.inline(got), detail(what)))
+end
+
+---Fails unless the record has these fields with these values; it may have others. The failure names every field that differs.
+---@param record table
+---@param expected table<string, any>
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.fields(record, expected, what)
+  if type(record) ~= 'table' then failure(('expected a record, got %s%s'):format(pretty.inline(record), detail(what))) end
+  local problems = {}
+  for _, name in ipairs(pretty.sorted_keys(expected)) do
+    if not deep_equal(record[name], expected[name]) then
+      problems[#problems + 1] = ("field '%s': expected %s, got %s"):format(name, pretty.inline(expected[name]), pretty.inline(record[name]))
+    end
+  end
+  if #problems > 0 then failure(table.concat(problems, '; ') .. detail(what)) end
 end
 
 ---Fails unless |got - expected| <= tolerance.
 ---@param got number
 ---@param expected number
 ---@param tolerance number
-function testing.near(got, expected, tolerance)
+---@param what? any said behind the values
+function testing.near(got, expected, tolerance, what)
   if type(got) == 'number' and math.abs(got - expected) <= tolerance then return end
-  failure(('expected %s +- %s, got %s'):format(pretty.inline(expected), pretty.inline(tolerance), pretty.inline(got)))
+  failure(('expected %s +- %s, got %s%s'):format(pretty.inline(expected), pretty.inline(tolerance), pretty.inline(got), detail(what)))
 end
 
 ---Fails unless the value is true.
+---@param value any
+---@param what? any said behind the value
 function testing.is_true(value, what)
   if value == true then return end
-  failure(('expected true, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+  failure(('expected true, got %s%s'):format(pretty.inline(value), detail(what)))
 end
 
 ---Fails unless the value is false or nil.
+---@param value any
+---@param what? any said behind the value
 function testing.is_false(value, what)
   if not value then return end
-  failure(('expected false, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+  failure(('expected false, got %s%s'):format(pretty.inline(value), detail(what)))
 end
 
 ---Fails unless the text matches the pattern.
@@ -130,6 +160,21 @@ function testing.error_matches(f, pattern)
   return err
 end
 
+---Waits until `holds` gives something true, which it returns; fails when that does not come in time.
+---@param what string what is waited for
+---@param holds function
+---@param seconds? number 120 otherwise: long enough for a slow machine, since no time decides a test
+---@param more? function gives what the failure tells beside
+function testing.wait_until(what, holds, seconds, more)
+  local began, limit = host.now(), seconds or PATIENCE
+  while true do
+    local found = holds()
+    if found then return found end
+    if host.now() - began > limit then failure(('waited %g s for %s%s'):format(limit, what, detail(more and more()))) end
+    host.sleep(0.02)
+  end
+end
+
 ---Runs a command of the shell with stdin closed. Returns what it wrote and its exit code.
 ---@param command string
 ---@return string output, integer code
@@ -151,7 +196,7 @@ end
 ---Runs this runner with the given words, quoted. Returns what it wrote and its exit code.
 ---@return string output, integer code
 function testing.runner(...)
-  local words = { testing.quote(require('host').folder .. '/runner') }
+  local words = { testing.quote(host.folder .. '/runner') }
   for i = 1, select('#', ...) do words[#words + 1] = testing.quote((select(i, ...))) end
   return testing.shell(table.concat(words, ' '))
 end

@@ -4,6 +4,7 @@
 local dkjson = require 'dkjson'
 local at_exit = require 'boot.at_exit'
 local host = require 'host'
+local processes = require 'testing.processes'
 local testing = require 'testing'
 
 local runs = {}
@@ -66,30 +67,56 @@ function runs.metrics(path)
   return lines
 end
 
+-- The shell's words for a command of the runner on the runs of this file.
+local function command_of(words, environment)
+  local command = { environment or '', ('RUNNER_RESULTS_DIR=%s/results'):format(runs.root), runs.RUNNER }
+  for _, word in ipairs(words) do command[#command + 1] = testing.quote(word) end
+  return table.concat(command, ' ')
+end
+
 ---Runs a command of the runner on the runs of this file.
 ---@return string output, integer code
 function runs.command(...)
-  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(runs.root, runs.RUNNER) }
-  for _, word in ipairs { ... } do command[#command + 1] = testing.quote(word) end
-  return testing.shell(table.concat(command, ' '))
+  return testing.shell(command_of { ... })
+end
+
+local started = 0
+
+---Starts a command of the runner on the runs of this file, in the background.
+---@param words { environment: string? } the words; `environment` as in `env`, such as "-u HOME A=1"
+---@return table process
+function runs.start(words)
+  started = started + 1
+  return processes.start('exec env ' .. command_of(words, words.environment), ('%s/started%d'):format(runs.root, started))
+end
+
+---What the newest run of this name has come to.
+---@param name string
+---@return { name: string, folder: string?, lines: table, config: table?, exit: table? } ran the folder and what is read from it only
+---where it is there
+function runs.latest(name)
+  local ran = { name = name, lines = {} }
+  local folder = ('%s/results/%s/latest'):format(runs.root, name)
+  if not host.stat(folder) then return ran end
+  ran.folder = folder
+  if host.stat(folder .. '/metrics.jsonl') then ran.lines = runs.metrics(folder .. '/metrics.jsonl') end
+  if host.stat(folder .. '/config.json') then ran.config = runs.json(folder .. '/config.json').values end
+  if host.stat(folder .. '/exit.json') then ran.exit = runs.json(folder .. '/exit.json') end
+  return ran
 end
 
 local number = 0
 
 ---Runs a script with these words after it.
 ---@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
----where there is a run directory
+---@return { output: string, code: integer, name: string, folder: string?, lines: table, config: table?, exit: table? } ran as of
+---runs.latest
 function runs.run(script, ...)
   number = number + 1
   local name = 'run' .. number
-  local ran = { name = name, lines = {} }
-  ran.output, ran.code = runs.command(runs.write(name .. '.lua', script), ...)
-  local folder = ('%s/results/%s/latest'):format(runs.root, name)
-  if not host.stat(folder) then return ran end
-  ran.folder = folder
-  if host.stat(folder .. '/metrics.jsonl') then ran.lines = runs.metrics(folder .. '/metrics.jsonl') end
-  if host.stat(folder .. '/config.json') then ran.config = runs.json(folder .. '/config.json').values end
+  local output, code = runs.command(runs.write(name .. '.lua', script), ...)
+  local ran = runs.latest(name)
+  ran.output, ran.code = output, code
   return ran
 end
 
