@@ -78,7 +78,8 @@ end
 
 -- What a message of a failure ends with.
 local function detail(what)
-  return what == nil and '' or ': ' .. tostring(what)
+  if what == nil then return '' end
+  return ': ' .. (type(what) == 'table' and pretty.inline(what) or tostring(what))
 end
 
 ---Fails unless both values are equal; tables are compared by content, NaN equals NaN.
@@ -95,11 +96,14 @@ end
 ---@param expected table<string, any>
 ---@param what? any said behind the values: the case of a loop, or the output of a command
 function testing.fields(record, expected, what)
-  if type(record) ~= 'table' then failure(('expected a record, got %s%s'):format(pretty.inline(record), detail(what))) end
+  if type(record) ~= 'table' and type(record) ~= 'userdata' then
+    failure(('expected a record, got %s%s'):format(pretty.inline(record), detail(what)))
+  end
   local problems = {}
   for _, name in ipairs(pretty.sorted_keys(expected)) do
-    if not deep_equal(record[name], expected[name]) then
-      problems[#problems + 1] = ("field '%s': expected %s, got %s"):format(name, pretty.inline(expected[name]), pretty.inline(record[name]))
+    local got, wanted = record[name], expected[name]
+    if not deep_equal(got, wanted) then
+      problems[#problems + 1] = ("field '%s': expected %s, got %s"):format(name, pretty.inline(wanted), pretty.inline(got))
     end
   end
   if #problems > 0 then failure(table.concat(problems, '; ') .. detail(what)) end
@@ -112,7 +116,8 @@ end
 ---@param what? any said behind the values
 function testing.near(got, expected, tolerance, what)
   if type(got) == 'number' and math.abs(got - expected) <= tolerance then return end
-  failure(('expected %s +- %s, got %s%s'):format(pretty.inline(expected), pretty.inline(tolerance), pretty.inline(got), detail(what)))
+  local wanted = ('%s +- %s'):format(pretty.inline(expected), pretty.inline(tolerance))
+  failure(('expected %s, got %s%s'):format(wanted, pretty.inline(got), detail(what)))
 end
 
 ---Fails unless the value is true.

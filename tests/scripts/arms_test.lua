@@ -69,9 +69,11 @@ end)
 
 t.test('a sign is claimed where the whole interval is on one side of 0', function()
   local function said(n, mean, half) return findings.sign({ n = n, mean = mean, half = half }, 'more', 'less') end
-  t.equal({ said(3, 0.5, 0.2), said(3, -0.5, 0.2) }, { 'more', 'less' })
-  t.equal({ said(3, 0.1, 0.2), said(2, 0.5, 0.1), said(3, 1, nil) },
-    { 'no claim: the interval contains 0', 'no claim: n = 2', 'no claim: the values do not vary' })
+  t.equal(said(3, 0.5, 0.2), 'more')
+  t.equal(said(3, -0.5, 0.2), 'less')
+  t.equal(said(3, 0.1, 0.2), 'no claim: the interval contains 0')
+  t.equal(said(2, 0.5, 0.1), 'no claim: n = 2')
+  t.equal(said(3, 1, nil), 'no claim: the values do not vary')
 end)
 
 t.test('cells can be looked at from another baseline, and fewer of them', function()

@@ -60,7 +60,7 @@ for seed, loss in ipairs { 1.4, 1.5, 1.6 } do make('three', { seed = seed, val =
 t.test('three seeds of one configuration are a mean with its interval and their values', function()
   -- mean 1.5, sd 0.1: 4.30265 * 0.1 / sqrt(3) = 0.2484
   local output, code = compare 'three'
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.contains(output, 'val_loss, best of each run; mean +- half width of the 95 % interval (n), single values by seed\n')
   t.contains(output, 'three  1.5000 +- 0.2484 (3)        1: 1.4000  2: 1.5000  3: 1.6000\n')
   t.contains(output, 'three/20260101-000001-a1b2c3  FINISHED  started 2026-01-01 10:15:00 UTC\n')
@@ -92,7 +92,7 @@ t.test('the baseline is chosen by value or label', function()
   t.contains(compare('five', '--baseline', 'optim.lr=0.2'), "difference from 'optim.lr=0.2'")
   local output, code = compare('five', '--baseline', '0.3')
   t.contains(output, "--baseline: no arm is '0.3'; nearest: 0.1, 0.2")
-  t.equal(code, 2)
+  t.equal(code, 2, output)
 end)
 
 t.test('an interval that holds 0 is noise, with the smallest difference these seeds could have shown', function()
@@ -191,7 +191,7 @@ t.test('guard G35: arms that are equal to 12 digits are identical, which is not 
   t.contains(output, "arms 'optim.lr=0.1' and 'optim.lr=0.2' are identical: at least 12 common updates equal to 12 digits; "
     .. 'triggers: none | none')
   t.is_false(output:find 'optim.lr=0.2  0.0000')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.equal(select(2, compare('same', '--strict')), 1)
 end)
 
@@ -205,7 +205,7 @@ t.test('nine equal updates, or one that differs, are not identical', function()
   local output, code = compare('near', '--strict')
   t.is_false(output:find 'identical', output)
   t.contains(output, 'optim.lr=0.2  0.0000 +- NA (3)            equal to 12 digits in every common seed: no claim')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
 end)
 
 t.test('guard G19: times are to the loss that every run reached, and divided where runs may be', function()
@@ -264,7 +264,7 @@ t.test('arms by a key hold one configuration each, unless averaging over others 
   local output, code = compare('mixed', '--by', 'optim.lr')
   t.contains(output, "arm 'optim.lr=0.1' holds runs that differ in model.hidden; add --by model.hidden, or average over them with "
     .. '--allow-mixed')
-  t.equal(code, 3)
+  t.equal(code, 3, output)
   output = compare('mixed', '--by', 'optim.lr', '--by', 'model.hidden')
   t.contains(output, 'optim.lr=0.2 model.hidden=128  ')
   output = compare('mixed', '--by', 'optim.lr', '--allow-mixed')
@@ -295,7 +295,7 @@ t.test('another metric is compared by its last value, or as asked', function()
   t.contains(compare('near', '--metric', 'loss.best', '--by', 'optim.lr'), 'optim.lr=0.1  0.4444 +- NA (3) ')
   local output, code = compare('near', '--metric', 'los')
   t.contains(output, "no run has the metric 'los'; nearest: loss")
-  t.equal(code, 2)
+  t.equal(code, 2, output)
 end)
 
 t.test('mistakes are told with what to do', function()

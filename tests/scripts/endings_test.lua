@@ -21,49 +21,49 @@ local function ending(body, ...)
   local ran = runs.run(HEAD .. body, ...)
   t.is_true(host.stat(ran.folder .. '/exit.json') ~= nil, ran.output)
   local ended = runs.json(ran.folder .. '/exit.json')
-  return { ended.state, ended.code, ran.code, ended.step }, ended, ran
+  return { state = ended.state, recorded = ended.code, code = ran.code, step = ended.step }, ended, ran
 end
 
 t.test('os.exit in a callback', function()
   for code, state in pairs { [0] = 'INTERRUPTED', [1] = 'FAILED', [7] = 'TIMEOUT', [75] = 'PREEMPTED' } do
     local got, ended, ran = ending(('fit(at(3, function() os.exit(%d) end))'):format(code))
-    t.equal(got, { state, code, code, 3 })
+    t.fields(got, { state = state, recorded = code, code = code, step = 3 })
     t.equal(ended.reason, ('os.exit(%d) during the training'):format(code))
     t.contains(ran.output, (' is %s: os.exit(%d) during the training'):format(state, code))
     t.contains(runs.command('ls', ran.name), state)
   end
   local got = ending('fit(at(3, function() os.exit(false, true) end))')
-  t.equal(got, { 'FAILED', 1, 1, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
 end)
 
 t.test('os.exit in a coroutine, in on_start, on_end and after the training', function()
-  t.equal((ending 'fit(at(3, coroutine.wrap(function() os.exit(5) end)))'), { 'FAILED', 5, 5, 3 })
-  t.equal((ending 'fit { name = "ending", on_start = function() os.exit(4) end }'), { 'FAILED', 4, 4, 0 })
+  t.fields((ending 'fit(at(3, coroutine.wrap(function() os.exit(5) end)))'), { state = 'FAILED', recorded = 5, code = 5, step = 3 })
+  t.fields((ending 'fit { name = "ending", on_start = function() os.exit(4) end }'), { state = 'FAILED', recorded = 4, code = 4, step = 0 })
   local got = ending 'fit { name = "ending", on_end = function() os.exit(0) end }'
-  t.equal({ got[1], got[2], got[3] }, { 'INTERRUPTED', 0, 0 })
+  t.fields(got, { state = 'INTERRUPTED', recorded = 0, code = 0 })
   got = ending 'fit {} os.exit(0)'
-  t.equal({ got[1], got[2], got[3] }, { 'FINISHED', 0, 0 })
+  t.fields(got, { state = 'FINISHED', recorded = 0, code = 0 })
   got = ending 'fit {} os.exit(3)'
-  t.equal({ got[1], got[2], got[3] }, { 'FAILED', 3, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 3, code = 3 })
 end)
 
 t.test('errors: in a callback, in on_end, without a message, endless recursion, no memory', function()
   local got, ended = ending 'fit(at(3, function() error "enough" end))'
-  t.equal(got, { 'FAILED', 1, 1, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
   t.contains(ended.reason, 'enough')
   got, ended = ending 'fit { name = "ending", on_end = function() error "too late" end }'
-  t.equal({ got[1], got[2], got[3] }, { 'FAILED', 1, 1 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 1 })
   t.contains(ended.reason, 'too late')
   for _, value in ipairs { 'nil', '{}', 'setmetatable({}, { __tostring = function() return "odd" end })' } do
     got, ended = ending(('pcall(fit, at(3, function() error(%s) end))'):format(value)) -- the script goes on
-    t.equal(got, { 'FAILED', 1, 0, 3 })
+    t.fields(got, { state = 'FAILED', recorded = 1, code = 0, step = 3 })
     t.is_true(ended.reason ~= '', value)
   end
   got, ended = ending 'fit(at(3, function() local function deeper() return 1 + deeper() end deeper() end))'
-  t.equal(got, { 'FAILED', 1, 1, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
   t.contains(ended.reason, 'stack overflow')
   got, ended = ending 'fit(at(3, function() return ("x"):rep(2 ^ 31 - 1) end))'
-  t.equal(got, { 'FAILED', 1, 1, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
   t.contains(ended.reason, 'not enough memory')
 end)
 
@@ -71,7 +71,7 @@ t.test('a coroutine that nobody goes on with', function()
   local got, ended = ending [[
 local suspended = coroutine.create(fit)
 coroutine.resume(suspended, { name = 'ending', on_start = function() coroutine.yield() end })]]
-  t.equal(got, { 'INTERRUPTED', 0, 0, 0 })
+  t.fields(got, { state = 'INTERRUPTED', recorded = 0, code = 0, step = 0 })
   t.equal(ended.reason, 'the script ended while this training was suspended')
 end)
 
@@ -80,7 +80,7 @@ t.test('another program in place of this one', function()
 local ffi = require 'ffi'
 ffi.cdef 'int execl(const char*, const char*, ...);'
 fit(at(3, function() ffi.C.execl('/bin/sleep', 'sleep', '1', ffi.cast('char*', nil)) end))]]
-  t.equal(got, { 'FAILED', 1, 0, 3 })
+  t.fields(got, { state = 'FAILED', recorded = 1, code = 0, step = 3 })
   t.contains(ended.reason, 'became another program (exec of ')
   -- Where nobody looks on, the run is dead at once, not after two minutes without a heartbeat.
   local ran = runs.run(HEAD .. [[
@@ -96,7 +96,8 @@ t.test('closed streams: stdin, and a reader of stdout that leaves', function()
   for name, line in pairs { stdin = '%s %s <&-', pipe = '{ %s %s; echo "code $?" >&2; } | head -1', stdout = '%s %s >&-' } do
     local output, code = t.shell(('export RUNNER_RESULTS_DIR=%s/%s; ' .. line):format(runs.root, name, runs.RUNNER, script))
     local ended = runs.json(('%s/%s/streams/latest/exit.json'):format(runs.root, name))
-    t.equal({ name, ended.state, ended.code, code }, { name, 'FINISHED', 0, 0 })
+    t.fields(ended, { state = 'FINISHED', code = 0 }, name)
+    t.equal(code, 0, name)
     if name == 'pipe' then t.contains(output, 'code 0') end
   end
 end)

@@ -41,7 +41,7 @@ end
 
 t.test('csv is a table of train lines and one of eval lines, without what is void', function()
   local output, code = export('latest', '--format', 'csv')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.contains(output, ('demo/%s  DIVERGED  started 2026-01-01 10:15:00 UTC\n'):format(ID))
   t.contains(output, ('export/demo/%s/train.csv\t3\n'):format(ID))
   local folder = ('%s/export/demo/%s/'):format(runs.root, ID)
@@ -134,7 +134,7 @@ end)
 t.test("a folder with another run's events is refused, because TensorBoard would draw both as one", function()
   t.shell(('mkdir -p %s/other && touch %s/other/events.out.tfevents.1.h.1.1'):format(runs.root, runs.root))
   local output, code = export(ID, '--format', 'tensorboard', '--out', 'other', '--force')
-  t.equal(code, 2)
+  t.equal(code, 2, output)
   t.contains(output, "'other' holds events.out.tfevents.1.h.1.1, and TensorBoard draws all files of a folder as one run")
 end)
 

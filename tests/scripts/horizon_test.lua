@@ -86,7 +86,8 @@ t.test('keep stays on the curve and at its end, stretch goes over to the new one
       else
         t.contains(output, ('%s now ends at update %d (was %d)'):format(name, total, 2 * EPOCH))
       end
-      t.equal({ #events, events[1].was_update, events[1].ends_update, events[1].planned_updates }, { 1, 2 * EPOCH, total, 3 * EPOCH })
+      t.equal(#events, 1)
+      t.fields(events[1], { was_update = 2 * EPOCH, ends_update = total, planned_updates = 3 * EPOCH })
       t.near(events[1].lr, RATE * factor(name, 5, total), 1e-9)
       t.near(events[1].lr_before, RATE * factor(name, 5, 2 * EPOCH), 1e-9)
     end

@@ -118,7 +118,7 @@ t.test('metrics are over all targets of val, whatever the batches', function()
       local second = logits:topk(2, 1)
       print('HERE', torch.cross_entropy(logits, val_y):item(), right[{ { 0, 20 } }]:mean():item(), right:mean():item())
     end)]])
-  t.equal(ran.code, 0)
+  t.equal(ran.code, 0, ran.output)
   local loss, of_whole_batches, of_all = ran.output:match 'HERE%s+(%S+)%s+(%S+)%s+(%S+)'
   local eval = runs.metrics(ran.folder .. '/metrics.jsonl').eval
   local last = eval[#eval]

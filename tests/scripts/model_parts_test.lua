@@ -35,7 +35,8 @@ t.test('a model owns the parameters and buffers that are assigned to it', functi
   t.equal(net:parameter_count(), 15)
   t.is_true(net.scale.requires_grad and not net.steps.requires_grad)
   net:to 'float64'
-  t.equal({ net.scale.dtype, net.steps.dtype }, { 'float64', 'int64' })
+  t.equal(net.scale.dtype, 'float64')
+  t.equal(net.steps.dtype, 'int64')
   local before = net.scale:tolist()
   net(torch.ones({ 2, 3 }, { dtype = 'float64' })):square():sum():backward()
   optim.SGD(net, { lr = 0.1 }):step()
@@ -130,7 +131,8 @@ t.test('models that refer to each other are collected', function()
     watched[1], watched[2] = net, outer
   end
   for _ = 1, 4 do collectgarbage() end
-  t.equal({ watched[1] == nil, watched[2] == nil }, { true, true })
+  t.equal(watched[1], nil)
+  t.equal(watched[2], nil)
 end)
 
 t.test('an error inside of a nested Lua model keeps its place, and a wrong result is named', function()
@@ -179,7 +181,9 @@ t.test('the mode of a part survives what puts the whole into eval mode for a whi
   t.equal(modes, { true, true, false, false })
   net:eval()
   net:set_modes(modes)
-  t.equal({ net.a.training, net.b.training, net.training }, { true, false, true })
+  t.equal(net.a.training, true)
+  t.equal(net.b.training, false)
+  t.equal(net.training, true)
   t.error_matches(function() net:set_modes { true } end, 'the model has 4 modules, got 1 modes')
 end)
 

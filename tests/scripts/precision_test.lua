@@ -41,7 +41,7 @@ t.test('bf16, emulated, trains on a curve near that of fp32 but its own', functi
   t.equal(code, 0, output)
   t.matches(output, 'plan%s+[^\n]+; in bf16, emulated\n')
   t.matches(output, 'step%s+[^\n]+ tokens/s, in bf16, emulated\n')
-  t.equal({ values.train.precision, values.train.emulate }, { 'bf16', true })
+  t.fields(values.train, { precision = 'bf16', emulate = true })
   t.is_true(losses[40] < 0.8 * losses[1])
   local different = 0
   for i = 1, 40 do
@@ -71,11 +71,13 @@ t.test('a CPU with bf16 trains natively, any other says what to do instead befor
     local missing = native.diagnostics.missing_precision(name)
     local output, code, losses = char_gru('train.precision=' .. name, 'train.max_steps=8')
     if missing then
-      t.equal({ code, #losses }, { 9, 0 }, output)
+      t.equal(code, 9, output)
+      t.equal(#losses, 0, output)
       t.contains(output, missing)
       t.contains(output, "use precision='fp32', or train.emulate=true for the same rounding without the speed")
     else
-      t.equal({ code, #losses }, { 0, 8 }, output)
+      t.equal(code, 0, output)
+      t.equal(#losses, 8, output)
       for i = 1, 8 do t.near(losses[i], exact[i], 0.05) end
     end
   end
@@ -84,7 +86,8 @@ end)
 
 t.test('a wrong name is exit 3 with the nearest', function()
   local output, code, losses = char_gru 'train.precision=bf61'
-  t.equal({ code, #losses }, { 3, 0 }, output)
+  t.equal(code, 3, output)
+  t.equal(#losses, 0, output)
   t.contains(output, "option 'precision' is 'bf61'; nearest: bf16")
   t.error_matches(function() native.diagnostics.missing_precision 'fp32_spilt' end,
     "precision 'fp32_spilt' is not known; use fp32, fp32_split or bf16; did you mean 'fp32_split'")
@@ -125,7 +128,8 @@ local net = model.define { name = 'own', args = { vocab = 'int' },
   forward = function(m, ids) return m.head((m.rnn(m.embed(ids)))) end } { vocab = text.vocab_size }]])
   local _, exact_code_lua, plain = run(script, 'train.max_steps=3')
   local output, code, losses = run(script, 'train.max_steps=3', 'train.precision=bf16', 'train.emulate=true')
-  t.equal({ code, exact_code_lua }, { 0, 0 }, output)
+  t.equal(code, 0, output)
+  t.equal(exact_code_lua, 0, output)
   t.is_true(losses[1] ~= plain[1])
   t.near(losses[3], plain[3], 0.05)
 end)

@@ -50,7 +50,8 @@ end
 
 t.test('silence beyond the budget is a stall, once it is long enough', function()
   local verdict, at = watch(stall.judge(CONFIG), 1000, 2000, function() return progress { slowest_step_s = 8 } end)
-  t.equal({ verdict.budget_s, verdict.waited_s, at }, { 160, 161, 1161 })
+  t.fields(verdict, { budget_s = 160, waited_s = 161 })
+  t.equal(at, 1161)
 end)
 
 t.test('slow but steady is not a stall', function()

@@ -70,6 +70,6 @@ end)
 
 t.test('an option of the callback that does not exist is exit 3', function()
   local ran = runs.run((SCRIPT:gsub('CALLBACKS', "{ 'tensorboard', folder = 'x' }")))
-  t.equal(ran.code, 3)
+  t.equal(ran.code, 3, ran.output)
   t.contains(ran.output, "callback tensorboard: unknown option 'folder'")
 end)

@@ -41,10 +41,10 @@ t.test('newlines=lf makes the text that LF would have, newlines=keep the charact
   local plain = open(TEXT)
   for _, ending in ipairs { '\r\n', '\r' } do
     local text = open(with(ending), 'lf')
-    t.equal({ text.length, text.vocab_size }, { plain.length, plain.vocab_size })
+    t.fields(text, { length = plain.length, vocab_size = plain.vocab_size })
     t.equal(text:decode(text.train:get(0)[1]), plain:decode(plain.train:get(0)[1]))
     local kept = open(with(ending), 'keep')
-    t.equal({ kept.length, kept.vocab_size }, { #with(ending), plain.vocab_size + (ending == '\r' and 0 or 1) })
+    t.fields(kept, { length = #with(ending), vocab_size = plain.vocab_size + (ending == '\r' and 0 or 1) })
     t.equal(kept:decode(kept:encode '\r'), '\r')
   end
   t.equal(fail.code_of(t.error_matches(function() open(TEXT, 'crlf') end, "newlines.*keep")), 3)

@@ -19,8 +19,8 @@ t.test('four blocks of the published size have the published number of parameter
   t.equal(net:parameter_count(), 3108368)
   t.equal(net.blocks['0']:parameter_count(), 132480)
   t.equal(net:parameter_count() - 4 * 132480, 2578448)
-  t.equal({ tostring(net.blocks['0'].self_attn.in_proj_weight.shape), tostring(net.positions.weight.shape) },
-    { '{384, 128}', '{64, 128}' })
+  t.equal(tostring(net.blocks['0'].self_attn.in_proj_weight.shape), '{384, 128}')
+  t.equal(tostring(net.positions.weight.shape), '{64, 128}')
 end)
 
 t.test('xavier initial values have their bounds, biases and expected first loss', function()
@@ -111,7 +111,7 @@ local net = models.transformer_lm { vocab = text.vocab_size, max_len = 12, d_mod
 local fit = train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
 local drawn = train.generate(net, text, { prompt = 'abcd efgh abcd ', length = 40, temperature = 0 })
 print('drawn', #drawn, fit.state)]]):format(TEXT))
-  t.equal({ ran.code, ran.code == 0 or ran.output }, { 0, true })
+  t.equal(ran.code, 0, ran.output)
   t.contains(ran.output, 'drawn\t40\tLIMIT')
   local train = ran.lines.train
   t.is_true(train[#train].loss < 0.7 * train[1].loss, train[1].loss .. ' to ' .. train[#train].loss)
