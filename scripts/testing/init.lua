@@ -1,8 +1,8 @@
 -- A small test kit. A test file is a script: `runner tests/scripts/x_test.lua`; words after -- select tests by pattern.
 --   local t = require 'testing'
 --   t.test('a sentence of behaviour', function() t.equal(1 + 1, 2) end)
--- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something failed, 77 when
--- nothing failed and something was skipped, which ctest shows as skipped.
+-- Each failing test prints its lines; the end of the script prints a summary and sets the exit code: 1 when something
+-- failed, 77 when nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
@@ -91,7 +91,7 @@ function testing.equal(got, expected, what)
   failure(('expected %s, got %s%s'):format(pretty.inline(expected), pretty.inline(got), detail(what)))
 end
 
----Fails unless the record has these fields with these values; it may have others. The failure names every field that differs.
+---Fails unless the record has these fields with these values; it may have others. Every field that differs is named.
 ---@param record table
 ---@param expected table<string, any>
 ---@param what? any said behind the values: the case of a loop, or the output of a command
@@ -103,7 +103,8 @@ function testing.fields(record, expected, what)
   for _, name in ipairs(pretty.sorted_keys(expected)) do
     local got, wanted = record[name], expected[name]
     if not deep_equal(got, wanted) then
-      problems[#problems + 1] = ("field '%s': expected %s, got %s"):format(name, pretty.inline(wanted), pretty.inline(got))
+      problems[#problems + 1] = ("field '%s': expected %s, got %s")
+        :format(name, pretty.inline(wanted), pretty.inline(got))
     end
   end
   if #problems > 0 then failure(table.concat(problems, '; ') .. detail(what)) end
@@ -175,7 +176,9 @@ function testing.wait_until(what, holds, seconds, more)
   while true do
     local found = holds()
     if found then return found end
-    if host.now() - began > limit then failure(('waited %g s for %s%s'):format(limit, what, detail(more and more()))) end
+    if host.now() - began > limit then
+      failure(('waited %g s for %s%s'):format(limit, what, detail(more and more())))
+    end
     host.sleep(0.02)
   end
 end
@@ -206,15 +209,32 @@ function testing.runner(...)
   return testing.shell(table.concat(words, ' '))
 end
 
+---A path at which nothing is; what is made there goes away at the end.
+---@return string path
+function testing.temporary_path()
+  local path = os.tmpname()
+  os.remove(path)
+  path = path:lower() -- the names of os.tmpname hold capitals, which an experiment's name cannot
+  at_exit.add(function()
+    if host.stat(path) then testing.shell(('chmod -R u+w %s; rm -rf %s'):format(path, path)) end
+  end)
+  return path
+end
+
+---Makes an empty folder, which goes away at the end with all that is in it.
+---@return string path
+function testing.temporary_folder()
+  local path = testing.temporary_path()
+  assert(host.mkdir(path))
+  return path
+end
+
 ---Writes a text to a new temporary file. Returns its path.
 ---@param text string
 ---@param suffix? string default ".lua"
 ---@return string path
 function testing.write_file(text, suffix)
-  local path = os.tmpname()
-  os.remove(path)
-  -- The names of os.tmpname hold capitals, which an experiment's name cannot.
-  path = path:lower() .. (suffix or '.lua')
+  local path = testing.temporary_path() .. (suffix or '.lua')
   local file = assert(io.open(path, 'wb'))
   file:write(text)
   file:close()

@@ -1,4 +1,4 @@
--- Processes in the background. Whoever waits has a deadline and learns what did not come; no time decides a test otherwise.
+-- Processes in the background. Whoever waits has a deadline and learns what did not come; else no time decides a test.
 --   local process = require 'testing.processes'.start('exec sleep 60', path)
 --   process:wait_until('a first line', function() return process:output():find '\n' end)
 --   process:signal 'TERM'
@@ -21,8 +21,8 @@ local function read(path)
   return text
 end
 
----Starts a command of the shell whose last part is `exec program`, so that the process is the program's. One that still runs when
----the script ends is killed.
+---Starts a command of the shell whose last part is `exec program`, so that the process is the program's. One that still
+---runs when the script ends is killed.
 ---@param command string
 ---@param path string begins the names of the files that hold its output and its exit code
 ---@return table process `pid` is its id
@@ -31,7 +31,8 @@ function processes.start(command, path)
   os.remove(path .. '.code')
   os.remove(path .. '.pid')
   local inner = testing.quote(('echo $$ >%s.pid; %s'):format(path, command))
-  testing.shell(('{ ( sh -c %s; echo $? >%s.end; mv %s.end %s.code ) >%s.out 2>&1 & }'):format(inner, path, path, path, path))
+  testing.shell(('{ ( sh -c %s; echo $? >%s.end; mv %s.end %s.code ) >%s.out 2>&1 & }')
+    :format(inner, path, path, path, path))
   process.pid = testing.wait_until('the process of ' .. command, function()
     return (read(path .. '.pid') or ''):match '^(%d+)\n'
   end)
@@ -47,6 +48,7 @@ function Process:output()
   return read(self.path .. '.out') or ''
 end
 
+---Sends it a signal.
 ---@param name string "TERM", "KILL", "STOP" ...
 function Process:signal(name)
   testing.shell(('kill -%s %s'):format(name, self.pid))
@@ -58,7 +60,7 @@ function Process:ended()
   return host.stat(self.path .. '.code') ~= nil
 end
 
----Waits until `holds` gives something true, which it returns. Fails at the deadline, and as soon as the process has ended without it.
+---Waits until `holds` gives something true, which it returns. Fails at the deadline, or when the process has ended.
 ---@param what string what is waited for
 ---@param holds function
 ---@param seconds? number
@@ -81,7 +83,9 @@ end
 ---Waits for its end.
 ---@return string output, integer code
 function Process:wait()
-  testing.wait_until('the end of the process', function() return self:ended() end, nil, function() return self:output() end)
+  testing.wait_until('the end of the process', function() return self:ended() end, nil, function()
+    return self:output()
+  end)
   return self:output(), tonumber(read(self.path .. '.code'))
 end
 

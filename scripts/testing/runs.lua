@@ -2,18 +2,13 @@
 --   local runs = require 'testing.runs'
 --   local ran = runs.run("print 'x'", 'train.epochs=1')   -- ran.output, ran.code, ran.folder, ran.lines, ran.config
 local dkjson = require 'dkjson'
-local at_exit = require 'boot.at_exit'
 local host = require 'host'
 local processes = require 'testing.processes'
 local testing = require 'testing'
 
 local runs = {}
 
--- Lower case: the names of os.tmpname hold capitals, which an experiment's name cannot.
-runs.root = os.tmpname():lower()
-os.remove(runs.root)
-testing.shell('mkdir -p ' .. runs.root)
-at_exit.add(function() testing.shell(('chmod -R u+w %s; rm -rf %s'):format(runs.root, runs.root)) end)
+runs.root = testing.temporary_folder()
 
 -- A word of a shell command: the runner under test.
 runs.RUNNER = testing.quote(host.folder .. '/runner')
@@ -87,13 +82,13 @@ local started = 0
 ---@return table process
 function runs.start(words)
   started = started + 1
-  return processes.start('exec env ' .. command_of(words, words.environment), ('%s/started%d'):format(runs.root, started))
+  local command = 'exec env ' .. command_of(words, words.environment)
+  return processes.start(command, ('%s/started%d'):format(runs.root, started))
 end
 
----What the newest run of this name has come to.
+---What the newest run of this name has come to: `name`, `lines`, and where there are such `folder`, `config`, `exit`.
 ---@param name string
----@return { name: string, folder: string?, lines: table, config: table?, exit: table? } ran the folder and what is read from it only
----where it is there
+---@return table ran
 function runs.latest(name)
   local ran = { name = name, lines = {} }
   local folder = ('%s/results/%s/latest'):format(runs.root, name)
@@ -105,12 +100,22 @@ function runs.latest(name)
   return ran
 end
 
+---What exit.json says of a guard.
+---@param ran table as of `run` or `latest`
+---@param id string
+---@return table? entry nil where it says nothing
+function runs.guard(ran, id)
+  for _, guard in ipairs(runs.json(ran.folder .. '/exit.json').guards) do
+    if guard.id == id then return guard end
+  end
+  return nil
+end
+
 local number = 0
 
----Runs a script with these words after it.
+---Runs a script with these words after it. Gives its run as `latest` does, with `output` and `code`.
 ---@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table, config: table?, exit: table? } ran as of
----runs.latest
+---@return table ran
 function runs.run(script, ...)
   number = number + 1
   local name = 'run' .. number

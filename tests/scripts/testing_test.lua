@@ -1,7 +1,10 @@
 -- The test kit itself: what its checks say when they fail, its exit codes, and how it waits.
+local host = require 'host'
 local processes = require 'testing.processes'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
+local trainings = require 'testing.trainings'
 
 -- The message of a check that fails, without its place.
 local function said(check)
@@ -60,4 +63,33 @@ t.test('a process that ends before what is waited for is told with its output', 
   t.equal(said(function() process:wait_until('the sun', function() return false end) end),
     'the process ended without the sun: broken\n')
   t.equal(select(2, process:wait()), 3)
+end)
+
+t.test('a temporary path is free and of lower case, and what is made there goes away with the script', function()
+  local output, code = t.runner('-e', [[
+local t = require 'testing'
+t.test('x', function()
+  local folder = t.temporary_folder()
+  io.open(folder .. '/file', 'w'):close()
+  print('made', folder, t.temporary_path() ~= folder)
+end)]])
+  local folder, other = output:match 'made\t(%S+)\t(%l+)'
+  t.equal(code, 0, output)
+  t.equal(other, 'true')
+  t.equal(folder, folder:lower())
+  t.equal(host.stat(folder), nil)
+end)
+
+t.test('a run gives its output, exit code, and what its folder holds', function()
+  local ran = runs.run(trainings.characters(runs.write('mat.txt', texts.mat(40)),
+    { data = 'allow_leak = true', train = 'max_steps = 3' }) .. 'fit { callbacks = {} } print "over"', '-q',
+    'guards.init_loss=off', 'guards.no_learning=off')
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'over')
+  t.equal(#ran.lines.train, 3)
+  t.equal(ran.config.train.max_steps, 3)
+  t.equal(ran.exit.step, 3)
+  t.equal(runs.guard(ran, 'G05').level, 'off')
+  t.equal(runs.guard(ran, 'G23'), nil)
+  t.fields(runs.latest 'none', { name = 'none', lines = {} })
 end)
