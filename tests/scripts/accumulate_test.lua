@@ -1,10 +1,11 @@
--- train.accumulate, tscore.samples and tscore.groups as users set them: the plan, metrics.jsonl, the summary, callbacks.
+-- train.accumulate, tscore.samples and tscore.groups as users set them: plan, metrics.jsonl, summary, callbacks.
 local runs = require 'testing.runs'
 local t = require 'testing'
 
 -- 10 batches of 4 rows; the labels are learnable.
 local SCRIPT = [[
-local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local torch, nn = require 'torch', require 'nn'
 local cfg = experiment.config { train = { epochs = 2, seed = 3 }, tscore = { every = 1 }, optim = { lr = 0.05 },
   eval = { off = true }, guards = { init_loss = 'off' }, data = { batch = 4 } }
 local x = torch.randn { 40, 3 }
@@ -25,7 +26,8 @@ end
 t.test('accumulate makes one update of several batches, and the plan says so', function()
   local output, code, lines = run 'train.accumulate=4'
   t.equal(code, 0, output)
-  t.matches(output, 'plan%s+2 epochs x 10 batches, 6 updates, 80 targets; 4 batches an update, 2 in the last of an epoch')
+  t.matches(output,
+    'plan%s+2 epochs x 10 batches, 6 updates, 80 targets; 4 batches an update, 2 in the last of an epoch')
   t.contains(output, 'updates 4 4 2 4 4 2\t6\t6')
   t.equal(#lines.train, 6)
   for i, row in ipairs(lines.train) do

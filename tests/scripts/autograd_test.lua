@@ -87,7 +87,8 @@ end)
 t.test('an error inside no_grad leaves the mode as it was', function()
   local x = leaf { 1 }
   t.error_matches(function() torch.no_grad(function() error 'boom' end) end, 'boom')
-  t.error_matches(function() torch.no_grad(function() torch.enable_grad(function() return torch.zerso end) end) end, 'zerso')
+  t.error_matches(function() torch.no_grad(function() torch.enable_grad(function() return torch.zerso end) end) end,
+    'zerso')
   t.is_true((x * 2).requires_grad)
 end)
 

@@ -40,7 +40,8 @@ t.test('an unknown workload is exit 2 with the nearest, before anything is measu
 end)
 
 t.test('rows carry times, rates, threads and precision; bars what is asked of them', function()
-  local output, code = t.runner('bench', 'gru', 'memory', '--json', '-q', '--rounds', '1', '--steps', '1', '--threads', '1')
+  local output, code = t.runner('bench', 'gru', 'memory', '--json', '-q',
+    '--rounds', '1', '--steps', '1', '--threads', '1')
   t.equal(code, 0, output)
   local all = objects(output)
   local machine = all[1]
@@ -121,8 +122,10 @@ t.test('cases run in turn and their medians make the rows', function()
     for key, value in pairs(more or {}) do made[key] = value end
     return made
   end
-  local context = { rounds = 2, steps = 2, threads = 3, note = function() end, measure_gemm = function() gemm = gemm + 1 end, gemm = 1e9 }
-  local rows = harness.interleave(context, { case('a', { 1, 5, 2, 4 }, { flop = 6e6 }), case('b', { 8, 8, 9, 100 }, { steps = 1 }) })
+  local context = { rounds = 2, steps = 2, threads = 3, note = function() end,
+    measure_gemm = function() gemm = gemm + 1 end, gemm = 1e9 }
+  local rows = harness.interleave(context, {
+    case('a', { 1, 5, 2, 4 }, { flop = 6e6 }), case('b', { 8, 8, 9, 100 }, { steps = 1 }) })
   t.equal(order, { 'a2', 'b1', 'a2', 'b1' })
   t.equal(gemm, 2)
   t.fields(rows[1], { ours_ms = 3, steps = 4, threads = 3, gflops = 2, gemm_share = 2 })
@@ -191,11 +194,14 @@ cpus=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
 echo "version ${OMP_PROC_BIND:-none}/${OMP_PLACES:-none}/${GOMP_CPU_AFFINITY:-none}/$cpus"
 ]], '.sh')
   t.shell('chmod +x ' .. fake)
-  local code = ([[require 'torch'.ones(9) local peer = require 'benchmark.peer' peer.python = '%s' print(peer.version { threads = 2 })]])
-    :format(fake)
+  local code = ([[
+    require 'torch'.ones(9)
+    local peer = require 'benchmark.peer'
+    peer.python = '%s'
+    print(peer.version { threads = 2 })]]):format(fake)
   local function seen(environment, words)
-    return (t.shell(('env -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY %s %s run %s -q -e %s'):format(environment,
-      t.quote(require('host').folder .. '/runner'), words, t.quote(code))))
+    return (t.shell(('env -u OMP_PROC_BIND -u OMP_PLACES -u GOMP_CPU_AFFINITY %s %s run %s -q -e %s')
+      :format(environment, t.quote(require('host').folder .. '/runner'), words, t.quote(code))))
   end
   local all = t.shell([[sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status]])
   t.equal(seen('', ''), 'none/none/none/' .. all)
@@ -205,7 +211,8 @@ echo "version ${OMP_PROC_BIND:-none}/${OMP_PLACES:-none}/${GOMP_CPU_AFFINITY:-no
 end)
 
 t.test('ops returns rows with names and bars with limits', function()
-  local context = { rounds = 1, steps = 1, warmup = 1, threads = 1, note = function() end, measure_gemm = function() end }
+  local context = { rounds = 1, steps = 1, warmup = 1, threads = 1, note = function() end,
+    measure_gemm = function() end }
   local result = require('bench.ops').run(context)
   t.is_true(#result.rows > 0)
   for _, row in ipairs(result.rows) do t.is_true(#row.name > 0 and row.precision == 'fp32') end

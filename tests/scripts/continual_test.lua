@@ -10,7 +10,8 @@ runs.write('ab.txt', ('abba '):rep(200))
 runs.write('xy.txt', ('xyxxyy '):rep(200))
 
 local function open()
-  return data.domains { texts = { runs.root .. '/ab.txt', runs.root .. '/xy.txt' }, batch = 4, seq = 6, batches = 10, seed = 1 }
+  return data.domains {
+    texts = { runs.root .. '/ab.txt', runs.root .. '/xy.txt' }, batch = 4, seq = 6, batches = 10, seed = 1 }
 end
 
 -- How many rows of a batch of text come from the first domain.

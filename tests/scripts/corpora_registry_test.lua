@@ -4,9 +4,7 @@ local host = require 'host'
 local t = require 'testing'
 
 t.test('kjv and python_code are made from Debian packages without root', function()
-  local cache = os.tmpname()
-  os.remove(cache)
-  require('boot.at_exit').add(function() t.shell('rm -rf ' .. cache) end)
+  local cache = t.temporary_folder()
   local output, code = t.shell(('XDG_CACHE_HOME=%s RUNNER_DATA_DIR= %s data fetch --json kjv python_code'):format(cache,
     t.quote(host.folder .. '/runner')))
   t.equal(code, 0, output)

@@ -5,10 +5,7 @@ local files = require 'files'
 local host = require 'host'
 local t = require 'testing'
 
-local folder = os.tmpname()
-os.remove(folder)
-host.mkdir(folder)
-require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
+local folder = t.temporary_folder()
 
 local function write(name, text)
   files.write(folder .. '/' .. name, text)
@@ -84,14 +81,16 @@ end)
 t.test('what is wrong with a table or its options is told', function()
   refused(3, "target 'Y' is not a column of", function() data.csv { file = TABLE, target = 'Y' } end)
   refused(3, "is it delimiter=';'?", function() data.csv { file = write('semi.csv', 'a;b\n1;2\n'), target = 'b' } end)
-  refused(3, 'the shares of split add up to 0.9, expected 1', function() data.csv { file = TABLE, target = 'y', split = { 0.8, 0.1 } } end)
+  refused(3, 'the shares of split add up to 0.9, expected 1',
+    function() data.csv { file = TABLE, target = 'y', split = { 0.8, 0.1 } } end)
   refused(3, "task='regression', but the target 'colour' is text", function()
     data.csv { file = TABLE, target = 'colour', task = 'regression' }
   end)
   refused(4, 'does not exist', function() data.csv { file = folder .. '/none.csv', target = 'y' } end)
   local names = { 'name,y' }
   for i = 1, 60 do names[#names + 1] = ('n%d,%d'):format(i, i) end
-  refused(3, "ignore={'name'}", function() data.csv { file = write('names.csv', table.concat(names, '\n')), target = 'y' } end)
+  refused(3, "ignore={'name'}",
+    function() data.csv { file = write('names.csv', table.concat(names, '\n')), target = 'y' } end)
 end)
 
 -- A .npy file of these numbers.
@@ -111,7 +110,8 @@ t.test('arrays of NumPy: whole numbers are classes, others are targets', functio
   local apart = data.npy { x = x, y = npy('f.npy', '<f4', '4,', ('\0'):rep(16)), val_x = x, val_y = folder .. '/f.npy' }
   t.equal(tostring(apart.splits.val.y.shape), '{4, 1}')
   t.equal(apart.vocab_size, nil)
-  refused(4, "has 4 rows, '" .. folder .. "/one.npy' has 1", function() data.npy { x = x, y = npy('one.npy', '|u1', '1,', '\0') } end)
+  refused(4, "has 4 rows, '" .. folder .. "/one.npy' has 1",
+    function() data.npy { x = x, y = npy('one.npy', '|u1', '1,', '\0') } end)
   refused(3, 'split is for data without sets of its own', function()
     data.npy { x = x, y = folder .. '/y.npy', val_x = x, val_y = folder .. '/y.npy', split = { 0.8, 0.2 } }
   end)
@@ -146,13 +146,14 @@ t.test('pictures of a folder: each sub-folder is a class, sizes must agree or be
   refused(4, "folder '" .. folder .. "/none' does not exist", function() data.images { folder = folder .. '/none' } end)
   refused(4, 'has no sub-folders', function() data.images { folder = folder .. '/pictures/cats' } end)
   write('pictures/dogs/4.png', 'no picture')
-  refused(4, "4.png': not a readable picture", function() data.images { folder = folder .. '/pictures', size = { 2, 2 } } end)
+  refused(4, "4.png': not a readable picture",
+    function() data.images { folder = folder .. '/pictures', size = { 2, 2 } } end)
 end)
 
 t.test('experiments on data of one\'s own run as they are', function()
   for _, name in ipairs { 'regression', 'csv', 'images' } do
-    local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s experiments/own/%s.lua train.epochs=3 2>&1'):format(folder,
-      t.quote(host.folder .. '/runner'), name))
+    local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s experiments/own/%s.lua train.epochs=3 2>&1')
+      :format(folder, t.quote(host.folder .. '/runner'), name))
     t.equal(code, 0, ('%s: %s'):format(name, output))
     t.contains(output, 'samples/s')
     local manifest = require('json').read(('%s/results/%s/latest/manifest.json'):format(folder, name))

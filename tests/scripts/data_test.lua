@@ -59,7 +59,8 @@ end)
 t.test('encode and decode are inverse, over UTF-8 characters', function()
   local text = own(('für das Größte, ☾ und ☀\n'):rep(9))
   t.equal(text:decode(text:encode 'Größte ☾'), 'Größte ☾')
-  t.error_matches(function() text:encode 'Q' end, "character 'Q' %(U%+0051%) is not in the vocabulary of %d+ characters")
+  t.error_matches(function() text:encode 'Q' end,
+    "character 'Q' %(U%+0051%) is not in the vocabulary of %d+ characters")
 end)
 
 t.test('the first characters alone can be taken', function()

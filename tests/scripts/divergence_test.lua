@@ -1,30 +1,22 @@
--- Trainings that diverge, from outside: what is named and kept, going back to a checkpoint, skipping (guards G23, G36, G37, G43, G44).
+-- Trainings that diverge, from outside: what is named and kept, going back to a checkpoint, skipping
+-- (guards G23, G36, G37, G43, G44).
 local host = require 'host'
 local run_metrics = require 'runs.metrics'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
+local trainings = require 'testing.trainings'
 
-local json, write = runs.json, runs.write
+local write = runs.write
 
-local TEXT = write('letters.txt', ('the cat sat on the mat, and so did the dog\n'):rep(60))
+local TEXT = write('letters.txt', texts.mat(60))
 
-local HEAD = ([[
-local experiment, data, models, train, torch = require 'experiment', require 'data', require 'models', require 'train', require 'torch'
-local cfg = experiment.config {
-  data = { file = %q, batch = 4, seq = 8, stride = 8, allow_leak = true }, optim = { lr = 1e-2 }, train = { epochs = 1, seed = 1 },
-}
-local text = data.text(cfg.data)
-local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = 16, layers = 1 }
+local HEAD = trainings.characters(TEXT, { data = 'allow_leak = true', train = 'epochs = 1' }) .. [[
 local function cross_entropy(model, x, y)
   local logits = model(x)
   return torch.cross_entropy_loss(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
 end
-local function fit(more)
-  local parts = { model = net, data = text, optim = cfg.optim, options = cfg.train }
-  for key, value in pairs(more or {}) do parts[key] = value end
-  return train.fit(parts)
-end
-]]):format(TEXT)
+]]
 
 local function run(body, ...)
   return runs.run(HEAD .. body, ...)
@@ -38,16 +30,17 @@ local function loss(model, x, y)
   if not task.requires_grad then return task end
   updates = updates + 1
   local penalty = updates == bad and task * math.huge or task * 0.01
-  return task + penalty, y:numel(), { task = task, penalty = penalty, watched = { value = task:detach(), monitor = true }, fixed = 2 }
+  local watched = { value = task:detach(), monitor = true }
+  return task + penalty, y:numel(), { task = task, penalty = penalty, watched = watched, fixed = 2 }
 end
 ]]
 
-t.test('guard G23: an infinite penalty in one of the terms is named, with its batch, and resume does not take the dump', function()
+t.test('guard G23: an infinite penalty in a term is named with its batch, and resume does not take the dump', function()
   local ran = run(PENALTY:format '3 + 7' .. 'fit { loss = loss }', 'checkpoint.every.steps=3')
   t.equal(ran.code, 6, ran.output)
   t.contains(ran.output, "G23 nonfinite: loss term 'penalty' is inf at update 7")
   t.contains(ran.output, 'dumps/nonfinite-step-7.safetensors')
-  t.equal(json(ran.folder .. '/exit.json').state, 'DIVERGED')
+  t.equal(ran.exit.state, 'DIVERGED')
   t.is_true(host.stat(ran.folder .. '/dumps/nonfinite-step-7-state.safetensors') ~= nil)
   t.equal(#ran.lines.train, 6)
   local term = ran.lines.train[1].term
@@ -73,7 +66,7 @@ print('restored', restored)]], 'checkpoint.every.steps=5', 'train.on_divergence=
     t.equal(line.lr, line.step <= 5 and 1e-2 or 5e-3)
   end
   for i, step in ipairs(steps) do t.equal(step, i) end
-  local fired = json(ran.folder .. '/exit.json').guards
+  local fired = ran.exit.guards
   t.equal(fired[#fired].id, 'G23')
 end)
 

@@ -2,7 +2,8 @@
 local host = require 'host'
 local t = require 'testing'
 
-local PAGES = { 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'scripts/README.md', 'experiments/README.md', 'bindings/README.md' }
+local PAGES = { 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'scripts/README.md', 'experiments/README.md',
+  'bindings/README.md' }
 
 local function read(path)
   local file = assert(io.open(path, 'rb'))

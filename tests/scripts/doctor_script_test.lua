@@ -10,7 +10,8 @@ end
 local TEXT = runs.write('letters.txt', table.concat(letters))
 
 local SCRIPT = [[
-local experiment, data, models, train, torch = require 'experiment', require 'data', require 'models', require 'train', require 'torch'
+local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
+local torch = require 'torch'
 local cfg = experiment.config { data = { file = %q, batch = 4, seq = 8, stride = 8 }, train = { epochs = 1, seed = 1 } }
 local text = data.text(cfg.data)
 %s
@@ -21,7 +22,8 @@ local number = 0
 
 local function doctor(option, before, loss)
   number = number + 1
-  return t.runner('doctor', option, runs.write(('seeded%d.lua'):format(number), SCRIPT:format(TEXT, before or '', loss or 'nil')))
+  local script = runs.write(('seeded%d.lua'):format(number), SCRIPT:format(TEXT, before or '', loss or 'nil'))
+  return t.runner('doctor', option, script)
 end
 
 t.test('guard G08: a script whose seed decides everything passes', function()
@@ -61,7 +63,8 @@ t.test('guard G30: a gradient that differs from finite differences of the loss i
   local output, code = doctor('--gradcheck', nil, [[function(m, x, y)
   local logits = m(x)
   local detached = net.head.weight:detach()
-  return torch.cross_entropy(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 }) + 0.1 * (detached * detached):sum()
+  local task = torch.cross_entropy(logits:reshape { -1, logits:size(-1) }, y:reshape { -1 })
+  return task + 0.1 * (detached * detached):sum()
 end]])
   t.equal(code, 6, output)
   t.matches(output, 'FAIL%s+head.weight')

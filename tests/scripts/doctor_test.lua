@@ -1,4 +1,4 @@
--- runner doctor: what it looks at, how it says what is wrong, and its exit codes. Rates are never compared with anything.
+-- runner doctor: what it looks at, how it says what is wrong, and its exit codes. Rates are compared with nothing.
 local dkjson = require 'dkjson'
 local host = require 'host'
 local t = require 'testing'
@@ -27,18 +27,17 @@ local function doctor(environment, words)
   return checks, summary, code
 end
 
-local folder = os.tmpname()
-os.remove(folder)
-t.shell(('mkdir -p %s/results'):format(folder))
-require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
+local folder = t.temporary_folder()
+t.shell(('mkdir %s/results'):format(folder))
 
 t.test('every part of the machine is looked at, with its data', function()
   local checks, summary, code = doctor(('RUNNER_RESULTS_DIR=%s/results'):format(folder), '')
-  for _, name in ipairs { 'cpu', 'threads', 'memory', 'disk', 'data', 'blas', 'onednn', 'bf16', 'libtorch', 'luajit', 'exceptions',
-    'gemm', 'bandwidth' } do
+  for _, name in ipairs { 'cpu', 'threads', 'memory', 'disk', 'data', 'blas', 'onednn', 'bf16', 'libtorch', 'luajit',
+    'exceptions', 'gemm', 'bandwidth' } do
     t.is_true(checks[name] ~= nil, name)
     t.is_true(#checks[name].text > 0, name)
-    t.is_true(checks[name].mark == 'ok' or checks[name].mark == 'warn' or checks[name].mark == 'none', name .. ' is ' .. checks[name].mark)
+    t.is_true(checks[name].mark == 'ok' or checks[name].mark == 'warn' or checks[name].mark == 'none',
+      name .. ' is ' .. checks[name].mark)
     -- A problem comes with the command that mends it.
     t.equal(checks[name].fix ~= nil, checks[name].mark == 'warn')
   end
@@ -56,8 +55,8 @@ t.test('every part of the machine is looked at, with its data', function()
 end)
 
 t.test('what would make runs wrong or slow is exit 9, with the command that mends it', function()
-  local environment = ('OMP_WAIT_POLICY=active OMP_NUM_THREADS=%d CUDA_VISIBLE_DEVICES=0 RUNNER_NO_JIT=1 RUNNER_RESULTS_DIR=/dev/null/x')
-    :format(host.cores() + 1)
+  local environment = ('OMP_WAIT_POLICY=active OMP_NUM_THREADS=%d CUDA_VISIBLE_DEVICES=0 RUNNER_NO_JIT=1 '
+    .. 'RUNNER_RESULTS_DIR=/dev/null/x'):format(host.cores() + 1)
   local checks, summary, code = doctor(environment)
   t.equal(code, 9)
   t.equal(checks.threads.mark, 'fail')
@@ -136,11 +135,13 @@ end)
 
 t.test('a variable is to be unset only where it brings the library in question', function()
   local blas_check = require 'blas.threading'
-  t.shell(('mkdir -p %s/lib %s/empty; touch %s/lib/libopenblasp-r0.3.so; ln -s libopenblasp-r0.3.so %s/lib/libopenblas.so.0')
-    :format(folder, folder, folder, folder))
+  t.shell(('cd %s && mkdir -p lib empty && cd lib && touch libopenblasp-r0.3.so && '
+    .. 'ln -s libopenblasp-r0.3.so libopenblas.so.0'):format(folder))
   local files = { host.realpath(folder .. '/lib/libopenblasp-r0.3.so') }
   local function source(preload, path)
-    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = path }, function() return blas_check.source(files) or 'none' end)
+    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = path }, function()
+      return blas_check.source(files) or 'none'
+    end)
   end
   t.equal(source(false, false), 'none')
   t.equal(source('/usr/lib/libjemalloc.so.2', folder .. '/empty:/nowhere'), 'none')
@@ -149,7 +150,9 @@ t.test('a variable is to be unset only where it brings the library in question',
   t.equal(source('libjemalloc.so.2', false), 'none')
   t.equal(source('libjemalloc.so.2', folder .. '/empty:' .. folder .. '/lib'), 'LD_LIBRARY_PATH')
   local function fix(preload)
-    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = false }, function() return blas_check.fix(files) end)
+    return with_environment({ LD_PRELOAD = preload, LD_LIBRARY_PATH = false }, function()
+      return blas_check.fix(files)
+    end)
   end
   t.equal(fix(folder .. '/lib/libopenblas.so.0'), 'unset LD_PRELOAD')
   t.contains(fix '/usr/lib/libjemalloc.so.2', 'apt-get install libopenblas0-openmp')
@@ -157,8 +160,10 @@ end)
 
 -- A finding of a part of the libraries where they are as they should be but for `changes`.
 local function finding(part, changes, flags, missing)
-  local libraries = { blas = 'OpenBLAS 0.3.21 Haswell MAX_THREADS=64', blas_threading = 'openmp', blas_files = { '/lib/libopenblas.so.0' },
-    openmp_files = { '/lib/libgomp.so.1.0.0' }, onednn = '2.6.3', onednn_isa = 'avx2', bf16 = 'none' }
+  local libraries = {
+    blas = 'OpenBLAS 0.3.21 Haswell MAX_THREADS=64', blas_threading = 'openmp',
+    blas_files = { '/lib/libopenblas.so.0' }, openmp_files = { '/lib/libgomp.so.1.0.0' },
+    onednn = '2.6.3', onednn_isa = 'avx2', bf16 = 'none' }
   for key, value in pairs(changes) do libraries[key] = value end
   return require('doctor.libraries')[part] { libraries = libraries, machine = { flags = flags or { 'avx2' } },
     diagnostics = { missing_precision = function() return missing end } }
@@ -246,7 +251,8 @@ end)
 
 t.test('threads are the option, else the environment, else the cores; too many are told', function()
   local function settings(environment, words)
-    return (t.shell(('%s %s %s run -q %s -e %s'):format(CLEAN, environment, t.quote(host.folder .. '/runner'), words, t.quote [[
+    local runner = t.quote(host.folder .. '/runner')
+    return (t.shell(('%s %s %s run -q %s -e %s'):format(CLEAN, environment, runner, words, t.quote [[
 local torch, s = require 'torch', require 'boot.native'.settings()
 print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinning.value, s.pinning.from)]])))
   end
@@ -256,7 +262,9 @@ print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinn
   t.equal(settings('OMP_NUM_THREADS=1,4', ''), '1\tOMP_NUM_THREADS\tpassive\tdefault\tnone\tdefault\n')
   t.equal(settings('OMP_NUM_THREADS=2 OMP_WAIT_POLICY=ACTIVE', '--threads 1 --pin'),
     '1\t--threads\tactive\tOMP_WAIT_POLICY\tclose\t--pin\n')
-  t.equal(settings('OMP_PROC_BIND=spread', '--threads 1 --pin'), '1\t--threads\tpassive\tdefault\tspread\tOMP_PROC_BIND\n')
-  t.contains(settings('', '--threads ' .. cores + 1), ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
+  t.equal(settings('OMP_PROC_BIND=spread', '--threads 1 --pin'),
+    '1\t--threads\tpassive\tdefault\tspread\tOMP_PROC_BIND\n')
+  t.contains(settings('', '--threads ' .. cores + 1),
+    ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
   t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is not a thread count")
 end)

@@ -12,15 +12,17 @@ local cfg = experiment.config { train = { epochs = 2, seed = 3 },
   data = { file = '%s/text.txt', batch = 8, seq = 18, stride = 18, allow_leak = true } }
 local text = data.text(cfg.data)
 local net = models.char_rnn { vocab = text.vocab_size, cell = 'gru', embed = 4, hidden = 4, layers = 1 }
-local function fit(callback) return train.fit { model = net, data = text, options = cfg.train, callbacks = { callback } } end
+local function fit(callback)
+  return train.fit { model = net, data = text, options = cfg.train, callbacks = { callback } }
+end
 local function at(step, f) return { name = 'ending', on_step = function(_, r) if r.step == step then f(r) end end } end
 ]]):format(runs.root)
 
 -- What became of a run: state and code of exit.json, the process's code, the steps that were made.
 local function ending(body, ...)
   local ran = runs.run(HEAD .. body, ...)
-  t.is_true(host.stat(ran.folder .. '/exit.json') ~= nil, ran.output)
-  local ended = runs.json(ran.folder .. '/exit.json')
+  local ended = ran.exit
+  t.is_true(ended ~= nil, ran.output)
   return { state = ended.state, recorded = ended.code, code = ran.code, step = ended.step }, ended, ran
 end
 
@@ -37,9 +39,11 @@ t.test('os.exit in a callback', function()
 end)
 
 t.test('os.exit in a coroutine, in on_start, on_end and after the training', function()
-  t.fields((ending 'fit(at(3, coroutine.wrap(function() os.exit(5) end)))'), { state = 'FAILED', recorded = 5, code = 5, step = 3 })
-  t.fields((ending 'fit { name = "ending", on_start = function() os.exit(4) end }'), { state = 'FAILED', recorded = 4, code = 4, step = 0 })
-  local got = ending 'fit { name = "ending", on_end = function() os.exit(0) end }'
+  local got = ending 'fit(at(3, coroutine.wrap(function() os.exit(5) end)))'
+  t.fields(got, { state = 'FAILED', recorded = 5, code = 5, step = 3 })
+  got = ending 'fit { name = "ending", on_start = function() os.exit(4) end }'
+  t.fields(got, { state = 'FAILED', recorded = 4, code = 4, step = 0 })
+  got = ending 'fit { name = "ending", on_end = function() os.exit(0) end }'
   t.fields(got, { state = 'INTERRUPTED', recorded = 0, code = 0 })
   got = ending 'fit {} os.exit(0)'
   t.fields(got, { state = 'FINISHED', recorded = 0, code = 0 })
@@ -86,15 +90,21 @@ fit(at(3, function() ffi.C.execl('/bin/sleep', 'sleep', '1', ffi.cast('char*', n
   local ran = runs.run(HEAD .. [[
 local ffi = require 'ffi'
 ffi.cdef 'int execl(const char*, const char*, ...);'
-fit(at(3, function() ffi.C.execl('/bin/sh', 'sh', '-c', os.getenv 'LS', ffi.cast('char*', nil)) end))]], 'watchdog.off=true')
+fit(at(3, function()
+  ffi.C.execl('/bin/sh', 'sh', '-c', os.getenv 'LS', ffi.cast('char*', nil))
+end))]], 'watchdog.off=true')
   t.equal(host.stat(ran.folder .. '/exit.json'), nil)
   t.contains(runs.command('ls', ran.name), 'dead')
 end)
 
 t.test('closed streams: stdin, and a reader of stdout that leaves', function()
-  local script = runs.write('streams.lua', HEAD .. 'fit(at(3, function() for i = 1, 20000 do print(i) end end)) print "end"')
-  for name, line in pairs { stdin = '%s %s <&-', pipe = '{ %s %s; echo "code $?" >&2; } | head -1', stdout = '%s %s >&-' } do
-    local output, code = t.shell(('export RUNNER_RESULTS_DIR=%s/%s; ' .. line):format(runs.root, name, runs.RUNNER, script))
+  local script = runs.write('streams.lua', HEAD .. [[
+fit(at(3, function() for i = 1, 20000 do print(i) end end))
+print "end"]])
+  local lines = { stdin = '%s %s <&-', pipe = '{ %s %s; echo "code $?" >&2; } | head -1', stdout = '%s %s >&-' }
+  for name, line in pairs(lines) do
+    local output, code = t.shell(('export RUNNER_RESULTS_DIR=%s/%s; ' .. line)
+      :format(runs.root, name, runs.RUNNER, script))
     local ended = runs.json(('%s/%s/streams/latest/exit.json'):format(runs.root, name))
     t.fields(ended, { state = 'FINISHED', code = 0 }, name)
     t.equal(code, 0, name)
@@ -103,8 +113,10 @@ t.test('closed streams: stdin, and a reader of stdout that leaves', function()
 end)
 
 t.test('the end of the input at the prompt, within a training of its own', function()
-  local output, code = t.shell(("printf '%%s\\n' %s 'fit(at(3, function() os.exit(0) end))' | RUNNER_RESULTS_DIR=%s/prompt %s"):format(
-    t.quote((HEAD:gsub('\n', ' '):gsub('local ', ''):gsub('function fit', 'function fit'))), runs.root, runs.RUNNER))
+  local typed = t.quote((HEAD:gsub('\n', ' '):gsub('local ', '')))
+  local output, code = t.shell(([[
+printf '%%s\n' %s 'fit(at(3, function() os.exit(0) end))' | RUNNER_RESULTS_DIR=%s/prompt %s]])
+    :format(typed, runs.root, runs.RUNNER))
   t.equal(code, 0, output)
   local folder = ('%s/prompt'):format(runs.root)
   for _, name in ipairs(host.listdir(folder) or {}) do

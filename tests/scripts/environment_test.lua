@@ -23,8 +23,9 @@ t.test('a variable that is set to nothing is not set', function()
 end)
 
 t.test('numbers have a point in every locale', function()
-  local code = [[print(os.setlocale("de_DE.UTF-8") ~= false, os.setlocale(nil, "numeric"), os.setlocale("de_DE.UTF-8", "numeric"),
-    0.5, require("torch").tensor { 0.5 }, require("optim").Adam(require("nn").Linear { 1, 1 }):lr())]]
+  local code = [[
+print(os.setlocale("de_DE.UTF-8") ~= false, os.setlocale(nil, "numeric"), os.setlocale("de_DE.UTF-8", "numeric"),
+  0.5, require("torch").tensor { 0.5 }, require("optim").Adam(require("nn").Linear { 1, 1 }):lr())]]
   t.matches(prints('', code), '^true\tC\tnil\t0.5\ttensor%(%[0.5000%]%)\t0.001$')
 end)
 

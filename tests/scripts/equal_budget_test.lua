@@ -3,7 +3,8 @@ local arms = require 'arms'
 local equal_budget = require 'research.equal_budget'
 local t = require 'testing'
 
--- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share of an update.
+-- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share
+-- of an update.
 local function train(callback, steps, step_ms, share)
   local evals, reports, at, logged = 0, 0, 0, {}
   local ctx = { log = function(line) logged[#logged + 1] = line end, evaluate = function()
@@ -30,7 +31,7 @@ t.test('a share of more than all updates, or of none, is refused', function()
   end
 end)
 
-t.test('the first training sets the time, and a slower one is evaluated at the update in which it has spent as much', function()
+t.test('the first training sets the time, and a slower one is evaluated at the update that spent as much', function()
   local first, evals, _, logged = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
   t.equal(first, { spent = 4, step = 8, loss = 2 })
   t.equal(evals, 1)

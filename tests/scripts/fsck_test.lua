@@ -38,7 +38,8 @@ end)
 
 t.test('every damaged file is a problem by name, exit 5', function()
   for _, case in ipairs {
-    { 'config.json', 'config.json is not what the manifest recorded (config_hash)', '{"format":1,"values":{"a":1},"origin":{}}' },
+    { 'config.json', 'config.json is not what the manifest recorded (config_hash)',
+      '{"format":1,"values":{"a":1},"origin":{}}' },
     { 'src/%s.lua', 'src/ is not what the manifest recorded (source_hash)', 'print 1' },
     { 'status.json', 'status.json is not a JSON object', '{' },
     { 'metrics.jsonl', 'line 1 is not a JSON object', 'nonsense\n{}\n' },
@@ -55,8 +56,8 @@ end)
 
 t.test('links that point at nothing or at damage are repaired', function()
   local ran = fresh()
-  t.shell(('ln -sfn step-99999999 %s/checkpoints/latest; truncate -s 9 %s/checkpoints/step-00000018/state.json'):format(ran.folder,
-    ran.folder))
+  t.shell(('cd %s/checkpoints && ln -sfn step-99999999 latest && truncate -s 9 step-00000018/state.json')
+    :format(ran.folder))
   local report, code = fsck(ran)
   t.equal(code, 5, report)
   t.equal(report.newest, 'step-00000016')
@@ -74,8 +75,8 @@ end)
 
 t.test('what dead processes left is waste until it is pruned', function()
   local ran = fresh()
-  t.shell(('mkdir %s/checkpoints/step-00000040.tmp-99999999; head -c 1000 /dev/zero > %s/checkpoints/step-00000040.tmp-99999999/x')
-    :format(ran.folder, ran.folder))
+  local left = ran.folder .. '/checkpoints/step-00000040.tmp-99999999'
+  t.shell(('mkdir %s && head -c 1000 /dev/zero >%s/x'):format(left, left))
   local report = fsck(ran)
   t.fields(report, { wasted = { 'step-00000040.tmp-99999999' }, wasted_bytes = 1000 })
   t.contains(fsck(ran, '--prune').done[1], 'step-00000040.tmp-99999999')

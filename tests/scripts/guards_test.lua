@@ -1,46 +1,22 @@
--- The guards around a training: levels, records, and those that look at data, machine and seed. A test's name has the guard's id.
+-- The guards around a training: levels, records, and those that look at data, machine and seed. Tests are named by the
+-- guard's id.
 local fail = require 'fail'
 local guards = require 'guards.registry'
 local runs = require 'testing.runs'
 local specs = require 'config.specs'
 local t = require 'testing'
 local texts = require 'testing.texts'
+local trainings = require 'testing.trainings'
 
 local json, root, write = runs.json, runs.root, runs.write
 
--- A text without a repetition of 64 characters: 50 train and 5 val batches an epoch. Nothing in it can be learnt but its letters.
-local drawn, letters = 7, {}
-for i = 1, 1800 do
-  drawn = (drawn * 16807) % 2147483647
-  letters[i] = ('abcdefgh \n'):sub(drawn % 10 + 1, drawn % 10 + 1)
-end
-local TEXT = write('letters.txt', table.concat(letters))
+-- 50 train and 5 val batches an epoch.
+local TEXT = write('letters.txt', texts.letters(1800))
 
-local HEAD = ([[
-local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
-  require 'torch', require 'nn'
-local cfg = experiment.config {
-  data = { file = %q, batch = 4, seq = 8, stride = 8, drop_last = true },
-  model = { hidden = 16 }, optim = { lr = 1e-2 }, train = { epochs = 1, seed = 1 },
-}
-local text = data.text(cfg.data)
-local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = cfg.model.hidden, layers = 1 }
-local function fit(more)
-  local parts = { model = net, data = text, optim = cfg.optim, options = cfg.train }
-  for key, value in pairs(more or {}) do parts[key] = value end
-  return train.fit(parts)
-end
-]]):format(TEXT)
+local HEAD = trainings.characters(TEXT, { data = 'drop_last = true', train = 'epochs = 1' })
 
 local function run(body, ...)
   return runs.run(HEAD .. body, ...)
-end
-
-local function guard_of(ran, id)
-  for _, guard in ipairs(json(ran.folder .. '/exit.json').guards) do
-    if guard.id == id then return guard end
-  end
-  return nil
 end
 
 t.test('every guard has an id, a name of its own, a level and an exit code', function()
@@ -80,7 +56,7 @@ end)
 t.test('a guard that is off is an event, an entry of exit.json and a badge', function()
   local ran = run('fit()', 'guards.init_loss=off', 'guards.no_learning=off')
   t.equal(ran.code, 0, ran.output)
-  t.equal(guard_of(ran, 'G05').level, 'off')
+  t.equal(runs.guard(ran, 'G05').level, 'off')
   t.fields(ran.lines.guard[1], { id = 'G05', step = 0 })
   t.equal(ran.lines.guard[2].id, 'G37')
   t.contains(ran.lines.guard[1].message, 'G05 init_loss: switched off by guards.init_loss=off')
@@ -88,25 +64,28 @@ t.test('a guard that is off is an event, an entry of exit.json and a badge', fun
   t.contains(shown, 'off: G05 init_loss: switched off')
   local listed = t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(root, runs.RUNNER, ran.name))
   t.matches(listed, 'G05=off.*G37=off')
-  t.contains(t.shell(('%s compare %s'):format(runs.RUNNER, ran.folder)), 'marked: guard G05 init_loss: off in 1 of 1 runs')
+  t.contains(t.shell(('%s compare %s'):format(runs.RUNNER, ran.folder)),
+    'marked: guard G05 init_loss: off in 1 of 1 runs')
 end)
 
 t.test('a guard that warns lets the run end, and is recorded with its step', function()
   local ran = run [[
 local warned
-fit { callbacks = { { on_step = function(ctx, r) if r.step == 3 then ctx.trainer:warn('G16 slow_step: slow') end end } } }]]
+fit { callbacks = { { on_step = function(ctx, r)
+  if r.step == 3 then ctx.trainer:warn('G16 slow_step: slow') end
+end } } }]]
   t.equal(ran.code, 0, ran.output)
   t.contains(ran.output, 'warning: G16 slow_step: slow')
   t.fields(ran.lines.guard[1], { id = 'G16', step = 3 })
-  t.equal(guard_of(ran, 'G16').level, 'warn')
+  t.equal(runs.guard(ran, 'G16').level, 'warn')
 end)
 
 t.test('a guard that stops is an event too', function()
   local ran = run('fit()', 'train.expect_loss=20')
   t.equal(ran.code, 6, ran.output)
   t.equal(ran.lines.guard[1].level, 'error')
-  t.equal(guard_of(ran, 'G05').level, 'error')
-  t.matches(guard_of(ran, 'G05').message, '^G05 init_loss: first loss')
+  t.equal(runs.guard(ran, 'G05').level, 'error')
+  t.matches(runs.guard(ran, 'G05').message, '^G05 init_loss: first loss')
 end)
 
 t.test('guard G02 warns of a slow CPU with the rate, once a process, and is off where it is off', function()
@@ -117,7 +96,8 @@ fit() fit()
 print('ASKED ' .. asked)]]
   local ran = run(body)
   t.equal(ran.code, 0, ran.output)
-  t.matches(ran.output, 'warning: G02 device_speed: float32 products run at %S+ GFLOP/s on %d+ threads? of the CPU, expected at least')
+  t.matches(ran.output,
+    'warning: G02 device_speed: float32 products run at %S+ GFLOP/s on %d+ threads? of the CPU, expected at least')
   t.contains(ran.output, 'ASKED 1')
   t.contains(run(body, 'guards.device_speed=off').output, 'ASKED 0')
   t.contains(run(body, '--fast-dev-run').output, 'ASKED 0')
@@ -148,7 +128,7 @@ fit { data = set }]]
   local ran = run(body:format 'learnable = false', 'eval.off=true')
   t.equal(ran.code, 0, ran.output)
   t.contains(ran.output, 'warning: G06 learnable: the data is declared not learnable')
-  t.equal(guard_of(ran, 'G06').level, 'warn')
+  t.equal(runs.guard(ran, 'G06').level, 'warn')
   t.equal(ran.lines.guard[1].no_claim, true)
   t.equal(json(ran.folder .. '/manifest.json').learnable, false)
   t.contains(run(body:format 'floor_nats = math.log(16)', 'eval.off=true').output,
@@ -156,7 +136,7 @@ fit { data = set }]]
   t.is_false(run(body:format 'floor_nats = 1', 'eval.off=true').output:find 'declared')
   ran = run(body:format 'learnable = false', 'eval.off=true', 'data.learnable=true')
   t.is_false(ran.output:find 'warning: G06 learnable: the data')
-  t.equal(guard_of(ran, 'G06').level, 'off')
+  t.equal(runs.guard(ran, 'G06').level, 'off')
 end)
 
 t.test('guard G06: comparisons of runs without anything to learn conclude nothing', function()
@@ -169,8 +149,8 @@ t.test('guard G06: comparisons of runs without anything to learn conclude nothin
       put('manifest.json', '{"format":1,"seed":' .. seed .. '}')
       put('config.json', ('{"format":1,"values":{"optim":{"lr":0.%d},"train":{"seed":%d}}}'):format(loss, seed))
       put('metrics.jsonl', '')
-      put('exit.json', ('{"format":1,"state":"FINISHED","step":9,"summary":{"val_loss":{"best":%g}},"guards":[{"id":"G06","level":"warn",'
-        .. '"no_claim":true}]}'):format(loss + seed / 100 * loss))
+      put('exit.json', ([[{"format":1,"state":"FINISHED","step":9,"summary":{"val_loss":{"best":%g}},
+        "guards":[{"id":"G06","level":"warn","no_claim":true}]}]]):format(loss + seed / 100 * loss))
       words[#words + 1] = folder
     end
   end
@@ -186,7 +166,8 @@ t.test('guard G06: a loss that ends above ln V is worse than guessing', function
   t.equal(ran.lines.guard[#ran.lines.guard].no_claim, nil)
   t.is_false(run('fit()', 'train.expect_loss=2.3', 'optim.lr=100', 'optim.name=sgd').output:find 'worse than guessing')
   -- Two updates of fifty prove nothing.
-  local cut = run('fit()', 'optim.lr=100', 'optim.name=sgd', 'guards.init_loss=off', 'guards.loss_spike.ratio=0', 'train.max_steps=2')
+  local cut = run('fit()', 'optim.lr=100', 'optim.name=sgd', 'guards.init_loss=off', 'guards.loss_spike.ratio=0',
+    'train.max_steps=2')
   t.is_false(cut.output:find 'worse than guessing', cut.output)
 end)
 
@@ -196,12 +177,13 @@ t.test('guard G12: a dry run, a run and a bench name the same batches by one cod
   local line = dry.output:match '%d+ batches an epoch, first batch sha256:%x+'
   t.contains(ran.output, line)
   local manifest = json(ran.folder .. '/manifest.json')
-  t.equal(line, ('%d batches an epoch, first batch %s'):format(manifest.batches, manifest.first_batch_sha256:sub(1, 19)))
+  t.equal(line,
+    ('%d batches an epoch, first batch %s'):format(manifest.batches, manifest.first_batch_sha256:sub(1, 19)))
   local bench = t.runner('bench', 'gru', '--rounds', '1', '--steps', '1', '-q')
   t.matches(bench, '8 batches an epoch, first batch sha256:%x+')
 end)
 
-t.test('guard G21: padding and masked targets of the first batch are told, and a batch without targets stops', function()
+t.test('guard G21: padding and masked targets of the first batch are told; one without targets stops', function()
   local body = [[
 local y = torch.randint(16, { 8, 5 })
 %s
@@ -220,17 +202,19 @@ end)
 t.test('guard G24: a val that stands in train stops, a trace of it is told, and it can be accepted', function()
   local text = runs.read(TEXT)
   local function with(characters, ...)
-    return run(('text = data.text { file = %q, batch = 4, seq = 8, stride = 8, allow_leak = cfg.data.allow_leak } fit()'):format(
-      write('leak.txt', characters)), ...)
+    return run(([[
+text = data.text { file = %q, batch = 4, seq = 8, stride = 8, allow_leak = cfg.data.allow_leak }
+fit()]]):format(write('leak.txt', characters)), ...)
   end
   local copied = text .. text:sub(1, 200) -- the last tenth is a part of the beginning
   local ran = with(copied)
   t.equal(ran.code, 4, ran.output)
   t.equal(ran.folder, nil)
-  t.matches(ran.output, 'G24 validation: %d of 3 blocks of 64 characters of val also occur in train %(%d+ %%%), at most 1 %%')
+  t.matches(ran.output,
+    'G24 validation: %d of 3 blocks of 64 characters of val also occur in train %(%d+ %%%), at most 1 %%')
   ran = with(copied, 'data.allow_leak=true')
   t.equal(ran.code, 0, ran.output)
-  t.equal(guard_of(ran, 'G24').level, 'off')
+  t.equal(runs.guard(ran, 'G24').level, 'off')
   t.equal(with(copied, 'eval.off=true').code, 0)
 end)
 
@@ -261,11 +245,12 @@ t.test('guard G15: start-up, updates, micro-batches, saves and evals have timers
   t.matches(ran.output, 'step +[%d.]+ ms an update, [%d.]+ ms a batch, forward and backward, median')
 end)
 
-t.test('guard G17: masked targets get no gradient, in a loss written in Lua too, and a skipped update adds none', function()
+t.test('guard G17: masked targets get no gradient, in a loss in Lua too, and a skipped update adds none', function()
   local ran = run [[
 local x, y = torch.randint(16, { 16, 6 }), torch.randint(16, { 16, 6 })
 y[{ {}, { 0, 3 } }] = -100
-net = require('model').define { args = {}, build = function() return { embed = nn.Embedding { 16, 8 }, head = nn.Linear { 8, 16 } } end,
+net = require('model').define { args = {},
+  build = function() return { embed = nn.Embedding { 16, 8 }, head = nn.Linear { 8, 16 } } end,
   forward = function(m, ids) return m.head(m.embed(ids)) end } {}
 fit { data = data.tensors { x = x, y = y, batch = 4, vocab_size = 16 },
   callbacks = { { before_update = function(_, r) return r.step == 2 and 'skip' or nil end } } }]]
@@ -278,18 +263,19 @@ end)
 -- Each update leaves 1.2 MB behind.
 local LEAKY = [[
 local kept = {}
-fit { callbacks = { { name = 'collector', on_step = function(_, r) kept[r.step] = torch.keep(torch.zeros { 300000 }) end } } }]]
+fit { callbacks = { { name = 'collector',
+  on_step = function(_, r) kept[r.step] = torch.keep(torch.zeros { 300000 }) end } } }]]
 
-t.test('guard G31: a callback that keeps a tensor of every update is warned, and saved and stopped before it reaches a limit', function()
+t.test('guard G31: a callback that keeps a tensor of every update is warned, and stopped before a limit', function()
   local ran = run(LEAKY, 'train.epochs=20', 'train.max_steps=260', 'eval.off=true', 'guards.no_learning=off')
   t.equal(ran.code, 0, ran.output)
-  t.equal(guard_of(ran, 'G31').level, 'warn')
+  t.equal(runs.guard(ran, 'G31').level, 'warn')
   t.equal(ran.lines.guard[#ran.lines.guard].step, 250)
   t.matches(ran.output, 'warning: G31 memory_growth: memory of tensors grows by 1%.2 MB an update')
   ran = run(LEAKY, 'train.epochs=20', 'eval.off=true', 'guards.no_learning=off', 'guards.memory.limit_mb=600')
   t.equal(ran.code, 7, ran.output)
-  t.equal(json(ran.folder .. '/exit.json').state, 'FAILED')
-  t.equal(guard_of(ran, 'G31').level, 'error')
+  t.equal(ran.exit.state, 'FAILED')
+  t.equal(runs.guard(ran, 'G31').level, 'error')
   t.matches(ran.output, 'G31 memory_growth: .*about 1%d%d%d MB at the end, limit 600 MB')
   t.equal(ran.lines.checkpoint[#ran.lines.checkpoint].step, 250)
 end)

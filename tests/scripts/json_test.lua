@@ -5,10 +5,7 @@ local host = require 'host'
 local json = require 'json'
 local t = require 'testing'
 
-local folder = os.tmpname()
-os.remove(folder)
-host.mkdir(folder)
-require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
+local folder = t.temporary_folder()
 
 local function refused(f, pattern, code)
   local ok, err = pcall(f)
@@ -18,7 +15,8 @@ local function refused(f, pattern, code)
 end
 
 t.test('numbers keep every bit, in both directions', function()
-  for _, number in ipairs { 0.1 + 0.2, 1 / 3, 2 ^ 53, 2 ^ 53 - 1, 1e-300, 123456789012345680, -0.5, 5e-324, 1.7976931348623157e308 } do
+  for _, number in ipairs { 0.1 + 0.2, 1 / 3, 2 ^ 53, 2 ^ 53 - 1, 1e-300, 123456789012345680, -0.5, 5e-324,
+    1.7976931348623157e308 } do
     t.equal(json.decode(json.encode(number)), number)
     t.equal(json.decode(json.encode { x = { number } }).x[1], number)
   end

@@ -109,7 +109,8 @@ end
 t.test('an allocation above the limit raises, and the runner goes on', function()
   with_limit('100MiB', function()
     for _ = 1, 3 do
-      t.error_matches(function() return (torch.zeros { 1024, 1024, 1024 }) end, 'out of memory: need 4.0 GiB, .* of 100.0 MiB in use')
+      t.error_matches(function() return (torch.zeros { 1024, 1024, 1024 }) end,
+        'out of memory: need 4.0 GiB, .* of 100.0 MiB in use')
     end
     local x = torch.zeros { 1024, 1024 }
     t.error_matches(function() return (x:expand(64, 1024, 1024):clone()) end, 'out of memory')

@@ -10,7 +10,8 @@ local function refused(given, pattern)
 end
 
 t.test('defaults are filled in', function()
-  t.equal(options.check('nn.GRU', { hidden = 3 }, SPEC), { hidden = 3, layers = 1, dropout = 0, mode = 'gru', sizes = {} })
+  t.equal(options.check('nn.GRU', { hidden = 3 }, SPEC),
+    { hidden = 3, layers = 1, dropout = 0, mode = 'gru', sizes = {} })
 end)
 
 t.test('a default table is not shared', function()
@@ -51,8 +52,10 @@ end)
 
 t.test('a number that is too small says what is the least', function()
   local spec = { length = { 'int', 5, min = 1 }, share = { 'number?', nil, min = 0 } }
-  t.error_matches(function() options.check('x', { length = 0 }, spec) end, "x: option 'length' must be at least 1, got 0$")
-  t.error_matches(function() options.check('x', { share = -0.5 }, spec) end, "x: option 'share' must be at least 0, got %-0.5$")
+  t.error_matches(function() options.check('x', { length = 0 }, spec) end,
+    "x: option 'length' must be at least 1, got 0$")
+  t.error_matches(function() options.check('x', { share = -0.5 }, spec) end,
+    "x: option 'share' must be at least 0, got %-0.5$")
   t.equal(options.check('x', { length = 1 }, spec), { length = 1 })
 end)
 

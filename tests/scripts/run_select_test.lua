@@ -50,7 +50,8 @@ t.test('a path chooses a run, with or without a slash at its end', function()
 end)
 
 t.test('a beginning that fits several runs is refused with them', function()
-  local err = t.error_matches(function() chosen '20260101' end, "run '20260101': 2 runs begin with that: xor/.*; give more of the id")
+  local err = t.error_matches(function() chosen '20260101' end,
+    "run '20260101': 2 runs begin with that: xor/.*; give more of the id")
   t.contains(err, ('xor/%s, xor/%s'):format(MIDDLE, OLD))
   t.error_matches(function() chosen 'xor/2026' end, '2 runs begin with that')
 end)
@@ -59,14 +60,16 @@ t.test('a word that names no run is exit 2 with what was probably meant', functi
   local err = t.error_matches(function() chosen 'xro' end, "run 'xro' is not in '.*'; nearest: xor$")
   t.equal(require('fail').code_of(err), 2)
   t.error_matches(function() chosen 'shakespear/latest' end, 'nearest: shakespeare')
-  t.error_matches(function() chosen 'xor/1999' end, "'xor' has no run with that id; it has xor/" .. MIDDLE:gsub('%-', '%%-'))
+  t.error_matches(function() chosen 'xor/1999' end,
+    "'xor' has no run with that id; it has xor/" .. MIDDLE:gsub('%-', '%%-'))
   t.error_matches(function() chosen 'nothing-like-it' end, 'newest runs: shakespeare/')
   t.error_matches(function() chosen '' end, "run '' is not in")
   t.error_matches(function() chosen(root .. '/folder') end, 'the folder has no status.json or manifest.json')
   t.error_matches(function() chosen(root .. '/loose.txt') end, 'the file has no status.json')
   t.error_matches(function() chosen(root .. '/xor/none') end, 'is not in')
   t.error_matches(function() chosen(root .. '/xor/') end, "the folder holds runs; its newest is .*/xor/latest$")
-  t.error_matches(function() chosen 'empty' end, "run 'empty': the experiment has no runs in '.*'; newest runs: shakespeare/")
+  t.error_matches(function() chosen 'empty' end,
+    "run 'empty': the experiment has no runs in '.*'; newest runs: shakespeare/")
 end)
 
 t.test('several words give each run once, an experiment all of its runs', function()

@@ -13,14 +13,17 @@ write('b.txt', { 'red', 'green', 'blue' })
 
 local HEAD = ([[
 local experiment, data, nn, train = require 'experiment', require 'data', require 'nn', require 'train'
-local cfg = experiment.config { train = { epochs = 1, seed = 3, expect_loss = 3.6 }, optim = { name = 'adamw', lr = 0.01 },
+local cfg = experiment.config {
+  train = { epochs = 1, seed = 3, expect_loss = 3.6 }, optim = { name = 'adamw', lr = 0.01 },
   domains = { texts = { '%s/a.txt', '%s/b.txt' }, batch = 4, seq = 12, batches = 12, allow_leak = true },
   select = { rule = 'path', log_every = 5 }, tscore = { every = 1 }, guards = { init_loss = 'off' },
   checkpoint = { every = { steps = 4 } } }
 local text = data.domains(cfg.domains)
-local net = nn.Sequential { { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2, 2 }, 8, 2, 12, dropout = 0.1 } },
+local net = nn.Sequential {
+  { 'embed', nn.Embedding { text.vocab_size, 8 } }, { 'tree', nn.Tree { { 2, 2 }, 8, 2, 12, dropout = 0.1 } },
   { 'norm', nn.LayerNorm { 8 } }, { 'head', nn.Linear { 8, text.vocab_size } } }
-local fit = { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore, select = cfg.select,
+local fit = { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore,
+  select = cfg.select,
   callbacks = { 'domain_matrix' } }
 ]]):format(runs.root, runs.root)
 local SCRIPT = HEAD .. [[
@@ -175,7 +178,8 @@ t.test('what an update moved of each node, and what the updates read, is logged'
   t.equal(#last.balance.levels, 2)
   t.fields(last, { host_syncs_per_step = 0, optimizer_reads_per_step = 0 })
   t.is_true(last.host_reads_per_step >= 1)
-  t.matches(ran.output, "reads%s+host_syncs_per_step 0, [%d.]+ values read per update in the host's memory, 0 of them by the optimiser")
+  t.matches(ran.output,
+    "reads%s+host_syncs_per_step 0, [%d.]+ values read per update in the host's memory, 0 of them by the optimiser")
 end)
 
 t.test('every step is logged once, the last one too', function()
@@ -187,10 +191,12 @@ t.test('every step is logged once, the last one too', function()
 end)
 
 t.test('under masked gradients the report says nothing of what was touched', function()
-  local ran = runs.run((HEAD:gsub("rule = 'path'", "rule = 'none', apply = 'gradient', shared = 0"):gsub("init_loss = 'off'",
-    "init_loss = 'off', no_learning = 'off'")) .. 'train.fit(fit)')
+  local masked = HEAD:gsub("rule = 'path'", "rule = 'none', apply = 'gradient', shared = 0")
+    :gsub("init_loss = 'off'", "init_loss = 'off', no_learning = 'off'")
+  local ran = runs.run(masked .. 'train.fit(fit)')
   t.equal(ran.code, 0, ran.output)
-  t.contains(ran.output, 'touched NA (the gradients are masked, every weight may move), 0.0 % of them left; leaf Gini NA\n')
+  t.contains(ran.output,
+    'touched NA (the gradients are masked, every weight may move), 0.0 % of them left; leaf Gini NA\n')
   local line = ran.lines.selection[1]
   t.equal(line.touched_pct, nil)
   t.equal(line.dead_n, nil)
@@ -198,8 +204,9 @@ t.test('under masked gradients the report says nothing of what was touched', fun
 end)
 
 t.test('with accumulated batches of several texts each text gets its share of the selection', function()
-  local ran = runs.run((HEAD:gsub('batches = 12', 'batches = 12, interleaved = true'):gsub('epochs = 1', 'epochs = 1, accumulate = 2'):gsub(
-    "\n  callbacks = { 'domain_matrix' }", '')) .. 'train.fit(fit)')
+  local accumulated = HEAD:gsub('batches = 12', 'batches = 12, interleaved = true')
+    :gsub('epochs = 1', 'epochs = 1, accumulate = 2'):gsub("\n  callbacks = { 'domain_matrix' }", '')
+  local ran = runs.run(accumulated .. 'train.fit(fit)')
   t.equal(ran.code, 0, ran.output)
   local sums = {}
   for d, row in ipairs(ran.lines.selection_report[1].report.histogram) do
@@ -226,10 +233,12 @@ t.test('no shares, and no interval of the log, are refused', function()
 end)
 
 t.test('lazy moments and dampening are refused together', function()
-  local ran = runs.run((HEAD:gsub("name = 'adamw'", "name = 'sgd', momentum = 0.9, dampening = 0.5"):gsub("rule = 'path'",
-    "rule = 'path', moments = 'lazy'")) .. 'train.fit(fit)')
+  local dampened = HEAD:gsub("name = 'adamw'", "name = 'sgd', momentum = 0.9, dampening = 0.5")
+    :gsub("rule = 'path'", "rule = 'path', moments = 'lazy'")
+  local ran = runs.run(dampened .. 'train.fit(fit)')
   t.equal(ran.code, 3, ran.output)
-  t.contains(ran.output, "select.moments 'lazy' does not go with optim.dampening 0.5; use dampening 0 or moments 'global'")
+  t.contains(ran.output,
+    "select.moments 'lazy' does not go with optim.dampening 0.5; use dampening 0 or moments 'global'")
 end)
 
 t.test('guard G24: a domain whose val stands in its train is refused and named', function()
@@ -288,7 +297,8 @@ end } }
 fit.checkpoint = nil
 train.fit(fit)
 local s = first.selection
-print('first', s.report.steps, s.effective, #s.blocks, #first.domains, first.domains[3][1], first.step_median_s ~= nil)]]
+print('first', s.report.steps, s.effective, #s.blocks, #first.domains, first.domains[3][1],
+  first.step_median_s ~= nil)]]
 
 -- The script ends in its second training, is resumed, and says of the first what it says when nothing disturbs it.
 local function check_twice(script, said)
@@ -303,10 +313,11 @@ local function check_twice(script, said)
   t.contains(output, expected)
 end
 
-t.test('resumed in its second training, a script has of the first what it had: selection, domains, time of a step', function()
+t.test('resumed in its second training, a script has of the first what it had: selection, domains, a step', function()
   check_twice(TWICE, 'finished%s+%S+: 24 updates, loaded')
 end)
 
 t.test('a finished training without a checkpoint is trained anew when its script is resumed', function()
-  check_twice(TWICE:gsub('local first', 'fit.checkpoint = { off = true }\nlocal first', 1), 'again%s+%S+ is over, but left no checkpoint')
+  check_twice(TWICE:gsub('local first', 'fit.checkpoint = { off = true }\nlocal first', 1),
+    'again%s+%S+ is over, but left no checkpoint')
 end)

@@ -36,7 +36,8 @@ t.test('a range may have a step', function()
   t.equal(list(torch.arange(10)[{ { 1, 8, 3 } }]), { 1, 4, 7 })
   t.equal(list(x[{ 0, 0, { 0, 4, 2 } }]), { 0, 2 })
   t.error_matches(function() return torch.arange(4)[{ { 0, 4, 0 } }] end, 'step of a range must be positive')
-  t.error_matches(function() return torch.arange(4)[{ { 0, 4, 1, 1 } }] end, 'a range is {first, end, step}, got a table of 4')
+  t.error_matches(function() return torch.arange(4)[{ { 0, 4, 1, 1 } }] end,
+    'a range is {first, end, step}, got a table of 4')
 end)
 
 t.test('a mask picks elements', function()
@@ -69,7 +70,8 @@ t.test('a read shares memory with the tensor', function()
 end)
 
 t.test('indices out of range and of wrong type say so', function()
-  t.error_matches(function() return x[2] end, 'tensor_test.lua:%d+: index 2 is out of bounds for dimension 0 with size 2')
+  t.error_matches(function() return x[2] end,
+    'tensor_test.lua:%d+: index 2 is out of bounds for dimension 0 with size 2')
   t.error_matches(function() return x[{ 0, -4 }] end, 'index %-4 is out of bounds for dimension 1')
   t.error_matches(function() return x[{ 0, 0, 0, 0 }] end, 'too many indices')
   t.error_matches(function() return x[1.5] end, 'expected an integer, got number 1.5')
@@ -128,7 +130,8 @@ t.test('item gives the one element', function()
   t.equal(ints({ 7 }):item(), 7)
   t.equal(torch.tensor(true):item(), true)
   t.equal(torch.ones({ 1, 1 }):item(), 1)
-  t.error_matches(function() torch.ones { 2 }:item() end, 'only a tensor of one element is a number, this is float32 {2}')
+  t.error_matches(function() torch.ones { 2 }:item() end,
+    'only a tensor of one element is a number, this is float32 {2}')
 end)
 
 t.test('integers that a Lua number cannot hold are refused, not rounded', function()

@@ -114,7 +114,8 @@ t.test('an in-place operator gives back the same userdata', function()
 end)
 
 t.test('factories take dtype and device by name', function()
-  for _, name in ipairs { 'float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool' } do
+  for _, name in ipairs { 'float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8',
+    'bool' } do
     t.equal(torch.zeros({ 1 }, { dtype = name }).dtype, name)
     t.equal(torch[name], name)
   end
@@ -159,7 +160,8 @@ t.test('a tensor moves between dtypes and devices', function()
   t.equal(x:bool().dtype, 'bool')
   t.error_matches(function() return (x:to 'cdua') end, "argument 'device' must be Device")
   if #torch.devices() == 1 then
-    t.error_matches(function() return (torch.zeros({ 1 }, { device = 'cuda' })) end, "device 'cuda' not available.*device=cpu")
+    t.error_matches(function() return (torch.zeros({ 1 }, { device = 'cuda' })) end,
+      "device 'cuda' not available.*device=cpu")
   end
 end)
 
@@ -222,9 +224,12 @@ end)
 t.test('typos are met with the nearest name', function()
   t.error_matches(function() return torch.zerso end, "torch has no 'zerso'; did you mean .*'zeros'")
   t.error_matches(function() return torch.ones({ 2 }).smu end, "a Tensor has no 'smu'; did you mean .*'sum'")
-  t.error_matches(function() local _ = torch.zeros { 2, dtpye = 'int64' } end, "has no argument 'dtpye'; did you mean 'dtype'")
-  t.error_matches(function() local _ = torch.ones { 2 }:sum { dims = 0 } end, "has no argument 'dims'; did you mean 'dim'")
-  t.error_matches(function() local _ = torch.zeros { 2, dtype = 'flaot32' } end, "got string 'flaot32'; did you mean 'float32'")
+  t.error_matches(function() local _ = torch.zeros { 2, dtpye = 'int64' } end,
+    "has no argument 'dtpye'; did you mean 'dtype'")
+  t.error_matches(function() local _ = torch.ones { 2 }:sum { dims = 0 } end,
+    "has no argument 'dims'; did you mean 'dim'")
+  t.error_matches(function() local _ = torch.zeros { 2, dtype = 'flaot32' } end,
+    "got string 'flaot32'; did you mean 'float32'")
 end)
 
 t.test('an error of LibTorch can be caught and leaves everything usable', function()
@@ -310,7 +315,8 @@ t.test('a remembered choice still refuses what does not fit', function()
     t.equal(x:add(x):sum():item(), 12)
     t.error_matches(function() return x:add('three') end, 'no overload takes')
     t.error_matches(function() return x:sum { dimm = 0 } end, "has no argument 'dimm'")
-    t.error_matches(function() return x:add(torch.ones { 4, 5 }) end, 'called as add%(Tensor float32 {2, 3}, Tensor float32 {4, 5}%)')
+    t.error_matches(function() return x:add(torch.ones { 4, 5 }) end,
+      'called as add%(Tensor float32 {2, 3}, Tensor float32 {4, 5}%)')
     t.error_matches(function() return torch.cat({ x, 1 }, 0) end, "torch.cat: argument 'tensors' must be Tensor%[%]")
     local freed
     torch.scope(function() freed = torch.ones { 2, 3 } end)

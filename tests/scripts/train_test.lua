@@ -2,6 +2,7 @@
 local host = require 'host'
 local runs = require 'testing.runs'
 local t = require 'testing'
+local trainings = require 'testing.trainings'
 
 local root, RUNNER, read, write, json = runs.root, runs.RUNNER, runs.read, runs.write, runs.json
 
@@ -13,21 +14,8 @@ for i = 1, 400 do
 end
 local TEXT = write('tiny.txt', table.concat(picked):sub(1, 1800))
 
-local HEAD = ([[
-local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
-  require 'torch', require 'nn'
-local cfg = experiment.config {
-  data = { file = %q, batch = 4, seq = 8, stride = 8, drop_last = true }, model = { embed = 8, hidden = 16 },
-  optim = { lr = 1e-2 }, train = { epochs = 2, seed = 1 }, tscore = { every = 1 },
-}
-local text = data.text(cfg.data)
-local net = models.char_rnn { vocab = text.vocab_size, embed = cfg.model.embed, hidden = cfg.model.hidden, layers = 1 }
-local function fit(more)
-  local parts = { model = net, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train }
-  for key, value in pairs(more or {}) do parts[key] = value end
-  return train.fit(parts)
-end
-]]):format(TEXT)
+local HEAD = trainings.characters(TEXT, {
+  data = 'drop_last = true', train = 'epochs = 2', more = 'tscore = { every = 1 }' })
 
 -- Runs HEAD and the body as a script of its own name. Gives output, exit code and the run directory if there is one.
 local function run(body, ...)
@@ -49,8 +37,11 @@ t.test('a fit leaves a complete run directory', function()
   local output, code, folder = run(FIT)
   t.equal(code, 0, output)
   t.matches(output, 'FINISHED\t100\t' .. root:gsub('%p', '%%%0'))
-  for _, name in ipairs { 'manifest.json', 'config.json', 'status.json', 'exit.json' } do t.equal(json(folder .. '/' .. name).format, 1) end
-  local exit, manifest, config = json(folder .. '/exit.json'), json(folder .. '/manifest.json'), json(folder .. '/config.json')
+  for _, name in ipairs { 'manifest.json', 'config.json', 'status.json', 'exit.json' } do
+    t.equal(json(folder .. '/' .. name).format, 1, name)
+  end
+  local exit, manifest = json(folder .. '/exit.json'), json(folder .. '/manifest.json')
+  local config = json(folder .. '/config.json')
   t.fields(exit, { state = 'FINISHED', code = 0, step = 100, steps = 100 })
   t.equal(#exit.guards, 0)
   t.is_true(exit.summary.val_loss.best < exit.summary.train_loss.last + 1)
@@ -72,7 +63,8 @@ t.test('metrics hold every update and every eval', function()
     if row.kind == 'train' then
       trained = trained + 1
       t.equal(row.step, trained)
-      t.is_true(row.loss > 0 and row.lr == 0.01 and row.grad_norm > 0 and row.tscore <= 1 and row.tokens_backprop == 32 * trained)
+      t.fields(row, { lr = 0.01, tokens_backprop = 32 * trained })
+      t.is_true(row.loss > 0 and row.grad_norm > 0 and row.tscore <= 1, 'update ' .. trained)
     elseif row.kind == 'eval' then
       evals = evals + 1
       t.fields(row, { split = 'val', n = 5, of = 5 })
@@ -122,7 +114,10 @@ end)
 t.test('a model written in Lua trains without a loss function', function()
   local output, code = run [[
 local model = require 'model'
-net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size } } end,
+net = model.define {
+  build = function()
+    return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size } }
+  end,
   forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
 local f = fit()
 print(f.state, f.epochs[1].train_loss > f.epochs[2].train_loss, f.tscore.n)]]
@@ -135,7 +130,9 @@ t.test('schedules and warm-up set the learning rate', function()
     local _, code, folder = run(FIT, '-q', ...)
     t.equal(code, 0)
     local found = {}
-    for _, row in ipairs(runs.rows(folder .. '/metrics.jsonl')) do found[row.step] = row.kind == 'train' and row.lr or found[row.step] end
+    for _, row in ipairs(runs.rows(folder .. '/metrics.jsonl')) do
+      if row.kind == 'train' then found[row.step] = row.lr end
+    end
     return found
   end
   local cosine = rates('optim.schedule=cosine', 'optim.warmup=10', 'optim.min_factor=0.1')
@@ -148,7 +145,8 @@ end)
 
 t.test('clipping holds the update down', function()
   local function last(...)
-    return tonumber((run('print(fit().epochs[1].train_loss)', '-q', 'optim.name=sgd', 'optim.lr=1', ...)):match '([%d.]+)\n$')
+    local output = run('print(fit().epochs[1].train_loss)', '-q', 'optim.name=sgd', 'optim.lr=1', ...)
+    return tonumber(output:match '([%d.]+)\n$')
   end
   t.is_true(last 'optim.clip_norm=0.001' > last() + 0.1)
   t.is_true(last 'optim.clip_value=0.00001' > last() + 0.1)
@@ -174,7 +172,10 @@ local f = fit { callbacks = { { name = 'mine', every = 10,
     seen.steps = seen.steps + 1
     if record.step == 70 then return 'stop', 'enough' end
   end,
-  on_epoch = function(ctx, record) seen.epochs = seen.epochs + 1 ctx.log { kind = 'event', event = 'mine', step = record.step } end,
+  on_epoch = function(ctx, record)
+    seen.epochs = seen.epochs + 1
+    ctx.log { kind = 'event', event = 'mine', step = record.step }
+  end,
   on_end = function(ctx, fit) print('end', fit.steps, #ctx.generate { prompt = 'the ', length = 5 }) end } } }
 print(f.state, f.reason, seen.steps, seen.epochs)]]
   t.equal(code, 0, output)
@@ -192,11 +193,13 @@ print(f.state, #f.epochs)]], 'train.epochs=9')
   t.equal(code, 0, output)
   t.contains(output, 'STOPPED\t3')
   t.equal(#events(folder, 'early_stop'), 1)
-  t.matches(run("fit { callbacks = { 'early_stop' } }", 'eval.off=true'), 'callback early_stop: there is no val_loss; is eval off%?')
+  t.matches(run("fit { callbacks = { 'early_stop' } }", 'eval.off=true'),
+    'callback early_stop: there is no val_loss; is eval off%?')
 end)
 
 t.test('sample_text prints text and never ends a run', function()
-  local output, code, folder = run "fit { callbacks = { { 'sample_text', prompt = 'the ', length = 12, every_epochs = 1 } } }"
+  local output, code, folder = run [[
+fit { callbacks = { { 'sample_text', prompt = 'the ', length = 12, every_epochs = 1 } } }]]
   t.equal(code, 0, output)
   t.contains(output, 'sample after epoch 1\nthe ')
   t.equal(#events(folder, 'sample'), 3)
@@ -231,7 +234,8 @@ local function failed(folder, state, code, pattern)
 end
 
 t.test('a callback that errors ends the run as FAILED with the user\'s line', function()
-  local output, code, folder = run "fit { callbacks = { { on_step = function(_, r) if r.step == 5 then error 'boom' end end } } }"
+  local output, code, folder = run [[
+fit { callbacks = { { on_step = function(_, r) if r.step == 5 then error 'boom' end end } } }]]
   t.equal(code, 1, output)
   t.matches(output, 'error: .*run%d+%.lua:%d+: boom')
   t.equal(failed(folder, 'FAILED', 1, 'boom').step, 5)
@@ -258,27 +262,29 @@ t.test('guard G05 stops a bad start, warns or keeps quiet', function()
   t.equal(output:find 'G05', nil)
 end)
 
-t.test('guard G30 finds parameters that nothing reaches', function()
-  local output, code, folder = run [[
+-- A model with a layer that nothing reaches.
+local IDLE = [[
 local model = require 'model'
-net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size },
-  idle = nn.Linear { 2, 2 } } end, forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
+net = model.define {
+  build = function()
+    return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size },
+      idle = nn.Linear { 2, 2 } }
+  end,
+  forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
 fit()]]
+
+t.test('guard G30 finds parameters that nothing reaches', function()
+  local output, code, folder = run(IDLE)
   t.equal(code, 6, output)
   t.contains(output, 'G30 dead_parameter: no gradient reaches idle.weight, idle.bias')
   failed(folder, 'DIVERGED', 6, 'idle')
 end)
 
 t.test('guard G30 passes over parameters that may be dead, and says that it does', function()
-  local idle = [[
-local model = require 'model'
-net = model.define { build = function() return { embed = nn.Embedding { text.vocab_size, 8 }, head = nn.Linear { 8, text.vocab_size },
-  idle = nn.Linear { 2, 2 } } end, forward = function(m, x) return m.head(m.embed(x) * 0.5) end } {}
-fit()]]
-  local output, code, folder = run(idle, 'train.allow_dead=[^idle%.]')
+  local output, code, folder = run(IDLE, 'train.allow_dead=[^idle%.]')
   t.equal(code, 0, output)
   t.contains(runs.read(folder .. '/exit.json'), 'train.allow_dead=[^idle%.]')
-  output, code = run(idle, 'train.allow_dead=[^idel%.]')
+  output, code = run(IDLE, 'train.allow_dead=[^idel%.]')
   t.equal(code, 3, output)
   t.contains(output, "train.allow_dead: no parameter matches '^idel%.'")
 end)
@@ -313,24 +319,25 @@ t.test('guard G13 asks before stride 1, guard G20 finds keys nobody reads', func
 end)
 
 t.test('Ctrl-C ends at a step boundary: exit 130, INTERRUPTED, model saved', function()
-  local folder = root .. '/results/slow'
+  local folder = root .. '/results/slow/latest'
   local script = write('slow.lua', HEAD .. [[
 fit { callbacks = { { on_step = function() require("host").sleep(0.02) end } } }
 print "not reached"]])
-  local output, code = t.shell(([[env RUNNER_RESULTS_DIR=%s/results %s %s train.epochs=100000 & pid=$!
-for i in $(seq 200); do sleep 0.1; grep -q '"step":5' %s/latest/metrics.jsonl 2>/dev/null && break; done
-kill -INT $pid; wait $pid]]):format(root, RUNNER, script, folder))
+  local process = runs.start { script, 'train.epochs=100000' }
+  process:wait_for_text(folder .. '/metrics.jsonl', '"step":5,')
+  process:signal 'INT'
+  local output, code = process:wait()
   t.equal(code, 130, output)
   t.matches(output, 'interrupted by signal 2 after %d+ updates; the model so far is in')
   t.is_false(output:find 'not reached')
-  local exit = json(folder .. '/latest/exit.json')
-  t.fields(exit, { state = 'INTERRUPTED', code = 130, signal = 2 })
-  t.is_true(host.stat(folder .. '/latest/model.safetensors') ~= nil)
+  t.fields(json(folder .. '/exit.json'), { state = 'INTERRUPTED', code = 130, signal = 2 })
+  t.is_true(host.stat(folder .. '/model.safetensors') ~= nil)
 end)
 
 t.test('a results folder that cannot be written is exit 9, and nothing is left', function()
   local blocked = write('blocked', 'a file')
-  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s %s'):format(blocked, RUNNER, write('nowrite.lua', HEAD .. FIT)))
+  local script = write('nowrite.lua', HEAD .. FIT)
+  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results %s %s'):format(blocked, RUNNER, script))
   t.equal(code, 9, output)
   t.contains(output, blocked)
   t.equal(read(blocked), 'a file')
@@ -353,8 +360,10 @@ end)
 t.test('a val loss that is not a number stops the run and is not the best', function()
   local output, code, folder = run [[
 local x = torch.randn { 8, 3 }
-local set = data.tensors { x = x, y = x:sum { dim = 1, keepdim = true }, val_x = x * (0 / 0), val_y = torch.zeros { 8, 1 } }
-train.fit { model = nn.Linear { 3, 1 }, data = set, loss = function(m, a, b) return torch.mse_loss(m(a), b) end, options = cfg.train }]]
+local set = data.tensors {
+  x = x, y = x:sum { dim = 1, keepdim = true }, val_x = x * (0 / 0), val_y = torch.zeros { 8, 1 } }
+train.fit { model = nn.Linear { 3, 1 }, data = set, options = cfg.train,
+  loss = function(m, a, b) return torch.mse_loss(m(a), b) end }]]
   t.equal(code, 6, output)
   t.contains(output, 'G23 nonfinite: the val loss is not finite')
   t.equal(json(folder .. '/exit.json').state, 'DIVERGED')
@@ -410,10 +419,13 @@ end)
 
 t.test('the published formula means the same in both modes, also where its eps counts', function()
   local body = [[
-fit { loss = function(m, x, y) return torch.cross_entropy((m(x)):reshape(-1, text.vocab_size), y:reshape(-1)) * 1e-4 end }]]
+fit { loss = function(m, x, y)
+  return torch.cross_entropy((m(x)):reshape(-1, text.vocab_size), y:reshape(-1)) * 1e-4
+end }]]
   local found = {}
   for i, mode in ipairs { 'exact', 'loop' } do
-    local _, code, folder = run(body, 'tscore.compat=v1.1', 'tscore.mode=' .. mode, 'guards.init_loss=off', 'train.max_steps=1')
+    local _, code, folder = run(body, 'tscore.compat=v1.1', 'tscore.mode=' .. mode, 'guards.init_loss=off',
+      'train.max_steps=1')
     t.equal(code, 0)
     for _, line in ipairs(runs.rows(folder .. '/metrics.jsonl')) do
       if line.kind == 'train' then found[i] = line.tscore end

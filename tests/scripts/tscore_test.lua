@@ -90,7 +90,8 @@ t.test('the published formula is there under its name', function()
   t.near(tscore.compute(2, 2, 2, { compat = 'v1.1' }).t, 1 - 2 / (2 + 1e-8) / 2, 1e-12)
   t.equal(tscore.compute(1, 1, 1, { compat = 'v1.1' }).t, 0.5)
   t.equal(tscore.of_rows(torch.ones { 1, 2 }, { compat = 'v1.1' }).t, 0.5)
-  local err = t.error_matches(function() tscore.compute(1, 1, 2, { compat = 'v2' }) end, "compat 'v2' is not known; use 'v1.1'")
+  local err = t.error_matches(function() tscore.compute(1, 1, 2, { compat = 'v2' }) end,
+    "compat 'v2' is not known; use 'v1.1'")
   t.equal(fail.code_of(err), 3)
 end)
 
@@ -146,8 +147,11 @@ t.test('groups are scores of parts of the model', function()
     t.near(s, exact.s, 1e-12 * s)
   end
   t.equal(tscore.measure(net, function() return loss_of(net, x, y) end).groups, nil)
-  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { groups = 'layer' }) end, "groups 'layer'")), 3)
-  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { reduction = 'max' }) end, "reduction 'max'")), 3)
+  for option, value in pairs { groups = 'layer', reduction = 'max' } do
+    local err = t.error_matches(function() tscore.measure(net, error, { [option] = value }) end,
+      ("%s '%s'"):format(option, value))
+    t.equal(fail.code_of(err), 3, option)
+  end
   t.error_matches(function() tscore.measure(net, error, { verfy = true }) end, 'verfy')
 end)
 
@@ -170,16 +174,20 @@ t.test('a parameter whose use tells no samples apart is an error that names it',
   net.body = nn.Linear { 3, 3 }
   net.forward = function(m, x) return torch.linear(m.body(x), m.body.weight:cumprod(0)) end
   local x = torch.randn { 4, 3 }
-  local err = t.error_matches(function() tscore.measure(net, function() return net(x):square():mean() end) end, "body.weight'")
+  local err = t.error_matches(function() tscore.measure(net, function() return net(x):square():mean() end) end,
+    "body.weight'")
   t.equal(fail.code_of(err), 3)
-  t.error_matches(function() tscore.measure(net, function() return torch.ones { 1 } end) end, 'depends on no trainable parameter')
-  t.error_matches(function() tscore.measure(net, function() return net(x) end) end, 'loss must have one element, got float32 {4, 3}')
+  t.error_matches(function() tscore.measure(net, function() return torch.ones { 1 } end) end,
+    'depends on no trainable parameter')
+  t.error_matches(function() tscore.measure(net, function() return net(x) end) end,
+    'loss must have one element, got float32 {4, 3}')
   t.error_matches(function() tscore.measure(net, function() return 3 end) end, 'expected a Tensor, got number 3')
 end)
 
 t.test('time in dimension 0 is refused', function()
   local net = nn.GRU { 2, 3, batch_first = false }
-  t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end, 'batch_first=true')
+  t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end,
+    'batch_first=true')
 end)
 
 t.test('a gradient from outside of the layers is refused, not shown as 0', function()
