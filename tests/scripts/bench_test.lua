@@ -134,7 +134,7 @@ t.test('cases run in turn and their medians make the rows', function()
   t.equal(rows[2].ratio, nil)
 end)
 
-t.test('medians, ratios and bars', function()
+t.test('medians, ratios and bars follow from the numbers, and from none there is none', function()
   t.equal(harness.median { 3, 1, 2 }, 2)
   t.equal(harness.median { 4, 1, 2, 3 }, 2.5)
   t.equal(harness.median {}, nil)

@@ -117,7 +117,7 @@ t.test('arrays of NumPy: whole numbers are classes, others are targets', functio
   end)
 end)
 
-t.test("pictures and labels in MNIST's format", function()
+t.test("pictures and labels in MNIST's format are read", function()
   local images = write('images.idx', '\0\0\8\3\0\0\0\4\0\0\0\2\0\0\0\2' .. '\0\1\2\3\4\5\6\7\8\9\10\11\12\13\14\15')
   local labels = write('labels.idx', '\0\0\8\1\0\0\0\4\7\0\7\1')
   local set = data.idx { images = images, labels = labels, split = { train = 1 } }

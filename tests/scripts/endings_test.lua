@@ -26,7 +26,7 @@ local function ending(body, ...)
   return { state = ended.state, recorded = ended.code, code = ran.code, step = ended.step }, ended, ran
 end
 
-t.test('os.exit in a callback', function()
+t.test('os.exit in a callback ends the run with its code', function()
   for code, state in pairs { [0] = 'INTERRUPTED', [1] = 'FAILED', [7] = 'TIMEOUT', [75] = 'PREEMPTED' } do
     local got, ended, ran = ending(('fit(at(3, function() os.exit(%d) end))'):format(code))
     t.fields(got, { state = state, recorded = code, code = code, step = 3 })
@@ -38,7 +38,7 @@ t.test('os.exit in a callback', function()
   t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
 end)
 
-t.test('os.exit in a coroutine, in on_start, on_end and after the training', function()
+t.test('os.exit in a coroutine, in on_start, in on_end or after the training ends the run with its code', function()
   local got = ending 'fit(at(3, coroutine.wrap(function() os.exit(5) end)))'
   t.fields(got, { state = 'FAILED', recorded = 5, code = 5, step = 3 })
   got = ending 'fit { name = "ending", on_start = function() os.exit(4) end }'
@@ -51,7 +51,7 @@ t.test('os.exit in a coroutine, in on_start, on_end and after the training', fun
   t.fields(got, { state = 'FAILED', recorded = 3, code = 3 })
 end)
 
-t.test('errors: in a callback, in on_end, without a message, endless recursion, no memory', function()
+t.test('an error in a callback or on_end, without a message, of recursion or of memory fails the run', function()
   local got, ended = ending 'fit(at(3, function() error "enough" end))'
   t.fields(got, { state = 'FAILED', recorded = 1, code = 1, step = 3 })
   t.contains(ended.reason, 'enough')
@@ -71,7 +71,7 @@ t.test('errors: in a callback, in on_end, without a message, endless recursion, 
   t.contains(ended.reason, 'not enough memory')
 end)
 
-t.test('a coroutine that nobody goes on with', function()
+t.test('a training in a coroutine that nobody goes on with is interrupted', function()
   local got, ended = ending [[
 local suspended = coroutine.create(fit)
 coroutine.resume(suspended, { name = 'ending', on_start = function() coroutine.yield() end })]]
@@ -79,7 +79,7 @@ coroutine.resume(suspended, { name = 'ending', on_start = function() coroutine.y
   t.equal(ended.reason, 'the script ended while this training was suspended')
 end)
 
-t.test('another program in place of this one', function()
+t.test('a training whose process becomes another program has failed', function()
   local got, ended = ending [[
 local ffi = require 'ffi'
 ffi.cdef 'int execl(const char*, const char*, ...);'
@@ -97,7 +97,7 @@ end))]], 'watchdog.off=true')
   t.contains(runs.command('ls', ran.name), 'dead')
 end)
 
-t.test('closed streams: stdin, and a reader of stdout that leaves', function()
+t.test('a closed stdin, and a reader of stdout that leaves, stop nothing', function()
   local script = runs.write('streams.lua', HEAD .. [[
 fit(at(3, function() for i = 1, 20000 do print(i) end end))
 print "end"]])
@@ -112,7 +112,7 @@ print "end"]])
   end
 end)
 
-t.test('the end of the input at the prompt, within a training of its own', function()
+t.test('a training that the prompt began is interrupted by os.exit', function()
   local typed = t.quote((HEAD:gsub('\n', ' '):gsub('local ', '')))
   local output, code = t.shell(([[
 printf '%%s\n' %s 'fit(at(3, function() os.exit(0) end))' | RUNNER_RESULTS_DIR=%s/prompt %s]])

@@ -24,7 +24,7 @@ t.test('numbers keep every bit, in both directions', function()
   t.equal(json.encode(0.5), '0.5')
 end)
 
-t.test('lists, objects, nulls and text', function()
+t.test('lists, objects, nulls and text come through', function()
   t.equal(json.encode { b = 1, a = { 1, 2 }, c = 'für "x"\n' }, '{"a":[1,2],"b":1,"c":"für \\"x\\"\\n"}')
   t.equal(json.encode(json.array {}), '[]')
   t.equal(json.encode {}, '{}')

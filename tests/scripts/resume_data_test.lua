@@ -52,7 +52,7 @@ t.test('line ends are bytes too', function()
   t.equal(select(2, runs.command('resume', ran.name)), 4)
 end)
 
-t.test('so is every text of several', function()
+t.test('a byte that changed in one of several texts is refused', function()
   runs.write('text.txt', TEXT)
   runs.write('other.txt', TEXT:upper())
   local ran = runs.run(DOMAINS:format(runs.root, runs.root), '--stop-after', '3')

@@ -82,7 +82,7 @@ t.test('the same seed gives the same curve, another seed another', function()
   t.is_false((run(body, '-q', '--seed', '2')) == first)
 end)
 
-t.test('short runs: --max-steps, --epochs, --fast-dev-run', function()
+t.test('--max-steps, --epochs and --fast-dev-run make short runs', function()
   t.matches(run(FIT, '-q', '--max-steps', '3'), '^LIMIT\t3\t')
   t.matches(run(FIT, '-q', '--epochs', '1'), '^FINISHED\t50\t')
   t.matches(run(FIT, '-q', '--fast-dev-run'), '^LIMIT\t1\t')

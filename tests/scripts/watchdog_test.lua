@@ -84,7 +84,7 @@ t.test('guard G11: a callback that never ends, compiled, is stopped with its sta
   t.equal(exit.phase, 'train')
 end)
 
-t.test('so is one that is interpreted', function()
+t.test('a callback that never ends, interpreted, is stopped too', function()
   local ran = run { HOOK = [[
 jit.off(true, true) local s = "" if record.step == 3 then while true do s = s:sub(1, 2) end end]] }
   local _, stacks = expect_stall(ran, 3)
@@ -223,7 +223,7 @@ return resume]])
   t.equal(ran.lines.guard[1].action, 'resume')
 end)
 
-t.test('and the real one goes on from the newest checkpoint', function()
+t.test('on_stall=resume goes on from the newest checkpoint', function()
   local mark = runs.root .. '/hung'
   local ran = run({ HOOK = ([[if record.step == 3 and not host.stat '%s' then
     io.open('%s', 'w'):close()
