@@ -62,7 +62,7 @@ t.test('a guard that is off is an event, an entry of exit.json and a badge', fun
   t.contains(ran.lines.guard[1].message, 'G05 init_loss: switched off by guards.init_loss=off')
   local shown = t.shell(('%s show %s'):format(runs.RUNNER, ran.folder))
   t.contains(shown, 'off: G05 init_loss: switched off')
-  local listed = t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(root, runs.RUNNER, ran.name))
+  local listed = runs.command('ls', ran.name)
   t.matches(listed, 'G05=off.*G37=off')
   t.contains(t.shell(('%s compare %s'):format(runs.RUNNER, ran.folder)),
     'marked: guard G05 init_loss: off in 1 of 1 runs')
@@ -284,5 +284,5 @@ t.test('a run that hangs before its first update shows its plan', function()
   local ran = run [[fit { callbacks = { { on_start = function() error 'boom' end } } }]]
   t.equal(ran.code, 1, ran.output)
   t.contains(t.shell(('%s show %s'):format(runs.RUNNER, ran.folder)), '0 of 50 steps')
-  t.contains(t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(root, runs.RUNNER, ran.name)), '0 of 50 steps')
+  t.contains(runs.command('ls', ran.name), '0 of 50 steps')
 end)
