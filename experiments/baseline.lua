@@ -1,4 +1,4 @@
--- baseline: the dense transformer that K-1 was compared with (four blocks), trained by the loop, data and budget of k1_tree.lua.
+-- baseline: the dense transformer that K-1 was compared with, four blocks; loop, data and budget of k1_tree.lua.
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
@@ -14,6 +14,6 @@ local cfg = experiment.config {
 local text = data.domains(cfg.domains)
 local result = arms.run { seeds = #cfg.compare.seeds > 0 and cfg.compare.seeds or { cfg.train.seed }, arms = {
   { cfg.model.name, function(seed) return (k1.train(cfg, text, { model = cfg.model.name, seed = seed })) end } } }
-arms.print(result, { { 'val_loss', 'val loss' }, { 'train_loss', 'train loss' }, { 'parameters', 'parameters' }, { 'updates', 'updates' },
-  { 'step_ms', 'ms an update' } })
+arms.print(result, { { 'val_loss', 'val loss' }, { 'train_loss', 'train loss' }, { 'parameters', 'parameters' },
+  { 'updates', 'updates' }, { 'step_ms', 'ms an update' } })
 print(('\nFound: %s.'):format(arms.sentence(result, 'val_loss', 'nats of val loss')))

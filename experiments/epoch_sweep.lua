@@ -2,8 +2,10 @@
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
-  domains = { texts = { { corpus = 'tinyshakespeare', bytes = 60000 } }, batch = 16, seq = 64, order = 'epoch', drop_last = true },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  domains = { texts = { { corpus = 'tinyshakespeare', bytes = 60000 } }, batch = 16, seq = 64, order = 'epoch',
+    drop_last = true },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = {},
   sweep = { epochs = { 1, 2, 4, 8 }, seeds = { 1, 2, 3 }, rules = { 'path', 'all' } },

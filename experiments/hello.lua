@@ -19,5 +19,7 @@ for step = 1, 300 do
   local l = loss()
   l:backward()
   adam:step()
-  if step % 100 == 0 then print(('step %d  loss %.5f  T-Score %.3f'):format(step, l:item(), tscore.measure(net, loss).t)) end
+  if step % 100 == 0 then
+    print(('step %d  loss %.5f  T-Score %.3f'):format(step, l:item(), tscore.measure(net, loss).t))
+  end
 end

@@ -1,5 +1,6 @@
--- precision: does a char GRU trained in bf16 or fp32_split end where fp32 ends? Several seeds each; emulated where the CPU has no bf16.
-local arms, experiment, data, models, train = require 'arms', require 'experiment', require 'data', require 'models', require 'train'
+-- precision: does a char GRU trained in bf16 or fp32_split end where fp32 ends? Emulated where the CPU has no bf16.
+local arms, experiment, data = require 'arms', require 'experiment', require 'data'
+local models, train = require 'models', require 'train'
 local diagnostics = require('lanthorn').diagnostics
 
 local cfg = experiment.config {
@@ -17,8 +18,9 @@ local function arm(precision)
   return { precision, function(seed)
     local m = cfg.model
     local model = models.char_rnn { vocab = text.vocab_size, embed = m.embed, hidden = m.hidden, layers = m.layers }
-    local fit = train.fit { model = model, data = text, optim = cfg.optim, options = { epochs = cfg.train.epochs, device = cfg.train.device,
-      seed = seed, precision = precision, emulate = diagnostics.missing_precision(precision) ~= nil } }
+    local options = { epochs = cfg.train.epochs, device = cfg.train.device, seed = seed, precision = precision,
+      emulate = diagnostics.missing_precision(precision) ~= nil }
+    local fit = train.fit { model = model, data = text, optim = cfg.optim, options = options }
     local curve, distance = {}, 0
     for i, epoch in ipairs(fit.epochs) do curve[i] = epoch.val_loss end
     if precision == 'fp32' then references[seed] = curve end
@@ -30,5 +32,6 @@ end
 local cells = {}
 for i, precision in ipairs(cfg.compare.precisions) do cells[i] = arm(precision) end
 local result = arms.run { seeds = cfg.compare.seeds, arms = cells }
-arms.print(result, { { 'val_loss', 'val loss' }, { 'distance', 'largest distance to fp32 of the same seed after any epoch' } })
+arms.print(result, { { 'val_loss', 'val loss' },
+  { 'distance', 'largest distance to fp32 of the same seed after any epoch' } })
 print('\n' .. arms.finding(result, 'val_loss', 'val loss'))

@@ -1,4 +1,4 @@
--- shakespeare_10ep: the published A/B configuration; T over the first 3 batches at each epoch's end, beside every batch.
+-- shakespeare_10ep: the published A/B setting; T over the first 3 batches at each epoch's end, beside every batch.
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
 
 local cfg = experiment.config {
@@ -12,24 +12,27 @@ local cfg = experiment.config {
 
 -- Published numbers of this configuration and no other: train, val, T of the first 3 batches.
 local PUBLISHED = {
-  { 2.2023, 1.8921, .9131 }, { 1.7029, 1.7408, .9319 }, { 1.5442, 1.6716, .9408 }, { 1.4588, 1.6313, .9382 }, { 1.4077, 1.5996, .9429 },
-  { 1.3709, 1.5803, .9491 }, { 1.3416, 1.5689, .9493 }, { 1.3189, 1.5611, .9495 }, { 1.3007, 1.5595, .9514 }, { 1.2844, 1.5614, .9537 },
+  { 2.2023, 1.8921, .9131 }, { 1.7029, 1.7408, .9319 }, { 1.5442, 1.6716, .9408 }, { 1.4588, 1.6313, .9382 },
+  { 1.4077, 1.5996, .9429 }, { 1.3709, 1.5803, .9491 }, { 1.3416, 1.5689, .9493 }, { 1.3189, 1.5611, .9495 },
+  { 1.3007, 1.5595, .9514 }, { 1.2844, 1.5614, .9537 },
 }
 
 local text = data.text(cfg.data)
 local m = cfg.model
-local model = models.char_rnn { vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers }
+local model = models.char_rnn {
+  vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers }
 local probe = require 'callbacks.tscore' { batches = cfg.probe.batches }
 local fit = train.fit {
-  model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train, callbacks = { probe, 'sample_text' },
+  model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train,
+  callbacks = { probe, 'sample_text' },
 }
 
 -- What was given on the command line and changes the numbers, or another text than the published one; nil for neither.
 local function difference()
   local current = experiment.current()
   for path, origin in pairs(current.origin) do
-    local same = path == 'train.epochs' or path == 'train.device' or path:find '^checkpoint%.' or path:find '^watchdog%.'
-      or path:find '^guards%.' or path:find '^data%.cache'
+    local same = path == 'train.epochs' or path == 'train.device' or path:find '^checkpoint%.'
+      or path:find '^watchdog%.' or path:find '^guards%.' or path:find '^data%.cache'
     if origin == 'cli' and not same then return path end
   end
   return text.sha256 ~= require('corpus.registry').known.tinyshakespeare.sha256 and 'another text' or nil
@@ -46,7 +49,7 @@ for i, epoch in ipairs(fit.epochs) do
   if other then
     print(('%5d  %s  %s  %s          %s'):format(i, train_loss, val_loss, t, all))
   else
-    print(('%5d  %s     %s  %s     %s  %s     %s          %s'):format(i, train_loss, number(p[1]), val_loss, number(p[2]), t,
-      number(p[3]), all))
+    print(('%5d  %s     %s  %s     %s  %s     %s          %s')
+      :format(i, train_loss, number(p[1]), val_loss, number(p[2]), t, number(p[3]), all))
   end
 end

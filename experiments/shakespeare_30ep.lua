@@ -15,8 +15,9 @@ local model = models.char_rnn {
   vocab = text.vocab_size, cell = m.cell, embed = m.embed, hidden = m.hidden, layers = m.layers, dropout = m.dropout,
 }
 local fit = train.fit {
-  model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train, callbacks = { 'sample_text' },
+  model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train,
+  callbacks = { 'sample_text' },
 }
 local best, t = fit.best, fit.tscore
-print(('best %s at epoch %d, T %s'):format(best.val_loss and ('val %.4f'):format(best.val_loss) or ('train %.4f'):format(best.train_loss),
-  best.epoch, t and t.mean and ('%.4f'):format(t.mean) or 'NA'))
+local loss = best.val_loss and ('val %.4f'):format(best.val_loss) or ('train %.4f'):format(best.train_loss)
+print(('best %s at epoch %d, T %s'):format(loss, best.epoch, t and t.mean and ('%.4f'):format(t.mean) or 'NA'))

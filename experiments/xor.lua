@@ -1,5 +1,6 @@
 -- xor: a 2-8-1 network learns XOR in 500 steps; the loss is a Lua function.
-local experiment, data, nn, torch, train = require 'experiment', require 'data', require 'nn', require 'torch', require 'train'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local nn, torch = require 'nn', require 'torch'
 
 local cfg = experiment.config {
   model = { hidden = 8 },
@@ -11,11 +12,13 @@ local cfg = experiment.config {
 local x = torch.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }
 local y = torch.tensor { { 0 }, { 1 }, { 1 }, { 0 } }
 local hidden = cfg.model.hidden
-local model = nn.Sequential { { 'hidden', nn.Linear { 2, hidden } }, { 'tanh', nn.Tanh() }, { 'out', nn.Linear { hidden, 1 } } }
+local model = nn.Sequential {
+  { 'hidden', nn.Linear { 2, hidden } }, { 'tanh', nn.Tanh() }, { 'out', nn.Linear { hidden, 1 } } }
 local function loss(m, input, target) return torch.binary_cross_entropy_with_logits(m(input), target) end
 
 local fit = train.fit {
-  model = model, data = data.tensors { x = x, y = y }, loss = loss, optim = cfg.optim, tscore = cfg.tscore, options = cfg.train,
+  model = model, data = data.tensors { x = x, y = y }, loss = loss,
+  optim = cfg.optim, tscore = cfg.tscore, options = cfg.train,
 }
 local guess = torch.no_grad(function() return torch.sigmoid(model(x)) end)
 for i = 0, 3 do print(('%d xor %d = %.3f'):format(x[{ i, 0 }]:item(), x[{ i, 1 }]:item(), guess[{ i, 0 }]:item())) end

@@ -1,4 +1,4 @@
--- tscore_selftest: the facts of T-Score that need no training: examples with known values, scaling, layers against N backwards.
+-- tscore_selftest: facts of T-Score that need no training: known values, scaling, layers against N backwards.
 local nn, torch, tscore, models = require 'nn', require 'torch', require 'tscore', require 'models'
 
 local failed = 0
@@ -23,7 +23,9 @@ check('32 Gaussian rows of 1000: about 31/32', tscore.of_rows(torch.randn { 32, 
 
 print('-- scaling: T(c g) = T(g)')
 local g = torch.randn({ 8, 50 }, { dtype = 'float64' })
-for _, c in ipairs { 1e-6, 1e-3, 1e3, 1e12 } do check(('c = %g'):format(c), tscore.of_rows(g * c).t, tscore.of_rows(g).t, 1e-9) end
+for _, c in ipairs { 1e-6, 1e-3, 1e3, 1e12 } do
+  check(('c = %g'):format(c), tscore.of_rows(g * c).t, tscore.of_rows(g).t, 1e-9)
+end
 
 print('-- undefined cases, and the published formula')
 check('one sample', tscore.of_rows(torch.randn { 1, 10 }).t, nil)
@@ -46,7 +48,8 @@ for _, cell in ipairs { 'gru', 'lstm' } do
   check(cell .. ': T', exact.t, loop.t, 1e-9)
   check(cell .. ': Q, contributions to the mean scale by 1/N^2', exact.q * 25 / loop.q, 1, 1e-9)
 end
-local norm = nn.Sequential { nn.Linear { 6, 5 }, nn.LayerNorm { 5 }, nn.RMSNorm { 5 }, nn.Linear { 5, 1, bias = false } }:to('float64')
+local norm = nn.Sequential {
+  nn.Linear { 6, 5 }, nn.LayerNorm { 5 }, nn.RMSNorm { 5 }, nn.Linear { 5, 1, bias = false } }:to('float64')
 local input = torch.randn({ 4, 3, 6 }, { dtype = 'float64' })
 local a = tscore.measure(norm, function() return (norm(input):pow(2)):mean() end)
 local b = tscore.loop(norm, 4, function(i) return (norm(input[{ { i, i + 1 } }]):pow(2)):mean() end)

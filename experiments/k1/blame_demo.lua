@@ -1,9 +1,11 @@
--- blame_demo: what does one update of a selective tree look like? Prints the tree, path, norms and shares, and what leaves were blamed for.
-local experiment, data, k1, selection = require 'experiment', require 'data', require 'research.k1', require 'fit.selection'
+-- blame_demo: what does one update of a selective tree look like? Its tree, path, norms and shares, and what is blamed.
+local experiment, data = require 'experiment', require 'data'
+local k1, selection = require 'research.k1', require 'fit.selection'
 local torch = require 'torch'
 
 local cfg = experiment.config {
-  domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
+  domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } },
+    batch = 16, seq = 64,
     allow_leak = true, -- python_code says again in its val split what it said in train: a tenth of it
     batches = 70, interleaved = true },
   model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'tree' },
@@ -83,5 +85,5 @@ for _, node in ipairs(fit.selection.report.nodes) do
     print(('  %-8s %s'):format(node.label, #words > 0 and table.concat(words, '  ') or 'none'))
   end
 end
-print(('\nFound: updates made: %d; each moved %.1f %% of all parameters in effect; leaf Gini %s.'):format(numbers.updates,
-  numbers.effective_pct, numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA'))
+print(('\nFound: updates made: %d; each moved %.1f %% of all parameters in effect; leaf Gini %s.')
+  :format(numbers.updates, numbers.effective_pct, numbers.leaf_gini and ('%.2f'):format(numbers.leaf_gini) or 'NA'))

@@ -1,24 +1,27 @@
--- blame_validity: is the node with the largest gradient the one whose update helps most? Rank correlation of gradient norms with what the
--- optimiser's own update of one node alone does to the loss of held-out batches.
+-- blame_validity: is the node with the largest gradient the one whose update helps most? Rank correlation of gradient
+-- norms with what the optimiser's own update of one node alone does to the loss of held-out batches.
 local arms, experiment, data = require 'arms', require 'experiment', require 'data'
 local findings, k1 = require 'compare.findings', require 'research.k1'
 local fail, optim, statistics, torch = require 'fail', require 'optim', require 'statistics', require 'torch'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 5 },
   compare = { seeds = { 1, 2, 3 } },
-  probe = { warm_up = 30, batches = 10, held_out = 5 }, -- warm_up: updates that fill the moments of the optimiser that is looked at
+  probe = { warm_up = 30, batches = 10, held_out = 5 }, -- warm_up: updates that fill the optimiser's moments
 }
 if experiment.current().flags.fast_dev_run then cfg.probe.warm_up, cfg.probe.batches, cfg.probe.held_out = 1, 1, 1 end
 
 for _, key in ipairs { 'batches', 'held_out' } do
   if cfg.probe[key] < 1 then fail.config('probe.%s is %d, expected at least 1', key, cfg.probe[key]) end
 end
-if cfg.optim.name ~= 'adamw' then fail.config("optim.name is '%s', expected adamw, whose update is looked at", cfg.optim.name) end
+if cfg.optim.name ~= 'adamw' then
+  fail.config("optim.name is '%s', expected adamw, whose update is looked at", cfg.optim.name)
+end
 
 local text = data.domains(cfg.domains)
 
@@ -46,7 +49,7 @@ local function correlation(a, b)
   return xx > 0 and yy > 0 and xy / math.sqrt(xx * yy) or nil
 end
 
--- Correlations are of one seed's model and held-out batches, so that their mean is one value; seeds are what is counted.
+-- Correlations are of one seed's model and held-out batches, so their mean is one value; seeds are what is counted.
 local function validity(seed)
   local _, _, model = k1.train(cfg, text, { seed = seed, select = { rule = 'all' } })
   model:eval()
@@ -102,8 +105,8 @@ end
 
 local result = arms.run { seeds = cfg.compare.seeds, arms = { { 'AdamW, one node alone', validity } } }
 local function interval_of(metric) return statistics.interval(arms.values(result.arms[1], metric)) end
--- A path is chosen among the nodes of one level, and a level's mean divides the gradients of its nodes: nodes of all levels together
--- would correlate by that alone.
+-- A path is chosen among the nodes of one level, and a level's mean divides the gradients of its nodes: nodes of all
+-- levels together would correlate by that alone.
 local within = interval_of 'within'
 print('rank correlation of a node\'s gradient norm and the gain of its own update, over seeds')
 print('nodes of one level  ' .. findings.interval_text(within))

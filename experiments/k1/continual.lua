@@ -1,13 +1,15 @@
--- continual: what does a model keep of earlier texts? A tree with path updates and with all, its dense twin, elastic weight consolidation
--- and replay.
+-- continual: what does a model keep of earlier texts? A tree with path updates and with all, its dense twin, elastic
+-- weight consolidation and replay.
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 local continual, fail, plasticity = require 'research.continual', require 'fail', require 'research.plasticity'
 
 local cfg = experiment.config {
-  domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } }, batch = 16, seq = 64,
+  domains = { texts = { { corpus = 'tinyshakespeare' }, { corpus = 'python_code' }, { corpus = 'kjv' } },
+    batch = 16, seq = 64,
     allow_leak = true, -- python_code says again in its val split what it said in train: a tenth of it
     batches = 300, phases = { 1, 2, 3, 1 } },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 30 },
@@ -19,8 +21,9 @@ local text = data.domains(cfg.domains)
 local order = cfg.domains.phases or {}
 for i = 1, #text.names do
   if cfg.domains.interleaved or cfg.domains.phases and order[i] ~= i then
-    fail.config('domains: forgetting is measured on texts that are trained one after the other: domains.interleaved=false, and '
-      .. 'domains.phases begins with 1 to %d; for another order reorder domains.texts', #text.names)
+    fail.config('domains: forgetting is measured on texts that are trained one after the other: '
+      .. 'domains.interleaved=false, and domains.phases begins with 1 to %d; for another order reorder domains.texts',
+      #text.names)
   end
 end
 local again = #order > #text.names and order[#order] == 1
@@ -54,10 +57,15 @@ local result = arms.run { seeds = cfg.compare.seeds, baseline = ALL, arms = {
     local penalty = continual.ewc { strength = cfg.compare.ewc, batches = cfg.compare.fisher_batches }
     return { model = dense, loss = penalty.loss, callbacks = { penalty.callback }, checkpoint = { off = true } }
   end),
-  arm(label .. ', replay', function(seed) return { model = dense, text = continual.replay(k1.seeded(text, seed), seed) } end),
+  arm(label .. ', replay', function(seed)
+    return { model = dense, text = continual.replay(k1.seeded(text, seed), seed) }
+  end),
 } }
 for _, one in ipairs(result.arms) do
-  if last[one.name] then print(('%s, seed %d: %s\n'):format(one.name, result.seeds[#result.seeds], table.concat(last[one.name], '\n'))) end
+  local matrix = last[one.name]
+  if matrix then
+    print(('%s, seed %d: %s\n'):format(one.name, result.seeds[#result.seeds], table.concat(matrix, '\n')))
+  end
 end
 arms.print(result, { { 'final_mean', 'final mean' }, { 'forgetting', 'forgetting' }, { 'new_task', 'new-task loss' },
   { 'first_again', 'first domain, learnt again' } })

@@ -1,9 +1,10 @@
--- load_balance: how evenly do cooldown, exploration and upper confidence bounds spread the updates that the plain path concentrates?
+-- load_balance: how evenly do cooldown, exploration and confidence bounds spread what the plain path concentrates?
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 500 },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 1 },
   eval = { val_cap = 50 },

@@ -1,9 +1,10 @@
--- optimizer_confound: does masking the gradient, as was published, do the same as masking the update, under SGD and under AdamW?
+-- optimizer_confound: does masking the gradient, as published, do what masking the update does, under SGD and AdamW?
 local arms, experiment, data, k1 = require 'arms', require 'experiment', require 'data', require 'research.k1'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 200 },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 10 },
   eval = { val_cap = 50 },
@@ -23,7 +24,8 @@ for _, name in ipairs { 'sgd', 'adamw' } do
         local optim = {}
         for key, value in pairs(cfg.optim) do optim[key] = value end
         optim.name, optim.lr, optim.momentum = name, cfg.sweep.lr[name], name == 'sgd' and cfg.sweep.momentum or nil
-        return (k1.train(cfg, text, { seed = seed, select = { rule = 'path', apply = apply, moments = moments }, optim = optim }))
+        local select = { rule = 'path', apply = apply, moments = moments }
+        return (k1.train(cfg, text, { seed = seed, select = select, optim = optim }))
       end }
     end
   end

@@ -4,26 +4,31 @@ local equal_budget = require 'research.equal_budget'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare' } }, batch = 16, seq = 64, batches = 100 },
-  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0), forward = 'level_mean' },
+  model = { branching = { 3, 3 }, d_model = 64, heads = 4, ff = 128, dropout = experiment.number(0),
+    forward = 'level_mean' },
   optim = { name = 'adamw', lr = 1e-3, weight_decay = 0.01, clip_norm = 1 },
   train = { epochs = 10 },
   eval = { val_cap = 50 },
-  sweep = { seeds = { 1, 2, 3 }, rules = { 'path', 'random_path', 'round_robin', 'lowest', 'cooldown', 'ucb', 'topk', 'weight_topk', 'all',
-    'none', 'published' }, budget = 0.8 }, -- the share of the first rule's updates whose effective updates all are given
+  sweep = { seeds = { 1, 2, 3 },
+    rules = { 'path', 'random_path', 'round_robin', 'lowest', 'cooldown', 'ucb', 'topk', 'weight_topk', 'all', 'none',
+      'published' },
+    budget = 0.8 }, -- the share of the first rule's updates whose effective updates all are given
 }
 
 k1.check_names(cfg.sweep.rules, 'rule')
 experiment.varies({ 'select.rule' }, 'set sweep.rules')
 local text = data.domains(cfg.domains)
 local SLOWER = 'all; lr x effective share of path'
-local reasons = { none = 'moves shared parameters alone', published = 'masks gradients, whose shares an adaptive optimiser ignores' }
+local reasons = { none = 'moves shared parameters alone',
+  published = 'masks gradients, whose shares an adaptive optimiser ignores' }
 local first -- the rule that sets the budget: the first that can be compared
 for _, rule in ipairs(cfg.sweep.rules) do first = first or not reasons[rule] and rule end
 local limits, effective, cells = {}, {}, {} -- by seed: effective updates; the effective share of an update by path
 
 local function train(rule, seed, given, optim)
   local budget = equal_budget.callback('effective_updates', given)
-  local numbers, fit = k1.train(cfg, text, { seed = seed, select = { rule = rule }, optim = optim, callbacks = { budget } })
+  local numbers, fit = k1.train(cfg, text,
+    { seed = seed, select = { rule = rule }, optim = optim, callbacks = { budget } })
   local at = fit.at_budget
   numbers.loss_at_updates, numbers.updates_then = at and at.loss, at and at.step
   return numbers, at
@@ -38,7 +43,7 @@ for i, rule in ipairs(cfg.sweep.rules) do
     return numbers
   end }
 end
--- What a path moves in effect may be no more than a smaller learning rate: as many effective updates as path at every update.
+-- What a path moves in effect may be no more than a smaller learning rate: as many effective updates at every update.
 for _, rule in ipairs(cfg.sweep.rules) do
   if rule == 'path' then
     cells[#cells + 1] = { SLOWER, function(seed)
@@ -53,9 +58,10 @@ for _, rule in ipairs(cfg.sweep.rules) do
 end
 reasons[SLOWER] = 'is measured by path, which is not the first rule'
 local result = arms.run { seeds = cfg.sweep.seeds, arms = cells }
-arms.print(result, { { 'val_loss', 'val loss, equal tokens' }, { 'loss_at_updates', 'val loss, equal effective updates' },
-  { 'updates_then', 'updates by then' }, { 'effective_updates', 'effective updates' }, { 'effective_pct', 'effective %' },
-  { 'leaf_gini', 'leaf Gini' }, { 'dead', 'never selected' } })
+arms.print(result, { { 'val_loss', 'val loss, equal tokens' },
+  { 'loss_at_updates', 'val loss, equal effective updates' }, { 'updates_then', 'updates by then' },
+  { 'effective_updates', 'effective updates' }, { 'effective_pct', 'effective %' }, { 'leaf_gini', 'leaf Gini' },
+  { 'dead', 'never selected' } })
 print('\nAt equal tokens. ' .. arms.finding(result, 'val_loss', 'val loss'))
 local missing = equal_budget.missing(result, 'loss_at_updates', reasons)
 if missing then print('At equal effective updates. ' .. missing) end

@@ -1,5 +1,5 @@
--- sync_bench: what do the published implementation's habits cost? Steps a second: node by node, all nodes of a level at once, and with a
--- read of the norms in every step, a mask built in every step, a full sort of all gradients in every step.
+-- sync_bench: what do the published implementation's habits cost? Steps a second: node by node, all nodes of a level
+-- at once, and with a read of the norms, a mask built or a full sort of all gradients in every step.
 local arms, experiment, host, nn = require 'arms', require 'experiment', require 'host', require 'nn'
 local optim, torch = require 'optim', require 'torch'
 
@@ -82,7 +82,8 @@ time(PATH .. '; all gradients sorted in every step', batched, masked, function()
 end)
 local rounds = {}
 for i = 1, cfg.bench.rounds do rounds[i] = i end
-local result = arms.run { seeds = rounds, baseline = PATH, arms = cells, unit = 'round' } -- the rounds are paired: a machine has slow times
+-- The rounds are paired: a machine has slow times.
+local result = arms.run { seeds = rounds, baseline = PATH, arms = cells, unit = 'round' }
 arms.print(result, { { 'rate', 'steps/s' } })
 print('\n' .. arms.finding(result, 'rate', 'steps/s'))
 print(arms.finding(arms.against(result, LEVELS, { NODES, LEVELS }), 'rate', 'steps/s'))

@@ -19,7 +19,8 @@ for _, forward in ipairs { 'level_mean', 'tree' } do
     local name = ('{%s} %s'):format(table.concat(branching, ','), forward)
     if name == '{3,3} level_mean' then baseline = name end -- where it is among the shapes, the first otherwise
     cells[#cells + 1] = { name, function(seed)
-      return (k1.train(cfg, text, { seed = seed, select = cfg.select, model_options = { branching = branching, forward = forward } }))
+      local options = { branching = branching, forward = forward }
+      return (k1.train(cfg, text, { seed = seed, select = cfg.select, model_options = options }))
     end }
   end
 end

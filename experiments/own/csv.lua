@@ -1,6 +1,6 @@
 -- csv: classes from a table. The file is made here unless csv.file names one of yours.
-local experiment, data, files, nn, torch, train = require 'experiment', require 'data', require 'files', require 'nn', require 'torch',
-  require 'train'
+local experiment, data, files, train = require 'experiment', require 'data', require 'files', require 'train'
+local nn, torch = require 'nn', require 'torch'
 
 local cfg = experiment.config {
   csv = { file = experiment.optional 'string', target = 'species' },
@@ -17,8 +17,8 @@ local function make(path)
   local noise = torch.randn { 300, 3 }
   for i = 1, 300 do
     local s, n = species[i % 3 + 1], noise[i - 1]
-    lines[#lines + 1] = ('%d,%.2f,%.2f,%.1f,%s,%s'):format(i, s[2] + 1.5 * n[0]:item(), s[3] + n[1]:item(), s[4] + 8 * n[2]:item(),
-      i % 3 == 0 and 'north' or 'south', s[1])
+    lines[#lines + 1] = ('%d,%.2f,%.2f,%.1f,%s,%s'):format(i, s[2] + 1.5 * n[0]:item(), s[3] + n[1]:item(),
+      s[4] + 8 * n[2]:item(), i % 3 == 0 and 'north' or 'south', s[1])
   end
   files.write(path, table.concat(lines, '\n') .. '\n')
 end
@@ -28,9 +28,11 @@ if not path then
   path = os.tmpname()
   make(path)
 end
-local set = data.csv { file = path, target = cfg.csv.target, ignore = not cfg.csv.file and { 'id' } or {}, batch = cfg.data.batch }
+local ignore = not cfg.csv.file and { 'id' } or {}
+local set = data.csv { file = path, target = cfg.csv.target, ignore = ignore, batch = cfg.data.batch }
 if not cfg.csv.file then os.remove(path) end
-local net = nn.Sequential { nn.Linear { #set.columns, cfg.model.hidden }, nn.ReLU(), nn.Linear { cfg.model.hidden, #set.classes } }
+local net = nn.Sequential {
+  nn.Linear { #set.columns, cfg.model.hidden }, nn.ReLU(), nn.Linear { cfg.model.hidden, #set.classes } }
 
 train.fit {
   model = net, data = set, optim = cfg.optim, options = cfg.train,

@@ -1,6 +1,6 @@
--- images: classes from pictures. They are made here unless images.folder names a folder of yours with one sub-folder a class.
-local experiment, data, files, host, nn, torch, train = require 'experiment', require 'data', require 'files', require 'host',
-  require 'nn', require 'torch', require 'train'
+-- images: classes from pictures, made here unless images.folder names a folder with one sub-folder a class.
+local experiment, data, files, train = require 'experiment', require 'data', require 'files', require 'train'
+local host, nn, torch = require 'host', require 'nn', require 'torch'
 
 local cfg = experiment.config {
   images = { folder = experiment.optional 'string', size = 16, channels = 1, each = 60 },
@@ -27,7 +27,8 @@ local function make(folder)
           pixels[#pixels + 1] = string.char(math.floor((inside(i, j, at) and 160 or 40) + 50 * math.random()))
         end
       end
-      files.write(('%s/%s/%03d.pgm'):format(folder, name, n), ('P5\n%d %d\n255\n%s'):format(size, size, table.concat(pixels)))
+      local path = ('%s/%s/%03d.pgm'):format(folder, name, n)
+      files.write(path, ('P5\n%d %d\n255\n%s'):format(size, size, table.concat(pixels)))
     end
   end
 end
@@ -41,7 +42,8 @@ if not folder then
   make(folder)
   made = folder
 end
-local set = data.images { folder = folder, size = { size, size }, channels = cfg.images.channels, batch = cfg.data.batch }
+local set = data.images {
+  folder = folder, size = { size, size }, channels = cfg.images.channels, batch = cfg.data.batch }
 if made then os.execute(("rm -r '%s'"):format(made)) end
 
 local net = nn.Sequential {

@@ -1,5 +1,6 @@
 -- regression: numbers from numbers. The data are made here; replace `make` by tensors of your own.
-local experiment, data, nn, torch, train = require 'experiment', require 'data', require 'nn', require 'torch', require 'train'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local nn, torch = require 'nn', require 'torch'
 
 local cfg = experiment.config {
   rows = { train = 800, val = 200 },
@@ -22,7 +23,9 @@ local h = cfg.model.hidden
 local net = nn.Sequential { nn.Linear { 2, h }, nn.Tanh(), nn.Linear { h, h }, nn.Tanh(), nn.Linear { h, 1 } }
 
 local fit = train.fit {
-  model = net, optim = cfg.optim, options = cfg.train, loss = function(model, a, b) return torch.mse_loss(model(a), b) end,
-  data = data.tensors { x = x, y = y, val_x = val_x, val_y = val_y, batch = cfg.data.batch, shuffle = cfg.data.shuffle },
+  model = net, optim = cfg.optim, options = cfg.train,
+  loss = function(model, a, b) return torch.mse_loss(model(a), b) end,
+  data = data.tensors {
+    x = x, y = y, val_x = val_x, val_y = val_y, batch = cfg.data.batch, shuffle = cfg.data.shuffle },
 }
 print(('val error %.4f at epoch %d; noise alone is 0.0100'):format(fit.best.val_loss, fit.best.epoch))

@@ -1667,7 +1667,10 @@ testing = {}
 function testing.contains(text, part) end
 
 ---Fails unless both values are equal; tables are compared by content, NaN equals NaN.
-function testing.equal(got, expected) end
+---@param got any
+---@param expected any
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.equal(got, expected, what) end
 
 ---Fails unless f raises an error whose message matches; returns the error.
 ---@param f function
@@ -1675,10 +1678,20 @@ function testing.equal(got, expected) end
 ---@return any err
 function testing.error_matches(f, pattern) end
 
+---Fails unless the record has these fields with these values; it may have others. Every field that differs is named.
+---@param record table
+---@param expected table<string, any>
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.fields(record, expected, what) end
+
 ---Fails unless the value is false or nil.
+---@param value any
+---@param what? any said behind the value
 function testing.is_false(value, what) end
 
 ---Fails unless the value is true.
+---@param value any
+---@param what? any said behind the value
 function testing.is_true(value, what) end
 
 ---Fails unless the text matches the pattern.
@@ -1690,7 +1703,8 @@ function testing.matches(text, pattern) end
 ---@param got number
 ---@param expected number
 ---@param tolerance number
-function testing.near(got, expected, tolerance) end
+---@param what? any said behind the values
+function testing.near(got, expected, tolerance, what) end
 
 ---Quotes a word for the shell.
 ---@param word string
@@ -1710,10 +1724,25 @@ function testing.shell(command) end
 ---@param reason string
 function testing.skip(reason) end
 
+---Makes an empty folder, which goes away at the end with all that is in it.
+---@return string path
+function testing.temporary_folder() end
+
+---A path at which nothing is; what is made there goes away at the end.
+---@return string path
+function testing.temporary_path() end
+
 ---Runs one test. Nothing it raises ends the file.
 ---@param name string a sentence of behaviour
 ---@param body function
 function testing.test(name, body) end
+
+---Waits until `holds` gives something true, which it returns; fails when that does not come in time.
+---@param what string what is waited for
+---@param holds function
+---@param seconds? number 120 otherwise: long enough for a slow machine, since no time decides a test
+---@param more? function gives what the failure tells beside
+function testing.wait_until(what, holds, seconds, more) end
 
 ---Writes a text to a new temporary file. Returns its path.
 ---@param text string
@@ -1734,8 +1763,47 @@ function testing.event_file.masked_crc32c(bytes) end
 
 ---All events of a file. Raises for a wrong checksum or a record that is cut short.
 ---@param path string
----@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?, session_log: integer? }[]
+---@return table[] events `wall_time`, `step`, and where they are there `file_version`, `scalars`, `session_log`
 function testing.event_file.read(path) end
+
+---@class Process
+Process = {}
+
+---Whether it has ended.
+---@return boolean
+function Process:ended() end
+
+---What it has written so far, to stdout and stderr.
+---@return string
+function Process:output() end
+
+---Sends it a signal.
+---@param name string "TERM", "KILL", "STOP" ...
+function Process:signal(name) end
+
+---Waits for its end.
+---@return string output, integer code
+function Process:wait() end
+
+---Waits until a file, which need not exist yet, has this text in it.
+---@param path string
+---@param text string
+function Process:wait_for_text(path, text) end
+
+---Waits until `holds` gives something true, which it returns. Fails at the deadline, or when the process has ended.
+---@param what string what is waited for
+---@param holds function
+---@param seconds? number
+function Process:wait_until(what, holds, seconds) end
+
+---@class testing.processes
+testing.processes = {}
+
+---Starts a command of the shell whose last part is `exec program`, so that the process is the program's. One that still runs when the script ends is killed.
+---@param command string
+---@param path string begins the names of the files that hold its output and its exit code
+---@return table process `pid` is its id
+function testing.processes.start(command, path) end
 
 ---@class testing.runs
 testing.runs = {}
@@ -1744,9 +1812,20 @@ testing.runs = {}
 ---@return string output, integer code
 function testing.runs.command(...) end
 
+---What exit.json says of a guard.
+---@param ran table as of `run` or `latest`
+---@param id string
+---@return table? entry nil where it says nothing
+function testing.runs.guard(ran, id) end
+
 ---The value of a JSON file.
 ---@param path string
 function testing.runs.json(path) end
+
+---What the newest run of this name has come to: `name`, `lines`, and where there are such `folder`, `config`, `exit`.
+---@param name string
+---@return table ran
+function testing.runs.latest(name) end
 
 ---The lines of a metrics.jsonl by kind, events by their name.
 ---@param path string
@@ -1763,10 +1842,15 @@ function testing.runs.read(path) end
 ---@return table[]
 function testing.runs.rows(path) end
 
----Runs a script with these words after it. where there is a run directory
+---Runs a script with these words after it. Gives its run as `latest` does, with `output` and `code`.
 ---@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table?, config: table? } ran the last three only
+---@return table ran
 function testing.runs.run(script, ...) end
+
+---Starts a command of the runner on the runs of this file, in the background.
+---@param words { environment: string? } the words; `environment` as in `env`, such as "-u HOME A=1"
+---@return table process
+function testing.runs.start(words) end
 
 ---Writes a file in the folder. Returns its path.
 ---@param name string
@@ -1783,11 +1867,30 @@ testing.texts = {}
 ---@return string
 function testing.texts.animals(count, ending) end
 
+---Letters drawn evenly from ten: no 64 of them come twice, and nothing but how frequent they are can be learnt.
+---@param characters integer
+---@return string
+function testing.texts.letters(characters) end
+
+---One sentence again and again, a line each.
+---@param lines integer
+---@return string
+function testing.texts.mat(lines) end
+
 ---Sentences of made-up words, a line each, in letters as frequent as in English. Long stretches of it do not repeat.
 ---@param characters integer
 ---@param seed? integer another text for another number; 1 otherwise
 ---@return string
 function testing.texts.words(characters, seed) end
+
+---@class testing.trainings
+testing.trainings = {}
+
+---A script that makes a small character model `net` for a `text`, and `fit(more)`, which trains it with these further parts: batches of 4 rows of 8 characters, learning rate 0.01, seed 1. `config` is what else stands in the sections `data` and `train`, and `more` sections, as source: { train = 'epochs = 2', more = 'tscore = { every = 1 }' }.
+---@param file string the text's path
+---@param config { data: string?, train: string?, more: string? }
+---@return string source
+function testing.trainings.characters(file) end
 
 ---@class Generator
 Generator = {}

@@ -1,5 +1,5 @@
--- Reads TensorBoard event files by the format's description alone: framing, CRC-32C and protobuf's wire format, bit
--- by bit. It shares no code with the writer.
+-- Reads TensorBoard event files by the format's description alone: framing, CRC-32C and protobuf's wire format, bit by
+-- bit. It shares no code with the writer.
 --   local events = require 'testing.event_file'.read(path)
 --   events[1].file_version, events[2].session_log, events[3].step, events[3].wall_time, events[3].scalars['train/loss']
 local bit = require 'bit'
@@ -101,8 +101,7 @@ end
 
 ---All events of a file. Raises for a wrong checksum or a record that is cut short.
 ---@param path string
----@return { wall_time: number, step: integer, file_version: string?, scalars: table<string, number>?,
----session_log: integer? }[]
+---@return table[] events `wall_time`, `step`, and where they are there `file_version`, `scalars`, `session_log`
 function event_file.read(path)
   local text = assert(read_file(path))
   local events, at = {}, 1

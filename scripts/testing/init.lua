@@ -5,12 +5,14 @@
 -- failed, 77 when nothing failed and something was skipped, which ctest shows as skipped.
 local console = require 'console'
 local fail = require 'fail'
+local host = require 'host'
 local at_exit = require 'boot.at_exit'
 local pretty = require 'pretty'
 local shell = require 'base.shell'
 local traceback = require 'boot.traceback'
 
 local SKIPPED = 77
+local PATIENCE = 120 -- seconds
 
 local testing = { passed = 0, failed = 0, skipped = 0 }
 
@@ -74,31 +76,65 @@ function testing.skip(reason)
   error({ skip = reason }, 0)
 end
 
+-- What a message of a failure ends with.
+local function detail(what)
+  if what == nil then return '' end
+  return ': ' .. (type(what) == 'table' and pretty.inline(what) or tostring(what))
+end
+
 ---Fails unless both values are equal; tables are compared by content, NaN equals NaN.
-function testing.equal(got, expected)
+---@param got any
+---@param expected any
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.equal(got, expected, what)
   if deep_equal(got, expected) then return end
-  failure(('expected %s, got %s'):format(pretty.inline(expected), pretty.inline(got)))
+  failure(('expected %s, got %s%s'):format(pretty.inline(expected), pretty.inline(got), detail(what)))
+end
+
+---Fails unless the record has these fields with these values; it may have others. Every field that differs is named.
+---@param record table
+---@param expected table<string, any>
+---@param what? any said behind the values: the case of a loop, or the output of a command
+function testing.fields(record, expected, what)
+  if type(record) ~= 'table' and type(record) ~= 'userdata' then
+    failure(('expected a record, got %s%s'):format(pretty.inline(record), detail(what)))
+  end
+  local problems = {}
+  for _, name in ipairs(pretty.sorted_keys(expected)) do
+    local got, wanted = record[name], expected[name]
+    if not deep_equal(got, wanted) then
+      problems[#problems + 1] = ("field '%s': expected %s, got %s")
+        :format(name, pretty.inline(wanted), pretty.inline(got))
+    end
+  end
+  if #problems > 0 then failure(table.concat(problems, '; ') .. detail(what)) end
 end
 
 ---Fails unless |got - expected| <= tolerance.
 ---@param got number
 ---@param expected number
 ---@param tolerance number
-function testing.near(got, expected, tolerance)
+---@param what? any said behind the values
+function testing.near(got, expected, tolerance, what)
   if type(got) == 'number' and math.abs(got - expected) <= tolerance then return end
-  failure(('expected %s +- %s, got %s'):format(pretty.inline(expected), pretty.inline(tolerance), pretty.inline(got)))
+  local wanted = ('%s +- %s'):format(pretty.inline(expected), pretty.inline(tolerance))
+  failure(('expected %s, got %s%s'):format(wanted, pretty.inline(got), detail(what)))
 end
 
 ---Fails unless the value is true.
+---@param value any
+---@param what? any said behind the value
 function testing.is_true(value, what)
   if value == true then return end
-  failure(('expected true, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+  failure(('expected true, got %s%s'):format(pretty.inline(value), detail(what)))
 end
 
 ---Fails unless the value is false or nil.
+---@param value any
+---@param what? any said behind the value
 function testing.is_false(value, what)
   if not value then return end
-  failure(('expected false, got %s%s'):format(pretty.inline(value), what and ': ' .. what or ''))
+  failure(('expected false, got %s%s'):format(pretty.inline(value), detail(what)))
 end
 
 ---Fails unless the text matches the pattern.
@@ -130,6 +166,23 @@ function testing.error_matches(f, pattern)
   return err
 end
 
+---Waits until `holds` gives something true, which it returns; fails when that does not come in time.
+---@param what string what is waited for
+---@param holds function
+---@param seconds? number 120 otherwise: long enough for a slow machine, since no time decides a test
+---@param more? function gives what the failure tells beside
+function testing.wait_until(what, holds, seconds, more)
+  local began, limit = host.now(), seconds or PATIENCE
+  while true do
+    local found = holds()
+    if found then return found end
+    if host.now() - began > limit then
+      failure(('waited %g s for %s%s'):format(limit, what, detail(more and more())))
+    end
+    host.sleep(0.02)
+  end
+end
+
 ---Runs a command of the shell with stdin closed. Returns what it wrote and its exit code.
 ---@param command string
 ---@return string output, integer code
@@ -147,9 +200,29 @@ end
 ---Runs this runner with the given words, quoted. Returns what it wrote and its exit code.
 ---@return string output, integer code
 function testing.runner(...)
-  local words = { testing.quote(require('host').folder .. '/runner') }
+  local words = { testing.quote(host.folder .. '/runner') }
   for i = 1, select('#', ...) do words[#words + 1] = testing.quote((select(i, ...))) end
   return testing.shell(table.concat(words, ' '))
+end
+
+---A path at which nothing is; what is made there goes away at the end.
+---@return string path
+function testing.temporary_path()
+  local path = os.tmpname()
+  os.remove(path)
+  path = path:lower() -- the names of os.tmpname hold capitals, which an experiment's name cannot
+  at_exit.add(function()
+    if host.stat(path) then testing.shell(('chmod -R u+w %s; rm -rf %s'):format(path, path)) end
+  end)
+  return path
+end
+
+---Makes an empty folder, which goes away at the end with all that is in it.
+---@return string path
+function testing.temporary_folder()
+  local path = testing.temporary_path()
+  assert(host.mkdir(path))
+  return path
 end
 
 ---Writes a text to a new temporary file. Returns its path.
@@ -157,10 +230,7 @@ end
 ---@param suffix? string default ".lua"
 ---@return string path
 function testing.write_file(text, suffix)
-  local path = os.tmpname()
-  os.remove(path)
-  -- The names of os.tmpname hold capitals, which an experiment's name cannot.
-  path = path:lower() .. (suffix or '.lua')
+  local path = testing.temporary_path() .. (suffix or '.lua')
   local file = assert(io.open(path, 'wb'))
   file:write(text)
   file:close()

@@ -2,18 +2,14 @@
 --   local runs = require 'testing.runs'
 --   local ran = runs.run("print 'x'", 'train.epochs=1')   -- ran.output, ran.code, ran.folder, ran.lines, ran.config
 local dkjson = require 'dkjson'
-local at_exit = require 'boot.at_exit'
 local host = require 'host'
+local processes = require 'testing.processes'
 local read_file = require 'base.read_file'
 local testing = require 'testing'
 
 local runs = {}
 
--- Lower case: the names of os.tmpname hold capitals, which an experiment's name cannot.
-runs.root = os.tmpname():lower()
-os.remove(runs.root)
-testing.shell('mkdir -p ' .. runs.root)
-at_exit.add(function() testing.shell(('chmod -R u+w %s; rm -rf %s'):format(runs.root, runs.root)) end)
+runs.root = testing.temporary_folder()
 
 -- A word of a shell command: the runner under test.
 runs.RUNNER = testing.quote(host.folder .. '/runner')
@@ -64,31 +60,66 @@ function runs.metrics(path)
   return lines
 end
 
+-- The shell's words for a command of the runner on the runs of this file.
+local function command_of(words, environment)
+  local command = { environment or '', ('RUNNER_RESULTS_DIR=%s/results'):format(runs.root), runs.RUNNER }
+  for _, word in ipairs(words) do command[#command + 1] = testing.quote(word) end
+  return table.concat(command, ' ')
+end
+
 ---Runs a command of the runner on the runs of this file.
 ---@return string output, integer code
 function runs.command(...)
-  local command = { ('RUNNER_RESULTS_DIR=%s/results %s'):format(runs.root, runs.RUNNER) }
-  for _, word in ipairs { ... } do command[#command + 1] = testing.quote(word) end
-  return testing.shell(table.concat(command, ' '))
+  return testing.shell(command_of { ... })
 end
 
-local number = 0
+local started = 0
 
----Runs a script with these words after it.
----@param script string
----@return { output: string, code: integer, name: string, folder: string?, lines: table?,
----config: table? } ran the last three only
----where there is a run directory
-function runs.run(script, ...)
-  number = number + 1
-  local name = 'run' .. number
+---Starts a command of the runner on the runs of this file, in the background.
+---@param words { environment: string? } the words; `environment` as in `env`, such as "-u HOME A=1"
+---@return table process
+function runs.start(words)
+  started = started + 1
+  local command = 'exec env ' .. command_of(words, words.environment)
+  return processes.start(command, ('%s/started%d'):format(runs.root, started))
+end
+
+---What the newest run of this name has come to: `name`, `lines`, and where there are such `folder`, `config`, `exit`.
+---@param name string
+---@return table ran
+function runs.latest(name)
   local ran = { name = name, lines = {} }
-  ran.output, ran.code = runs.command(runs.write(name .. '.lua', script), ...)
   local folder = ('%s/results/%s/latest'):format(runs.root, name)
   if not host.stat(folder) then return ran end
   ran.folder = folder
   if host.stat(folder .. '/metrics.jsonl') then ran.lines = runs.metrics(folder .. '/metrics.jsonl') end
   if host.stat(folder .. '/config.json') then ran.config = runs.json(folder .. '/config.json').values end
+  if host.stat(folder .. '/exit.json') then ran.exit = runs.json(folder .. '/exit.json') end
+  return ran
+end
+
+---What exit.json says of a guard.
+---@param ran table as of `run` or `latest`
+---@param id string
+---@return table? entry nil where it says nothing
+function runs.guard(ran, id)
+  for _, guard in ipairs(runs.json(ran.folder .. '/exit.json').guards) do
+    if guard.id == id then return guard end
+  end
+  return nil
+end
+
+local number = 0
+
+---Runs a script with these words after it. Gives its run as `latest` does, with `output` and `code`.
+---@param script string
+---@return table ran
+function runs.run(script, ...)
+  number = number + 1
+  local name = 'run' .. number
+  local output, code = runs.command(runs.write(name .. '.lua', script), ...)
+  local ran = runs.latest(name)
+  ran.output, ran.code = output, code
   return ran
 end
 

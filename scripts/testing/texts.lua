@@ -47,4 +47,23 @@ function texts.animals(count, ending)
   return table.concat(parts)
 end
 
+---Letters drawn evenly from ten: no 64 of them come twice, and nothing but how frequent they are can be learnt.
+---@param characters integer
+---@return string
+function texts.letters(characters)
+  local state, letters = 7, {}
+  for i = 1, characters do
+    state = state * NEXT % MODULUS
+    letters[i] = ('abcdefgh \n'):sub(state % 10 + 1, state % 10 + 1)
+  end
+  return table.concat(letters)
+end
+
+---One sentence again and again, a line each.
+---@param lines integer
+---@return string
+function texts.mat(lines)
+  return ('the cat sat on the mat, and so did the dog\n'):rep(lines)
+end
+
 return texts

@@ -1,7 +1,8 @@
--- linear_cross_entropy: last layer and loss, forward and backward: fused, against torch.linear and torch.cross_entropy_loss;
--- medians in ms, side by side.
+-- linear_cross_entropy: last layer and loss, forward and backward: fused, against torch.linear and
+-- torch.cross_entropy_loss; medians in ms, side by side.
 --   runner tests/bench/linear_cross_entropy.lua [-- repetitions]
-local bench, host, torch, nn, tscore = require 'benchmark.harness', require 'host', require 'torch', require 'nn', require 'tscore'
+local bench = require 'benchmark.harness'
+local host, torch, nn, tscore = require 'host', require 'torch', require 'nn', require 'tscore'
 
 local repetitions = tonumber(arg and arg[1]) or 15
 
@@ -31,6 +32,6 @@ for _, case in ipairs { { 64, 100, 256, 65 }, { 32, 64, 128, 67 }, { 64, 64, 128
     end
     collectgarbage()
   end
-  print(('%3d x %3d, C %3d, V %5d   plain %8.2f ms  fused %8.2f ms   with T-Score: plain %8.2f ms  fused %8.2f ms'):format(N, K, C, V,
-    bench.median(times[1]), bench.median(times[2]), bench.median(times[3]), bench.median(times[4])))
+  print(('%3d x %3d, C %3d, V %5d   plain %8.2f ms  fused %8.2f ms   with T-Score: plain %8.2f ms  fused %8.2f ms')
+    :format(N, K, C, V, bench.median(times[1]), bench.median(times[2]), bench.median(times[3]), bench.median(times[4])))
 end

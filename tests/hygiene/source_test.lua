@@ -1,6 +1,8 @@
--- The hard rules of the source tree, checked from the repository root: what may include what, how long a file may be, and
--- that folders and experiments say what they are for.
+-- The hard rules of the source tree, checked from the repository root: what may include what, how long a file may be,
+-- and that folders and experiments say what they are for.
 local t = require 'testing'
+
+local PAGES = 'README.md CONTRIBUTING.md CHANGELOG.md'
 
 local function lines_of(command)
   local found = {}
@@ -66,20 +68,23 @@ t.test('includes inside the engine go one way', function()
     if not allowed then problems[#problems + 1] = path .. ': the folder has no place in the order of layers' end
     for area, rest in read(path):gmatch('#%s*include%s*"([^/"]+)/([^"]*)"') do
       local target = rest:match('^([^/]+)/')
-      local ok = area == 'engine' and (target == folder or (' ' .. (allowed or '') .. ' '):find(' ' .. target .. ' ', 1, true))
+      local below = (' ' .. (allowed or '') .. ' '):find(' ' .. target .. ' ', 1, true)
+      local ok = area == 'engine' and (target == folder or below)
       if not ok and area ~= 'absl' then problems[#problems + 1] = ('%s includes %s/%s'):format(path, area, rest) end
     end
   end
   expect_none(problems)
 end)
 
+-- The runner itself is built without LibTorch: of the engine it may have what needs nothing but the C library.
+local plain = { ['base/terminal.h'] = true, ['train/fit_options.h'] = true, ['optim/selection_options.h'] = true }
+
 t.test('bindings include the engine and themselves, never tests', function()
   local problems = {}
   for _, path in ipairs(files('bindings', '%.[ch]c?$', 10)) do
     for area, rest in read(path):gmatch('#%s*include%s*"([^/"]+)/([^"]*)"') do
-      -- The runner itself is built without LibTorch: of the engine it may have what needs nothing but the C library.
-      local runner_reaches_out = path:find('^bindings/runner/') and not (area == 'bindings' and rest:find('^runner/'))
-        and not (area == 'engine' and (rest == 'base/terminal.h' or rest == 'train/fit_options.h' or rest == 'optim/selection_options.h'))
+      local for_runner = area == 'bindings' and rest:find('^runner/') or area == 'engine' and plain[rest]
+      local runner_reaches_out = path:find('^bindings/runner/') and not for_runner
       if (area ~= 'engine' and area ~= 'bindings' and area ~= 'absl') or runner_reaches_out then
         problems[#problems + 1] = ('%s includes %s/%s'):format(path, area, rest)
       end
@@ -93,8 +98,10 @@ t.test('headers guard with pragma once and take no umbrella of LibTorch', functi
   for _, path in ipairs(files('engine bindings tests', '%.h$', 30)) do
     local text = read(path)
     -- Highway's per-target headers are meant to be included once per target.
-    local guarded = path:find('%-inl%.h$') and text:find('HWY_TARGET_TOGGLE', 1, true) or text:find('#pragma once', 1, true)
-    if not guarded then problems[#problems + 1] = path .. ' has no #pragma once' end
+    local toggles = path:find('%-inl%.h$') and text:find('HWY_TARGET_TOGGLE', 1, true)
+    if not toggles and not text:find('#pragma once', 1, true) then
+      problems[#problems + 1] = path .. ' has no #pragma once'
+    end
     if text:find('#%s*include%s*<torch/torch%.h>') or text:find('#%s*include%s*<ATen/ATen%.h>') then
       problems[#problems + 1] = path .. ' includes all of LibTorch'
     end
@@ -104,7 +111,8 @@ end)
 
 t.test('no source file is longer than 500 lines', function()
   local problems = {}
-  for _, path in ipairs(files('engine bindings scripts tests $(ls -d experiments docs 2>/dev/null) CMakeLists.txt', '', 100)) do
+  local folders = 'engine bindings scripts tests $(ls -d experiments docs 2>/dev/null) CMakeLists.txt'
+  for _, path in ipairs(files(folders, '', 100)) do
     local counts = not path:find('^scripts/meta/') and not path:find('^tests/golden/[^/]+%.json$')
       and not path:find('^tests/golden/[^/]+%.txt$')
     local _, lines = read(path):gsub('\n', '')
@@ -148,10 +156,11 @@ end)
 
 t.test('nothing looks for files beside the checkout, or at a place of one machine', function()
   local problems = {}
-  for _, path in ipairs(files('engine bindings scripts tests experiments .ci CMakeLists.txt README.md CONTRIBUTING.md CHANGELOG.md', '',
-    100)) do
+  local folders = 'engine bindings scripts tests experiments .ci CMakeLists.txt ' .. PAGES
+  for _, path in ipairs(files(folders, '', 100)) do
     local text = read(path)
-    for _, place in ipairs { '../sha' .. 'red', 'sha' .. 'red/data', 'sha' .. 'red/oracle', 'RUNNER_ORACLE' .. '_DIR=' } do
+    local places = { '../sha' .. 'red', 'sha' .. 'red/data', 'sha' .. 'red/oracle', 'RUNNER_ORACLE' .. '_DIR=' }
+    for _, place in ipairs(places) do
       if text:find(place, 1, true) then problems[#problems + 1] = ('%s names %s'):format(path, place) end
     end
   end
@@ -170,9 +179,12 @@ end
 
 t.test('every file and guard that a comment names exists', function()
   -- Highway's own headers, and names in examples of what a user writes.
-  local known = { ['highway.h'] = true, ['foreach_target.h'] = true, ['hwy/foreach_target.h'] = true, ['net.lua'] = true,
-    ['script.lua'] = true, ['main.lua'] = true, ['tests/scripts/x_test.lua'] = true }
-  for _, path in ipairs(files('engine bindings scripts tests experiments README.md CONTRIBUTING.md CHANGELOG.md', '', 200)) do
+  local known = {}
+  for _, name in ipairs { 'highway.h', 'foreach_target.h', 'hwy/foreach_target.h', 'net.lua', 'script.lua', 'main.lua',
+    'tests/scripts/x_test.lua' } do
+    known[name] = true
+  end
+  for _, path in ipairs(files('engine bindings scripts tests experiments ' .. PAGES, '', 200)) do
     repeat
       known[path] = true
       path = path:match('/(.*)')
@@ -211,7 +223,9 @@ t.test('the map in CONTRIBUTING.md names every folder, and no other', function()
     end
   end
   for folder in pairs(named) do
-    if not exists(folder .. '/README.md') then problems[#problems + 1] = folder .. ' is in the map and has no README.md' end
+    if not exists(folder .. '/README.md') then
+      problems[#problems + 1] = folder .. ' is in the map and has no README.md'
+    end
   end
   t.is_true(#lines_of 'ls -d engine/*' > 8)
   expect_none(problems)
@@ -221,7 +235,9 @@ t.test("every room of the library is in the library's README", function()
   local text, problems = read 'scripts/README.md', {}
   for _, folder in ipairs(lines_of 'find scripts -mindepth 1 -maxdepth 1 -type d | sort') do
     local name = folder:match '[^/]*$'
-    if not text:find(('| `%s/` |'):format(name), 1, true) then problems[#problems + 1] = name .. ' is not in scripts/README.md' end
+    if not text:find(('| `%s/` |'):format(name), 1, true) then
+      problems[#problems + 1] = name .. ' is not in scripts/README.md'
+    end
   end
   expect_none(problems)
 end)

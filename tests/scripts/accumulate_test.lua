@@ -1,10 +1,11 @@
--- train.accumulate, tscore.samples and tscore.groups as users set them: the plan, metrics.jsonl, the summary, callbacks.
+-- train.accumulate, tscore.samples and tscore.groups as users set them: plan, metrics.jsonl, summary, callbacks.
 local runs = require 'testing.runs'
 local t = require 'testing'
 
 -- 10 batches of 4 rows; the labels are learnable.
 local SCRIPT = [[
-local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local torch, nn = require 'torch', require 'nn'
 local cfg = experiment.config { train = { epochs = 2, seed = 3 }, tscore = { every = 1 }, optim = { lr = 0.05 },
   eval = { off = true }, guards = { init_loss = 'off' }, data = { batch = 4 } }
 local x = torch.randn { 40, 3 }
@@ -25,20 +26,25 @@ end
 t.test('accumulate makes one update of several batches, and the plan says so', function()
   local output, code, lines = run 'train.accumulate=4'
   t.equal(code, 0, output)
-  t.matches(output, 'plan%s+2 epochs x 10 batches, 6 updates, 80 targets; 4 batches an update, 2 in the last of an epoch')
+  t.matches(output,
+    'plan%s+2 epochs x 10 batches, 6 updates, 80 targets; 4 batches an update, 2 in the last of an epoch')
   t.contains(output, 'updates 4 4 2 4 4 2\t6\t6')
   t.equal(#lines.train, 6)
   for i, row in ipairs(lines.train) do
-    t.equal({ row.step, row.tscore_n, row.micro_batches }, { i, i % 3 == 0 and 8 or 16, i % 3 == 0 and 2 or 4 })
+    t.fields(row, { step = i, tscore_n = i % 3 == 0 and 8 or 16, micro_batches = i % 3 == 0 and 2 or 4 })
   end
-  t.equal({ lines.train[2].tokens_backprop, lines.train[3].tokens_backprop, lines.train[6].tokens_backprop }, { 32, 40, 80 })
+  t.equal(lines.train[2].tokens_backprop, 32)
+  t.equal(lines.train[3].tokens_backprop, 40)
+  t.equal(lines.train[6].tokens_backprop, 80)
 end)
 
 t.test('four batches of 4 score as one of 16', function()
   local _, _, small = run('train.accumulate=4', 'train.max_steps=1')
   local _, _, large = run('data.batch=16', 'train.max_steps=1')
   local a, b = small.train[1], large.train[1]
-  t.equal({ a.tscore_n, b.tscore_n, b.micro_batches }, { 16, 16, nil })
+  t.equal(a.tscore_n, 16)
+  t.equal(b.tscore_n, 16)
+  t.equal(b.micro_batches, nil)
   for _, name in ipairs { 'loss', 'grad_norm', 'tscore', 'tscore_s', 'tscore_q', 'noise_trace', 'noise_signal' } do
     t.is_true(a[name] and math.abs(a[name] - b[name]) < 1e-4 * math.abs(b[name]), name)
   end
@@ -54,7 +60,8 @@ end)
 
 t.test('sample norms and groups are in the metrics on request only', function()
   local _, _, bare = run()
-  t.equal({ bare.train[1].tscore_sample_sq, bare.train[1].tscore_groups }, {})
+  t.equal(bare.train[1].tscore_sample_sq, nil)
+  t.equal(bare.train[1].tscore_groups, nil)
   local _, code, lines = run('tscore.samples=true', 'tscore.groups=module', 'train.accumulate=2')
   t.equal(code, 0)
   local row = lines.train[1]

@@ -25,8 +25,8 @@ t.test('arms are compared with the baseline by seed, with what may be said of ea
 end)
 
 t.test('the finding is one sentence', function()
-  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found for val loss, against 'base' over 5 seeds: lower for 'better'; no difference "
-    .. "can be claimed for 'same', 'noise', 'half'.")
+  t.equal(arms.finding(result(), 'loss', 'val loss'), "Found for val loss, against 'base' over 5 seeds: "
+    .. "lower for 'better'; no difference can be claimed for 'same', 'noise', 'half'.")
 end)
 
 t.test('the table has a row for each arm and an interval for each metric', function()
@@ -47,7 +47,8 @@ end)
 t.test('of an arm without values nothing is found', function()
   local missing = arms.run { seeds = { 1, 2 }, arms = { { 'a', function(seed) return { loss = seed } end },
     { 'b', function() return {} end } } }
-  t.equal(arms.finding(missing, 'loss', 'val loss'), "Found for val loss, against 'a' over 2 seeds: no values to compare for 'b'.")
+  t.equal(arms.finding(missing, 'loss', 'val loss'),
+    "Found for val loss, against 'a' over 2 seeds: no values to compare for 'b'.")
 end)
 
 t.test('each cell begins with its seed', function()
@@ -60,7 +61,8 @@ t.test('each cell begins with its seed', function()
 end)
 
 t.test('an arm without a table of numbers, and an unknown baseline, are named', function()
-  t.contains(select(2, pcall(arms.run, { seeds = { 1 }, arms = { { 'a', function() return 3 end } } })), "arm 'a' must return a table")
+  t.contains(select(2, pcall(arms.run, { seeds = { 1 }, arms = { { 'a', function() return 3 end } } })),
+    "arm 'a' must return a table")
   t.contains(select(2, pcall(arms.run, { seeds = {}, arms = {} })), 'at least one seed and one arm')
   local r = result()
   r.baseline = 'none'
@@ -69,14 +71,17 @@ end)
 
 t.test('a sign is claimed where the whole interval is on one side of 0', function()
   local function said(n, mean, half) return findings.sign({ n = n, mean = mean, half = half }, 'more', 'less') end
-  t.equal({ said(3, 0.5, 0.2), said(3, -0.5, 0.2) }, { 'more', 'less' })
-  t.equal({ said(3, 0.1, 0.2), said(2, 0.5, 0.1), said(3, 1, nil) },
-    { 'no claim: the interval contains 0', 'no claim: n = 2', 'no claim: the values do not vary' })
+  t.equal(said(3, 0.5, 0.2), 'more')
+  t.equal(said(3, -0.5, 0.2), 'less')
+  t.equal(said(3, 0.1, 0.2), 'no claim: the interval contains 0')
+  t.equal(said(2, 0.5, 0.1), 'no claim: n = 2')
+  t.equal(said(3, 1, nil), 'no claim: the values do not vary')
 end)
 
 t.test('cells can be looked at from another baseline, and fewer of them', function()
   local view = arms.against(result(), 'better', { 'better', 'base' })
-  t.equal(arms.finding(view, 'loss', 'val loss'), "Found for val loss, against 'better' over 5 seeds: higher for 'base'.")
+  t.equal(arms.finding(view, 'loss', 'val loss'),
+    "Found for val loss, against 'better' over 5 seeds: higher for 'base'.")
   local ok, message = pcall(arms.against, result(), 'bettr')
   t.equal(ok, false)
   t.contains(tostring(message), "there is no arm 'bettr'")
@@ -87,7 +92,7 @@ t.test('one arm is told without a comparison', function()
   t.matches(arms.finding(one, 'loss', 'val loss'), '^Found: a ends at 1%.5 .* val loss; nothing to compare it with%.$')
 end)
 
-t.test('a seed that is given twice, and a baseline that is not an arm, are refused before anything is trained', function()
+t.test('a seed that is given twice, and a baseline that is not an arm, are refused before any training', function()
   local function never() error 'trained' end
   local ok, message = pcall(arms.run, { seeds = { 1, 1 }, arms = { { 'a', never } } })
   t.equal(ok, false)

@@ -87,7 +87,8 @@ end)
 
 t.test('load keeps its environment, names and pieces', function()
   expect(0, '^5\n$', '-e', 'print(load("return v", "=x", "t", { v = 5 })())')
-  expect(0, '^6\n$', '-e', 'local parts = { "return ", "6" }; print(load(function() return table.remove(parts, 1) end)())')
+  expect(0, '^6\n$', '-e',
+    'local parts = { "return ", "6" }; print(load(function() return table.remove(parts, 1) end)())')
   expect(1, 'myname:1: boom', '-e', 'load("error(\'boom\')", "=myname")()')
 end)
 
@@ -112,25 +113,25 @@ end)
 
 -- A folder with these files; main.lua runs as the script.
 local function with_files(files, ...)
-  local folder = os.tmpname()
-  os.remove(folder)
-  t.shell('mkdir -p ' .. folder .. '/fit')
+  local folder = t.temporary_folder()
+  t.shell('mkdir ' .. folder .. '/fit')
   for name, text in pairs(files) do
     local file = assert(io.open(folder .. '/' .. name, 'w'))
     file:write(text)
     file:close()
   end
   local output, code = t.runner(folder .. '/main.lua', ...)
-  t.shell('rm -r ' .. folder)
   return output, code, folder
 end
 
 t.test('a module beside the script is that script\'s, and the library\'s own are untouched', function()
   local mine = 'return { mine = true }'
-  local output, code, folder = with_files({ ['data.lua'] = mine, ['guards.lua'] = mine, ['host.lua'] = mine, ['fit/report.lua'] = mine,
-    ['fail.lua'] = mine,
+  local output, code, folder = with_files({
+    ['data.lua'] = mine, ['guards.lua'] = mine, ['host.lua'] = mine, ['fit/report.lua'] = mine, ['fail.lua'] = mine,
     ['main.lua'] = [[
-      print(require('data').mine, require('guards').mine, require('host').mine, require('fit.report').mine, require('fail').mine)
+      local data, guards, host = require 'data', require 'guards', require 'host'
+      local report, fail = require 'fit.report', require 'fail'
+      print(data.mine, guards.mine, host.mine, report.mine, fail.mine)
       require('experiment').config { train = { epochs = 1 } }]] }, 'train.epochs=many')
   t.equal(code, 3) -- the library's fail and nearest did their work
   t.contains(output, 'true\ttrue\ttrue\ttrue\ttrue\n')
@@ -156,10 +157,10 @@ end)
 
 t.test('a module that does not exist is told with the nearest, wherever it is asked for', function()
   local output, code = t.runner('-e', "require 'dtaa'")
-  t.equal(code, 1)
+  t.equal(code, 1, output)
   t.contains(output, "no module 'dtaa' of the runner; nearest: data\n")
   output, code = t.runner('-l', 'statistcs', '-e', 'print(1)')
-  t.equal(code, 1)
+  t.equal(code, 1, output)
   t.matches(output, "^error: module 'statistcs' not found:\n")
   t.contains(output, 'nearest: statistics\n')
 end)
@@ -175,11 +176,9 @@ t.test('the library comes before LUA_PATH', function()
 end)
 
 t.test('--scripts takes library files from a folder', function()
-  local folder = os.tmpname()
-  os.remove(folder)
-  t.shell(('mkdir -p %s/boot && echo "return { mark = 7 }" > %s/boot/strict.lua'):format(folder, folder))
+  local folder = t.temporary_folder()
+  t.shell(('mkdir %s/boot && echo "return { mark = 7 }" > %s/boot/strict.lua'):format(folder, folder))
   expect(0, '^7\n$', '--scripts', folder, '-e', 'print(require("boot.strict").mark)')
-  t.shell('rm -r ' .. folder)
 end)
 
 t.test('sizes are read with their units', function()

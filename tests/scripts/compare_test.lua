@@ -1,12 +1,13 @@
--- runner compare on run directories written by hand. Half widths are t * sd / sqrt(n) with t of printed tables, 97.5 %: 4.30265 for
--- n = 3 and 2.77645 for n = 5; each is worked out beside its case.
+-- runner compare on run directories written by hand. Half widths are t * sd / sqrt(n) with t of printed tables, 97.5 %:
+-- 4.30265 for n = 3 and 2.77645 for n = 5; each is worked out beside its case.
 local dkjson = require 'dkjson'
 local runs = require 'testing.runs'
 local t = require 'testing'
 
 local number = 0
 
--- A run with these properties; val losses are evals at steps 50, 100 ... each taking `pace` seconds, the last one the best.
+-- A run with these properties; val losses are evals at steps 50, 100 ... each `pace` seconds long, the last one the
+-- best.
 local function make(experiment, p)
   number = number + 1
   local id = ('20260101-%06d-a1b2c3'):format(number)
@@ -16,21 +17,24 @@ local function make(experiment, p)
     runs.write(folder .. '/' .. name, type(value) == 'string' and value or dkjson.encode(value))
   end
   local started = '2026-01-01T10:15:00.000Z'
-  write('manifest.json', { format = 1, created = started, seed = p.seed, device = 'cpu', source_hash = p.source or 'sha256:aa',
-    argv = p.argv, machine = { cpu = p.cpu or 'Some CPU', flags = { 'avx2' }, cores = 4, threads = 4, load_average = p.load or 0 },
-    versions = { libtorch = '1.13.1' } })
+  write('manifest.json', { format = 1, created = started, seed = p.seed, device = 'cpu', argv = p.argv,
+    source_hash = p.source or 'sha256:aa', versions = { libtorch = '1.13.1' },
+    machine = { cpu = p.cpu or 'Some CPU', flags = { 'avx2' }, cores = 4, threads = 4, load_average = p.load or 0 } })
   write('config.json', { format = 1, values = { optim = { lr = p.lr or 0.1 }, model = { hidden = p.hidden or 64 },
     train = { seed = p.seed } } })
-  local losses, ended = p.val or {}, { format = 1, state = p.state or 'FINISHED', started = started, step = p.step or 100, steps = 100 }
+  local losses = p.val or {}
+  local ended = { format = 1, state = p.state or 'FINISHED', started = started, step = p.step or 100, steps = 100 }
   write('status.json', ended)
   ended.summary = #losses > 0 and { val_loss = { last = losses[#losses], best = losses[#losses] } } or nil
   write('exit.json', ended)
   local lines = { '{"event":"start","kind":"event","step":0,"t":1000}' }
   for i, loss in ipairs(p.train or {}) do
-    lines[#lines + 1] = ('{"kind":"train","loss":%.17g,"step":%d,"t":1000.5,"tokens_backprop":%d}'):format(loss, i, i * (p.tokens or 10))
+    lines[#lines + 1] = ('{"kind":"train","loss":%.17g,"step":%d,"t":1000.5,"tokens_backprop":%d}')
+      :format(loss, i, i * (p.tokens or 10))
   end
   for i, loss in ipairs(losses) do
-    lines[#lines + 1] = ('{"kind":"eval","loss":%.17g,"split":"val","step":%d,"t":%g}'):format(loss, 50 * i, 1000 + i * (p.pace or 10))
+    lines[#lines + 1] = ('{"kind":"eval","loss":%.17g,"split":"val","step":%d,"t":%g}')
+      :format(loss, 50 * i, 1000 + i * (p.pace or 10))
   end
   write('metrics.jsonl', table.concat(lines, '\n') .. '\n')
   return experiment .. '/' .. id
@@ -60,7 +64,7 @@ for seed, loss in ipairs { 1.4, 1.5, 1.6 } do make('three', { seed = seed, val =
 t.test('three seeds of one configuration are a mean with its interval and their values', function()
   -- mean 1.5, sd 0.1: 4.30265 * 0.1 / sqrt(3) = 0.2484
   local output, code = compare 'three'
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.contains(output, 'val_loss, best of each run; mean +- half width of the 95 % interval (n), single values by seed\n')
   t.contains(output, 'three  1.5000 +- 0.2484 (3)        1: 1.4000  2: 1.5000  3: 1.6000\n')
   t.contains(output, 'three/20260101-000001-a1b2c3  FINISHED  started 2026-01-01 10:15:00 UTC\n')
@@ -88,11 +92,12 @@ t.test('arms are compared by the difference of each seed, which is sharper than 
 end)
 
 t.test('the baseline is chosen by value or label', function()
-  t.matches(compare('five', '--baseline', '0.2'), "difference from 'optim.lr=0.2'.*\noptim.lr=0.1  0.2000 %+%- 0.0878 %(5%)        higher")
+  t.matches(compare('five', '--baseline', '0.2'),
+    "difference from 'optim.lr=0.2'.*\noptim.lr=0.1  0.2000 %+%- 0.0878 %(5%)        higher")
   t.contains(compare('five', '--baseline', 'optim.lr=0.2'), "difference from 'optim.lr=0.2'")
   local output, code = compare('five', '--baseline', '0.3')
   t.contains(output, "--baseline: no arm is '0.3'; nearest: 0.1, 0.2")
-  t.equal(code, 2)
+  t.equal(code, 2, output)
 end)
 
 t.test('an interval that holds 0 is noise, with the smallest difference these seeds could have shown', function()
@@ -101,7 +106,8 @@ t.test('an interval that holds 0 is noise, with the smallest difference these se
     make('noise', { seed = seed, lr = 0.1, val = { 1 } })
     make('noise', { seed = seed, lr = 0.2, val = { 1 + difference } })
   end
-  t.contains(compare 'noise', 'optim.lr=0.2  0.1000 +- 0.4968 (3)        effect smaller than noise; these seeds could have shown 0.4968')
+  t.contains(compare 'noise',
+    'optim.lr=0.2  0.1000 +- 0.4968 (3)        effect smaller than noise; these seeds could have shown 0.4968')
 end)
 
 t.test('differences that do not vary have no interval and claim nothing', function()
@@ -109,7 +115,8 @@ t.test('differences that do not vary have no interval and claim nothing', functi
     make('constant', { seed = seed, lr = 0.1, val = { 1 } })
     make('constant', { seed = seed, lr = 0.2, val = { 1.5 } })
   end
-  t.contains(compare 'constant', 'optim.lr=0.2  0.5000 +- NA (3)            the differences do not vary: no interval, no claim')
+  t.contains(compare 'constant',
+    'optim.lr=0.2  0.5000 +- NA (3)            the differences do not vary: no interval, no claim')
 end)
 
 t.test('two common seeds claim nothing, whatever they show', function()
@@ -123,8 +130,9 @@ t.test('two common seeds claim nothing, whatever they show', function()
 end)
 
 t.test('several comparisons with one baseline are corrected', function()
-  -- Differences of 0.2 and 0.3 from 0.1 alike: 0.01, 0.02, 0.03; t = 3.4641 with 2 degrees, p = 0.0742, the interval holds 0. Of 0.4:
-  -- 0.1, 0.11, 0.13: mean 0.113333, sd 0.0152753, t = 12.851, p = 1 - t / sqrt(t^2 + 2) = 0.0060009; three comparisons: 0.018.
+  -- Differences of 0.2 and 0.3 from 0.1 alike: 0.01, 0.02, 0.03; t = 3.4641 with 2 degrees, p = 0.0742, so that the
+  -- interval holds 0. Of 0.4: 0.1, 0.11, 0.13: mean 0.113333, sd 0.0152753, t = 12.851,
+  -- p = 1 - t / sqrt(t^2 + 2) = 0.0060009; three comparisons: 0.018.
   for seed = 1, 3 do
     make('holm', { seed = seed, lr = 0.1, val = { 1 } })
     for _, lr in ipairs { 0.2, 0.3 } do make('holm', { seed = seed, lr = lr, val = { 1 + seed / 100 } }) end
@@ -139,7 +147,8 @@ t.test('several comparisons with one baseline are corrected', function()
 end)
 
 t.test('what is significant alone may not be after the correction', function()
-  -- Differences of 0.2: 0.1, 0.11, 0.17: mean 0.126667, sd 0.0378594, t = 5.795, p = 0.02852; 5 arms like it: p * 5 = 0.14
+  -- Differences of 0.2: 0.1, 0.11, 0.17: mean 0.126667, sd 0.0378594, t = 5.795, p = 0.02852;
+  -- 5 arms like it: p * 5 = 0.14
   for seed = 1, 3 do
     make('many', { seed = seed, lr = 0.1, val = { 1 } })
     for arm = 2, 6 do make('many', { seed = seed, lr = arm / 10, val = { 1 + ({ 0.1, 0.11, 0.17 })[seed] } }) end
@@ -157,7 +166,8 @@ t.test('guard G09: failed and partial seeds are listed and enter no mean unless 
   t.contains(output, ('seed 4 left out: TIMEOUT 41 of 100 steps (%s)\n'):format(partial))
   t.contains(output, 'seed 5 left out: DIVERGED 7 of 100 steps')
   output = compare('failed', '--partial')
-  t.contains(output, 'failed  1.6000 +- 0.3437 (4)        1: 1.4000  2: 1.5000  3: 1.6000  4: 1.9000  4 of 5\n') -- sd 0.216, t 3.18245
+  -- sd 0.216, t 3.18245
+  t.contains(output, 'failed  1.6000 +- 0.3437 (4)        1: 1.4000  2: 1.5000  3: 1.6000  4: 1.9000  4 of 5\n')
   t.contains(output, 'seed 4 is partial: TIMEOUT 41 of 100 steps')
   t.contains(output, 'seed 5 has no val_loss')
 end)
@@ -188,10 +198,10 @@ t.test('guard G35: arms that are equal to 12 digits are identical, which is not 
     make('same', { seed = seed, lr = 0.2, val = { 1 + seed }, train = series(12, 1e-15) })
   end
   local output, code = compare 'same'
-  t.contains(output, "arms 'optim.lr=0.1' and 'optim.lr=0.2' are identical: at least 12 common updates equal to 12 digits; "
-    .. 'triggers: none | none')
+  t.contains(output, "arms 'optim.lr=0.1' and 'optim.lr=0.2' are identical: "
+    .. 'at least 12 common updates equal to 12 digits; triggers: none | none')
   t.is_false(output:find 'optim.lr=0.2  0.0000')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.equal(select(2, compare('same', '--strict')), 1)
 end)
 
@@ -205,11 +215,12 @@ t.test('nine equal updates, or one that differs, are not identical', function()
   local output, code = compare('near', '--strict')
   t.is_false(output:find 'identical', output)
   t.contains(output, 'optim.lr=0.2  0.0000 +- NA (3)            equal to 12 digits in every common seed: no claim')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
 end)
 
 t.test('guard G19: times are to the loss that every run reached, and divided where runs may be', function()
-  -- Every run of `five` reaches 1.5 at its second eval: after 20 s with lr=0.1, after 10 s with lr=0.2, whose losses are lower.
+  -- Every run of `five` reaches 1.5 at its second eval: after 20 s with lr=0.1, after 10 s with lr=0.2, whose losses
+  -- are the lower ones.
   local output = compare 'five'
   t.contains(output, 'time to val_loss 1.5000, the lowest that every run reached\n')
   t.contains(output, 'optim.lr=0.1  20s +- NA (5)\n')
@@ -262,14 +273,15 @@ t.test('arms by a key hold one configuration each, unless averaging over others 
     end
   end
   local output, code = compare('mixed', '--by', 'optim.lr')
-  t.contains(output, "arm 'optim.lr=0.1' holds runs that differ in model.hidden; add --by model.hidden, or average over them with "
-    .. '--allow-mixed')
-  t.equal(code, 3)
+  t.contains(output, "arm 'optim.lr=0.1' holds runs that differ in model.hidden; "
+    .. 'add --by model.hidden, or average over them with --allow-mixed')
+  t.equal(code, 3, output)
   output = compare('mixed', '--by', 'optim.lr', '--by', 'model.hidden')
   t.contains(output, 'optim.lr=0.2 model.hidden=128  ')
   output = compare('mixed', '--by', 'optim.lr', '--allow-mixed')
   t.contains(output, "marked: arm 'optim.lr=0.1' is mixed: its runs differ in model.hidden")
-  -- Differences 0.55 and 0.6, three times each: mean 0.575, sd 0.0273861; t 2.57058 (5): 2.57058 * 0.0273861 / sqrt(6) = 0.0287
+  -- Differences 0.55 and 0.6, three times each: mean 0.575, sd 0.0273861, t 2.57058 (5):
+  -- 2.57058 * 0.0273861 / sqrt(6) = 0.0287
   t.contains(output, 'optim.lr=0.2  0.5750 +- 0.0287 (6)        higher')
 end)
 
@@ -295,7 +307,7 @@ t.test('another metric is compared by its last value, or as asked', function()
   t.contains(compare('near', '--metric', 'loss.best', '--by', 'optim.lr'), 'optim.lr=0.1  0.4444 +- NA (3) ')
   local output, code = compare('near', '--metric', 'los')
   t.contains(output, "no run has the metric 'los'; nearest: loss")
-  t.equal(code, 2)
+  t.equal(code, 2, output)
 end)
 
 t.test('mistakes are told with what to do', function()

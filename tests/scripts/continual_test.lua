@@ -10,7 +10,8 @@ runs.write('ab.txt', ('abba '):rep(200))
 runs.write('xy.txt', ('xyxxyy '):rep(200))
 
 local function open()
-  return data.domains { texts = { runs.root .. '/ab.txt', runs.root .. '/xy.txt' }, batch = 4, seq = 6, batches = 10, seed = 1 }
+  return data.domains {
+    texts = { runs.root .. '/ab.txt', runs.root .. '/xy.txt' }, batch = 4, seq = 6, batches = 10, seed = 1 }
 end
 
 -- How many rows of a batch of text come from the first domain.
@@ -25,7 +26,9 @@ end
 t.test('replay leaves the first phase alone and gives half of each later batch to earlier ones', function()
   local text = open()
   local mixed = continual.replay(text, 3)
-  t.equal({ mixed.train:count(), mixed.train:rows(), mixed.train:targets() }, { 20, 4, 24 })
+  t.equal(mixed.train:count(), 20)
+  t.equal(mixed.train:rows(), 4)
+  t.equal(mixed.train:targets(), 24)
   for b = 0, 19 do
     local x, y = mixed.train:get(b)
     local plain = text.train:get(b)

@@ -1,4 +1,5 @@
--- Where a corpus comes from: the order of places, downloads and Debian packages with fake programs for the network, and `runner data`.
+-- Where a corpus comes from: the order of places, downloads and Debian packages with fake programs for the network,
+-- and `runner data`.
 local bible_text = require 'corpus.bible_text'
 local bit = require 'bit'
 local dkjson = require 'dkjson'
@@ -24,20 +25,19 @@ end
 
 -- A world with its own cache and data folder, in which no program reaches a network.
 local function world()
-  local folder = os.tmpname()
-  os.remove(folder)
-  t.shell(('mkdir -p %s/bin %s/cache/lanthorn/data %s/data %s/package/usr/lib/python3.11/email'):format(folder, folder, folder, folder))
+  local folder = t.temporary_folder()
+  t.shell(('cd %s && mkdir -p bin cache/lanthorn/data data package/usr/lib/python3.11/email'):format(folder))
   program(folder, 'curl', 'echo "curl: (6) Could not resolve host" >&2; exit 6')
   program(folder, 'wget', 'exit 4')
   program(folder, 'apt-get', 'echo "E: Failed to fetch: no network" >&2; exit 100')
-  require('boot.at_exit').add(function() t.shell('rm -rf ' .. folder) end)
   return folder
 end
 
 -- From here on packages can be had in that world: what lies in its folder `package`.
 local function open_registry(folder, version)
-  program(folder, 'apt-get', ('for word; do last="$last $word"; done\ncase "$last" in *download*) '
-    .. 'for name in ${last##*download}; do echo deb > "${name}_%s_amd64.deb"; done;; esac'):format(version:gsub(':', '%%3a')))
+  local download = 'for name in ${last##*download}; do echo deb >"${name}_%s_amd64.deb"; done'
+  program(folder, 'apt-get', ('for word; do last="$last $word"; done\ncase "$last" in *download*) %s;; esac')
+    :format(download:format((version:gsub(':', '%%3a')))))
   program(folder, 'dpkg-deb', ('mkdir -p "$3" && cp -r %s/package/. "$3"'):format(folder))
 end
 
@@ -107,8 +107,8 @@ local function compress(text, restart_every)
 end
 
 local function number(n)
-  return string.char(bit.band(bit.rshift(n, 24), 255), bit.band(bit.rshift(n, 16), 255), bit.band(bit.rshift(n, 8), 255),
-    bit.band(n, 255))
+  local function byte(shift) return bit.band(bit.rshift(n, shift), 255) end
+  return string.char(byte(24), byte(16), byte(8), byte(0))
 end
 
 -- A data file of a text, in windows of so many bytes.
@@ -158,8 +158,10 @@ t.test('a data file that is cut, damaged or another one says so', function()
   local text, plain = verses(50)
   local file = bible_data(text, 1000)
   t.error_matches(function() bible_text.decode(file:sub(1, -9), #plain) end, '^it is cut short$')
-  t.error_matches(function() bible_text.decode('EC02' .. ('\0'):rep(200), 5) end, "^it does not begin with 'EC02Compressed Data File'$")
-  t.error_matches(function() bible_text.decode(file, #plain + 1) end, '^it holds %d+ bytes of verses, expected at least %d+$')
+  t.error_matches(function() bible_text.decode('EC02' .. ('\0'):rep(200), 5) end,
+    "^it does not begin with 'EC02Compressed Data File'$")
+  t.error_matches(function() bible_text.decode(file, #plain + 1) end,
+    '^it holds %d+ bytes of verses, expected at least %d+$')
   t.error_matches(function() bible_text.build('/nowhere', 5) end, '^it has no /usr/lib/bible%.data$')
 end)
 
@@ -185,16 +187,18 @@ local TOY = "local corpora = require 'corpus.registry'\n"
   .. "packages = { 'toy-text' }, recipe = 'corpus.%s', varies = %s }\n"
 
 local function toy(text, recipe, varies)
-  return TOY:format(#text, lanthorn.data.sha256(t.write_file(text, '.txt')), recipe, varies and ("'%s'"):format(varies) or 'nil')
+  local sha256 = lanthorn.data.sha256(t.write_file(text, '.txt'))
+  return TOY:format(#text, sha256, recipe, varies and ("'%s'"):format(varies) or 'nil')
 end
 
 t.test('a corpus that cannot be brought is exit 4, after every way was tried, and nothing is left', function()
   local folder = world()
   local output, code = in_world(folder, PROBE)
-  t.equal(code, 4)
+  t.equal(code, 4, output)
   t.contains(output, "corpus 'tinyshakespeare' could not be fetched: curl: (6) Could not resolve host")
   t.contains(output, "nor 'kjv' to stand in for it: apt-get download bible-kjv-text: E: Failed to fetch: no network")
-  t.contains(output, ("put tinyshakespeare.txt (sha256 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed) into "
+  t.contains(output, ('put tinyshakespeare.txt '
+    .. '(sha256 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed) into '
     .. "RUNNER_DATA_DIR '%s/data' or '%s/cache/lanthorn/data'"):format(folder, folder))
   t.equal(t.shell('cat ' .. folder .. '/called'), 'curl\nwget\napt-get\napt-get\napt-get\n')
   t.equal(files_in_cache(folder), '')
@@ -206,7 +210,8 @@ t.test('a corpus is made from its package once, by two processes at the same tim
   local text, plain = verses(400)
   write(folder .. '/package/usr/lib/bible.data', bible_data(text, 4096))
   local code = toy(plain, 'bible_text') .. "print(corpora.find('toy').path)"
-  local both = t.shell(('for i in 1 2; do %s %s -q -e %s & done; wait'):format(environment(folder), RUNNER, t.quote(code)))
+  local both = t.shell(('for i in 1 2; do %s %s -q -e %s & done; wait')
+    :format(environment(folder), RUNNER, t.quote(code)))
   local path = folder .. '/cache/lanthorn/data/toy.txt'
   t.equal(both, path .. '\n' .. path .. '\n')
   t.equal(files_in_cache(folder), './lanthorn/data/toy.txt\n')
@@ -222,8 +227,9 @@ t.test('a pinned text that came out differently is thrown away', function()
   local text, plain = verses(400)
   write(folder .. '/package/usr/lib/bible.data', bible_data(text, 4096))
   local output, code = in_world(folder, toy(('x'):rep(#plain), 'bible_text') .. "corpora.find('toy')")
-  t.equal(code, 4)
-  t.matches(output, "corpus 'toy' could not be fetched: the file from toy%-text 4%.39 has sha256 %x+, expected %x+; it was discarded")
+  t.equal(code, 4, output)
+  t.matches(output,
+    "corpus 'toy' could not be fetched: the file from toy%-text 4%.39 has sha256 %x+, expected %x+; it was discarded")
   t.equal(files_in_cache(folder), '')
 end)
 
@@ -238,7 +244,8 @@ t.test('a text that other versions of a package change is kept under its own che
   for i = 1, 2 do
     local output = in_world(folder, code)
     t.contains(output, ('toy (toy-text 1:3.11.2-9)\t%s/cache/lanthorn/data/%s\t%s\n'):format(folder, name, sum))
-    t.contains(output, "WARNING: 'toy' is made from toy-text 1:3.11.2-9 and is not the pinned text (an update may change it)")
+    t.contains(output,
+      "WARNING: 'toy' is made from toy-text 1:3.11.2-9 and is not the pinned text (an update may change it)")
     t.equal(files_in_cache(folder), ('./lanthorn/data/%s\n./lanthorn/data/toy.other.json\n'):format(name))
     if i == 1 then os.remove(folder .. '/called') end
   end
@@ -257,7 +264,7 @@ t.test('a full disk is exit 9, packages without the text exit 4, a system withou
   t.equal(rc, 9)
   t.contains(output, 'dpkg-deb -x toy-text_4.38_amd64.deb: dpkg-deb: error: failed to write: No space left on device')
   -- A PATH with the programs that bringing uses, and no apt-get.
-  t.shell(('rm %s/bin/*; for p in sh mkdir find mktemp rm; do ln -s $(command -v $p) %s/bin/; done'):format(folder, folder))
+  t.shell(('cd %s/bin && rm * && for p in sh mkdir find mktemp rm; do ln -s $(command -v $p) .; done'):format(folder))
   output, rc = t.shell(('PATH=%s/bin XDG_CACHE_HOME=%s/cache %s -e %s'):format(folder, folder, RUNNER, t.quote(code)))
   t.equal(rc, 4)
   t.contains(output, 'this system has no apt-get')
@@ -287,7 +294,7 @@ t.test('a corpus that was changed is exit 4 with both checksums', function()
   local folder = world()
   write(folder .. '/data/tinyshakespeare.txt', 'changed\n')
   local output, code = in_world(folder, PROBE)
-  t.equal(code, 4)
+  t.equal(code, 4, output)
   t.contains(output, 'is not the file that was pinned')
   t.contains(output, 'expected 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed')
 end)
@@ -296,7 +303,7 @@ t.test('a download with the wrong checksum is thrown away', function()
   local folder = world()
   program(folder, 'curl', 'while [ "$1" != -o ]; do shift; done\necho page > "$2"')
   local output, code = data_command(folder, 'fetch tinyshakespeare')
-  t.equal(code, 4)
+  t.equal(code, 4, output)
   t.contains(output, 'expected 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed; it was discarded')
   t.equal(files_in_cache(folder), '')
 end)
@@ -308,7 +315,8 @@ t.test("where tiny Shakespeare cannot be had kjv stands in, and it is said that 
   write(folder .. '/package/usr/lib/bible.data', bible_data(text, 4096))
   local pinned = toy(plain, 'bible_text'):gsub('known%.toy', 'known.kjv')
   local output = in_world(folder, pinned .. 'local source = corpora.find "tinyshakespeare" print(source.name)')
-  t.contains(output, "WARNING: 'tinyshakespeare' could not be fetched (curl: (6) Could not resolve host); 'kjv' stands in for it")
+  t.contains(output,
+    "WARNING: 'tinyshakespeare' could not be fetched (curl: (6) Could not resolve host); 'kjv' stands in for it")
   t.contains(output, 'This is another text: results are NOT comparable with published ones.')
   t.contains(output, '\nkjv (substitute for tinyshakespeare)\n')
 end)
@@ -316,25 +324,27 @@ end)
 t.test('runner data lists, fetches and checks', function()
   local folder = world()
   local output, code = data_command(folder, '')
-  t.equal(code, 0)
+  t.equal(code, 0, output)
   t.matches(output, 'away     kjv              1,000,000  from Debian: bible%-kjv%-text\n')
   t.matches(output, 'away     tinyshakespeare  1,115,394  from https://')
-  t.equal({ data_command(folder, 'check') }, { output, 0 }, 'there is nothing to check')
+  local checked, check_code = data_command(folder, 'check')
+  t.equal(checked, output, 'there is nothing to check')
+  t.equal(check_code, 0, checked)
   write(folder .. '/data/kjv.txt', 'changed\n')
   output, code = data_command(folder, 'check --json kjv python_code')
-  t.equal(code, 4)
+  t.equal(code, 4, output)
   local first, second = output:match '^([^\n]+)\n([^\n]+)\n'
   first, second = dkjson.decode(first), dkjson.decode(second)
-  t.equal({ first.name, first.here, first.ok, first.path }, { 'kjv', true, false, folder .. '/data/kjv.txt' })
+  t.fields(first, { name = 'kjv', here = true, ok = false, path = folder .. '/data/kjv.txt' })
   t.matches(first.problem, "has sha256 %x+, expected bcceeb19%x+8747$")
-  t.equal({ second.name, second.here, second.problem },
-    { 'python_code', false, 'is missing; fetch it with: runner data fetch python_code' })
+  t.fields(second, { name = 'python_code', here = false,
+    problem = 'is missing; fetch it with: runner data fetch python_code' })
   output, code = data_command(folder, 'fetch kjv python_code')
-  t.equal(code, 4)
+  t.equal(code, 4, output)
   t.matches(output, "PROBLEM  kjv .*data/kjv.txt' has sha256")
   t.contains(output, 'apt-get download libpython3.11-minimal libpython3.11-stdlib: E: Failed to fetch: no network')
   output, code = data_command(folder, 'fetch kjw')
-  t.equal(code, 2)
+  t.equal(code, 2, output)
   t.contains(output, "corpus 'kjw' is not known; nearest: kjv")
   t.equal(select(2, data_command(folder, 'steal')), 2)
 end)

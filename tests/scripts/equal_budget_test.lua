@@ -3,7 +3,8 @@ local arms = require 'arms'
 local equal_budget = require 'research.equal_budget'
 local t = require 'testing'
 
--- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share of an update.
+-- What a callback finds in a training of `steps` updates, each of these milliseconds; `share` is the effective share
+-- of an update.
 local function train(callback, steps, step_ms, share)
   local evals, reports, at, logged = 0, 0, 0, {}
   local ctx = { log = function(line) logged[#logged + 1] = line end, evaluate = function()
@@ -30,24 +31,27 @@ t.test('a share of more than all updates, or of none, is refused', function()
   end
 end)
 
-t.test('the first training sets the time, and a slower one is evaluated at the update in which it has spent as much', function()
+t.test('the first training sets the time, and a slower one is evaluated at the update that spent as much', function()
   local first, evals, _, logged = train(equal_budget.callback('seconds', { share = 0.8 }), 10, 500)
-  t.equal({ first, evals }, { { spent = 4, step = 8, loss = 2 }, 1 })
+  t.equal(first, { spent = 4, step = 8, loss = 2 })
+  t.equal(evals, 1)
   t.equal(logged, { { kind = 'event', event = 'at_budget', step = 8, val_loss = 2, spent_s = 4 } })
   local slower = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 1000)
   t.equal(slower, { spent = 4, step = 4, loss = 6 })
   local faster, none = train(equal_budget.callback('seconds', { limit = first.spent }), 10, 250)
-  t.equal({ faster, none }, { nil, 0 })
+  t.equal(faster, nil)
+  t.equal(none, 0)
 end)
 
 t.test('effective updates are read where the budget can be reached, and no update too late', function()
   local first, _, reports = train(equal_budget.callback('effective_updates', { share = 0.5 }), 80, 1, 0.125)
-  t.equal({ first, reports }, { { spent = 5, step = 40, loss = -30 }, 1 })
+  t.equal(first, { spent = 5, step = 40, loss = -30 })
+  t.equal(reports, 1)
   local all, _, few = train(equal_budget.callback('effective_updates', { limit = first.spent }), 80, 1, 1)
   t.equal(all, { spent = 5, step = 5, loss = 5 })
   t.is_true(few <= 3, few)
   local same, _, some = train(equal_budget.callback('effective_updates', { limit = first.spent }), 80, 1, 0.125)
-  t.equal({ same.step, same.spent }, { 40, 5 })
+  t.fields(same, { step = 40, spent = 5 })
   t.is_true(some < 40, some)
 end)
 

@@ -5,10 +5,7 @@ local host = require 'host'
 local json = require 'json'
 local t = require 'testing'
 
-local folder = os.tmpname()
-os.remove(folder)
-host.mkdir(folder)
-require('boot.at_exit').add(function() t.shell('rm -r ' .. folder) end)
+local folder = t.temporary_folder()
 
 local function refused(f, pattern, code)
   local ok, err = pcall(f)
@@ -18,7 +15,8 @@ local function refused(f, pattern, code)
 end
 
 t.test('numbers keep every bit, in both directions', function()
-  for _, number in ipairs { 0.1 + 0.2, 1 / 3, 2 ^ 53, 2 ^ 53 - 1, 1e-300, 123456789012345680, -0.5, 5e-324, 1.7976931348623157e308 } do
+  for _, number in ipairs { 0.1 + 0.2, 1 / 3, 2 ^ 53, 2 ^ 53 - 1, 1e-300, 123456789012345680, -0.5, 5e-324,
+    1.7976931348623157e308 } do
     t.equal(json.decode(json.encode(number)), number)
     t.equal(json.decode(json.encode { x = { number } }).x[1], number)
   end
@@ -26,14 +24,16 @@ t.test('numbers keep every bit, in both directions', function()
   t.equal(json.encode(0.5), '0.5')
 end)
 
-t.test('lists, objects, nulls and text', function()
+t.test('lists, objects, nulls and text come through', function()
   t.equal(json.encode { b = 1, a = { 1, 2 }, c = 'für "x"\n' }, '{"a":[1,2],"b":1,"c":"für \\"x\\"\\n"}')
   t.equal(json.encode(json.array {}), '[]')
   t.equal(json.encode {}, '{}')
   t.equal(json.encode { json.null, true }, '[null,true]')
   local value = json.decode '{"a": [1, null, {"b": false}], "c": ""}'
   t.equal(value.a[2], json.null)
-  t.equal({ value.a[1], value.a[3].b, value.c }, { 1, false, '' })
+  t.equal(value.a[1], 1)
+  t.equal(value.a[3].b, false)
+  t.equal(value.c, '')
   t.contains(json.encode({ a = { 1 } }, { indent = true }), '\n')
 end)
 
@@ -77,7 +77,8 @@ t.test('folders are listed in order, by pattern', function()
   t.equal(#files.list(folder .. '/', '%.txt$'), 1)
   t.equal(files.list(folder, '%.txt$')[1].size, 5)
   refused(function() files.list(folder .. '/none') end, 'none')
-  t.equal({ files.type(folder), files.type(folder .. '/none') }, { 'dir', nil })
+  t.equal(files.type(folder), 'dir')
+  t.equal(files.type(folder .. '/none'), nil)
 end)
 
 t.test('UTF-8 is told from other bytes', function()

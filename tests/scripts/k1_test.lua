@@ -93,11 +93,13 @@ t.test('without a leaf the mean is over the others, in either mode, and the leaf
     local before = sum()
     local without = k1.loss_without(net, report.nodes[2], report, sum)
     t.equal(sum(), before)
-    t.error_matches(function() k1.loss_without(net, report.nodes[2], report, function() error 'no batch' end) end, 'no batch')
+    t.error_matches(function() k1.loss_without(net, report.nodes[2], report, function() error 'no batch' end) end,
+      'no batch')
     t.equal(sum(), before)
     t.equal(k1.loss_without(net, report.nodes[1], report, sum), nil)
     -- The other leaf alone: a chain whose leaf has its weights.
-    local chain = models.k1_tree { vocab = 20, max_len = 8, branching = { 1 }, d_model = 16, ff = 16, forward = forward }
+    local chain = models.k1_tree {
+      vocab = 20, max_len = 8, branching = { 1 }, d_model = 16, ff = 16, forward = forward }
     local from, to = net:named_parameters(), chain:named_parameters()
     torch.no_grad(function()
       for i, parameter in ipairs(to) do
@@ -163,11 +165,14 @@ end
 -- Two arms of two seeds each.
 local SEEDS = [[
 local experiment, data, k1, arms = require 'experiment', require 'data', require 'research.k1', require 'arms'
-local cfg = experiment.config { domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12, allow_leak = true },
-  train = { epochs = 1 }, model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
-  optim = { lr = 1e-3 }, eval = { val_cap = 1 }, guards = { init_loss = 'off' } }
+local cfg = experiment.config {
+  domains = { texts = { '%s/seeds.txt' }, batch = 2, seq = 8, batches = 12, allow_leak = true },
+  model = { branching = { 2 }, d_model = 8, heads = 2, ff = 8, dropout = experiment.number(0), forward = 'tree' },
+  train = { epochs = 1 }, optim = { lr = 1e-3 }, eval = { val_cap = 1 }, guards = { init_loss = 'off' } }
 local text = data.domains(cfg.domains)
-local function arm(name) return { name, function(seed) return (k1.train(cfg, text, { model = name, seed = seed })) end } end
+local function arm(name)
+  return { name, function(seed) return (k1.train(cfg, text, { model = name, seed = seed })) end }
+end
 arms.run { seeds = { 1, 2 }, arms = { arm 'tree', arm 'dense_4' } }
 ]]
 
@@ -192,8 +197,12 @@ t.test('windows follow the seed of a training, resumed or not, unless domains.se
   local ran = runs.run(script, '-q')
   t.equal(ran.code, 0, ran.output)
   local whole = fits(ran)
-  t.equal({ whole[1].seed, whole[2].seed, whole[3].seed, whole[4].seed }, { 1, 1, 2, 2 })
-  t.equal({ whole[1].batch, whole[3].batch }, { whole[2].batch, whole[4].batch })
+  t.equal(whole[1].seed, 1)
+  t.equal(whole[2].seed, 1)
+  t.equal(whole[3].seed, 2)
+  t.equal(whole[4].seed, 2)
+  t.equal(whole[1].batch, whole[2].batch)
+  t.equal(whole[3].batch, whole[4].batch)
   t.is_true(whole[1].batch ~= whole[3].batch)
   local text = data.domains { texts = { runs.root .. '/seeds.txt' }, batch = 2, seq = 8, batches = 12, seed = 1 }
   t.is_true(text:with_seed(1) == text)
@@ -206,7 +215,9 @@ t.test('windows follow the seed of a training, resumed or not, unless domains.se
   t.equal(code, 0, output)
   local resumed = fits(second)[1]
   t.equal(resumed.batch, whole[3].batch)
-  t.equal({ run_equality.compare(whole[3].folder, resumed.folder) }, { {}, 12 })
+  local differences, step = run_equality.compare(whole[3].folder, resumed.folder)
+  t.equal(differences, {})
+  t.equal(step, 12)
 
   local fixed = fits(runs.run(script, '-q', 'domains.seed=5'))
   t.equal(fixed[2].batch, fixed[4].batch)
@@ -226,7 +237,8 @@ t.test('a text of many unknown words is told once, for all seeds, and where its 
 end)
 
 t.test('the experiment on what is kept fills its matrix for every arm', function()
-  local output = small('k1/continual', 'domains.batches=12', 'compare.seeds=[1]', 'model.branching=[3]', 'compare.dense=dense_deep')
+  local output = small('k1/continual', 'domains.batches=12', 'compare.seeds=[1]', 'model.branching=[3]',
+    'compare.dense=dense_deep')
   for _, arm in ipairs { 'tree, all nodes', 'tree, path', 'dense_deep', 'dense_deep, EWC', 'dense_deep, replay' } do
     t.contains(output, arm .. ', seed 1: loss on each domain (columns) after training each domain (rows)')
   end
@@ -234,9 +246,11 @@ t.test('the experiment on what is kept fills its matrix for every arm', function
 end)
 
 t.test('the experiment on specialists leaves them out one by one', function()
-  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5', 'compare.seeds=[1]', 'model.branching=[3]')
+  local output = small('k1/specialise', 'domains.batches=150', 'select.log_every=5', 'compare.seeds=[1]',
+    'model.branching=[3]')
   t.contains(output, 'loss change when a specialist is left out')
-  t.contains(output, "Found for share of a leaf's largest domain, against 'one domain under several labels' over 1 seed: no difference")
+  t.contains(output,
+    "Found for share of a leaf's largest domain, against 'one domain under several labels' over 1 seed: no difference")
   t.contains(output, 'No claim that leaves specialise by domain')
 end)
 
@@ -266,11 +280,13 @@ end)
 t.test('a shape without the published one, and a tree of a single node, are compared all the same', function()
   t.contains(small('k1/tree_sweep', 'sweep.shapes=[[2]]', 'sweep.seeds=[1]', 'domains.batches=2', 'train.epochs=1'),
     "difference from '{2} level_mean'")
-  t.contains(small('k1/load_balance', 'model.branching=[]', 'sweep.seeds=[1]', 'domains.batches=2'), 'no difference can be claimed')
+  t.contains(small('k1/load_balance', 'model.branching=[]', 'sweep.seeds=[1]', 'domains.batches=2'),
+    'no difference can be claimed')
 end)
 
 t.test('masking is compared within each optimiser, never across', function()
-  local output, code = runs.command('experiments/k1/optimizer_confound.lua', '-q', ('domains.texts=[%s/small1.txt]'):format(runs.root),
+  local one = ('domains.texts=[%s/small1.txt]'):format(runs.root)
+  local output, code = runs.command('experiments/k1/optimizer_confound.lua', '-q', one,
     'domains.seq=16', 'domains.batches=2', 'domains.allow_leak=true', 'train.epochs=1', 'sweep.seeds=[1]',
     'model.d_model=16', 'model.ff=16', 'model.branching=[3]', 'eval.val_cap=2', 'guards.no_learning=off')
   t.equal(code, 0, output)
@@ -285,7 +301,8 @@ local function three_texts()
   return files
 end
 local TEXTS = three_texts()
-local ON_THREE = { ['k1/specialise'] = true, ['k1/continual'] = true, ['k1/blame_demo'] = true, ['k1/published_41'] = true }
+local ON_THREE = { ['k1/specialise'] = true, ['k1/continual'] = true, ['k1/blame_demo'] = true,
+  ['k1/published_41'] = true }
 
 -- The override that gives an experiment texts of the test's own.
 local function own_texts(name)
@@ -294,8 +311,8 @@ local function own_texts(name)
 end
 
 for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
-  'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance', 'k1/tree_sweep',
-  'k1/sync_bench', 'k1/published_41', 'precision' } do
+  'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance',
+  'k1/tree_sweep', 'k1/sync_bench', 'k1/published_41', 'precision' } do
   t.test(('experiments/%s.lua runs under --fast-dev-run and says what it found'):format(name), function()
     local words = { '--fast-dev-run', '-q' }
     if name ~= 'k1/sync_bench' then words[3] = own_texts(name) end -- that one has no text
@@ -306,8 +323,8 @@ for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation'
 end
 
 t.test('under the published rule, which masks gradients, the share that was touched is not claimed', function()
-  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q', 'select.rule=published', 'domains.batch=4',
-    own_texts 'k1/published_41')
+  local output, code = runs.command('experiments/k1/published_41.lua', '--fast-dev-run', '-q',
+    'select.rule=published', 'domains.batch=4', own_texts 'k1/published_41')
   t.equal(code, 0, output)
   t.contains(output, 'touched NA, effective ')
 end)

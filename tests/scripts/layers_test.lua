@@ -1,4 +1,4 @@
--- Layers of torch.nn beside the operators they stand for, their options by PyTorch's words, and what is said of wrong ones.
+-- Layers of torch.nn beside the operators they stand for, options by PyTorch's words, and what is said of wrong ones.
 local nn = require 'nn'
 local t = require 'testing'
 local torch = require 'torch'
@@ -16,7 +16,8 @@ t.test('convolutions are those of the operators, with every option', function()
   local d = nn.Conv1d { 4, 6, 3, padding = 1, bias = false }
   same(d(line), torch.conv1d(line, d.weight, nil, { padding = 1 }))
   local e = nn.ConvTranspose2d { 4, 6, 3, stride = 2, padding = 1, output_padding = 1, groups = 2 }
-  same(e(image), torch.conv_transpose2d(image, e.weight, e.bias, { stride = 2, padding = 1, output_padding = 1, groups = 2 }))
+  same(e(image),
+    torch.conv_transpose2d(image, e.weight, e.bias, { stride = 2, padding = 1, output_padding = 1, groups = 2 }))
   local f = nn.ConvTranspose1d { 4, 6, 3, 2 }
   same(f(line), torch.conv_transpose1d(line, f.weight, f.bias, { stride = 2 }))
 end)
@@ -36,8 +37,10 @@ t.test("padding='same' and the padding modes are PyTorch's", function()
   end
   local function refused(pattern, options) t.error_matches(function() local _ = nn.Conv2d(options) end, pattern) end
   refused("padding 'same' needs stride 1, got 2", { 3, 2, 3, stride = 2, padding = 'same' })
-  refused("argument 'padding' must be int%[%] or 'valid' or 'same', got string 'smae'; did you mean 'same'", { 3, 2, 3, padding = 'smae' })
-  refused("padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', got 'mirror'", { 3, 2, 3, padding_mode = 'mirror' })
+  refused("argument 'padding' must be int%[%] or 'valid' or 'same', got string 'smae'; did you mean 'same'",
+    { 3, 2, 3, padding = 'smae' })
+  refused("padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', got 'mirror'",
+    { 3, 2, 3, padding_mode = 'mirror' })
   refused('groups must divide in_channels and out_channels, got 2 groups for 3 and 2', { 3, 2, 3, groups = 2 })
   refused('kernel_size must be at least 1, got 0 x 0', { 3, 2, 0 })
   t.error_matches(function() local _ = nn.Conv2d { 3, 2, 3 }(torch.ones { 2, 4, 5, 5 }) end,
@@ -79,7 +82,8 @@ t.test('group norm, pools and shapes are those of the operators', function()
   same(nn.MaxPool2d { 3, stride = 2, padding = 1 }(x), torch.max_pool2d(x, 3, 2, 1))
   same(nn.MaxPool1d { 3 }(line), torch.max_pool1d(line, 3))
   same(nn.AvgPool2d { { 2, 4 } }(x), torch.avg_pool2d(x, { 2, 4 }))
-  same(nn.AvgPool1d { 3, 2, padding = 1, count_include_pad = false }(line), torch.avg_pool1d(line, 3, 2, 1, false, false))
+  same(nn.AvgPool1d { 3, 2, padding = 1, count_include_pad = false }(line),
+    torch.avg_pool1d(line, 3, 2, 1, false, false))
   same(nn.AdaptiveAvgPool2d { 1 }(x), x:mean({ 2, 3 }, true))
   same(nn.AdaptiveAvgPool2d { { 3, 2 } }(x), torch.adaptive_avg_pool2d(x, { 3, 2 }))
   same(nn.AdaptiveAvgPool1d { 5 }(line), torch.adaptive_avg_pool1d(line, 5))
@@ -90,8 +94,10 @@ t.test('group norm, pools and shapes are those of the operators', function()
   same(nn.Unfold { { 2, 3 }, padding = 1 }(x), torch.im2col(x, { 2, 3 }, 1, 1, 1))
   same(nn.Fold { { 6, 8 }, 1 }(nn.Unfold { 1 }(x)), x)
   t.is_true(nn.Identity()(x) ~= nil and torch.equal(nn.Identity()(x), x))
-  t.error_matches(function() local _ = nn.MaxPool2d { 2, padding = 2 } end, 'padding must be at most half of kernel_size')
-  t.error_matches(function() local _ = nn.GroupNorm { 3, 4 } end, 'num_groups must divide num_channels, got 3 groups for 4')
+  t.error_matches(function() local _ = nn.MaxPool2d { 2, padding = 2 } end,
+    'padding must be at most half of kernel_size')
+  t.error_matches(function() local _ = nn.GroupNorm { 3, 4 } end,
+    'num_groups must divide num_channels, got 3 groups for 4')
 end)
 
 t.test('activations are their functions', function()
@@ -110,7 +116,8 @@ t.test('activations are their functions', function()
     same(nn[name]()(x), torch[operator](x))
   end
   t.error_matches(function() local _ = nn.Softmax {} end, "argument 'dim' %(int%) is missing")
-  t.error_matches(function() local _ = nn.Softmax { 2 }(x) end, '%[Softmax%] dim 2 is outside of an input of 2 dimensions')
+  t.error_matches(function() local _ = nn.Softmax { 2 }(x) end,
+    '%[Softmax%] dim 2 is outside of an input of 2 dimensions')
   t.error_matches(function() local _ = nn.GELU { 'fast' } end, "approximate must be 'none' or 'tanh', got 'fast'")
 end)
 
@@ -165,7 +172,8 @@ t.test("choices that operators number have PyTorch's words", function()
   local table_of = torch.randn { 5, 2 }
   local function largest(mode) return (torch.embedding_bag(table_of, y, ids { 0, 2 }, { mode = mode })) end
   same(largest 'max', largest(2))
-  local message = t.error_matches(function() torch.cross_entropy(x, y, { reduction = 'avg' }) end, "torch.cross_entropy_loss: argument")
+  local message = t.error_matches(function() torch.cross_entropy(x, y, { reduction = 'avg' }) end,
+    "torch.cross_entropy_loss: argument")
   t.contains(message, "argument 'reduction' must be int or 'none', 'mean' or 'sum', got string 'avg'")
   t.error_matches(function() torch.mse_loss(x, x, { reduction = 'smu' }) end, "did you mean 'sum'")
 end)

@@ -1,4 +1,5 @@
--- train.fit with losses and metrics by name: their values, T-Score under each of them, and a small convolutional net on generated images.
+-- train.fit with losses and metrics by name: their values, T-Score under each of them, and a small convolutional net
+-- on generated images.
 local nn = require 'nn'
 local native = require 'lanthorn'
 local runs = require 'testing.runs'
@@ -39,15 +40,16 @@ t.test('targets that do not fit are refused before anything is broadcast', funct
     local given = { ... }
     t.error_matches(function() native.train.loss_of(unpack(given)) end, pattern)
   end
-  refused('loss mse: the model gives %(4, 1%), the targets are %(4%); both must have one shape, such as with y:unsqueeze%(%-1%)', 'mse',
-    torch.ones { 4, 1 }, torch.ones { 4 })
-  refused("loss mse needs numbers as targets, got int64 %(4%); use y:to%('float32'%)", 'mse', torch.ones { 4 }, ids { 1, 2, 3, 4 })
-  refused('loss cross_entropy needs class numbers as targets %(int64%), got float32 %(4%)', 'cross_entropy', torch.ones { 4, 2 },
-    torch.ones { 4 })
-  refused("loss nll: the model gives %(4, 2%), the targets are %(3%); targets have the output's shape without its last dimension", 'nll',
-    torch.ones { 4, 2 }, ids { 0, 1, 0 })
-  refused("loss 'mes' is not known; did you mean 'mse'%?; losses by name are cross_entropy, nll, mse", 'mes', torch.ones { 1 },
-    torch.ones { 1 })
+  refused('loss mse: the model gives %(4, 1%), the targets are %(4%); both must have one shape, '
+    .. 'such as with y:unsqueeze%(%-1%)', 'mse', torch.ones { 4, 1 }, torch.ones { 4 })
+  refused("loss mse needs numbers as targets, got int64 %(4%); use y:to%('float32'%)", 'mse', torch.ones { 4 },
+    ids { 1, 2, 3, 4 })
+  refused('loss cross_entropy needs class numbers as targets %(int64%), got float32 %(4%)', 'cross_entropy',
+    torch.ones { 4, 2 }, torch.ones { 4 })
+  refused('loss nll: the model gives %(4, 2%), the targets are %(3%); '
+    .. "targets have the output's shape without its last dimension", 'nll', torch.ones { 4, 2 }, ids { 0, 1, 0 })
+  refused("loss 'mes' is not known; did you mean 'mse'%?; losses by name are cross_entropy, nll, mse", 'mes',
+    torch.ones { 1 }, torch.ones { 1 })
 end)
 
 t.test('T-Score under each loss is that of n backward passes', function()
@@ -57,8 +59,8 @@ t.test('T-Score under each loss is that of n backward passes', function()
   net:to 'float64'
   local x = torch.randn({ n, 2, 6 }, { dtype = 'float64' })
   local numbers, classes = torch.randn({ n, 3 }, { dtype = 'float64' }), torch.randint(0, 3, { n })
-  local targets = { mse = numbers, l1 = numbers, huber = numbers, smooth_l1 = numbers, bce_with_logits = numbers:sigmoid(),
-    cross_entropy = classes, nll = classes }
+  local targets = { mse = numbers, l1 = numbers, huber = numbers, smooth_l1 = numbers,
+    bce_with_logits = numbers:sigmoid(), cross_entropy = classes, nll = classes }
   for name, y in pairs(targets) do
     local function loss(first, last)
       local output = net(x[{ { first, last } }])
@@ -71,9 +73,10 @@ t.test('T-Score under each loss is that of n backward passes', function()
   end
 end)
 
--- Images of 8 x 8 whose class is where their bright bar lies; 40 for training and 22 for val, an uneven number of batches.
+-- Images of 8 x 8 whose class is where their bright bar lies; 40 for training, 22 for val: uneven numbers of batches.
 local IMAGES = [[
-local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local torch, nn = require 'torch', require 'nn'
 local cfg = experiment.config { optim = { lr = 0.01 }, train = { epochs = 3, seed = 5 }, tscore = { every = 1 },
   eval = { metrics = { 'accuracy', 'top2', 'perplexity' } }, guards = { init_loss = 'off' } }
 local function images(n)
@@ -84,11 +87,13 @@ local function images(n)
 end
 local x, y = images(40)
 local val_x, val_y = images(22)
-local net = nn.Sequential { { 'conv', nn.Conv2d { 1, 6, 3, padding = 1 } }, { 'norm', nn.GroupNorm { 2, 6 } }, nn.LeakyReLU(),
-  nn.MaxPool2d { 2 }, { 'path', nn.Residual { nn.Conv2d { 6, 6, 3, padding = 'same' } } }, nn.AdaptiveAvgPool2d { { 4, 1 } },
-  nn.Flatten(), { 'head', nn.Linear { 24, 3 } } }
+local net = nn.Sequential {
+  { 'conv', nn.Conv2d { 1, 6, 3, padding = 1 } }, { 'norm', nn.GroupNorm { 2, 6 } }, nn.LeakyReLU(),
+  nn.MaxPool2d { 2 }, { 'path', nn.Residual { nn.Conv2d { 6, 6, 3, padding = 'same' } } },
+  nn.AdaptiveAvgPool2d { { 4, 1 } }, nn.Flatten(), { 'head', nn.Linear { 24, 3 } } }
 local text = data.tensors { x = x, y = y, val_x = val_x, val_y = val_y, batch = 10 }
-local fit = train.fit { model = net, data = text, loss = LOSS, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
+local fit = train.fit {
+  model = net, data = text, loss = LOSS, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
 ]]
 
 t.test('a convolutional net trains through train.fit, with the T-Score of n backward passes', function()
@@ -100,7 +105,7 @@ t.test('a convolutional net trains through train.fit, with the T-Score of n back
     made[mode] = runs.metrics(ran.folder .. '/metrics.jsonl')
     t.matches(ran.output, 'epoch 3/3 .* val %d.%d+  accuracy [%d.]+  top2 [%d.]+  perplexity [%d.]+')
     t.matches(ran.output, 'best +val [%d.]+ %(train [%d.]+%) at epoch %d, accuracy')
-    t.is_true(runs.json(ran.folder .. '/exit.json').summary.val_accuracy.last > 0.8)
+    t.is_true(ran.exit.summary.val_accuracy.last > 0.8)
   end
   t.equal(#made.exact.train, 12)
   for i, line in ipairs(made.exact.train) do
@@ -118,7 +123,7 @@ t.test('metrics are over all targets of val, whatever the batches', function()
       local second = logits:topk(2, 1)
       print('HERE', torch.cross_entropy(logits, val_y):item(), right[{ { 0, 20 } }]:mean():item(), right:mean():item())
     end)]])
-  t.equal(ran.code, 0)
+  t.equal(ran.code, 0, ran.output)
   local loss, of_whole_batches, of_all = ran.output:match 'HERE%s+(%S+)%s+(%S+)%s+(%S+)'
   local eval = runs.metrics(ran.folder .. '/metrics.jsonl').eval
   local last = eval[#eval]
@@ -132,8 +137,10 @@ end)
 t.test('regression has its metrics, and wrong names are told with the right ones', function()
   local function regression(loss, metrics, y)
     return runs.run(([[
-      local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
-      local cfg = experiment.config { optim = { lr = 0.05 }, train = { epochs = 40, seed = 5 }, eval = { metrics = %s } }
+      local experiment, data, train = require 'experiment', require 'data', require 'train'
+      local torch, nn = require 'torch', require 'nn'
+      local cfg = experiment.config {
+        optim = { lr = 0.05 }, train = { epochs = 40, seed = 5 }, eval = { metrics = %s } }
       local x = torch.randn { 32, 2 }
       local y = x:matmul(torch.tensor { { 1 }, { -2 } }) + 0.5
       local set = data.tensors { x = x, y = %s, val_x = x, val_y = %s, batch = 8 }
@@ -141,7 +148,8 @@ t.test('regression has its metrics, and wrong names are told with the right ones
       local fit = train.fit { model = net, data = set, loss = '%s', optim = cfg.optim, options = cfg.train }
       local m, d = fit.epochs[40].metrics, torch.no_grad(function() return net(x) - y end)
       print('HERE', m.mae - d:abs():mean():item(), m.mse - d:square():mean():item(), m.rmse - math.sqrt(m.mse),
-        m.r2 - (1 - d:square():sum():item() / (y - y:mean()):square():sum():item()), m.r2 > 0.9, fit.epochs[40].val_loss - m.mse)
+        m.r2 - (1 - d:square():sum():item() / (y - y:mean()):square():sum():item()), m.r2 > 0.9,
+        fit.epochs[40].val_loss - m.mse)
     ]]):format(metrics, y or 'y', y or 'y', loss))
   end
   local ran = regression('mse', "{ 'mae', 'mse', 'rmse', 'r2' }")
@@ -151,7 +159,8 @@ t.test('regression has its metrics, and wrong names are told with the right ones
   for _, i in ipairs { 1, 2, 3, 4, 6 } do t.near(tonumber(found[i]), 0, 1e-6) end
   local wrong = regression('mse', "{ 'acuracy' }")
   t.equal(wrong.code, 3)
-  t.contains(wrong.output, "eval.metrics: 'acuracy' is not known; did you mean 'accuracy'?; metrics by name are accuracy, top5")
+  t.contains(wrong.output,
+    "eval.metrics: 'acuracy' is not known; did you mean 'accuracy'?; metrics by name are accuracy, top5")
   local loss = regression('msee', '{}')
   t.equal(loss.code, 3)
   t.contains(loss.output, "loss 'msee' is not known; did you mean 'mse'?")
@@ -165,7 +174,8 @@ end)
 
 t.test('BatchNorm has no T-Score by samplers, and the loop leaves its averages alone', function()
   local body = [[
-    local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
+    local experiment, data, train = require 'experiment', require 'data', require 'train'
+    local torch, nn = require 'torch', require 'nn'
     local cfg = experiment.config { train = { epochs = 1, seed = 5 }, tscore = { every = 1 }, eval = { off = true } }
     local set = data.tensors { x = torch.randn { 12, 1, 4, 4 }, y = torch.randint(0, 2, { 12 }), batch = 6 }
     local net = nn.Sequential { nn.Conv2d { 1, 2, 3 }, nn.BatchNorm2d { 2 }, nn.Flatten(), nn.Linear { 8, 2 } }
@@ -174,7 +184,8 @@ t.test('BatchNorm has no T-Score by samplers, and the loop leaves its averages a
   ]]
   local refused = runs.run(body)
   t.equal(refused.code, 3)
-  t.contains(refused.output, 'tscore: BatchNorm2d in training mode normalises each sample by the statistics of the whole batch')
+  t.contains(refused.output,
+    'tscore: BatchNorm2d in training mode normalises each sample by the statistics of the whole batch')
   t.contains(refused.output, "tscore.mode='loop'")
   local loop = runs.run(body, 'tscore.mode=loop')
   t.equal(loop.code, 0, loop.output)
@@ -183,7 +194,8 @@ end)
 
 t.test('a Lua model within a sequence trains through the native loss, saves and resumes', function()
   local ran = runs.run [[
-    local experiment, data, train, torch, nn = require 'experiment', require 'data', require 'train', require 'torch', require 'nn'
+    local experiment, data, train = require 'experiment', require 'data', require 'train'
+    local torch, nn = require 'torch', require 'nn'
     local cfg = experiment.config { train = { epochs = 2, seed = 5 }, tscore = { every = 1 } }
     local x, y = torch.randn { 24, 4 }, torch.randint(0, 3, { 24 })
     local set = data.tensors { x = x, y = y, val_x = x, val_y = y, batch = 8 }

@@ -35,7 +35,8 @@ t.test('a model owns the parameters and buffers that are assigned to it', functi
   t.equal(net:parameter_count(), 15)
   t.is_true(net.scale.requires_grad and not net.steps.requires_grad)
   net:to 'float64'
-  t.equal({ net.scale.dtype, net.steps.dtype }, { 'float64', 'int64' })
+  t.equal(net.scale.dtype, 'float64')
+  t.equal(net.steps.dtype, 'int64')
   local before = net.scale:tolist()
   net(torch.ones({ 2, 3 }, { dtype = 'float64' })):square():sum():backward()
   optim.SGD(net, { lr = 0.1 }):step()
@@ -52,7 +53,8 @@ t.test('parameters come from sizes, lists, and tensors whose memory they share',
   local parameter = nn.Parameter { values }
   values:fill_(3)
   t.equal(parameter:detach():tolist(), { 3, 3 })
-  t.error_matches(function() nn.Parameter(torch.arange(3)) end, 'nn.Parameter: only floating%-point tensors are trained, got int64 {3}')
+  t.error_matches(function() nn.Parameter(torch.arange(3)) end,
+    'nn.Parameter: only floating%-point tensors are trained, got int64 {3}')
   t.error_matches(function() nn.Parameter { -1 } end, 'sizes must not be negative, got {%-1}')
   t.error_matches(function() nn.Parameter {} end, "argument 'size'")
   t.is_true(nn.Parameter(values * nn.Parameter { 2 }).is_leaf)
@@ -60,11 +62,10 @@ end)
 
 t.test('parameters are saved, loaded and tied', function()
   local net, other = scaled(), scaled()
-  local path = os.tmpname()
+  local path = t.temporary_path()
   net.scale:detach():fill_(7)
   net:save(path)
   other:load(path)
-  os.remove(path)
   t.equal(other.scale:detach():tolist(), { 7, 7, 7 })
   other.scale = net.scale
   net.scale:detach():fill_(8)
@@ -76,11 +77,12 @@ end)
 
 t.test('what would not be trained, or hides a method, is refused', function()
   local net = scaled()
-  t.error_matches(function() net.scale = torch.ones { 3 } end, "Scaled: 'scale' is a parameter, but this tensor is not, so it would "
-    .. 'not be trained; assign nn.Parameter%(tensor%)')
+  t.error_matches(function() net.scale = torch.ones { 3 } end, "Scaled: 'scale' is a parameter, but this tensor is "
+    .. 'not, so it would not be trained; assign nn.Parameter%(tensor%)')
   t.error_matches(function() net.scale = 3 end, "Scaled: 'scale' is a parameter, expected a Tensor, got number 3")
   t.error_matches(function() net.scale = nn.Parameter { 4 } end, 'cannot be tied to')
-  t.error_matches(function() net.parameters = nn.Parameter { 4 } end, "'parameters' means something else for every module")
+  t.error_matches(function() net.parameters = nn.Parameter { 4 } end,
+    "'parameters' means something else for every module")
   t.error_matches(function() net.forward = nn.Linear { 2, 2 } end, "'forward' means something else")
   t.error_matches(function() net.forward = 3 end, 'forward must be a function')
   net.steps = net.steps + 1 -- a buffer takes values
@@ -94,18 +96,22 @@ t.test('model.define takes parameters in the order in which they were made', fun
     name = 'raw',
     build = function()
       local zeta = nn.Parameter(torch.randn { 2 })
-      return { zeta = zeta, alpha = nn.Parameter(torch.randn { 2 }), body = nn.Linear { 2, 2 }, count = nn.Buffer { 1 } }
+      return { zeta = zeta, alpha = nn.Parameter(torch.randn { 2 }), body = nn.Linear { 2, 2 },
+        count = nn.Buffer { 1 } }
     end,
     forward = function(m, x) return m.body(x * m.zeta + m.alpha) end,
   }
   t.equal(names(made {}), { 'zeta', 'alpha', 'body.weight', 'body.bias' })
-  local bad = model.define { name = 'bad', build = function() return { plain = torch.ones { 1 } } end, forward = function() end }
-  t.error_matches(function() bad {} end, "bad: build gives 'plain' as a plain tensor; members are layers, nn.Parameter and nn.Buffer")
+  local bad = model.define { name = 'bad', build = function() return { plain = torch.ones { 1 } } end,
+    forward = function() end }
+  t.error_matches(function() bad {} end,
+    "bad: build gives 'plain' as a plain tensor; members are layers, nn.Parameter and nn.Buffer")
 end)
 
 t.test('a Lua model inside of a sequence or a residual path is called', function()
   local inner = scaled()
-  local net = nn.Sequential { { 'first', nn.Linear { 3, 3 } }, { 'inner', inner }, { 'path', nn.Residual { scaled() } } }
+  local net = nn.Sequential {
+    { 'first', nn.Linear { 3, 3 } }, { 'inner', inner }, { 'path', nn.Residual { scaled() } } }
   t.equal(names(net)[3], 'inner.scale')
   t.equal(names(net)[6], 'path.fn.scale')
   local x = torch.randn { 2, 3 }
@@ -130,7 +136,8 @@ t.test('models that refer to each other are collected', function()
     watched[1], watched[2] = net, outer
   end
   for _ = 1, 4 do collectgarbage() end
-  t.equal({ watched[1] == nil, watched[2] == nil }, { true, true })
+  t.equal(watched[1], nil)
+  t.equal(watched[2], nil)
 end)
 
 t.test('an error inside of a nested Lua model keeps its place, and a wrong result is named', function()
@@ -139,7 +146,8 @@ t.test('an error inside of a nested Lua model keeps its place, and a wrong resul
   local net = nn.Sequential { nn.Identity(), inner }
   t.error_matches(function() net(torch.ones { 2 }) end, 'model_parts_test.lua:%d+: nothing here')
   inner.forward = function() return 3 end
-  t.error_matches(function() net(torch.ones { 2 }) end, '%[Inner%] its Lua forward must return a Tensor first, got number 3')
+  t.error_matches(function() net(torch.ones { 2 }) end,
+    '%[Inner%] its Lua forward must return a Tensor first, got number 3')
   t.error_matches(function() nn.Sequential { nn.Container 'Empty' } (torch.ones { 2 }) end, '%[Empty%] has no forward')
   t.error_matches(function() nn.Residual { nn.Linear { 2, 3 } } (torch.ones { 1, 2 }) end,
     '%[Residual%] the layer must keep the shape, got %[1, 3%] from %[1, 2%]')
@@ -157,8 +165,8 @@ t.test('endless recursion through native code is an error with its chain', funct
   sequence.body = nn.Linear { 2, 2 }
   local outer = nn.Sequential { sequence }
   sequence.forward = function(_, x) return outer(x) end
-  local calls = { function() return net(torch.ones { 1, 2 }) end, loop 'no_grad', loop 'enable_grad', loop 'scope', loop 'fork_rng',
-    function() return outer(torch.ones { 1, 2 }) end }
+  local calls = { function() return net(torch.ones { 1, 2 }) end, function() return outer(torch.ones { 1, 2 }) end,
+    loop 'no_grad', loop 'enable_grad', loop 'scope', loop 'fork_rng' }
   for _, call in ipairs(calls) do
     local message = t.error_matches(call, 'calls are nested more than 200 deep through native code')
     t.contains(message, 'itself? ')
@@ -179,7 +187,9 @@ t.test('the mode of a part survives what puts the whole into eval mode for a whi
   t.equal(modes, { true, true, false, false })
   net:eval()
   net:set_modes(modes)
-  t.equal({ net.a.training, net.b.training, net.training }, { true, false, true })
+  t.equal(net.a.training, true)
+  t.equal(net.b.training, false)
+  t.equal(net.training, true)
   t.error_matches(function() net:set_modes { true } end, 'the model has 4 modules, got 1 modes')
 end)
 
@@ -223,8 +233,9 @@ t.test('parameters used by operators have the T-Score of n backward passes', fun
   for _, shape in ipairs { { 5, 3, 4 } } do
     for name, forward in pairs(forms) do
       local net = nn.Container(name)
-      net.v, net.s, net.row = nn.Parameter(torch.randn { 4 }), nn.Parameter(torch.tensor(1.5)), nn.Parameter(torch.randn { 1, 3, 4 })
-      net.w, net.table, net.slope = nn.Parameter(torch.randn { 4, 4 }), nn.Parameter(torch.randn { 6, 4 }), nn.Parameter(torch.rand { 3 })
+      net.v, net.s = nn.Parameter(torch.randn { 4 }), nn.Parameter(torch.tensor(1.5))
+      net.row, net.w = nn.Parameter(torch.randn { 1, 3, 4 }), nn.Parameter(torch.randn { 4, 4 })
+      net.table, net.slope = nn.Parameter(torch.randn { 6, 4 }), nn.Parameter(torch.rand { 3 })
       net.forward = forward
       local ok, problem = pcall(expect_exact, net, torch.randn(shape), squares)
       if not ok then error(name .. ': ' .. tostring(problem), 0) end
@@ -242,6 +253,7 @@ t.test('a use that tells no samples apart is refused by name, and only where it 
   end
   t.error_matches(function() measured(function() return net.w:square():sum() * 0.01 end) end,
     "tscore: parameter 'w' is used by torch.add which gives no gradients of single samples .*tscore.mode='loop'")
-  t.error_matches(function() measured(function() return (x * net.w:cumprod(0)):mean() end) end, "parameter 'w' is used by torch.cumprod")
+  t.error_matches(function() measured(function() return (x * net.w:cumprod(0)):mean() end) end,
+    "parameter 'w' is used by torch.cumprod")
   t.equal(measured(function() return net.w:norm():item() end).status, 'ok')
 end)

@@ -67,23 +67,29 @@ t.test('recurrent layers give back their state, which can be carried', function(
     local second = cell(x[{ {}, { 3 } }], carried)
     t.is_true(torch.allclose(torch.cat({ first, second }, 1), whole, { atol = 1e-6 }))
   end
-  t.error_matches(function() nn.GRU { 3, 4 }(x, torch.ones { 1, 9, 4 }) end, '%[GRU%] state must be %(1, 2, 4%), got %[1, 9, 4%]')
+  t.error_matches(function() nn.GRU { 3, 4 }(x, torch.ones { 1, 9, 4 }) end,
+    '%[GRU%] state must be %(1, 2, 4%), got %[1, 9, 4%]')
 end)
 
 t.test('a sequence names its layers and carries state through', function()
-  local net = nn.Sequential { { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } }
+  local net = nn.Sequential {
+    { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } }
   local logits, state = net(ids { { 0, 1, 2 } })
-  t.equal({ tostring(logits.shape), tostring(state.shape) }, { '{1, 3, 5}', '{1, 1, 4}' })
+  t.equal(tostring(logits.shape), '{1, 3, 5}')
+  t.equal(tostring(state.shape), '{1, 1, 4}')
   t.equal(names(net)[1], 'embed.weight')
-  t.equal(names(nn.Sequential { nn.Linear { 1, 2 }, nn.Tanh(), nn.Linear { 2, 1 } }), { '0.weight', '0.bias', '2.weight', '2.bias' })
-  t.equal(tostring(nn.Sequential { { 'up', nn.Linear { 2, 3 } }, nn.Tanh() }), 'Sequential\n  (up) Linear(2, 3)\n  (1) Tanh')
+  t.equal(names(nn.Sequential { nn.Linear { 1, 2 }, nn.Tanh(), nn.Linear { 2, 1 } }),
+    { '0.weight', '0.bias', '2.weight', '2.bias' })
+  t.equal(tostring(nn.Sequential { { 'up', nn.Linear { 2, 3 } }, nn.Tanh() }),
+    'Sequential\n  (up) Linear(2, 3)\n  (1) Tanh')
   t.error_matches(function() nn.Sequential { 3 } end, 'entry 1')
 end)
 
 t.test('members are reached by name, and a typo names the nearest', function()
   local net = models.char_rnn { vocab = 7, embed = 3, hidden = 4, layers = 1 }
   t.equal(tostring(net.head), 'Linear(4, 7)')
-  t.equal({ net.kind, net.head.kind, net.training }, { 'Sequential', 'Linear', true })
+  t.fields(net, { kind = 'Sequential', training = true })
+  t.equal(net.head.kind, 'Linear')
   t.error_matches(function() return net.hed end, "Sequential has no member 'hed'; did you mean 'head'")
   t.error_matches(function() return net.head.wieght end, "Linear has no member 'wieght'; did you mean 'weight'")
 end)
@@ -108,7 +114,8 @@ t.test('a model written in Lua has field paths as names, in order of creation', 
 end)
 
 t.test('options of a model are checked', function()
-  t.error_matches(function() mean_net { vocab = 6, embde = 3 } end, "mean_net: unknown option 'embde'; nearest: embed %(int%)")
+  t.error_matches(function() mean_net { vocab = 6, embde = 3 } end,
+    "mean_net: unknown option 'embde'; nearest: embed %(int%)")
   t.error_matches(function() mean_net {} end, "option 'vocab' %(int%) is required")
   t.error_matches(function() return models.char_rn end, "models has no 'char_rn'; nearest: char_rnn")
   t.error_matches(function() models.char_rnn { vocab = 5, cell = 'gur' } end, "'gur'; nearest: gru")
@@ -124,7 +131,8 @@ end)
 
 t.test('a tied weight counts once and gets both gradients', function()
   local net = mean_net { vocab = 6, tied = true }
-  t.equal({ names(net), net:parameter_count() }, { { 'zeta.weight' }, 24 })
+  t.equal(names(net), { 'zeta.weight' })
+  t.equal(net:parameter_count(), 24)
   t.equal(net:state_dict()['alpha.weight']:is_same(net:state_dict()['zeta.weight']), false)
   net(ids { { 1 } }):sum():backward()
   t.is_true(net.zeta.weight.grad[0]:abs():sum():item() > 0, 'the head\'s part')
@@ -156,9 +164,12 @@ t.test('train and eval switch dropout, for children too', function()
   local x = torch.ones { 1000 }
   t.is_true(net(x):eq(0):any():item())
   net:eval()
-  t.equal({ net.training, net['0'].training, torch.equal(net(x), x) }, { false, false, true })
+  t.equal(net.training, false)
+  t.equal(net['0'].training, false)
+  t.equal(torch.equal(net(x), x), true)
   net:train()
-  t.equal({ net.training, net['0'].training }, { true, true })
+  t.equal(net.training, true)
+  t.equal(net['0'].training, true)
   t.error_matches(function() nn.Dropout { 1 } end, 'p must be in %[0, 1%), got 1')
 end)
 
@@ -166,7 +177,8 @@ t.test('a model changes its dtype in place', function()
   local net = mean_net { vocab = 6 }
   local weight = net.alpha.weight
   t.is_true(rawequal(net, net:to 'float64'))
-  t.equal({ net.alpha.weight.dtype, weight.dtype }, { 'float64', 'float64' })
+  t.equal(net.alpha.weight.dtype, 'float64')
+  t.equal(weight.dtype, 'float64')
   t.equal(net(ids { { 1 } }).dtype, 'float64')
   t.error_matches(function() net:to 'int64' end, 'must have a floating%-point dtype, got int64')
   t.error_matches(function() net:to 'flaot64' end, "device 'flaot64' is not known")
@@ -176,8 +188,9 @@ t.test('a state dict is loaded strictly', function()
   local from, to = mean_net { vocab = 6 }, mean_net { vocab = 6 }
   t.is_true(rawequal(to, to:load_state_dict(from:state_dict())))
   t.is_true(torch.equal(from.alpha.weight, to.alpha.weight))
-  local err = t.error_matches(function() to:load_state_dict { ['zeta.weight'] = torch.ones { 2, 4 }, extra = torch.ones { 1 } } end,
-    'weights do not fit the model: missing alpha.weight; not in the model extra; wrong shape zeta.weight %(2, 4%) instead of %(6, 4%)')
+  local wrong = { ['zeta.weight'] = torch.ones { 2, 4 }, extra = torch.ones { 1 } }
+  local err = t.error_matches(function() to:load_state_dict(wrong) end, 'weights do not fit the model: '
+    .. 'missing alpha.weight; not in the model extra; wrong shape zeta.weight %(2, 4%) instead of %(6, 4%)')
   t.equal(require('fail').code_of(err), 5)
 end)
 
@@ -196,7 +209,9 @@ t.test('a module cannot be below itself', function()
 end)
 
 t.test('sizes out of range are config errors about the value', function()
-  local err = t.error_matches(function() return nn.GRU { 8, 8, dropout = 2 } end, ': nn.GRU: dropout must be in %[0, 1%), got 2$')
+  local err = t.error_matches(function() return nn.GRU { 8, 8, dropout = 2 } end,
+    ': nn.GRU: dropout must be in %[0, 1%), got 2$')
   t.equal(require('fail').code_of(err), 3)
-  t.equal(require('fail').code_of(t.error_matches(function() return nn.Linear { 0, 4 } end, 'sizes must be positive')), 3)
+  t.equal(require('fail').code_of(t.error_matches(function() return nn.Linear { 0, 4 } end, 'sizes must be positive')),
+    3)
 end)

@@ -1,4 +1,5 @@
--- Options that the engine declares: what Lua gets of them, and what the engine says to wrong ones that come past Lua's own check.
+-- Options that the engine declares: what Lua gets of them, and what the engine says to wrong ones that come past the
+-- check of Lua.
 local data = require 'data'
 local host = require 'host'
 local native = require 'lanthorn'
@@ -40,7 +41,8 @@ t.test('wrong options are named, with what would be right', function()
     { { train = { epoch = 1 } }, "train: unknown option 'epoch'; did you mean 'epochs'?" },
     { { train = { epochs = 0 } }, "train: option 'epochs' must be at least 1, got 0" },
     { { train = { epochs = 1.5 } }, "train: option 'epochs' must be an int, got number 1.5" },
-    { { train = { precision = 'fp16' } }, "train: option 'precision' is 'fp16', expected one of fp32, fp32_split, bf16" },
+    { { train = { precision = 'fp16' } },
+      "train: option 'precision' is 'fp16', expected one of fp32, fp32_split, bf16" },
     { { train = { emulate = 1 } }, "train: option 'emulate' must be a boolean, got number 1" },
     { { tscore = 3 }, 'tscore: expected a table of options, got number 3' },
     { { eval = { metrics = { 1 } } }, "eval: option 'metrics' must be a list of strings, got number 1" },
@@ -66,6 +68,6 @@ t.test('every option of a config has a meaning, but those that are torch.optim\'
     end
   end
   table.sort(without)
-  t.equal(without, { 'optim.alpha', 'optim.beta1', 'optim.beta2', 'optim.centered', 'optim.dampening', 'optim.eps', 'optim.lr',
-    'optim.momentum', 'optim.nesterov', 'optim.weight_decay' })
+  t.equal(without, { 'optim.alpha', 'optim.beta1', 'optim.beta2', 'optim.centered', 'optim.dampening', 'optim.eps',
+    'optim.lr', 'optim.momentum', 'optim.nesterov', 'optim.weight_decay' })
 end)

@@ -10,7 +10,8 @@ local function refused(given, pattern)
 end
 
 t.test('defaults are filled in', function()
-  t.equal(options.check('nn.GRU', { hidden = 3 }, SPEC), { hidden = 3, layers = 1, dropout = 0, mode = 'gru', sizes = {} })
+  t.equal(options.check('nn.GRU', { hidden = 3 }, SPEC),
+    { hidden = 3, layers = 1, dropout = 0, mode = 'gru', sizes = {} })
 end)
 
 t.test('a default table is not shared', function()
@@ -44,19 +45,21 @@ t.test('a wrong type says what was expected and given', function()
   refused('x', "expected a table of options, got string 'x'")
 end)
 
-t.test('one of several texts', function()
+t.test('a text that must be one of several gives the nearest', function()
   t.equal(options.check('x', { hidden = 1, mode = 'lstm' }, SPEC).mode, 'lstm')
   refused({ hidden = 1, mode = 'lsmt' }, "option 'mode' is 'lsmt'; nearest: lstm$")
 end)
 
 t.test('a number that is too small says what is the least', function()
   local spec = { length = { 'int', 5, min = 1 }, share = { 'number?', nil, min = 0 } }
-  t.error_matches(function() options.check('x', { length = 0 }, spec) end, "x: option 'length' must be at least 1, got 0$")
-  t.error_matches(function() options.check('x', { share = -0.5 }, spec) end, "x: option 'share' must be at least 0, got %-0.5$")
+  t.error_matches(function() options.check('x', { length = 0 }, spec) end,
+    "x: option 'length' must be at least 1, got 0$")
+  t.error_matches(function() options.check('x', { share = -0.5 }, spec) end,
+    "x: option 'share' must be at least 0, got %-0.5$")
   t.equal(options.check('x', { length = 1 }, spec), { length = 1 })
 end)
 
-t.test('alternatives and optional values', function()
+t.test('a value may be of either of two types', function()
   t.equal(options.check('x', { hidden = 1, value = 'a' }, SPEC).value, 'a')
   t.equal(options.check('x', { hidden = 1, value = 2 }, SPEC).value, 2)
 end)

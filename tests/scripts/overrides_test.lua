@@ -108,8 +108,8 @@ t.test('a list in the brackets of a table is told how it is written', function()
 end)
 
 t.test('broken grammar is refused', function()
-  for _, text in ipairs { '=3', 'a..b=3', 'a b=3', '.a=3', '1a=3', '~', 'optim.lr=', 'sizes=[1', 'sizes=[1 2]', '+t={a}',
-    '+t={a=1,a=2}', "data.corpus='x", 'data.corpus=a b', '+++a=1' } do
+  for _, text in ipairs { '=3', 'a..b=3', 'a b=3', '.a=3', '1a=3', '~', 'optim.lr=', 'sizes=[1', 'sizes=[1 2]',
+    '+t={a}', '+t={a=1,a=2}', "data.corpus='x", 'data.corpus=a b', '+++a=1' } do
     refused('override', text)
   end
 end)

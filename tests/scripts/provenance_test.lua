@@ -16,11 +16,12 @@ t.test('guard G27: a hand-made cell fails with its row and column', function()
   end
 end)
 
-t.test('guard G27: a measured value needs a run, a derived one cells, one of the literature its source and machine', function()
+t.test('guard G27: a measured value needs a run, a derived one cells, one of the literature a source', function()
   t.error_matches(function() provenance.measured(1, {}) end, 'needs the ids of its runs')
   t.error_matches(function() provenance.literature(1, 'a paper') end, 'needs its source and its machine')
   t.error_matches(function() provenance.derived('a + 1', {}, tostring) end, 'needs a formula and the cells')
-  t.error_matches(function() provenance.derived('a + b', { ours, 2 }, tostring) end, "cell 2 of the formula 'a %+ b': the value 2 has no")
+  t.error_matches(function() provenance.derived('a + b', { ours, 2 }, tostring) end,
+    "cell 2 of the formula 'a %+ b': the value 2 has no")
 end)
 
 t.test('ratios with the literature are for orientation, and so is what is made of them', function()

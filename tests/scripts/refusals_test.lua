@@ -39,10 +39,12 @@ t.test('lengths and indices are checked where they enter', function()
   local function lengths(a, b) return torch.tensor({ a, b }, { dtype = 'int64' }) end
   for _, wrong in ipairs { 6, 9, -1 } do
     t.error_matches(function() nn.key_padding(lengths(wrong, 5), attention, x) end,
-      '%[KeyPadding%] lengths must be from 0 to 5, the positions of the input, got ' .. tostring(wrong):gsub('%-', '%%-'))
+      '%[KeyPadding%] lengths must be from 0 to 5, the positions of the input, got '
+        .. tostring(wrong):gsub('%-', '%%-'))
   end
   t.equal(tostring(nn.key_padding(lengths(0, 5), attention, x).shape), '{2, 5, 8}')
-  t.error_matches(function() torch.set_num_threads(1.5) end, "torch.set_num_threads: argument 'threads' must be int, got number 1.5")
+  t.error_matches(function() torch.set_num_threads(1.5) end,
+    "torch.set_num_threads: argument 'threads' must be int, got number 1.5")
   t.error_matches(function() require('tscore').loop(attention, 2.5, function() end) end,
     "tscore.loop: argument 'n' must be int, got number 2.5")
 end)
@@ -52,8 +54,8 @@ t.test('optimisers and schedules refuse what would silently do nothing', functio
   local function refused(pattern, parameters, options)
     t.error_matches(function() optim.SGD(parameters, options) end, pattern)
   end
-  refused('optim.SGD: nesterov looks ahead along the momentum, and needs momentum above 0 and no dampening, got momentum 0', layer,
-    { lr = 0.1, nesterov = true })
+  refused('optim.SGD: nesterov looks ahead along the momentum, and needs momentum above 0 and no dampening, '
+    .. 'got momentum 0', layer, { lr = 0.1, nesterov = true })
   refused('got momentum 0.9 and dampening 0.5', layer, { lr = 0.1, nesterov = true, momentum = 0.9, dampening = 0.5 })
   refused('optim.SGD: there are no parameters to train', {}, { lr = 0.1 })
   refused('there are no parameters to train', nn.Tanh(), { lr = 0.1 })
@@ -66,7 +68,7 @@ t.test('a tied weight has one value in a file, under each of its names or one of
   local function model()
     return models.transformer_lm { vocab = 7, max_len = 4, d_model = 4, heads = 2, ff = 8, layers = 1, tied = true }
   end
-  local net, differing, equal, shared, path = model(), {}, {}, {}, os.tmpname()
+  local net, differing, equal, shared, path = model(), {}, {}, {}, t.temporary_path()
   for name, tensor in pairs(net:state_dict()) do
     differing[name], equal[name] = tensor:clone(), tensor:clone()
     if name ~= 'head.weight' then shared[name] = tensor:clone() end
@@ -75,7 +77,8 @@ t.test('a tied weight has one value in a file, under each of its names or one of
   local other = model()
   local before = other:state_dict()['embed.weight']:clone()
   torch.save(differing, path)
-  t.error_matches(function() other:load(path) end, 'it has one tensor for embed.weight and head.weight, which have different values here')
+  t.error_matches(function() other:load(path) end,
+    'it has one tensor for embed.weight and head.weight, which have different values here')
   t.is_true(torch.equal(other:state_dict()['embed.weight'], before))
   torch.save(equal, path)
   other:load(path)
@@ -84,5 +87,4 @@ t.test('a tied weight has one value in a file, under each of its names or one of
   model():load(path)
   torch.save(shared, path)
   t.error_matches(function() model():load(path) end, 'missing head.weight')
-  os.remove(path)
 end)

@@ -26,7 +26,8 @@ t.test('a torn last line is left out wherever it is cut', function()
 end)
 
 t.test('damage before the last line is a data error with its line', function()
-  local err = t.error_matches(function() read '{"a":1}\n{"b"\n{"c":3}\n' end, "metrics.jsonl': line 2 is not a JSON object")
+  local err = t.error_matches(function() read '{"a":1}\n{"b"\n{"c":3}\n' end,
+    "metrics.jsonl': line 2 is not a JSON object")
   t.equal(require('fail').code_of(err), 4)
   t.error_matches(function() read '[1]\n{}\n' end, 'line 1 is not')
   t.error_matches(function() read '{}\n{"a":1} x\n{}\n' end, 'line 2 is not')
@@ -73,13 +74,15 @@ t.test('lines of the wanted kinds come alone, and void ones of them do not', fun
 {"kind":"train","loss":1,"step":2}
 ]]
   t.equal(read(text, { eval = true }), { { kind = 'eval', loss = 1, split = 'val', step = 1 } })
-  t.equal(read(text, { train = true }), { { kind = 'train', loss = 1, step = 1 }, { kind = 'train', loss = 1, step = 2 } })
+  t.equal(read(text, { train = true }),
+    { { kind = 'train', loss = 1, step = 1 }, { kind = 'train', loss = 1, step = 2 } })
 end)
 
 t.test('numbers that JSON cannot hold come back, and null is absent', function()
-  local line = read [[
-{"loss":null,"lr":null,"nonfinite":{"loss":"nan","phase_ms.data":"-inf","xs.2":"inf"},"phase_ms":{"data":null,"step":1},"xs":[1,null]}
-]][1]
+  local line = read([[
+{"loss":null,"lr":null,"nonfinite":{"loss":"nan","phase_ms.data":"-inf","xs.2":"inf"},]]
+    .. [["phase_ms":{"data":null,"step":1},"xs":[1,null]}
+]])[1]
   t.equal(line, { loss = 0 / 0, phase_ms = { data = -math.huge, step = 1 }, xs = { 1, math.huge } })
 end)
 

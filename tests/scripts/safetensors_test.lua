@@ -10,15 +10,18 @@ local function temporary() return t.write_file('', '.safetensors') end
 
 t.test('every dtype survives save and load', function()
   local path, given = temporary(), {}
-  for _, dtype in ipairs { 'float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8', 'bool' } do
+  for _, dtype in ipairs { 'float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16', 'int8', 'uint8',
+    'bool' } do
     given[dtype] = torch.arange(6):view(2, 3):to(dtype)
   end
-  given.scalar, given.empty, given['a.b/c d'] = torch.tensor(2.5), torch.zeros { 0, 3 }, torch.tensor { 0 / 0, math.huge }
+  given.scalar, given.empty = torch.tensor(2.5), torch.zeros { 0, 3 }
+  given['a.b/c d'] = torch.tensor { 0 / 0, math.huge }
   torch.save(given, path)
   local loaded, metadata = torch.load(path)
   t.equal(metadata, {})
   for name, tensor in pairs(given) do
-    t.equal({ loaded[name].dtype, tostring(loaded[name].shape) }, { tensor.dtype, tostring(tensor.shape) })
+    t.equal(loaded[name].dtype, tensor.dtype)
+    t.equal(tostring(loaded[name].shape), tostring(tensor.shape))
     t.equal(loaded[name]:tolist(), tensor:tolist())
   end
 end)
@@ -33,7 +36,8 @@ t.test('metadata maps strings to strings', function()
   local path = temporary()
   torch.save({ x = torch.ones { 1 } }, path, { license = 'Apache-2.0', note = 'für "alle"' })
   t.equal(select(2, torch.load(path)), { license = 'Apache-2.0', note = 'für "alle"' })
-  t.error_matches(function() torch.save({}, path, { n = 3 }) end, "argument 'metadata' must be a table from names to str, or nil, got table")
+  t.error_matches(function() torch.save({}, path, { n = 3 }) end,
+    "argument 'metadata' must be a table from names to str, or nil, got table")
   t.error_matches(function() torch.save({ x = 3 }, path) end, "'x': expected a Tensor, got number 3")
   t.error_matches(function() torch.save({ torch.ones { 1 } }, path) end, 'names must be strings')
 end)
@@ -41,7 +45,8 @@ end)
 t.test('a model is saved and loaded by name', function()
   local path = temporary()
   local function made()
-    return nn.Sequential { { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } }
+    return nn.Sequential {
+      { 'embed', nn.Embedding { 5, 3 } }, { 'rnn', nn.GRU { 3, 4 } }, { 'head', nn.Linear { 4, 5 } } }
   end
   local a, b, x = made(), made(), ids { { 0, 1, 4 } }
   a:save(path)
@@ -53,9 +58,10 @@ end)
 t.test('guard G25: a model that does not fit lists every name', function()
   local path = temporary()
   nn.Sequential { { 'a', nn.Linear { 2, 3 } }, { 'b', nn.Linear { 3, 1 } } }:save(path)
-  local err = t.error_matches(function() nn.Sequential { { 'a', nn.Linear { 2, 2 } }, { 'c', nn.Linear { 2, 1 } } }:load(path) end,
-    'weights do not fit the model')
-  for _, part in ipairs { path, 'missing c.weight, c.bias', 'not in the model b.bias, b.weight', 'a.weight (3, 2) instead of (2, 2)' } do
+  local other = nn.Sequential { { 'a', nn.Linear { 2, 2 } }, { 'c', nn.Linear { 2, 1 } } }
+  local err = t.error_matches(function() other:load(path) end, 'weights do not fit the model')
+  for _, part in ipairs { path, 'missing c.weight, c.bias', 'not in the model b.bias, b.weight',
+    'a.weight (3, 2) instead of (2, 2)' } do
     t.contains(err, part)
   end
   t.equal(require('fail').code_of(err), 5)
@@ -71,12 +77,13 @@ local ONE = '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 
 -- Runs a script that loads the file and would write another; both its message and its exit code count.
 local function refused(message, bytes)
-  local path, after = t.write_file(bytes, '.safetensors'), os.tmpname()
-  os.remove(after)
-  local output, code = t.runner('-e', ("local x = require('torch').load(%q); require('torch').save(x, %q)"):format(path, after))
+  local path, after = t.write_file(bytes, '.safetensors'), t.temporary_path()
+  local output, code = t.runner('-e', ([[
+local x = require('torch').load(%q)
+require('torch').save(x, %q)]]):format(path, after))
   t.contains(output, "'" .. path .. "': ")
   t.contains(output, message)
-  t.equal(code, 5)
+  t.equal(code, 5, output)
   t.is_true(host.stat(after) == nil, 'no file is made')
 end
 
@@ -90,9 +97,11 @@ t.test('broken files are refused with exit code 5', function()
   refused('header', u64(#ONE + 100) .. ONE)                                                          -- cut short
   refused('200000000', u64(200 * 1000 * 1000) .. ONE .. '\0\0\0\0')                                  -- absurd length
   refused('the tensors end at byte 4 of the data, the file holds 2', u64(#ONE) .. ONE .. '\0\0')
-  local overlap = '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'
+  local overlap = [[{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},]]
+    .. [["y":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}]]
   refused('leave a hole or overlap', u64(#overlap) .. overlap .. ('\0'):rep(8))
-  local double = '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+  local double = [[{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},]]
+    .. [["x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}]]
   refused("duplicate key 'x'", u64(#double) .. double .. ('\0'):rep(4))
   local wrong = ONE:gsub('%[1%]', '[3]')
   refused('needs 12 bytes, its data_offsets hold 4', u64(#wrong) .. wrong .. ('\0'):rep(4))
@@ -109,7 +118,9 @@ end)
 t.test('a file that is missing is exit 5, one that cannot be written exit 9', function()
   local _, code = t.runner('-e', "require('torch').load('/nowhere/x.safetensors')")
   t.equal(code, 5)
-  _, code = t.runner('-e', "local torch = require 'torch' torch.save({ x = torch.ones { 1 } }, '/nowhere/x.safetensors')")
+  _, code = t.runner('-e', [[
+local torch = require 'torch'
+torch.save({ x = torch.ones { 1 } }, '/nowhere/x.safetensors')]])
   t.equal(code, 9)
 end)
 
@@ -194,5 +205,6 @@ t.test('Python reads our files', function()
   local path = temporary()
   torch.save({ a = torch.tensor { { 1, -2.5 } }, b = ids { 3, 2 ^ 40 }, c = torch.tensor { true, false },
     d = torch.tensor(0.1, { dtype = 'float64' }) }, path, { k = 'v' })
-  t.equal(python(READER, path), '{"k": "v"}\na [1, 2] [1.0, -2.5]\nb [2] [3, 1099511627776]\nc [2] [True, False]\nd [] [0.1]\n')
+  t.equal(python(READER, path),
+    '{"k": "v"}\na [1, 2] [1.0, -2.5]\nb [2] [3, 1099511627776]\nc [2] [True, False]\nd [] [0.1]\n')
 end)

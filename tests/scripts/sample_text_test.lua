@@ -4,20 +4,21 @@ local t = require 'testing'
 local texts = require 'testing.texts'
 
 local HEAD = [[
-local experiment, data, models, train, torch, nn = require 'experiment', require 'data', require 'models', require 'train',
-  require 'torch', require 'nn'
+local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
+local torch, nn = require 'torch', require 'nn'
 local cfg = experiment.config { train = { epochs = 1, seed = 1, max_steps = 2 }, optim = { lr = 1e-2 } }
 local function fit(text, callback)
   local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = 8, layers = 1 }
-  train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, callbacks = { callback or 'sample_text' } }
+  train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train,
+    callbacks = { callback or 'sample_text' } }
 end
 ]]
 
 -- The prompt and the drawn text of a training on a text, and what was printed.
 local function sampled(text, open)
   local file = runs.write('text.txt', text)
-  local ran = runs.run(HEAD .. ('fit(%s)'):format(open or "data.text { file = '%s', batch = 2, seq = 30, stride = 30 }"):format(file),
-    'guards.no_learning=off', 'guards.init_loss=off')
+  open = open or "data.text { file = '%s', batch = 2, seq = 30, stride = 30 }"
+  local ran = runs.run(HEAD .. ('fit(%s)'):format(open):format(file), 'guards.no_learning=off', 'guards.init_loss=off')
   t.equal(ran.code, 0, ran.output)
   local event = ran.lines.sample[1]
   t.is_true(event ~= nil, ran.output)
@@ -63,10 +64,11 @@ end)
 t.test('what no sample can have is refused before the training', function()
   local script = [[
 local data, nn, torch, train = require 'data', require 'nn', require 'torch', require 'train'
-train.fit { model = nn.Linear { 1, 1 }, data = data.tensors { x = torch.zeros { 2, 1 }, y = torch.zeros { 2, 1 } }, loss = 'mse',
-  callbacks = { { 'sample_text', %s } } }]]
+train.fit { model = nn.Linear { 1, 1 }, data = data.tensors { x = torch.zeros { 2, 1 }, y = torch.zeros { 2, 1 } },
+  loss = 'mse', callbacks = { { 'sample_text', %s } } }]]
   for option, message in pairs { ['length = 0'] = "'length' must be at least 1, got 0",
-    ['top_k = -1'] = "'top_k' must be at least 0, got -1", ['temperature = -1'] = "'temperature' must be at least 0, got -1" } do
+    ['top_k = -1'] = "'top_k' must be at least 0, got -1",
+    ['temperature = -1'] = "'temperature' must be at least 0, got -1" } do
     local ran = runs.run(script:format(option))
     t.equal(ran.code, 3, ran.output)
     t.contains(ran.output, 'callback sample_text: option ' .. message)

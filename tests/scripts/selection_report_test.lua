@@ -53,10 +53,11 @@ t.test('balance leaves the root out, which every path has', function()
   t.near(balance.levels[1].entropy, 0, 1e-12)
 end)
 
-t.test('information of domain and leaf is ln 2 less its bias where each has its own, and below 0 where there is none', function()
+t.test('information of domain and leaf is ln 2 less its bias where each has its own, below 0 without', function()
   t.near(report.mutual_information { { 50, 0 }, { 0, 50 } }, math.log(2) - 1 / 200, 1e-12)
   t.near(report.mutual_information { { 25, 25 }, { 25, 25 } }, -1 / 200, 1e-12)
-  t.near(report.mutual_information { { 50, 0 }, { 0, 50 }, { 0, 0 } }, math.log(2) - 1 / 200, 1e-12) -- a text that no phase trains on
+  -- With a text that no phase trains on.
+  t.near(report.mutual_information { { 50, 0 }, { 0, 50 }, { 0, 0 } }, math.log(2) - 1 / 200, 1e-12)
   t.equal(report.mutual_information { { 0, 0 } }, nil)
 end)
 
@@ -80,13 +81,15 @@ end
 
 t.test('a leaf that is selected for one domain alone is a specialist', function()
   local rows = report.specialists(blocks(20, function(i) return i <= 10 and 1 or 0 end), 2, { random = seeded() })
-  t.equal({ rows[1].domain, rows[2].domain, rows[1].specialist, rows[2].specialist }, { 1, 2, true, true })
+  t.fields(rows[1], { domain = 1, specialist = true })
+  t.fields(rows[2], { domain = 2, specialist = true })
   t.near(rows[1].share, 1, 1e-12)
   t.is_true(rows[1].p < 0.01)
 end)
 
 t.test('chance alone gives the largest of three domains these shares', function()
-  for n, share in pairs { [1] = 1, [3] = 0.63, [5] = 0.56, [10] = 0.49, [20] = 0.44, [50] = 0.40, [100] = 0.38, [300] = 0.36 } do
+  local shares = { [1] = 1, [3] = 0.63, [5] = 0.56, [10] = 0.49, [20] = 0.44, [50] = 0.40, [100] = 0.38, [300] = 0.36 }
+  for n, share in pairs(shares) do
     t.near(report.chance_share(3, n), share, 0.0051, n)
   end
   t.near(report.chance_share(2, 2), 0.75, 1e-12)
@@ -108,7 +111,8 @@ end
 
 t.test('the shares that a path touches and moves of the published models', function()
   for _, case in ipairs { { { 1, 3, 9 }, { 0.05, 0.15, 1 }, 4300688, 69.2, 63.7 },
-    { { 1, 4, 12, 24 }, { 0.05, 0.05, 0.15, 1 }, 8010128, 38.8, 34.3 }, { { 1, 3, 9 }, { 0.05, 0.15, 1 }, 1747393, 24.2, 10.5 } } do
+    { { 1, 4, 12, 24 }, { 0.05, 0.05, 0.15, 1 }, 8010128, 38.8, 34.3 },
+    { { 1, 3, 9 }, { 0.05, 0.15, 1 }, 1747393, 24.2, 10.5 } } do
     local touched, effective = report.shares(updated(case[1], 132480, case[2]), case[3])
     t.near(100 * touched, case[4], 0.051)
     t.near(100 * effective, case[5], 0.051)
@@ -121,8 +125,10 @@ end)
 t.test('a leaf that is selected alike for both, or rarely, is not a specialist', function()
   local random = seeded()
   local rows = report.specialists(blocks(20, function() return 0.4 + 0.2 * random() end), 2, { random = random })
-  t.equal({ rows[1].specialist, rows[2].specialist }, { false, false })
-  rows = report.specialists({ { domain = 1, counts = { 10, 0 } }, { domain = 2, counts = { 0, 10 } } }, 2, { random = random })
+  t.equal(rows[1].specialist, false)
+  t.equal(rows[2].specialist, false)
+  local apart = { { domain = 1, counts = { 10, 0 } }, { domain = 2, counts = { 0, 10 } } }
+  rows = report.specialists(apart, 2, { random = random })
   t.equal(rows[1].specialist, false)
   t.equal(report.specialists({}, 2), {})
 end)

@@ -1,5 +1,5 @@
--- Expected values are from printed tables: Student's t at 97.5 % is 12.706 (1 degree of freedom), 4.303 (2), 2.776 (4), 2.045 (29),
--- 1.960 (normal). Intervals are t * sd / sqrt(n), worked out beside each case.
+-- Expected values are from printed tables: Student's t at 97.5 % is 12.706 (1 degree of freedom), 4.303 (2),
+-- 2.776 (4), 2.045 (29), 1.960 (normal). Intervals are t * sd / sqrt(n), worked out beside each case.
 local host = require 'host'
 local statistics = require 'statistics'
 local t = require 'testing'
@@ -46,8 +46,8 @@ t.test('what is not defined is nil: no value, one value, values that do not vary
 end)
 
 t.test('the p value of paired differences agrees with their interval', function()
-  -- t = mean / (sd / sqrt(n)): 0.1, 0.2, 0.3 has mean 0.2, sd 0.1, t = 3.4641; with 2 degrees of freedom the tables put 90 % at
-  -- 2.920 and 95 % at 4.303; exactly p = 1 - t / sqrt(t^2 + 2) = 0.074180
+  -- t = mean / (sd / sqrt(n)): 0.1, 0.2, 0.3 has mean 0.2, sd 0.1, t = 3.4641; with 2 degrees of freedom the tables
+  -- put 90 % at 2.920 and 95 % at 4.303; exactly p = 1 - t / sqrt(t^2 + 2) = 0.074180
   t.near(statistics.paired({ 0.1, 0.2, 0.3 }).p, 0.0741799, 1e-6)
   local half = statistics.interval({ 0.1, 0.2, 0.3 }).half
   t.near(statistics.paired({ 0.1 - 0.2 + half, 0.2 - 0.2 + half, 0.3 - 0.2 + half }).p, 0.05, 1e-9)
@@ -63,7 +63,8 @@ t.test("Holm's correction multiplies by the number of comparisons still open and
 end)
 
 t.test("Wilson's interval stays inside 0 and 1 and holds the share", function()
-  -- k = 8, n = 10, z = 1.959964: centre (8 + 1.920729) / 13.841459 = 0.716740, half 1.959964 / 13.841459 * sqrt(1.6 + 0.960365) = 0.226577
+  -- k = 8, n = 10, z = 1.959964: centre (8 + 1.920729) / 13.841459 = 0.716740,
+  -- half 1.959964 / 13.841459 * sqrt(1.6 + 0.960365) = 0.226577
   local low, high = statistics.wilson(8, 10)
   t.near(low, 0.490163, 1e-5)
   t.near(high, 0.943317, 1e-5)

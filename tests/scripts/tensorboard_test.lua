@@ -12,7 +12,8 @@ end)
 t.test('lines come back with tag, step, time and value', function()
   local path = runs.root .. '/events'
   local writer = native.run.event_file(path, 1795264999.25)
-  writer:write { kind = 'train', step = 1, t = 1795265000.5, loss = 0.1, lr = 2e-3, tokens_backprop = 6400, phase_ms = { forward = 80.25 } }
+  writer:write { kind = 'train', step = 1, t = 1795265000.5, loss = 0.1, lr = 2e-3, tokens_backprop = 6400,
+    phase_ms = { forward = 80.25 } }
   writer:write { kind = 'event', event = 'guard', step = 1, t = 1795265001, value = 3 }
   writer:write { kind = 'train', step = 300, t = 1795265002, loss = 0 / 0, grad_norm = math.huge }
   writer:write { kind = 'event', event = 'resume', step = 299, t = 1795265003 }
@@ -37,12 +38,14 @@ t.test('the parser refuses a changed byte and a record cut short', function()
   native.run.event_file(path, 1)
   local text = runs.read(path)
   for _, damaged in ipairs { text:sub(1, 14) .. '\255' .. text:sub(16), text:sub(1, -2), '\1' .. text:sub(2) } do
-    t.error_matches(function() event_file.read(runs.write('damaged', damaged)) end, 'record 1 has a wrong checksum or is cut short')
+    t.error_matches(function() event_file.read(runs.write('damaged', damaged)) end,
+      'record 1 has a wrong checksum or is cut short')
   end
 end)
 
 local SCRIPT = [[
-local experiment, data, nn, torch, train = require 'experiment', require 'data', require 'nn', require 'torch', require 'train'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local nn, torch = require 'nn', require 'torch'
 local cfg = experiment.config { train = { epochs = 2, seed = 1 }, optim = { lr = 0.1 } }
 local x, y = torch.randn { 8, 3 }, torch.arange(8):remainder(2)
 train.fit { model = nn.Sequential { nn.Linear { 3, 2 } }, data = data.tensors { x = x, y = y, batch = 4 },
@@ -53,7 +56,8 @@ t.test('the callback leaves one event file of the attempt with the numbers of me
   local ran = runs.run((SCRIPT:gsub('CALLBACKS', "'tensorboard'")))
   t.equal(ran.code, 0, ran.output)
   local name = t.shell('cd ' .. ran.folder .. ' && ls -d events*'):match('^(.*)\n$')
-  t.matches(name, '^events%.out%.tfevents%.%d%d%d%d%d%d%d%d%d%d%.' .. require('host').hostname():gsub('%p', '%%%0') .. '%.%d+%.1$')
+  t.matches(name,
+    '^events%.out%.tfevents%.%d%d%d%d%d%d%d%d%d%d%.' .. require('host').hostname():gsub('%p', '%%%0') .. '%.%d+%.1$')
   t.contains(ran.output, 'events    ' .. name)
   local events, tags = event_file.read(ran.folder .. '/' .. name), {}
   for _, event in ipairs(events) do
@@ -70,6 +74,6 @@ end)
 
 t.test('an option of the callback that does not exist is exit 3', function()
   local ran = runs.run((SCRIPT:gsub('CALLBACKS', "{ 'tensorboard', folder = 'x' }")))
-  t.equal(ran.code, 3)
+  t.equal(ran.code, 3, ran.output)
   t.contains(ran.output, "callback tensorboard: unknown option 'folder'")
 end)

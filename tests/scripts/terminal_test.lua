@@ -1,4 +1,4 @@
--- The prompt on a terminal, as fingers use it: lines typed ahead, pasted blocks, Tab. A script of Python is the terminal.
+-- The prompt on a terminal, as fingers use it: lines typed ahead, pasted blocks, Tab. Python plays the terminal.
 local host = require 'host'
 local json = require 'json'
 local t = require 'testing'
@@ -15,8 +15,8 @@ local function typed(environment, items)
 end
 
 t.test('lines that were typed while LibTorch loads arrive, each of them', function()
-  local output = typed('', { 'x = torch.ones{2}:sum():item()\n', 'function f(x)\n', 0.1, 'return x*2\n', 0.3, 'end\n', 0.3,
-    'print("got", f(21), x)\n' })
+  local output = typed('', { 'x = torch.ones{2}:sum():item()\n', 'function f(x)\n', 0.1, 'return x*2\n', 0.3,
+    'end\n', 0.3, 'print("got", f(21), x)\n' })
   t.matches(output, 'got\t42\t2')
 end)
 
@@ -35,8 +35,10 @@ end)
 
 t.test('Tab completes operators of torch, methods of tensors and parts of models', function()
   local output = typed('', { 'm = nn.Linear { 2, 3 }; x = torch.ones { 2 };\n', 1,
-    'print("operator", type(torch.logical_x\t', 0.5, '))\n', 0.5, 'print("method", type(x.masked_fil\t', 0.5, '))\n', 0.5,
-    'print("module", type(m.named_para\t', 0.5, '))\n', 0.5, 'print("part", type(m.weig\t', 0.5, '))\n', 0.5 })
+    'print("operator", type(torch.logical_x\t', 0.5, '))\n', 0.5,
+    'print("method", type(x.masked_fil\t', 0.5, '))\n', 0.5,
+    'print("module", type(m.named_para\t', 0.5, '))\n', 0.5,
+    'print("part", type(m.weig\t', 0.5, '))\n', 0.5 })
   t.matches(output, 'operator\tfunction')
   t.matches(output, 'method\tfunction')
   t.matches(output, 'module\tfunction')

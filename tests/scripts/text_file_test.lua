@@ -31,8 +31,8 @@ end
 
 t.test('carriage returns are refused with their number and both choices', function()
   local lines = count(TEXT, '\n')
-  refused(with '\r\n', ("text%%d+.txt': '/.*/text%%d+.txt': %d lines end with CR LF; data.newlines=lf converts each to LF, "):format(lines)
-    .. 'data.newlines=keep trains on the carriage returns$')
+  refused(with '\r\n', ("text%%d+.txt': '/.*/text%%d+.txt': %d lines end with CR LF; data.newlines=lf converts each "
+    .. 'to LF, data.newlines=keep trains on the carriage returns$'):format(lines))
   refused(with '\r', ('%d lines end with CR alone; data.newlines=lf'):format(lines))
   refused(TEXT .. 'a\rb\r\n', '1 line ends with CR LF and 1 with CR alone; data.newlines=lf')
 end)
@@ -41,10 +41,10 @@ t.test('newlines=lf makes the text that LF would have, newlines=keep the charact
   local plain = open(TEXT)
   for _, ending in ipairs { '\r\n', '\r' } do
     local text = open(with(ending), 'lf')
-    t.equal({ text.length, text.vocab_size }, { plain.length, plain.vocab_size })
+    t.fields(text, { length = plain.length, vocab_size = plain.vocab_size })
     t.equal(text:decode(text.train:get(0)[1]), plain:decode(plain.train:get(0)[1]))
     local kept = open(with(ending), 'keep')
-    t.equal({ kept.length, kept.vocab_size }, { #with(ending), plain.vocab_size + (ending == '\r' and 0 or 1) })
+    t.fields(kept, { length = #with(ending), vocab_size = plain.vocab_size + (ending == '\r' and 0 or 1) })
     t.equal(kept:decode(kept:encode '\r'), '\r')
   end
   t.equal(fail.code_of(t.error_matches(function() open(TEXT, 'crlf') end, "newlines.*keep")), 3)
@@ -64,7 +64,8 @@ t.test('several texts ask the same', function()
 end)
 
 t.test('text that is not UTF-8 is named', function()
-  refused((TEXT:gsub('.', function(c) return c .. '\0' end)), 'the text is UTF%-16LE, expected UTF%-8 %(2000 of its first 4000 bytes')
+  refused((TEXT:gsub('.', function(c) return c .. '\0' end)),
+    'the text is UTF%-16LE, expected UTF%-8 %(2000 of its first 4000 bytes')
 end)
 
 t.test('a NUL byte is refused with its place', function()
@@ -73,7 +74,8 @@ end)
 
 t.test('a byte order mark and a text without any line end are told', function()
   local function noted(text)
-    return (t.runner('-e', ("require('data').text { file = %q, batch = 2, seq = 20, stride = 20 }"):format(write(text))))
+    local script = ("require('data').text { file = %q, batch = 2, seq = 20, stride = 20 }"):format(write(text))
+    return (t.runner('-e', script))
   end
   t.contains(noted('\239\187\191' .. TEXT), 'begins with a byte order mark, which is left out')
   t.contains(noted((TEXT:gsub('\n', ' '))), 'is a single line without a line end')
@@ -102,7 +104,8 @@ local experiment, data, models, train = require 'experiment', require 'data', re
 local cfg = experiment.config { train = { epochs = 1, seed = 1, max_steps = 2 }, optim = { lr = 1e-2 } }
 local text = data.text { file = %q, batch = 2, seq = 20, stride = 20, newlines = 'keep' }
 local net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = 8, layers = 1 }
-train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, callbacks = { { 'sample_text', prompt = 'a\r\n' } } }]])
+train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train,
+  callbacks = { { 'sample_text', prompt = 'a\r\n' } } }]])
     :format(write(with '\r\n')), 'guards.no_learning=off', 'guards.init_loss=off')
   t.equal(ran.code, 0, ran.output)
   t.equal(ran.output:find('\r', 1, true), nil)

@@ -1,4 +1,5 @@
--- models.transformer_lm and the transformer layers from Lua: sizes, initial values, what a token may see, training, sampling.
+-- models.transformer_lm and the transformer layers from Lua: sizes, initial values, what a token sees, training,
+-- sampling.
 local models = require 'models'
 local nn = require 'nn'
 local runs = require 'testing.runs'
@@ -19,14 +20,15 @@ t.test('four blocks of the published size have the published number of parameter
   t.equal(net:parameter_count(), 3108368)
   t.equal(net.blocks['0']:parameter_count(), 132480)
   t.equal(net:parameter_count() - 4 * 132480, 2578448)
-  t.equal({ tostring(net.blocks['0'].self_attn.in_proj_weight.shape), tostring(net.positions.weight.shape) },
-    { '{384, 128}', '{64, 128}' })
+  t.equal(tostring(net.blocks['0'].self_attn.in_proj_weight.shape), '{384, 128}')
+  t.equal(tostring(net.positions.weight.shape), '{64, 128}')
 end)
 
 t.test('xavier initial values have their bounds, biases and expected first loss', function()
   torch.manual_seed(1)
   local V, d = 300, 32
-  local net = models.transformer_lm { vocab = V, max_len = 16, d_model = d, heads = 4, ff = 64, layers = 2, init = 'xavier' }
+  local net = models.transformer_lm {
+    vocab = V, max_len = 16, d_model = d, heads = 4, ff = 64, layers = 2, init = 'xavier' }
   for _, parameter in ipairs(net:named_parameters()) do
     local name, tensor = parameter.name, parameter.tensor
     local most = tensor:abs():max():item()
@@ -62,7 +64,8 @@ end)
 t.test('a sequence that is too long and sizes that do not fit are named', function()
   t.error_matches(function() small()(torch.zeros({ 1, 13 }, { dtype = 'int64' })) end,
     '%[PositionalEmbedding%] there are positions for 12 steps %(max_len%), the sequence has 13')
-  t.equal(tostring(small { positions = 'sinusoidal' }(torch.zeros({ 1, 40 }, { dtype = 'int64' })).shape), '{1, 40, 11}')
+  t.equal(tostring(small { positions = 'sinusoidal' }(torch.zeros({ 1, 40 }, { dtype = 'int64' })).shape),
+    '{1, 40, 11}')
   t.error_matches(function() small { heads = 3 } end, 'nhead must divide d_model, got 3 heads for 8')
   t.error_matches(function() small { layers = 0 } end, 'layers must be 1 or more')
   t.error_matches(function() small { norm = 'lyer' } end, "'lyer'; nearest: layer")
@@ -78,7 +81,8 @@ t.test('a tied head is the embedding, and T-Score counts both uses', function()
     local logits = net(x[{ { first, first + count } }]):view { -1, 11 }
     return torch.cross_entropy_loss(logits, y[{ { first, first + count } }]:reshape { -1 }) * count / 3
   end
-  local exact, loop = tscore.measure(net, function() return loss_of(0, 3) end), tscore.loop(net, 3, function(i) return loss_of(i, 1) end)
+  local exact = tscore.measure(net, function() return loss_of(0, 3) end)
+  local loop = tscore.loop(net, 3, function(i) return loss_of(i, 1) end)
   t.near(exact.t, loop.t, 1e-9)
   t.near(exact.q / loop.q, 1, 1e-9)
 end)
@@ -86,7 +90,8 @@ end)
 t.test('padding is given around a forward, as lengths or as a mask', function()
   local layer, x = nn.MultiheadAttention { 4, 2 }, torch.randn { 2, 3, 4 }
   local by_length = nn.key_padding(ids { 2, 3 }, function() return layer(x) end)
-  t.is_true(torch.equal(by_length, nn.key_padding(torch.tensor { { false, false, true }, { false, false, false } }, layer, x)))
+  local mask = torch.tensor { { false, false, true }, { false, false, false } }
+  t.is_true(torch.equal(by_length, nn.key_padding(mask, layer, x)))
   t.is_true(torch.equal(by_length[1], layer(x)[1]))
   t.is_true(torch.allclose(by_length[0][{ { 0, 2 } }], layer(x[{ { 0, 1 }, { 0, 2 } }])[0], { atol = 1e-6 }))
   t.is_true(torch.isfinite(nn.key_padding(ids { 0, 3 }, layer, x)):all():item())
@@ -107,11 +112,12 @@ local experiment, data, models, train = require 'experiment', require 'data', re
 local cfg = experiment.config { data = { file = %q, batch = 8, seq = 12, stride = 6, allow_leak = true },
   optim = { lr = 0.01 }, train = { epochs = 1, max_steps = 25, seed = 3 }, tscore = { every = 1 } }
 local text = data.text(cfg.data)
-local net = models.transformer_lm { vocab = text.vocab_size, max_len = 12, d_model = 16, heads = 2, ff = 32, layers = 2, dropout = 0.1 }
+local net = models.transformer_lm {
+  vocab = text.vocab_size, max_len = 12, d_model = 16, heads = 2, ff = 32, layers = 2, dropout = 0.1 }
 local fit = train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train, tscore = cfg.tscore }
 local drawn = train.generate(net, text, { prompt = 'abcd efgh abcd ', length = 40, temperature = 0 })
 print('drawn', #drawn, fit.state)]]):format(TEXT))
-  t.equal({ ran.code, ran.code == 0 or ran.output }, { 0, true })
+  t.equal(ran.code, 0, ran.output)
   t.contains(ran.output, 'drawn\t40\tLIMIT')
   local train = ran.lines.train
   t.is_true(train[#train].loss < 0.7 * train[1].loss, train[1].loss .. ' to ' .. train[#train].loss)

@@ -25,7 +25,8 @@ local function expect_same(net)
   local x, y = batch()
   local exact = tscore.measure(net, function() return loss_of(net, x, y) end)
   local loop = tscore.loop(net, B, function(i) return loss_of(net, x[{ { i, i + 1 } }], y[{ { i, i + 1 } }]) end)
-  t.equal({ exact.method, loop.method, exact.status, exact.n }, { 'exact', 'loop', 'ok', B })
+  t.fields(exact, { method = 'exact', status = 'ok', n = B })
+  t.equal(loop.method, 'loop')
   t.near(exact.t, loop.t, 1e-10)
   t.near(exact.t_corrected, exact.t * B / (B - 1), 1e-12)
   for i = 1, B do
@@ -72,7 +73,10 @@ end)
 
 t.test('a score that does not exist is nil, with the reason', function()
   local function undefined(score, status)
-    t.equal({ score.t, score.t_corrected, score.raw, score.status }, { nil, nil, nil, status })
+    t.equal(score.t, nil)
+    t.equal(score.t_corrected, nil)
+    t.equal(score.raw, nil)
+    t.equal(score.status, status)
   end
   undefined(tscore.of_rows(torch.ones { 1, 2 }), 'too_few')
   undefined(tscore.of_rows(torch.zeros { 3, 2 }), 'vanishing')
@@ -86,7 +90,8 @@ t.test('the published formula is there under its name', function()
   t.near(tscore.compute(2, 2, 2, { compat = 'v1.1' }).t, 1 - 2 / (2 + 1e-8) / 2, 1e-12)
   t.equal(tscore.compute(1, 1, 1, { compat = 'v1.1' }).t, 0.5)
   t.equal(tscore.of_rows(torch.ones { 1, 2 }, { compat = 'v1.1' }).t, 0.5)
-  local err = t.error_matches(function() tscore.compute(1, 1, 2, { compat = 'v2' }) end, "option 'compat' is 'v2', expected one of none, v1.1")
+  local err = t.error_matches(function() tscore.compute(1, 1, 2, { compat = 'v2' }) end,
+    "option 'compat' is 'v2', expected one of none, v1.1")
   t.equal(fail.code_of(err), 3)
 end)
 
@@ -118,7 +123,8 @@ t.test('the noise scale is the trace of the covariance over the squared mean gra
     t.near(noise.scale, trace / signal, 1e-9 * trace / signal)
   end
   local none = tscore.of_rows(torch.tensor { { 1, 0 }, { -1, 0 } }).noise
-  t.equal({ none.scale, none.status, none.signal }, { nil, 'no_signal', -1 })
+  t.equal(none.scale, nil)
+  t.fields(none, { status = 'no_signal', signal = -1 })
   t.equal(tscore.of_rows(torch.ones { 1, 2 }).noise, { status = 'too_few' })
 end)
 
@@ -130,18 +136,22 @@ t.test('groups are scores of parts of the model', function()
     local exact = tscore.measure(net, function() return loss_of(net, x, y) end, { groups = groups })
     local loop = tscore.loop(net, B, function(i) return loss_of(net, x[{ { i, i + 1 } }], y[{ { i, i + 1 } }]) end,
       { groups = groups })
-    t.equal({ #exact.groups, #loop.groups }, { count, count })
+    t.equal(#exact.groups, count)
+    t.equal(#loop.groups, count)
     local s = 0
     for i, group in ipairs(exact.groups) do
-      t.equal({ group.name, group.status }, { loop.groups[i].name, 'ok' })
+      t.fields(group, { name = loop.groups[i].name, status = 'ok' })
       t.near(group.t, loop.groups[i].t, 1e-10)
       s = s + group.s
     end
     t.near(s, exact.s, 1e-12 * s)
   end
   t.equal(tscore.measure(net, function() return loss_of(net, x, y) end).groups, nil)
-  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { groups = 'layer' }) end, "option 'groups' is 'layer'")), 3)
-  t.equal(fail.code_of(t.error_matches(function() tscore.measure(net, error, { reduction = 'max' }) end, "option 'reduction' is 'max'")), 3)
+  for option, value in pairs { groups = 'layer', reduction = 'max' } do
+    local err = t.error_matches(function() tscore.measure(net, error, { [option] = value }) end,
+      ("option '%s' is '%s'"):format(option, value))
+    t.equal(fail.code_of(err), 3, option)
+  end
   t.error_matches(function() tscore.measure(net, error, { verfy = true }) end, 'verfy')
 end)
 
@@ -164,16 +174,20 @@ t.test('a parameter whose use tells no samples apart is an error that names it',
   net.body = nn.Linear { 3, 3 }
   net.forward = function(m, x) return torch.linear(m.body(x), m.body.weight:cumprod(0)) end
   local x = torch.randn { 4, 3 }
-  local err = t.error_matches(function() tscore.measure(net, function() return net(x):square():mean() end) end, "body.weight'")
+  local err = t.error_matches(function() tscore.measure(net, function() return net(x):square():mean() end) end,
+    "body.weight'")
   t.equal(fail.code_of(err), 3)
-  t.error_matches(function() tscore.measure(net, function() return torch.ones { 1 } end) end, 'depends on no trainable parameter')
-  t.error_matches(function() tscore.measure(net, function() return net(x) end) end, 'loss must have one element, got float32 {4, 3}')
+  t.error_matches(function() tscore.measure(net, function() return torch.ones { 1 } end) end,
+    'depends on no trainable parameter')
+  t.error_matches(function() tscore.measure(net, function() return net(x) end) end,
+    'loss must have one element, got float32 {4, 3}')
   t.error_matches(function() tscore.measure(net, function() return 3 end) end, 'expected a Tensor, got number 3')
 end)
 
 t.test('time in dimension 0 is refused', function()
   local net = nn.GRU { 2, 3, batch_first = false }
-  t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end, 'batch_first=true')
+  t.error_matches(function() tscore.measure(net, function() return (net(torch.ones { 4, 2, 2 })):sum() end) end,
+    'batch_first=true')
 end)
 
 t.test('a gradient from outside of the layers is refused, not shown as 0', function()

@@ -5,8 +5,8 @@ local t = require 'testing'
 
 -- A small training of 20 updates an epoch. HOOK is code at every update, GET code for every batch.
 local SCRIPT = [[
-local experiment, data, train, torch, nn, host = require 'experiment', require 'data', require 'train', require 'torch', require 'nn',
-  require 'host'
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local torch, nn, host = require 'torch', require 'nn', require 'host'
 local cfg = experiment.config { train = { epochs = 2, seed = 1 }, optim = { lr = 1e-2 } }
 local x = torch.randn { 8, 3 }
 local set = data.custom { count = 20, rows = 8, get = function(i)
@@ -14,16 +14,16 @@ local set = data.custom { count = 20, rows = 8, get = function(i)
   return x, x:sum { dim = 1, keepdim = true }
 end }
 local function fit()
-  return train.fit { model = nn.Linear { 3, 1 }, data = set, loss = function(m, a, b) return torch.mse_loss(m(a), b) end,
-    options = cfg.train, optim = cfg.optim, callbacks = { { on_step = function(ctx, record)
+  return train.fit { model = nn.Linear { 3, 1 }, data = set, options = cfg.train, optim = cfg.optim,
+    loss = function(m, a, b) return torch.mse_loss(m(a), b) end, callbacks = { { on_step = function(ctx, record)
       HOOK
     end } } }
 end
 ]]
 
 local function script(parts)
-  return (SCRIPT:gsub('%u%u%u+', function(name) return parts[name] or (name == 'GET' or name == 'HOOK') and '' or nil end))
-    .. (parts.tail or "print(fit().state)")
+  local given = { GET = parts.GET or '', HOOK = parts.HOOK or '' }
+  return SCRIPT:gsub('%u%u%u+', given) .. (parts.tail or "print(fit().state)")
 end
 
 local QUICK = { 'watchdog.min_s=2', 'watchdog.first_s=60', 'watchdog.grace_s=1' }
@@ -47,33 +47,31 @@ local function watchdogs(pid)
   return found
 end
 
-local function none_left()
-  for _ = 1, 200 do
-    if watchdogs() == 0 then return true end
-    host.sleep(0.05)
-  end
-  return false
+local function wait_until_none_is_left()
+  t.wait_until('the end of every watchdog', function() return watchdogs() == 0 end)
 end
 
 -- What every stall must leave. Gives exit.json and the text of the stacks.
 local function expect_stall(ran, step)
   t.is_true(ran.code == 7 or ran.code == 137, 'exit code ' .. ran.code)
-  local exit, guard = runs.json(ran.folder .. '/exit.json'), ran.lines.guard[1]
-  t.equal({ exit.state, exit.code, exit.step, #ran.lines.guard }, { 'STALLED', 7, step, 1 })
-  t.equal({ guard.id, guard.step, guard.phase, guard.action }, { 'G11', step, 'train', 'stop' })
+  local exit, guard = ran.exit, ran.lines.guard[1]
+  t.fields(exit, { state = 'STALLED', code = 7, step = step })
+  t.equal(#ran.lines.guard, 1)
+  t.fields(guard, { id = 'G11', step = step, phase = 'train', action = 'stop' })
   t.is_true(guard.waited_s > guard.budget_s and guard.waited_s < 2 * guard.budget_s + 20, 'waited ' .. guard.waited_s)
-  t.matches(guard.message, '^G11 stall: no progress for %S+ s in train at step ' .. step .. ', budget %S+ s %(.*%); stacks in /')
+  t.matches(guard.message,
+    '^G11 stall: no progress for %S+ s in train at step ' .. step .. ', budget %S+ s %(.*%); stacks in /')
   t.contains(ran.output, guard.message)
   t.contains(runs.read(ran.folder .. '/stdout.log'), guard.message)
-  t.equal({ exit.guards[1].id, exit.guards[1].level }, { 'G11', 'error' })
+  t.fields(exit.guards[1], { id = 'G11', level = 'error' })
   t.contains(runs.read(('%s/%s/tasks.txt'):format(ran.folder, guard.evidence)), 'runner')
   t.contains(runs.read(('%s/%s/status'):format(ran.folder, guard.evidence)), 'VmHWM')
   t.equal(runs.json(('%s/%s/stall.json'):format(ran.folder, guard.evidence)).step, step)
   local stacks = runs.read(('%s/%s'):format(ran.folder, guard.stacks))
   t.contains(stacks, ', the main one\n  #0')
   t.matches(stacks, 'end\n$')
-  t.is_true(none_left(), 'a watchdog stayed')
-  local listed = t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls %s'):format(runs.root, runs.RUNNER, ran.name))
+  wait_until_none_is_left()
+  local listed = runs.command('ls', ran.name)
   t.matches(listed, 'STALLED%s+' .. step)
   return exit, stacks
 end
@@ -86,8 +84,9 @@ t.test('guard G11: a callback that never ends, compiled, is stopped with its sta
   t.equal(exit.phase, 'train')
 end)
 
-t.test('so is one that is interpreted', function()
-  local ran = run { HOOK = 'jit.off(true, true) local s = "" if record.step == 3 then while true do s = s:sub(1, 2) end end' }
+t.test('a callback that never ends, interpreted, is stopped too', function()
+  local ran = run { HOOK = [[
+jit.off(true, true) local s = "" if record.step == 3 then while true do s = s:sub(1, 2) end end]] }
   local _, stacks = expect_stall(ran, 3)
   t.matches(stacks, '%S*run%d+%.lua:?%d*: in [^\n]*function[^\n]* of lines 11%-13\n')
 end)
@@ -104,20 +103,22 @@ t.test('data that never come are a stall', function()
 end)
 
 t.test('a process stopped from outside is woken for its stacks and leaves by itself', function()
-  local folder = runs.root .. '/results/stopped'
+  local folder = runs.root .. '/results/stopped/latest'
   local path = runs.write('stopped.lua', script { HOOK = 'host.sleep(0.02)' })
-  local output, code = t.shell(([[RUNNER_RESULTS_DIR=%s/results %s %s train.epochs=100000 %s & pid=$!
-for i in $(seq 600); do grep -q '"step":5,' %s/latest/metrics.jsonl 2>/dev/null && break; sleep 0.05; done
-kill -STOP $pid; wait $pid]]):format(runs.root, runs.RUNNER, path, table.concat(QUICK, ' '), folder))
-  local ran = { output = output, code = code, name = 'stopped', folder = folder .. '/latest',
-    lines = runs.metrics(folder .. '/latest/metrics.jsonl') }
-  local exit = runs.json(folder .. '/latest/exit.json')
-  t.equal({ code, exit.code, exit.state, exit.guards[1].id }, { 7, 7, 'STALLED', 'G11' })
-  t.contains(exit.reason, 'the watchdog saw no progress')
-  t.equal({ #ran.lines.guard, ran.lines.guard[1].id }, { 1, 'G11' })
+  local process = runs.start { path, 'train.epochs=100000', unpack(QUICK) }
+  process:wait_for_text(folder .. '/metrics.jsonl', '"step":5,')
+  process:signal 'STOP'
+  local output, code = process:wait()
+  t.equal(code, 7, output)
+  local ran = runs.latest 'stopped'
+  t.fields(ran.exit, { code = 7, state = 'STALLED' })
+  t.equal(ran.exit.guards[1].id, 'G11')
+  t.contains(ran.exit.reason, 'the watchdog saw no progress')
+  t.equal(#ran.lines.guard, 1)
+  t.equal(ran.lines.guard[1].id, 'G11')
   t.matches(runs.read(('%s/%s'):format(ran.folder, ran.lines.guard[1].stacks)), 'end\n$')
   t.is_true(host.stat(ran.folder .. '/model.safetensors') ~= nil, 'saved')
-  t.is_true(none_left())
+  wait_until_none_is_left()
 end)
 
 t.test('with watchdog.off nobody watches, nor in a fast development run', function()
@@ -132,30 +133,34 @@ t.test('with watchdog.off nobody watches, nor in a fast development run', functi
   t.contains(run({ HOOK = count }).output, 'watchdogs\t1\n')
   t.contains(run({ HOOK = count }, 'watchdog.off=true').output, 'watchdogs\t0\n')
   t.contains(run({ HOOK = count }, '--fast-dev-run').output, 'watchdogs\t0\n')
-  local ran = run({ HOOK = 'if record.step == 3 then local s = host.now() while host.now() < s + 1.5 do end end' }, 'watchdog.off=true',
-    'watchdog.min_s=0.2', 'watchdog.stall_s=0.2')
-  t.equal({ ran.code, #ran.lines.guard }, { 0, 0 })
+  local busy = 'if record.step == 3 then local s = host.now() while host.now() < s + 1.5 do end end'
+  local ran = run({ HOOK = busy }, 'watchdog.off=true', 'watchdog.min_s=0.2', 'watchdog.stall_s=0.2')
+  t.equal(ran.code, 0, ran.output)
+  t.equal(#ran.lines.guard, 0)
 end)
 
 t.test('a callback that shows life may take long', function()
   local ran = run({ HOOK = 'if record.step == 3 then for _ = 1, 60 do host.sleep(0.05) ctx.tick() end end' })
-  t.equal({ ran.code, #ran.lines.guard }, { 0, 0 })
+  t.equal(ran.code, 0, ran.output)
+  t.equal(#ran.lines.guard, 0)
 end)
 
 t.test('a training inside a callback is life of the outer one', function()
   local ran = run { HOOK = [[if record.step == 3 then
-    train.fit { model = nn.Linear { 3, 1 }, data = set, options = { epochs = 3 }, optim = cfg.optim, loss = function(m, a, b)
-      host.sleep(0.06)
-      return torch.mse_loss(m(a), b)
-    end }
+    train.fit { model = nn.Linear { 3, 1 }, data = set, options = { epochs = 3 }, optim = cfg.optim,
+      loss = function(m, a, b)
+        host.sleep(0.06)
+        return torch.mse_loss(m(a), b)
+      end }
   end]] }
-  t.equal({ ran.code, #ran.lines.guard }, { 0, 0 })
+  t.equal(ran.code, 0, ran.output)
+  t.equal(#ran.lines.guard, 0)
 end)
 
 t.test('nobody is offered the command', function()
   t.is_false(t.shell(runs.RUNNER .. ' --help'):find('watchdog', 1, true))
   local output, code = t.shell(runs.RUNNER .. ' watchdog')
-  t.equal(code, 2)
+  t.equal(code, 2, output)
   t.contains(output, 'train.fit starts it')
 end)
 
@@ -179,19 +184,22 @@ for _ = 1, 3 do
   end
   print('left', left)
 end]] }
-  t.equal(ran.code, 0)
-  t.equal({ select(2, ran.output:gsub('left\t0\n', '')), ran.output:find('left\t[^0]') }, { 3, nil })
+  t.equal(ran.code, 0, ran.output)
+  local _, times = ran.output:gsub('left\t0\n', '')
+  t.equal(times, 3, ran.output)
+  t.is_false(ran.output:find 'left\t[^0]', ran.output)
 end)
 
 t.test('a watchdog ends with a process that was killed, whose run is dead', function()
-  local folder = runs.root .. '/results/killed'
+  local folder = runs.root .. '/results/killed/latest'
   local path = runs.write('killed.lua', script { HOOK = 'host.sleep(0.02)' })
-  t.shell(([[RUNNER_RESULTS_DIR=%s/results %s %s train.epochs=100000 %s & pid=$!
-for i in $(seq 600); do grep -q '"step":5,' %s/latest/metrics.jsonl 2>/dev/null && break; sleep 0.05; done
-kill -KILL $pid; wait $pid]]):format(runs.root, runs.RUNNER, path, table.concat(QUICK, ' '), folder))
-  t.is_true(none_left())
-  t.is_false(host.stat(folder .. '/latest/exit.json') ~= nil)
-  t.matches(t.shell(('RUNNER_RESULTS_DIR=%s/results %s ls killed'):format(runs.root, runs.RUNNER)), 'dead')
+  local process = runs.start { path, 'train.epochs=100000', unpack(QUICK) }
+  process:wait_for_text(folder .. '/metrics.jsonl', '"step":5,')
+  process:signal 'KILL'
+  process:wait()
+  wait_until_none_is_left()
+  t.equal(host.stat(folder .. '/exit.json'), nil)
+  t.contains((runs.command('ls', 'killed')), 'dead')
 end)
 
 t.test('on_stall=resume starts the resume command once the run is closed', function()
@@ -208,29 +216,28 @@ end
 return resume]])
   local ran = run({ HOOK = 'while record.step == 3 do host.sleep(60) end' }, 'watchdog.on_stall=resume', '--scripts',
     runs.root .. '/library')
-  t.is_true(none_left())
-  for _ = 1, 400 do
-    if host.stat(ran.folder .. '/resumed') then break end
-    host.sleep(0.05)
-  end
-  t.equal(runs.read(ran.folder .. '/resumed'), 'STALLED')
+  wait_until_none_is_left()
+  local note = ran.folder .. '/resumed'
+  t.wait_until('the note of the resume command', function() return host.stat(note) and runs.read(note) ~= '' end)
+  t.equal(runs.read(note), 'STALLED')
   t.equal(ran.lines.guard[1].action, 'resume')
 end)
 
-t.test('and the real one goes on from the newest checkpoint', function()
+t.test('on_stall=resume goes on from the newest checkpoint', function()
   local mark = runs.root .. '/hung'
   local ran = run({ HOOK = ([[if record.step == 3 and not host.stat '%s' then
     io.open('%s', 'w'):close()
     while true do host.sleep(60) end
   end]]):format(mark, mark) }, 'watchdog.on_stall=resume', 'checkpoint.every.steps=1')
-  t.is_true(ran.code == 7 or ran.code == 137)
-  for _ = 1, 1200 do
-    if host.stat(ran.folder .. '/exit.1.json') and host.stat(ran.folder .. '/exit.json') then break end
-    host.sleep(0.05)
-  end
+  t.is_true(ran.code == 7 or ran.code == 137, 'exit code ' .. ran.code)
+  t.wait_until('the end of both attempts', function()
+    return host.stat(ran.folder .. '/exit.1.json') and host.stat(ran.folder .. '/exit.json')
+  end)
   local first, second = runs.json(ran.folder .. '/exit.1.json'), runs.json(ran.folder .. '/exit.json')
-  t.equal({ first.state, second.state, second.step, second.attempt }, { 'STALLED', 'FINISHED', 40, 2 })
+  t.equal(first.state, 'STALLED')
+  t.fields(second, { state = 'FINISHED', step = 40, attempt = 2 })
   local lines = runs.metrics(ran.folder .. '/metrics.jsonl')
-  t.equal({ #lines.guard, lines.resume[1].step }, { 1, 2 })
-  t.is_true(none_left())
+  t.equal(#lines.guard, 1)
+  t.equal(lines.resume[1].step, 2)
+  wait_until_none_is_left()
 end)
