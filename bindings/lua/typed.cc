@@ -34,16 +34,18 @@ void ReadDefault(const std::string& text, int64_t* value) { LANTHORN_CHECK(absl:
 void ReadDefault(const std::string& text, double* value) { LANTHORN_CHECK(absl::SimpleAtod(text, value)); }
 void ReadDefault(const std::string& text, std::string* value) { *value = text.substr(1, text.size() - 2); }
 
-std::string ArgumentMisfit(lua_State* L, int index, const CallName& call, size_t argument, const std::string& type) {
+std::string ArgumentMisfit(lua_State* L, int index, const CallName& call, size_t argument, const std::string& type,
+                           const std::string& part) {
   if (argument >= call.arguments.size()) {  // self
     const std::string method = call.who.substr(call.who.find(':') + 1);
     return absl::StrCat(call.who, ": expected ", type, ", got ", Describe(L, index), "; call it as object:", method,
                         "(...)");
   }
-  return absl::StrCat(call.who, ": argument '", call.arguments[argument].name, "' ",
-                      lua_isnoneornil(L, index) ? absl::StrCat("(", type, ") is missing")
-                                                : absl::StrCat("must be ", type, ", got ", Describe(L, index)),
-                      " (", call.who, call.signature, ")");
+  const std::string what = lua_isnoneornil(L, index) ? absl::StrCat(" (", type, ") is missing")
+                           : !part.empty()           ? absl::StrCat(": ", part)
+                                                     : absl::StrCat(" must be ", type, ", got ", Describe(L, index));
+  return absl::StrCat(call.who, ": argument '", call.arguments[argument].name, "'", what, " (", call.who,
+                      call.signature, ")");
 }
 
 }  // namespace lanthorn::lua

@@ -45,7 +45,9 @@ void ReadDefault(const std::string& text, double* value);
 void ReadDefault(const std::string& text, std::string* value);
 
 // "data.order: argument 'seed' must be int, got nil (data.order(int rows, int seed))". [-0, +0, -]
-std::string ArgumentMisfit(lua_State* L, int index, const CallName& call, size_t argument, const std::string& type);
+// `part`: which part of a table does not fit; may be empty.
+std::string ArgumentMisfit(lua_State* L, int index, const CallName& call, size_t argument, const std::string& type,
+                           const std::string& part);
 
 namespace internal {
 
@@ -169,7 +171,8 @@ struct TypedCall {
           }
         }
         if (!ValueOf<Storage<A>>::Read(L, at, &value))
-          throw UsageError(ArgumentMisfit(L, at, name, argument, ExpectedOf<Storage<A>>()));
+          throw UsageError(
+              ArgumentMisfit(L, at, name, argument, ExpectedOf<Storage<A>>(), MisfitOf<Storage<A>>(L, at)));
       }
       return value;
     }

@@ -19,10 +19,30 @@ namespace lanthorn::lua {
 
 // Type():                     the word in signatures: "int".
 // Expected(), optional:       what messages call it, where that says more.
+// Misfit(L, index), optional: which part of a table does not fit: "entry 'x' must be Tensor, got nil". [-0, +0, -]
 // Read(L, index, &value):     false where something else lies at the absolute index. [-0, +0, e]
 // Push(L, value):             [-0, +1, m]
 template <typename T>
 struct ValueOf;
+
+// What messages call a T.
+template <typename T>
+std::string ExpectedOf() {
+  if constexpr (requires { ValueOf<T>::Expected(); }) {
+    return ValueOf<T>::Expected();
+  } else {
+    return ValueOf<T>::Type();
+  }
+}
+
+// Which part of the table at `index` keeps it from being a T; empty where a T has no parts, or it is no table.
+template <typename T>
+std::string MisfitOf(lua_State* L, int index) {
+  if constexpr (requires { ValueOf<T>::Misfit(L, index); }) {
+    if (lua_istable(L, index)) return ValueOf<T>::Misfit(L, index);
+  }
+  return "";
+}
 
 template <>
 struct ValueOf<bool> {
@@ -120,7 +140,19 @@ struct ValueOf<std::vector<T>> {
 template <typename T>
 struct ValueOf<std::map<std::string, T>> {
   static std::string Type() { return "table"; }
-  static std::string Expected() { return "a table from names to " + ValueOf<T>::Type(); }
+  static std::string Misfit(lua_State* L, int index) {
+    std::string found;
+    for (lua_pushnil(L); found.empty() && lua_next(L, index) != 0; lua_pop(L, 1)) {
+      T value{};
+      if (lua_type(L, -2) != LUA_TSTRING) {
+        found = "names must be strings, got " + Describe(L, lua_gettop(L) - 1);
+      } else if (!ValueOf<T>::Read(L, lua_gettop(L), &value)) {
+        found = std::string("entry '") + lua_tostring(L, -2) + "' must be " + ValueOf<T>::Type() + ", got " +
+                Describe(L, lua_gettop(L));
+      }
+    }
+    return found;
+  }
   static bool Read(lua_State* L, int index, std::map<std::string, T>* values) {
     if (!lua_istable(L, index)) return false;
     bool fits = true;
@@ -203,13 +235,6 @@ struct ValueOf<Anything> {
     static std::string Type() { return "table"; }         \
     static void Push(lua_State* L, const Record& record); \
   }
-
-// What messages call a T.
-template <typename T>
-std::string ExpectedOf() {
-  if constexpr (requires { ValueOf<T>::Expected(); }) return ValueOf<T>::Expected();
-  return ValueOf<T>::Type();
-}
 
 template <typename T>
 void Push(lua_State* L, const T& value) {

@@ -156,6 +156,9 @@ TEST_F(TypedFunctions, WhatDoesNotFitIsNamedWithTheSignature) {
   EXPECT_NE(Run("test.add(1)").find("test.add: argument 'b' (int) is missing"), std::string::npos);
   EXPECT_NE(Run("test.add('1', 2)").find("argument 'a' must be float, got string '1'"), std::string::npos);
   EXPECT_NE(Run("test.add(1, 2, 3)").find("test.add: takes at most 2 arguments, got 3"), std::string::npos);
+  EXPECT_NE(Run("test.sum { a = 1, b = 'x' }").find("test.sum: argument 'numbers': entry 'b' must be int, got string"),
+            std::string::npos);
+  EXPECT_NE(Run("test.sum { 1 }").find("argument 'numbers': names must be strings, got number 1"), std::string::npos);
   EXPECT_NE(Run("test.reversed { 'a', 1 }").find("argument 'words' must be str[]"), std::string::npos);
 }
 

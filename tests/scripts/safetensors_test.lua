@@ -37,8 +37,8 @@ t.test('metadata maps strings to strings', function()
   torch.save({ x = torch.ones { 1 } }, path, { license = 'Apache-2.0', note = 'für "alle"' })
   t.equal(select(2, torch.load(path)), { license = 'Apache-2.0', note = 'für "alle"' })
   t.error_matches(function() torch.save({}, path, { n = 3 }) end,
-    "argument 'metadata' must be a table from names to str, or nil, got table")
-  t.error_matches(function() torch.save({ x = 3 }, path) end, "'x': expected a Tensor, got number 3")
+    "argument 'metadata': entry 'n' must be str, got number 3")
+  t.error_matches(function() torch.save({ x = 3 }, path) end, "argument 'tensors': entry 'x' must be Tensor, got number 3")
   t.error_matches(function() torch.save({ torch.ones { 1 } }, path) end, 'names must be strings')
 end)
 
