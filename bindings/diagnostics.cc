@@ -5,14 +5,14 @@
 #include "bindings/lua/json.h"
 #include "bindings/lua/typed.h"
 #include "engine/base/blas.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/device/device.h"
 #include "engine/device/libraries.h"
 #include "engine/device/op_cost.h"
 #include "engine/device/probe.h"
 #include "engine/device/speed.h"
 #include "engine/kernels/gemm/precision.h"
-#include "engine/run/machine.h"
+#include "engine/run/process/machine.h"
 
 namespace lanthorn::lua {
 namespace {

@@ -1,12 +1,12 @@
 // lanthorn.so: `require 'lanthorn'` gives {torch, nn, optim, tscore, ...}; any LuaJIT program can load it.
 #include "bindings/nn/module.h"
 
+#include "bindings/data/data.h"
 #include "bindings/diagnostics.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/ref.h"
 #include "bindings/lua/running.h"
 #include "bindings/torch.h"
-#include "bindings/train/data.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"
 #include "bindings/tscore.h"

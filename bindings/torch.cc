@@ -9,9 +9,9 @@
 #include "bindings/ops/generator.h"
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/memory.h"
-#include "engine/base/nearest.h"
-#include "engine/base/safetensors.h"
+#include "engine/base/files/safetensors.h"
+#include "engine/base/memory/memory.h"
+#include "engine/base/text/nearest.h"
 #include "engine/device/device.h"
 #include "engine/train/state/random_state.h"
 

@@ -1,5 +1,5 @@
-// A table of options read into a struct whose options are declared by rows (engine/base/option_row.h). What the table
-// leaves out keeps the member's value.
+// A table of options read into a struct whose options are declared by rows (engine/base/options/option_row.h). What the
+// table leaves out keeps the member's value.
 #pragma once
 
 #include <cmath>
@@ -10,9 +10,9 @@
 #include "absl/strings/str_format.h"
 #include "bindings/lua/thunk.h"
 #include "bindings/lua/value.h"
-#include "engine/base/nearest.h"
-#include "engine/base/option_check.h"
+#include "engine/base/options/option_check.h"
 #include "engine/base/status.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::lua {
 

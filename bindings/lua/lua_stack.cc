@@ -11,7 +11,7 @@
 
 #include "bindings/lua/ref.h"
 #include "bindings/lua/running.h"
-#include "engine/run/stack_dump.h"
+#include "engine/run/process/stack_dump.h"
 
 namespace lanthorn::lua {
 namespace {

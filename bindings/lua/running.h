@@ -35,8 +35,8 @@ class RunningScope {
   lua_State* before_;
 };
 
-// Lets dumps of SIGQUIT (engine/run/stack_dump.h) show the Lua stack: of the running thread, else of the one that
-// opened the module. [-0, +0, -]
+// Lets dumps of SIGQUIT (engine/run/process/stack_dump.h) show the Lua stack: of the running thread, else of the one
+// that opened the module. [-0, +0, -]
 void AddLuaStackToDumps(lua_State* L);
 
 }  // namespace lanthorn::lua

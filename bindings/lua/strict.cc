@@ -2,7 +2,7 @@
 
 #include "bindings/lua/thunk.h"
 #include "bindings/lua/userdata.h"
-#include "engine/base/nearest.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::lua {
 namespace {

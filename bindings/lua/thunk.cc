@@ -9,7 +9,7 @@
 
 #include "absl/strings/cord.h"
 #include "bindings/lua/running.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/base/status.h"
 
 namespace lanthorn::lua {

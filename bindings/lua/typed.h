@@ -5,10 +5,10 @@
 //   {"Trainer:horizon", "update", "The update at which ...", Typed<&Horizon>}
 //   // Trainer:horizon(int? update=None) -> int
 //
-// Arguments: what ValueOf reads; a native object by reference; a struct of options (engine/base/option_row.h) as the
-// last table, named by its rows; lua_State*, which takes no argument. "every=1" gives an argument a default, "dict
-// options" another type's name in the signature. Results: void, a value, std::tuple for several, each of these in an
-// absl::StatusOr, or an absl::Status, which raises. A member function or a member stands for a method.
+// Arguments: what ValueOf reads; a native object by reference; a struct of options (engine/base/options/option_row.h)
+// as the last table, named by its rows; lua_State*, which takes no argument. "every=1" gives an argument a default,
+// "dict options" another type's name in the signature. Results: void, a value, std::tuple for several, each of these in
+// an absl::StatusOr, or an absl::Status, which raises. A member function or a member stands for a method.
 #pragma once
 
 #include <array>

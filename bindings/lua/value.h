@@ -100,8 +100,8 @@ struct ValueOf<const char*> {
 template <typename T>
 struct ValueOf<std::optional<T>> {
   static std::string Type() { return ValueOf<T>::Type() + "?"; }
-  static std::string Expected() requires requires { ValueOf<T>::Expected(); }
-  { return ValueOf<T>::Expected() + ", or nil"; }
+  static std::string Expected() { return ExpectedOf<T>() + "?"; }
+  static std::string Misfit(lua_State* L, int index) { return MisfitOf<T>(L, index); }
   static bool Read(lua_State* L, int index, std::optional<T>* value) {
     if (lua_isnoneornil(L, index)) return true;
     return ValueOf<T>::Read(L, index, &value->emplace());

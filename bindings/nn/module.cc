@@ -7,7 +7,7 @@
 #include "bindings/lua/function.h"
 #include "bindings/lua/running.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/nearest.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::lua {
 namespace {

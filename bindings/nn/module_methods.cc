@@ -5,7 +5,7 @@
 #include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "bindings/ops/schema.h"
-#include "engine/base/safetensors.h"
+#include "engine/base/files/safetensors.h"
 #include "engine/device/device.h"
 
 namespace lanthorn::lua {

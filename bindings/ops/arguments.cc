@@ -12,8 +12,8 @@
 #include "bindings/ops/generator.h"
 #include "bindings/ops/schema.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/nearest.h"
 #include "engine/base/status.h"
+#include "engine/base/text/nearest.h"
 #include "engine/base/torch_compat.h"
 #include "engine/device/device.h"
 

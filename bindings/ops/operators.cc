@@ -6,7 +6,7 @@
 
 #include "bindings/lua/userdata.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/base/status.h"
 #include "engine/tscore/operator_uses.h"
 

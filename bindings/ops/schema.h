@@ -10,7 +10,7 @@
 
 #include "bindings/lua/lua.h"
 #include "bindings/ops/enumerations.h"
-#include "engine/base/tensor_format.h"
+#include "engine/base/text/tensor_format.h"
 
 namespace lanthorn::lua {
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "bindings/runner/library.h"
-#include "engine/base/terminal.h"
+#include "engine/base/text/terminal.h"
 
 namespace lanthorn::runner {
 namespace {

@@ -76,6 +76,7 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterFiles(L);
   RegisterCompanions(L);
   RegisterInterrupt(L);
+  RegisterRunFiles(L);
   RegisterStudentT(L);
   RegisterLineEdit(L);
   RegisterOptionRows(L);

@@ -1,4 +1,4 @@
-// The options that the engine declares (engine/base/option_row.h), for the library's specs, without LibTorch.
+// The options that the engine declares (engine/base/options/option_row.h), for the library's specs, without LibTorch.
 #include <cmath>
 #include <cstdint>
 #include <string>

@@ -10,7 +10,7 @@
 #include "bindings/lua/userdata.h"
 #include "bindings/ops/schema.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 
 namespace lanthorn::lua {
 namespace {

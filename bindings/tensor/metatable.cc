@@ -9,8 +9,8 @@
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/methods.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/nearest.h"
-#include "engine/base/tensor_format.h"
+#include "engine/base/text/nearest.h"
+#include "engine/base/text/tensor_format.h"
 
 namespace lanthorn::lua {
 namespace {

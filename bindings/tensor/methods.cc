@@ -9,7 +9,7 @@
 #include "bindings/lua/typed.h"
 #include "bindings/ops/operators.h"
 #include "bindings/tensor/tensor.h"
-#include "engine/base/tensor_format.h"
+#include "engine/base/text/tensor_format.h"
 
 namespace lanthorn::lua {
 namespace {

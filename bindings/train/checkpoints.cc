@@ -5,7 +5,7 @@
 #include "bindings/train/records.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "engine/run/checkpoint_store.h"
 
 namespace lanthorn::lua {
@@ -59,8 +59,8 @@ std::tuple<train::FitResult, json> Finished(LuaTrainer& self, const std::string&
   return {std::move(result), std::move(restored.extra)};
 }
 
-json List(const std::string& run_folder) {
-  const CheckpointStore store = StoreOf(run_folder);
+json List(const std::string& run_folder, std::optional<int64_t> keep_last, int64_t keep_every) {
+  CheckpointStore store = StoreOf(run_folder);
   json list = json::array();
   for (const std::string& name : store.List()) {
     const auto manifest = store.Verify(name);
@@ -70,11 +70,13 @@ json List(const std::string& run_folder) {
                     {"problem", manifest.ok() ? json() : json(MessageOf(manifest.status()))},
                     {"created", manifest.ok() ? manifest->value("created", json()) : json()}});
   }
-  return {{"checkpoints", list},
-          {"latest", store.Linked("latest")},
-          {"best", store.Linked("best")},
-          {"leftovers", store.Leftovers()},
-          {"void", store.Void()}};
+  json all = {{"checkpoints", list},
+              {"latest", store.Linked("latest")},
+              {"best", store.Linked("best")},
+              {"leftovers", store.Leftovers()},
+              {"void", store.Void()}};
+  if (keep_last) all["superfluous"] = store.Superfluous({*keep_last, keep_every});
+  return all;
 }
 
 absl::Status LinkTo(const std::string& run_folder, const std::string& link, const std::string& name) {
@@ -91,9 +93,9 @@ std::vector<std::string> Prune(const std::string& run_folder, int64_t keep_last,
 }
 
 const std::vector<FunctionRow> kFunctions = {
-    {"list", "run_folder",
+    {"list", "run_folder, keep_last, keep_every=0",
      "All checkpoints of a run, verified: {checkpoints= {name=, step=, bytes=, problem=, created=}, latest=, best=, "
-     "leftovers=, void=}.",
+     "leftovers=, void=}, and with a rule superfluous=, those that it does not keep.",
      Typed<&List>},
     {"link", "run_folder, link, name", "Points 'latest' or 'best' at a checkpoint.", Typed<&LinkTo>},
     {"prune", "run_folder, keep_last, keep_every",

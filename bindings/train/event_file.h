@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bindings/lua/userdata.h"
-#include "engine/run/tensorboard_writer.h"
+#include "engine/run/metrics/tensorboard_writer.h"
 
 namespace lanthorn::lua {
 

@@ -1,15 +1,15 @@
 // train.generate: text from a model, native or written in Lua.
-#include "engine/train/generate.h"
+#include "engine/train/eval/generate.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 
+#include "bindings/data/data.h"
 #include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "bindings/tensor/tensor.h"
-#include "bindings/train/data.h"
 #include "bindings/train/trainer.h"
-#include "engine/train/eval_scope.h"
+#include "engine/train/eval/eval_scope.h"
 
 namespace lanthorn::lua {
 namespace {

@@ -3,10 +3,10 @@
 #include "bindings/lua/json.h"
 #include "bindings/lua/typed.h"
 #include "bindings/train/event_file.h"
-#include "engine/base/files.h"
-#include "engine/run/attempt.h"
+#include "engine/base/files/files.h"
+#include "engine/run/process/attempt.h"
+#include "engine/run/process/stack_dump.h"
 #include "engine/run/run_check.h"
-#include "engine/run/stack_dump.h"
 #include "engine/train/signals.h"
 
 namespace lanthorn::lua {

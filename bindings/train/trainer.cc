@@ -3,15 +3,15 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "bindings/data/data.h"
 #include "bindings/lua/running.h"
 #include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "bindings/nn/optimizer.h"
-#include "bindings/train/data.h"
 #include "engine/device/device.h"
+#include "engine/train/eval/metrics.h"
 #include "engine/train/guards/precision_check.h"
-#include "engine/train/losses.h"
-#include "engine/train/metrics.h"
+#include "engine/train/loss/losses.h"
 
 namespace lanthorn::lua {
 namespace {

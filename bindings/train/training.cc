@@ -1,6 +1,6 @@
 // What a trainer does when it is asked: train, measure, evaluate.
+#include "bindings/data/data.h"
 #include "bindings/lua/typed.h"
-#include "bindings/train/data.h"
 #include "bindings/train/records.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"

@@ -5,7 +5,7 @@
 #include "bindings/lua/typed.h"
 #include "bindings/train/run.h"
 #include "bindings/train/trainer.h"
-#include "engine/run/stack_dump.h"
+#include "engine/run/process/stack_dump.h"
 #include "engine/train/report/run_log.h"
 
 namespace lanthorn::lua {

@@ -176,10 +176,50 @@ Batch JoinedBatches::Get(int64_t index) const {
   return parts_[part]->Get(at);
 }
 
-absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainSource>& sources,
-                                                       const DomainOptions& options) {
-  LANTHORN_RETURN_IF_ERROR(Validate(sources, options));
-  auto made = std::make_shared<Domains>();
+namespace {
+
+// A split without a window, and an epoch without a batch, end here, with their numbers (guard G22).
+absl::Status CheckWindows(const Domain& domain, const DomainOptions& options, const WindowOptions& window) {
+  const int64_t windows = CountWindows(domain.train_tokens, window);
+  for (const auto& [name, tokens] : {std::pair{"train", domain.train_tokens}, {"val", domain.val_tokens}}) {
+    if (CountWindows(tokens, window) > 0) continue;
+    return DataError(absl::StrFormat(
+        "domain '%s': '%s': %s: %d %s are too few for a window of %d and its target; use a smaller "
+        "domains.seq, or more text",
+        domain.name, domain.path, name, tokens, options.words > 0 ? "words" : "characters", options.seq));
+  }
+  if (options.order != WindowOrder::kEpoch) return absl::OkStatus();
+  if (windows < options.batch) {
+    return DataError(
+        absl::StrFormat("domain '%s': train: %d windows are fewer than a batch of %d; use a smaller "
+                        "domains.batch or domains.stride, or domains.order=random",
+                        domain.name, windows, options.batch));
+  }
+  const int64_t whole = (windows + (options.drop_last ? 0 : options.batch - 1)) / options.batch;
+  if (options.batches <= whole) return absl::OkStatus();
+  return ConfigError(
+      absl::StrFormat("domain '%s': train: domains.batches is %d, but its windows make %d batches and "
+                      "domains.order=epoch takes each once; use at most %d, or domains.order=random",
+                      domain.name, options.batches, whole, whole));
+}
+
+// The parts of a text under the vocabulary, and its val and test batches.
+void NumberTokens(const Tokenizer& tokenizer, const Splits& parts, const WindowOptions& window, Domain* domain) {
+  const auto table = std::make_shared<const std::vector<int64_t>>(tokenizer.IdsOf(domain->tokens->tokens()));
+  const TokenIds test = parts.test.Under(table);
+  domain->train_ids = parts.train.Under(table);
+  domain->val_ids = parts.val.Under(table);
+  domain->train_tokens = domain->train_ids.size();
+  domain->val_tokens = domain->val_ids.size();
+  domain->test_tokens = test.size();
+  domain->train_unknown = UnknownShare(tokenizer, *table, domain->train_ids);
+  domain->val_unknown = UnknownShare(tokenizer, *table, domain->val_ids);
+  domain->val = std::make_shared<WindowBatches>(domain->val_ids, window);
+  domain->test = std::make_shared<WindowBatches>(test, window);
+}
+
+absl::StatusOr<std::vector<Splits>> ReadSources(const std::vector<DomainSource>& sources, const DomainOptions& options,
+                                                std::vector<Domain>* domains) {
   std::vector<Splits> texts;
   for (const DomainSource& source : sources) {
     Domain domain;
@@ -189,68 +229,43 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
       return Error(ExitCodeOf(parts.status()),
                    message.starts_with("domain '") ? message : absl::StrCat("domain '", source.name, "': ", message));
     }
-    made->domains.push_back(std::move(domain));
+    domains->push_back(std::move(domain));
     texts.push_back(*std::move(parts));
   }
+  return texts;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainSource>& sources,
+                                                       const DomainOptions& options) {
+  LANTHORN_RETURN_IF_ERROR(Validate(sources, options));
+  auto made = std::make_shared<Domains>();
+  LANTHORN_ASSIGN_OR_RETURN(const std::vector<Splits> texts, ReadSources(sources, options, &made->domains));
   LANTHORN_ASSIGN_OR_RETURN(made->tokenizer, MakeTokenizer(made->domains, texts, options.words));
   WindowOptions window = {.batch = options.batch,
                           .seq = options.seq,
                           .stride = options.stride,
-                          .order = options.order,
+                          .order = WindowOrder::kFixed,
                           .batches = options.batches,
                           .drop_last = options.drop_last,
                           .seed = options.seed};
-  const char* unit = options.words > 0 ? "words" : "characters";
   std::vector<std::shared_ptr<WindowBatches>> vals;
   for (size_t i = 0; i < sources.size(); ++i) {
-    Domain& domain = made->domains[i];
     window.domain = static_cast<int64_t>(i);
-    window.order = WindowOrder::kFixed;
-    const auto table = std::make_shared<const std::vector<int64_t>>(made->tokenizer->IdsOf(domain.tokens->tokens()));
-    const TokenIds train = texts[i].train.Under(table), val = texts[i].val.Under(table),
-                   test = texts[i].test.Under(table);
-    domain.train_tokens = train.size();
-    domain.val_tokens = val.size();
-    domain.test_tokens = test.size();
-    domain.train_unknown = UnknownShare(*made->tokenizer, *table, train);
-    domain.val_unknown = UnknownShare(*made->tokenizer, *table, val);
-    domain.train_ids = train;
-    domain.val_ids = val;
-    domain.val = std::make_shared<WindowBatches>(val, window);
-    domain.test = std::make_shared<WindowBatches>(test, window);
-    // A split without a window ends here, with its numbers (guard G22).
-    for (const auto& [name, tokens] : {std::pair{"train", train.size()}, {"val", val.size()}}) {
-      if (CountWindows(tokens, window) > 0) continue;
-      return DataError(
-          absl::StrFormat("domain '%s': '%s': %s: %d %s are too few for a window of %d and its target; use a smaller "
-                          "domains.seq, or more text",
-                          domain.name, domain.path, name, tokens, unit, options.seq));
-    }
-    if (options.order == WindowOrder::kEpoch && CountWindows(train.size(), window) < options.batch) {
-      return DataError(
-          absl::StrFormat("domain '%s': train: %d windows are fewer than a batch of %d; use a smaller "
-                          "domains.batch or domains.stride, or domains.order=random",
-                          domain.name, CountWindows(train.size(), window), options.batch));
-    }
-    const int64_t windows = CountWindows(train.size(), window), rest = options.drop_last ? 0 : options.batch - 1;
-    const int64_t whole = (windows + rest) / options.batch;
-    if (options.order == WindowOrder::kEpoch && options.batches > whole) {
-      return ConfigError(
-          absl::StrFormat("domain '%s': train: domains.batches is %d, but its windows make %d batches and "
-                          "domains.order=epoch takes each once; use at most %d, or domains.order=random",
-                          domain.name, options.batches, whole, whole));
-    }
-    vals.push_back(domain.val);
+    NumberTokens(*made->tokenizer, texts[i], window, &made->domains[i]);
+    LANTHORN_RETURN_IF_ERROR(CheckWindows(made->domains[i], options, window));
+    vals.push_back(made->domains[i].val);
   }
   made->val = std::make_shared<JoinedBatches>(vals);
   made->phases = options.phases;
   for (size_t i = 0; made->phases.size() < sources.size() && options.phases.empty(); ++i)
     made->phases.push_back(static_cast<int64_t>(i));
+  window.order = options.order;
   std::vector<std::shared_ptr<WindowBatches>> phases;
   for (size_t i = 0; i < made->phases.size(); ++i) {
     window.domain = made->phases[i];
-    window.order = options.order;
-    window.seed = options.seed + (static_cast<uint64_t>(i) << 32);  // a domain that comes again has other windows
+    window.seed = options.seed + (static_cast<int64_t>(i) << 32);  // a domain that comes again has other windows
     phases.push_back(
         std::make_shared<WindowBatches>(made->domains[static_cast<size_t>(window.domain)].train_ids, window));
   }

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 #include "engine/data/text/token_file.h"
 #include "engine/data/text/tokenizer.h"
 #include "engine/data/windows.h"

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 #include "engine/data/batches.h"
 
 namespace lanthorn::data {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "engine/data/epoch_order.h"
 
 namespace lanthorn::data {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 #include "engine/base/status.h"
 #include "engine/data/batches.h"
 #include "engine/data/text/token_file.h"

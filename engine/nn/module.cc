@@ -7,7 +7,7 @@
 #include <set>
 
 #include "absl/strings/str_join.h"
-#include "engine/base/nearest.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::nn {
 namespace {

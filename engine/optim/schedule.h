@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 #include "engine/base/status.h"
 
 namespace lanthorn::optim {

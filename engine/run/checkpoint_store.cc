@@ -12,8 +12,8 @@
 #include <system_error>
 
 #include "absl/strings/str_join.h"
-#include "engine/base/files.h"
-#include "engine/base/syscalls.h"
+#include "engine/base/files/files.h"
+#include "engine/base/files/syscalls.h"
 #include "engine/run/json_text.h"
 
 namespace lanthorn {
@@ -291,9 +291,9 @@ absl::StatusOr<std::vector<std::string>> CheckpointStore::SetAside(int64_t step)
   return moved;
 }
 
-std::vector<std::string> CheckpointStore::Retain(const Retention& retention) {
+std::vector<std::string> CheckpointStore::Superfluous(const Retention& retention) {
   const std::set<std::string> linked = {Linked("latest"), Linked("best")};
-  std::vector<std::string> removed;
+  std::vector<std::string> found;
   int64_t kept = 0;
   for (const std::string& name : List()) {
     if (kept < retention.last) {
@@ -306,9 +306,14 @@ std::vector<std::string> CheckpointStore::Retain(const Retention& retention) {
     }
     if (linked.count(name) > 0) continue;
     if (retention.every > 0 && *CheckpointStep(name) % retention.every == 0) continue;
-    Remove(name);
-    removed.push_back(name);
+    found.push_back(name);
   }
+  return found;
+}
+
+std::vector<std::string> CheckpointStore::Retain(const Retention& retention) {
+  std::vector<std::string> removed = Superfluous(retention);
+  for (const std::string& name : removed) Remove(name);
   return removed;
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/safetensors.h"
+#include "engine/base/files/safetensors.h"
 #include "engine/base/status.h"
 
 namespace lanthorn {
@@ -77,7 +77,9 @@ class CheckpointStore {
   // Renames every checkpoint above this step to "void-<name>-<n>": a run that goes on from `step` will make its own.
   // Gives their names.
   absl::StatusOr<std::vector<std::string>> SetAside(int64_t step);
-  // Removes what the rule does not keep; gives the names. Fewer than `last` that verify: the older ones that do stay.
+  // Names of what the rule does not keep. Fewer than `last` that verify: the older ones that do are kept.
+  std::vector<std::string> Superfluous(const Retention& retention);
+  // Removes them; gives the names.
   std::vector<std::string> Retain(const Retention& retention);
   // What processes that died left in between, as names: unfinished and half removed checkpoints.
   std::vector<std::string> Leftovers() const;

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "absl/strings/escaping.h"
-#include "engine/base/utf8.h"
+#include "engine/base/text/utf8.h"
 
 namespace lanthorn {
 namespace {

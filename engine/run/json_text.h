@@ -1,5 +1,5 @@
-// JSON as it is written into run directories: keys sorted, NaN and infinities as null. argv, names of files and texts of
-// a script may hold any bytes.
+// JSON as it is written into run directories: keys sorted, NaN and infinities as null. argv, names of files and texts
+// of a script may hold any bytes.
 #pragma once
 
 #include <nlohmann/json.hpp>

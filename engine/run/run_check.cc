@@ -4,9 +4,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "engine/run/json_text.h"
-#include "engine/run/metrics_reader.h"
+#include "engine/run/metrics/metrics_reader.h"
 #include "engine/run/run_directory.h"
 
 namespace lanthorn {

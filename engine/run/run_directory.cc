@@ -11,12 +11,13 @@
 #include <set>
 #include <system_error>
 
-#include "engine/base/files.h"
-#include "engine/run/attempt.h"
-#include "engine/run/claim.h"
-#include "engine/run/git.h"
+#include "engine/base/files/files.h"
+#include "engine/run/exit_file.h"
 #include "engine/run/json_text.h"
-#include "engine/run/machine.h"
+#include "engine/run/process/attempt.h"
+#include "engine/run/process/claim.h"
+#include "engine/run/process/git.h"
+#include "engine/run/process/machine.h"
 
 namespace lanthorn {
 namespace {
@@ -250,23 +251,20 @@ absl::Status RunDirectory::Finish(const RunEnd& end) {
   finished_ = true;
   const absl::Status status_written = status_->Stop({{"state", end.state}});
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started_;
-  json exit = {{"format", kFormat},
-               {"attempt", status_->Get("attempt")},
+  json exit = {{"attempt", status_->Get("attempt")},
                {"state", end.state},
                {"code", end.code},
-               {"signal", nullptr},
                {"reason", end.reason},
                {"step", status_->Get("step")},
                {"steps", status_->Get("steps")},
                {"started", created_},
-               {"ended", UtcNow()},
                {"wall_s", wall.count()},
                {"cpu_s", CpuSeconds() - cpu_at_start_},
                {"peak_rss_mb", PeakRssMb()},
                {"guards", end.guards},
                {"summary", end.summary}};
   if (end.signal) exit["signal"] = *end.signal;
-  LANTHORN_RETURN_IF_ERROR(WriteFileAtomic(path_ + "/exit.json", JsonText(exit, 1) + "\n"));
+  LANTHORN_RETURN_IF_ERROR(WriteExit(path_, exit));
   LANTHORN_RETURN_IF_ERROR(status_written);
   const std::lock_guard lock(log_mutex_);
   return log_error_;

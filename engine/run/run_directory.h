@@ -11,9 +11,9 @@
 #include <string>
 
 #include "engine/base/status.h"
-#include "engine/run/metrics_sink.h"
-#include "engine/run/metrics_writer.h"
-#include "engine/run/plain_log.h"
+#include "engine/run/metrics/metrics_sink.h"
+#include "engine/run/metrics/metrics_writer.h"
+#include "engine/run/metrics/plain_log.h"
 #include "engine/run/status_file.h"
 
 namespace lanthorn {

@@ -1,6 +1,6 @@
 #include "engine/run/status_file.h"
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "engine/run/json_text.h"
 
 namespace lanthorn {

@@ -1,5 +1,5 @@
-// Options of a training that the loop itself reads, by section of a config (see base/option_row.h). Nothing here needs
-// LibTorch: the runner has it too.
+// Options of a training that the loop itself reads, by section of a config (see base/options/option_row.h). Nothing
+// here needs LibTorch: the runner has it too.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 
 namespace lanthorn::train {
 

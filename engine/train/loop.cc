@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "engine/train/eval_scope.h"
+#include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/step_guards.h"

@@ -5,13 +5,13 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/nn/buffers_aside.h"
-#include "engine/train/eval_scope.h"
+#include "engine/train/eval/eval_scope.h"
+#include "engine/train/eval/metrics.h"
 #include "engine/train/fetch.h"
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/divergence.h"
-#include "engine/train/metrics.h"
 #include "engine/train/state/random_state.h"
 #include "engine/train/trainer.h"
 

@@ -44,7 +44,7 @@ std::optional<StopSignal> StopRequested();
 // True once after each time a save was asked for (SIGUSR1); a request to stop does not count as one.
 bool TakeSaveRequest();
 
-// Signals that arrived since the last call, in no order, each once; SIGQUIT of engine/run/stack_dump included.
+// Signals that arrived since the last call, in no order, each once; SIGQUIT of engine/run/process/stack_dump included.
 std::vector<int> TakeSignals();
 // Notes a signal for TakeSignals; safe in a handler.
 void NoteSignal(int signal);

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "engine/kernels/loss/linear_cross_entropy.h"
-#include "engine/train/eval_scope.h"
+#include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/step_guards.h"

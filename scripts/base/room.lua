@@ -14,13 +14,20 @@ function room.names(folder)
   return names
 end
 
+---Whether a room has a file of that name; nothing is loaded.
+---@param folder string
+---@param name string
+---@return boolean
+function room.has(folder, name)
+  return name:find '^[%w_]+$' ~= nil and host.embedded(('%s/%s.lua'):format(folder, name)) ~= nil
+end
+
 ---What the file of that name returns; nil when there is none.
 ---@param folder string
 ---@param name string
 ---@return any?
 function room.load(folder, name)
-  if not name:find '^[%w_]+$' or not host.embedded(('%s/%s.lua'):format(folder, name)) then return nil end
-  return require(folder .. '.' .. name)
+  return room.has(folder, name) and require(folder .. '.' .. name) or nil
 end
 
 ---A table whose members are what the files of a room return, loaded at their first use. A name without a file is an

@@ -32,11 +32,12 @@ local function list(as_json)
   return 0
 end
 
--- An unknown workload ends the command before anything is measured.
+-- An unknown workload ends the command before anything is measured. Workloads are not loaded here: they load the native
+-- module, which takes the threads that are set by then.
 local function check(words)
   local known, wanted = room.names 'bench', {}
   for _, word in ipairs(words) do
-    if not room.load('bench', word) then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
+    if not room.has('bench', word) then fail.usage("unknown workload '%s'%s", word, nearest.hint(word, known)) end
     wanted[#wanted + 1] = word
   end
   return #wanted > 0 and wanted or { 'gru' }

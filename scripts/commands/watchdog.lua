@@ -1,9 +1,8 @@
 -- runner watchdog: looks after one run and ends it when it hangs. train.fit starts it; its stdin ends with that
 -- process. Should the process have become another program (exec), it closes the run, which nobody else can.
-local exit_file = require 'watchdog.exit_file'
+local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
-local progress_file = require 'watchdog.progress_file'
 local run_files = require 'runs.files'
 local stall = require 'watchdog.stall'
 local close_run = require 'watchdog.close_run'
@@ -13,10 +12,10 @@ local watchdog = { summary = 'Look after a run (started by train.fit).', hidden 
 -- The pipe's end is closed by an exec too, and the process goes on under the same number.
 local function close_abandoned(args)
   if run_files.is_runner(args.pid) ~= false then return end
-  local progress = progress_file.read(args.run .. '/.progress')
+  local progress = host.read_progress(args.run .. '/.progress')
   if progress and progress.pid ~= args.pid then return end
   local program = host.realpath(('/proc/%d/exe'):format(args.pid))
-  exit_file.write(args.run, { state = 'FAILED', code = 1, step = progress and progress.step,
+  host.close_run(args.run, dkjson.encode { state = 'FAILED', code = 1, step = progress and progress.step,
     phase = progress and progress.phase,
     reason = ('the process of the run became another program (exec of %s)'):format(program) })
 end
@@ -38,7 +37,7 @@ function watchdog.run(args)
     retries = args.retries, on_stall = args.on_stall }
   local judge, period = stall.judge(config), stall.period(config)
   while not host.line_ended(period) do
-    local progress = progress_file.read(args.run .. '/.progress')
+    local progress = host.read_progress(args.run .. '/.progress')
     -- The file of another process: the run goes on elsewhere. A folder that is gone needs nobody.
     if progress and progress.pid ~= args.pid or not progress and not host.stat(args.run) then return 0 end
     local verdict = progress and judge:look(host.now(), progress)

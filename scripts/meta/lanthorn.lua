@@ -96,10 +96,12 @@ checkpoints = {}
 ---@param name string
 function checkpoints.link(run_folder, link, name) end
 
----All checkpoints of a run, verified: {checkpoints= {name=, step=, bytes=, problem=, created=}, latest=, best=, leftovers=, void=}.
+---All checkpoints of a run, verified: {checkpoints= {name=, step=, bytes=, problem=, created=}, latest=, best=, leftovers=, void=}, and with a rule superfluous=, those that it does not keep.
 ---@param run_folder string
+---@param keep_last? integer|nil default None
+---@param keep_every? integer default 0
 ---@return table
-function checkpoints.list(run_folder) end
+function checkpoints.list(run_folder, keep_last, keep_every) end
 
 ---Removes leftovers, checkpoints set aside or damaged, and those that the rule does not keep; gives their names.
 ---@param run_folder string

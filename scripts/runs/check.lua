@@ -57,19 +57,12 @@ local function check_links(path, listed, newest, report, repair)
   end
 end
 
--- Checkpoints that are damaged, beside one that is not, and those that the rule does not keep, after
--- CheckpointStore::Retain.
-local function superfluous(listed, newest, keep_last, keep_every)
-  local names, kept = {}, 0
-  for _, checkpoint in ipairs(listed.checkpoints) do -- the highest step first
-    if checkpoint.problem then
-      if newest then names[#names + 1] = checkpoint.name end
-    elseif kept < keep_last then
-      kept = kept + 1
-    elseif checkpoint.name ~= listed.latest and checkpoint.name ~= listed.best
-      and not (keep_every > 0 and checkpoint.step % keep_every == 0) then
-      names[#names + 1] = checkpoint.name
-    end
+-- Checkpoints that are damaged, beside one that is not, and those that the rule does not keep; the highest step first.
+local function unwanted(listed, newest)
+  local names, superfluous = {}, {}
+  for _, name in ipairs(listed.superfluous) do superfluous[name] = true end
+  for _, checkpoint in ipairs(listed.checkpoints) do
+    if superfluous[checkpoint.name] or checkpoint.problem and newest then names[#names + 1] = checkpoint.name end
   end
   return names
 end
@@ -90,7 +83,8 @@ function check.run(path, options)
   local report = { state = run_files.state(path).state, problems = native.run.check(path), done = {}, wasted = {},
     wasted_bytes = 0 }
   if not host.stat(path .. '/manifest.json') then return report end
-  local listed = native.checkpoints.list(path)
+  local keep_last, keep_every = retention(path)
+  local listed = native.checkpoints.list(path, keep_last, keep_every)
   local newest
   for _, checkpoint in ipairs(listed.checkpoints) do
     if checkpoint.problem then
@@ -111,8 +105,7 @@ function check.run(path, options)
     end
   end
   if live then return report end -- what is half written belongs to it
-  local keep_last, keep_every = retention(path)
-  for _, list in ipairs { listed.leftovers, listed.void, superfluous(listed, newest, keep_last, keep_every) } do
+  for _, list in ipairs { listed.leftovers, listed.void, unwanted(listed, newest) } do
     for _, name in ipairs(list) do
       report.wasted[#report.wasted + 1] = name
       report.wasted_bytes = report.wasted_bytes + folder_bytes(('%s/checkpoints/%s'):format(path, name))

@@ -62,16 +62,7 @@ end
 ---@param text string
 ---@return number?
 function files.seconds(text)
-  local y, mo, d, h, mi, s = tostring(text):match('^(%d+)-(%d+)-(%d+)T(%d+):(%d+):([%d.]+)Z$')
-  if not y then return nil end
-  y, mo, d = tonumber(y), tonumber(mo), tonumber(d)
-  -- Days from the civil calendar, March first, so that the leap day comes last (H. Hinnant, "chrono-compatible dates").
-  local year = mo <= 2 and y - 1 or y
-  local era = math.floor(year / 400)
-  local year_of_era = year - era * 400
-  local day_of_year = math.floor((153 * (mo + (mo > 2 and -3 or 9)) + 2) / 5) + d - 1
-  local day_of_era = year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year
-  return (era * 146097 + day_of_era - 719468) * 86400 + h * 3600 + mi * 60 + tonumber(s)
+  return host.utc_seconds(tostring(text))
 end
 
 ---Whether a process is a runner: one that was replaced by another program (exec) keeps its number. Nil when it cannot

@@ -1,9 +1,7 @@
 -- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the
 -- run.
 local dkjson = require 'dkjson'
-local exit_file = require 'watchdog.exit_file'
 local host = require 'host'
-local progress_file = require 'watchdog.progress_file'
 local read_file = require 'base.read_file'
 local stall = require 'watchdog.stall'
 local watchdog = require 'watchdog.start'
@@ -122,8 +120,8 @@ local function cpu_seconds(pid)
 end
 
 local function close_run(run, facts)
-  exit_file.write(run, { state = 'STALLED', code = STALLED, reason = facts.message, phase = facts.progress.phase,
-    step = facts.progress.step, cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb,
+  host.close_run(run, dkjson.encode { state = 'STALLED', code = STALLED, reason = facts.message,
+    phase = facts.progress.phase, step = facts.progress.step, cpu_s = facts.cpu_s, peak_rss_mb = facts.peak_rss_mb,
     guards = { { id = 'G11', level = 'error', name = 'stall', value = facts.verdict.waited_s,
       limit = facts.verdict.budget_s, message = facts.message } } })
 end
@@ -135,7 +133,7 @@ local function end_process(run, pid, grace_s, facts)
   local function gone() return is_gone(pid) end
   local function over() return gone() or host.stat(run .. '/exit.json') ~= nil end
   local function counter()
-    local progress = progress_file.read(run .. '/.progress')
+    local progress = host.read_progress(run .. '/.progress')
     return progress and progress.counter
   end
   local before = counter()

@@ -14,7 +14,7 @@ local JUMP_S, JUMP_SHARE = 5, 0.25 -- a longer gap between two looks is the watc
 
 ---How long the process may be silent. Nothing where nothing is expected of it.
 ---@param config { min_s: number, first_s: number, stall_s: number? }
----@param progress table of progress_file.read
+---@param progress table of host.read_progress
 ---@return number? budget_s, string? why
 function stall.budget(config, progress)
   local phase = progress.phase

@@ -1,7 +1,7 @@
 // The parser of safetensors headers: whatever the bytes are, it accepts or refuses. What it accepts tiles the data.
 #include <cstdlib>
 
-#include "engine/base/safetensors_header.h"
+#include "engine/base/files/safetensors_header.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;

@@ -2,7 +2,7 @@
 """Remakes tensor_format.txt: tensors as PyTorch prints them (Debian 12: python3-torch 1.13).
 
 usage: make_tensor_format.py > tensor_format.txt
-Each case is a line "== name", then the text. tests/engine/base/tensor_format_test.cc makes the same tensors by name.
+Each case is a line "== name", then the text. tests/engine/base/text/tensor_format_test.cc makes the same tensors by name.
 """
 import torch
 

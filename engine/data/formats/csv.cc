@@ -12,8 +12,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
-#include "engine/base/nearest.h"
+#include "engine/base/files/files.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::data {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::data {
 

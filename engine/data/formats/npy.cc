@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::data {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "engine/base/syscalls.h"
+#include "engine/base/files/syscalls.h"
 
 namespace lanthorn::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::data {
 

@@ -14,8 +14,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
-#include "engine/base/sha256.h"
+#include "engine/base/files/files.h"
+#include "engine/base/files/sha256.h"
 #include "engine/data/text/id_writer.h"
 #include "engine/data/text/text_file.h"
 

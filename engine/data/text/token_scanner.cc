@@ -6,7 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
-#include "engine/base/utf8.h"
+#include "engine/base/text/utf8.h"
 
 namespace lanthorn::data {
 namespace {

@@ -4,7 +4,7 @@
 #include <ATen/Functions.h>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/utf8.h"
+#include "engine/base/text/utf8.h"
 
 namespace lanthorn::data {
 namespace {

@@ -3,7 +3,7 @@
 #include <dnnl.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/nearest.h"
+#include "engine/base/text/nearest.h"
 #include "engine/kernels/gemm/matmul_primitive.h"
 
 namespace lanthorn::kernels {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 
 namespace lanthorn::kernels {
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/nearest.h"
+#include "engine/base/text/nearest.h"
 #include "engine/kernels/encoder/add_norm.h"
 #include "engine/kernels/encoder/dropout.h"
 #include "engine/kernels/linear/stacked_linear.h"

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "engine/base/nearest.h"
-#include "engine/base/option_check.h"
+#include "engine/base/options/option_check.h"
 #include "engine/base/square_sum.h"
+#include "engine/base/text/nearest.h"
 
 namespace lanthorn::optim {
 namespace {

@@ -1,11 +1,12 @@
-// Options of selective training, the section `select` of a config (see base/option_row.h). Nothing here needs LibTorch.
+// Options of selective training, the section `select` of a config (see base/options/option_row.h). Nothing here needs
+// LibTorch.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 
 namespace lanthorn::optim {
 

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/safetensors.h"
+#include "engine/base/files/safetensors.h"
 #include "engine/base/status.h"
 #include "engine/nn/module.h"
 #include "engine/optim/optimizer.h"
-#include "engine/train/loss.h"
+#include "engine/train/loss/loss.h"
 #include "engine/train/report/records.h"
 #include "engine/train/report/running_quantile.h"
 

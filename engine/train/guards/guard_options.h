@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 
 namespace lanthorn::train {
 

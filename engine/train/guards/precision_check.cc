@@ -1,7 +1,7 @@
 #include "engine/train/guards/precision_check.h"
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/tensor_format.h"
+#include "engine/base/text/tensor_format.h"
 
 namespace lanthorn::train {
 namespace {

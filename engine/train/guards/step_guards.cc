@@ -1,6 +1,6 @@
 #include "engine/train/guards/step_guards.h"
 
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 
 namespace lanthorn::train {
 

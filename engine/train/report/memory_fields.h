@@ -5,7 +5,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 
 namespace lanthorn::train {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "engine/base/terminal.h"
+#include "engine/base/text/terminal.h"
 #include "engine/train/report/records.h"
 
 namespace lanthorn::train {

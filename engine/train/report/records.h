@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/train/loss.h"
+#include "engine/train/loss/loss.h"
 #include "engine/train/report/step_timer.h"
 #include "engine/tscore/score.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/run/progress_file.h"
+#include "engine/run/process/progress_file.h"
 #include "engine/train/report/records.h"
 
 namespace lanthorn::train {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/option_row.h"
+#include "engine/base/options/option_row.h"
 #include "engine/base/status.h"
 #include "engine/run/checkpoint_store.h"
 #include "engine/run/run_directory.h"

@@ -7,9 +7,9 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
-#include "engine/base/files.h"
-#include "engine/run/machine.h"
-#include "engine/train/eval_scope.h"
+#include "engine/base/files/files.h"
+#include "engine/run/process/machine.h"
+#include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
 #include "engine/train/state/random_state.h"
 #include "engine/train/trainer.h"

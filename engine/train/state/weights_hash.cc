@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::train {
 

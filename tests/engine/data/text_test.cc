@@ -3,7 +3,7 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn::data {

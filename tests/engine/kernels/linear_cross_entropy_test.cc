@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
 

@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-#include "engine/base/safetensors.h"
+#include "engine/base/files/safetensors.h"
 #include "engine/optim/optimizer.h"
 #include "tests/engine/folders.h"
 #include "tests/engine/nn/make_layers.h"

@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "engine/base/files.h"
-#include "engine/base/syscalls.h"
+#include "engine/base/files/files.h"
+#include "engine/base/files/syscalls.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn {

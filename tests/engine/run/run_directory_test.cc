@@ -12,9 +12,9 @@
 #include <set>
 #include <thread>
 
-#include "engine/base/files.h"
-#include "engine/run/claim.h"
-#include "engine/run/metrics_reader.h"
+#include "engine/base/files/files.h"
+#include "engine/run/metrics/metrics_reader.h"
+#include "engine/run/process/claim.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn {

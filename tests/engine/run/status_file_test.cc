@@ -5,7 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn {

@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <random>
 
-#include "engine/base/files.h"
-#include "engine/base/syscalls.h"
-#include "engine/run/metrics_reader.h"
+#include "engine/base/files/files.h"
+#include "engine/base/files/syscalls.h"
+#include "engine/run/metrics/metrics_reader.h"
 #include "engine/train/report/run_log.h"
 #include "tests/engine/temporary_folder.h"
 #include "tests/engine/train/tiny.h"

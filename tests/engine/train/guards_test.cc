@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/tscore/recorder.h"
 #include "tests/engine/train/tiny.h"
 

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "engine/data/text.h"
-#include "engine/train/losses.h"
+#include "engine/train/loss/losses.h"
 #include "engine/train/trainer.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/optim/make_optimizer.h"

@@ -2,7 +2,7 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
-#include "engine/base/memory.h"
+#include "engine/base/memory/memory.h"
 #include "engine/kernels/loss/linear_cross_entropy.h"
 #include "tests/engine/nn/make_layers.h"
 #include "tests/engine/tscore/sample_loop.h"

@@ -12,8 +12,8 @@
 #include <random>
 
 #include "absl/strings/ascii.h"
-#include "engine/base/files.h"
-#include "engine/base/syscalls.h"
+#include "engine/base/files/files.h"
+#include "engine/base/files/syscalls.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn::data {

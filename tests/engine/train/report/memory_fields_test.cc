@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/run/metrics_reader.h"
+#include "engine/run/metrics/metrics_reader.h"
 #include "engine/train/report/run_log.h"
 #include "tests/engine/temporary_folder.h"
 #include "tests/engine/train/tiny.h"

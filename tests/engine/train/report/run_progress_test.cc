@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "engine/base/files.h"
+#include "engine/base/files/files.h"
 #include "tests/engine/temporary_folder.h"
 
 namespace lanthorn::train {
