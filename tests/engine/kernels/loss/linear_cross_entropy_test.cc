@@ -13,6 +13,7 @@
 #include "engine/base/memory/memory.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
+#include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
 namespace {
@@ -70,6 +71,50 @@ std::vector<Shape> Shapes() {
 
 // Sums of V and of the rows in float; the loss is a mean, so its own error is that of a row.
 constexpr double kTolerance = 2e-5;
+
+// The samples' norms, which need their number, are compared below.
+OperatorProblem Describe(const Problem& p, const std::string& words) {
+  const at::Tensor target = p.target;
+  const bool bias = p.bias.defined();
+  const auto fused = [target, bias](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
+    return {LinearCrossEntropy(leaves[0], leaves[1], bias ? leaves[2] : at::Tensor(), target)};
+  };
+  const auto plain = [target, bias](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
+    at::Tensor logits = leaves[0].matmul(leaves[1].t());
+    if (bias) logits = logits + leaves[2];
+    return {at::cross_entropy_loss(logits.reshape({-1, leaves[1].size(0)}), target.reshape({-1}), {},
+                                   at::Reduction::Mean, kIgnoredTarget)};
+  };
+  OperatorProblem problem = {words, {{"x", p.x}, {"weight", p.weight}}, fused, plain};
+  if (bias) problem.leaves.push_back({"bias", p.bias});
+  return problem;
+}
+
+const RegisterOperatorCase linear_cross_entropy({
+    .name = "linear_cross_entropy",
+    .tolerance = kTolerance,
+    .all =
+        [](const auto& visit) {
+          for (const Shape& shape : Shapes()) {
+            if (shape.rows[0] == 0 || shape.rows.back() == 0) continue;  // a mean over nothing
+            for (const bool bias : {true, false})
+              visit(Describe(Make(shape.rows, shape.C, shape.V, bias, 0),
+                             absl::StrFormat("C=%d V=%d", shape.C, shape.V)));
+          }
+        },
+    .few =
+        [](const auto& visit) {
+          visit(Describe(Make({5, 9}, 17, 33, true, 0.2), "few"));
+        },
+    .threads =
+        [] {
+          return Describe(Make({37, 11}, 24, 65, true, 0.1), "threads");
+        },
+    .small =
+        [] {
+          return Describe(Make({4, 3}, 5, 6, true, 0), "small");
+        },
+});
 
 TEST(LinearCrossEntropy, EqualsPlainOperatorsInDouble) {
   for (const Shape& shape : Shapes()) {
@@ -256,22 +301,6 @@ TEST(LinearCrossEntropy, BadInputIsNamed) {
   ExpectError([&] { LinearCrossEntropy(p.x, at::randn({0, 5}), {}, p.target); }, {"V > 0"});
   ExpectError([&] { LinearCrossEntropy(p.x, p.weight, at::randn({5}), p.target); }, {"bias must be (6)"});
   ExpectError([&] { LinearCrossEntropy(p.x.to(c10::kDouble), p.weight, p.bias, p.target); }, {"must agree"});
-}
-
-TEST(LinearCrossEntropy, ASecondDerivativeIsRefusedByName) {
-  const Problem p = Make({4, 3}, 5, 6, true, 0).As(c10::kFloat);
-  const at::Tensor loss = LinearCrossEntropy(p.x, p.weight, p.bias, p.target);
-  ExpectError([&] { torch::autograd::grad({loss}, {p.weight}, {}, /*retain_graph=*/true, /*create_graph=*/true); },
-              {"[linear_cross_entropy] has no second derivative"});
-}
-
-TEST(LinearCrossEntropy, ASecondBackwardThroughTheSameGraphAddsTheSame) {
-  const Problem p = Make({4, 3}, 5, 6, true, 0).As(c10::kFloat);
-  const at::Tensor loss = LinearCrossEntropy(p.x, p.weight, p.bias, p.target);
-  loss.backward({}, /*retain_graph=*/true);
-  const at::Tensor once = p.weight.grad().clone();
-  loss.backward();
-  EXPECT_TRUE(at::equal(p.weight.grad(), 2 * once));
 }
 
 TEST(LinearCrossEntropy, KeepsNoLogitsAndOneGradientOfALargeWeight) {

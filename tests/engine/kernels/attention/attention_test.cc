@@ -3,13 +3,12 @@
 
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
 
 #include "absl/strings/str_format.h"
 #include "engine/kernels/encoder/dropout.h"
-#include "tests/engine/kernels/kernel_scopes.h"
+#include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
 namespace {
@@ -36,19 +35,17 @@ std::pair<at::Tensor, at::Tensor> Results(Function function, const Problem& p, c
   return {y.detach(), qkv.grad()};
 }
 
-void ExpectAgree(const Problem& p) {
-  const auto expected = Results(&AttentionReference, p, c10::kDouble), got = Results(&Attention, p, c10::kFloat);
-  const auto expect = [](const char* name, const at::Tensor& a, const at::Tensor& b) {
-    ASSERT_EQ(a.sizes(), b.sizes()) << name;
-    if (a.numel() == 0) return;
-    EXPECT_LE((a - b).abs().max().item<double>(), 1e-5 * std::max(1.0, b.abs().max().item<double>())) << name;
+OperatorProblem Describe(const Problem& p, const std::string& words) {
+  const auto run = [p](const auto& function) {
+    return [p, function](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
+      return {function(leaves[0], p.padding, p.options)};
+    };
   };
-  expect("output", got.first, expected.first);
-  expect("gradient", got.second, expected.second);
+  return {words, {{"qkv", p.qkv}}, run(&Attention), run(&AttentionReference)};
 }
 
-void RunGrid(const std::vector<int64_t>& nodes, const std::vector<int64_t>& batches, const std::vector<int64_t>& steps,
-             const std::vector<int64_t>& heads, const std::vector<int64_t>& widths) {
+void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes, const std::vector<int64_t>& batches,
+             const std::vector<int64_t>& steps, const std::vector<int64_t>& heads, const std::vector<int64_t>& widths) {
   int draw = 0;
   for (const int64_t n : nodes) {
     for (const int64_t B : batches) {
@@ -58,9 +55,9 @@ void RunGrid(const std::vector<int64_t>& nodes, const std::vector<int64_t>& batc
             const bool causal = draw % 2 == 0, padded = draw % 3 == 0;
             const double dropout = draw % 5 < 2 ? 0.3 : 0;
             ++draw;
-            SCOPED_TRACE(absl::StrFormat("n=%d B=%d T=%d heads=%d width=%d causal=%d padded=%d dropout=%g", n, B, T, h,
-                                         width, causal, padded, dropout));
-            ExpectAgree(Make(n, B, T, h, width, causal, padded, dropout));
+            visit(Describe(Make(n, B, T, h, width, causal, padded, dropout),
+                           absl::StrFormat("n=%d B=%d T=%d heads=%d width=%d causal=%d padded=%d dropout=%g", n, B, T,
+                                           h, width, causal, padded, dropout)));
           }
         }
       }
@@ -68,49 +65,27 @@ void RunGrid(const std::vector<int64_t>& nodes, const std::vector<int64_t>& batc
   }
 }
 
-TEST(Attention, AgreesWithPlainOperators) { RunGrid({1, 3}, {0, 1, 3}, {1, 7, 24, 65}, {1, 2, 3, 4}, {1, 5, 16, 33}); }
-TEST(Attention, AgreesWithPlainOperatorsOnLongSequences) { RunGrid({1}, {2}, {300, 513}, {2}, {8, 64}); }
-TEST(Attention, AgreesWithPlainOperatorsOnEveryInstructionSetOfThisCpu) {
-  ForEveryInstructionSet([](const char* name) {
-    SCOPED_TRACE(name);
-    RunGrid({2}, {2}, {3, 33}, {1, 3}, {4, 17, 32});
-  });
-}
-
-TEST(Attention, ResultsAreTheSameBitsForAnyNumberOfThreads) {
-  const Problem p = Make(2, 5, 33, 3, 7, true, true, 0.2);
-  std::vector<std::pair<at::Tensor, at::Tensor>> all;
-  for (const int threads : {1, 2, 3, 5}) {
-    const ThreadScope scope(threads);
-    all.push_back(Results(&Attention, p, c10::kFloat));
-    EXPECT_TRUE(at::equal(all[0].first, all.back().first)) << threads;
-    EXPECT_TRUE(at::equal(all[0].second, all.back().second)) << threads;
-  }
-}
+const RegisterOperatorCase attention({
+    .name = "attention",
+    .tolerance = 1e-5,
+    .all =
+        [](const auto& visit) {
+          RunGrid(visit, {1, 3}, {0, 1, 3}, {1, 7, 24, 65}, {1, 2, 3, 4}, {1, 5, 16, 33});
+          RunGrid(visit, {1}, {2}, {300, 513}, {2}, {8, 64});
+        },
+    .few =
+        [](const auto& visit) {
+          RunGrid(visit, {2}, {2}, {3, 33}, {1, 3}, {4, 17, 32});
+        },
+    .threads = [] { return Describe(Make(2, 5, 33, 3, 7, true, true, 0.2), ""); },
+    .small = [] { return Describe(Make(1, 2, 9, 2, 5, true, false, 0.1), ""); },
+});
 
 TEST(Attention, OneNodeNeedsNoDimensionAndStridesDoNotMatter) {
   const Problem p = Make(1, 3, 9, 2, 5, true, false, 0);
   const at::Tensor y = Attention(p.qkv, {}, p.options);
   EXPECT_TRUE(at::equal(y[0], Attention(p.qkv[0], {}, p.options)));
   EXPECT_TRUE(at::equal(y, Attention(p.qkv.transpose(1, 2).contiguous().transpose(1, 2), {}, p.options)));
-}
-
-TEST(Attention, ASecondBackwardThroughTheSameGraphGivesTheSame) {
-  const Problem p = Make(1, 2, 9, 2, 5, true, false, 0.1);
-  const at::Tensor loss = Attention(p.qkv, {}, p.options).square().sum();
-  const auto first = torch::autograd::grad({loss}, {p.qkv}, {}, /*retain_graph=*/true);
-  EXPECT_TRUE(at::equal(first[0], torch::autograd::grad({loss}, {p.qkv})[0]));
-}
-
-TEST(Attention, ASecondDerivativeIsRefusedByName) {
-  const Problem p = Make(1, 2, 3, 1, 2, false, false, 0);
-  const at::Tensor loss = Attention(p.qkv, {}, p.options).sum();
-  try {
-    torch::autograd::grad({loss}, {p.qkv}, {}, /*retain_graph=*/true, /*create_graph=*/true);
-    ADD_FAILURE() << "expected an error";
-  } catch (const c10::Error& error) {
-    EXPECT_NE(std::string(error.what()).find("[attention] has no second derivative"), std::string::npos);
-  }
 }
 
 TEST(Attention, NanAndInfinityReachWhatSeesThem) {

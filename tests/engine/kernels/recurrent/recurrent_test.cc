@@ -3,10 +3,7 @@
 #include "engine/kernels/recurrent/recurrent.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>
@@ -14,20 +11,13 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/kernels/recurrent/recurrent_steps.h"
+#include "tests/engine/kernels/kernel_scopes.h"
+#include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
 namespace {
 
 const char* Name(Cell cell) { return cell == Cell::kGru ? "gru" : "lstm"; }
-
-class ThreadScope {
- public:
-  explicit ThreadScope(int threads) : before_(at::get_num_threads()) { at::set_num_threads(threads); }
-  ~ThreadScope() { at::set_num_threads(before_); }
-
- private:
-  int before_;
-};
 
 struct Problem {
   Cell cell;
@@ -97,61 +87,80 @@ Problem Wide(const Problem& p) {
   return {p.cell, wide(p.input), wide(p.h0), wide(p.c0), {wide(w.w_ih), wide(w.w_hh), wide(w.b_ih), wide(w.b_hh)}};
 }
 
-void ExpectAgree(const Problem& p, double tolerance, bool strided) {
-  const auto expected = Results(&RecurrentReference, Wide(p)), got = Results(&Recurrent, p, strided);
-  ASSERT_EQ(got.size(), expected.size());
-  for (size_t i = 0; i < got.size(); ++i) {
-    ASSERT_EQ(got[i].second.sizes(), expected[i].second.sizes()) << got[i].first;
-    if (got[i].second.numel() == 0) continue;
-    const double size = std::max(1.0, expected[i].second.abs().max().item<double>());
-    EXPECT_LE((got[i].second - expected[i].second).abs().max().item<double>(), tolerance * size) << got[i].first;
-  }
+OperatorProblem Describe(const Problem& p, bool strided, const std::string& words) {
+  const auto run = [p](const auto& function, bool time_first) {
+    return [p, function, time_first](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
+      Problem own = {p.cell, {}, {}, {}, {}};
+      at::Tensor* const places[] = {&own.input,        &own.h0,           &own.c0,          &own.weights.w_ih,
+                                    &own.weights.w_hh, &own.weights.b_ih, &own.weights.b_hh};
+      const at::Tensor given[] = {p.input, p.h0, p.c0, p.weights.w_ih, p.weights.w_hh, p.weights.b_ih, p.weights.b_hh};
+      for (size_t place = 0, at = 0; place < std::size(places); ++place) {
+        if (given[place].defined()) *places[place] = leaves[at++];
+      }
+      // The same values with time before batch in memory.
+      if (time_first) own.input = own.input.transpose(0, 1).contiguous().transpose(0, 1);
+      const RecurrentOutput y = function(p.cell, own.input, own.h0, own.c0, own.weights);
+      std::vector<at::Tensor> outputs = {y.output, y.h};
+      if (y.c.defined()) outputs.push_back(y.c);
+      return outputs;
+    };
+  };
+  OperatorProblem problem = {words, {}, run(&Recurrent, strided), run(&RecurrentReference, false)};
+  for (const auto& [name, leaf] : p.Leaves()) problem.leaves.push_back({name, leaf});
+  return problem;
 }
 
-void RunGrid(const std::vector<int64_t>& batches, const std::vector<int64_t>& steps, const std::vector<int64_t>& hidden,
-             const std::vector<int64_t>& inputs, int threads) {
+void RunGrid(Cell cell, const OperatorCase::Visit& visit, const std::vector<int64_t>& batches,
+             const std::vector<int64_t>& steps, const std::vector<int64_t>& hidden, const std::vector<int64_t>& inputs,
+             int threads) {
   const ThreadScope scope(threads);
   int draw = 0;
-  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
-    for (const int64_t B : batches) {
-      for (const int64_t T : steps) {
-        for (const int64_t H : hidden) {
-          for (const int64_t I : inputs) {
-            const bool bias = draw % 3 != 0, state = draw % 2 == 0, strided = draw % 5 == 0;
-            ++draw;
-            SCOPED_TRACE(absl::StrFormat("%s B=%d T=%d H=%d I=%d bias=%d state=%d strided=%d", Name(cell), B, T, H, I,
-                                         bias, state, strided));
-            ExpectAgree(Make(cell, B, T, I, H, bias, state, c10::kFloat), 2e-5, strided);
-            if (testing::Test::HasFailure()) return;
-          }
+  for (const int64_t B : batches) {
+    for (const int64_t T : steps) {
+      for (const int64_t H : hidden) {
+        for (const int64_t I : inputs) {
+          const bool bias = draw % 3 != 0, state = draw % 2 == 0, strided = draw % 5 == 0;
+          ++draw;
+          visit(Describe(Make(cell, B, T, I, H, bias, state, c10::kFloat), strided,
+                         absl::StrFormat("%s B=%d T=%d H=%d I=%d bias=%d state=%d strided=%d", Name(cell), B, T, H, I,
+                                         bias, state, strided)));
         }
       }
     }
   }
 }
 
-TEST(Recurrent, AgreesWithPlainOperators) { RunGrid({0, 1, 3, 65}, {1, 7, 33}, {1, 5, 33}, {1, 4}, 2); }
-TEST(Recurrent, AgreesWithPlainOperatorsOnOneThread) { RunGrid({1, 13}, {1, 6}, {16, 17, 31, 32, 64}, {15, 24}, 1); }
-TEST(Recurrent, AgreesWithPlainOperatorsInOddSizes) { RunGrid({3}, {333}, {5, 250}, {7}, 2); }
-TEST(Recurrent, AgreesWithPlainOperatorsOnManyRows) { RunGrid({65}, {12}, {250}, {129}, 2); }
+OperatorCase CaseOf(Cell cell) {
+  return {
+      .name = Name(cell),
+      .tolerance = 2e-5,
+      .all =
+          [cell](const auto& visit) {
+            RunGrid(cell, visit, {0, 1, 3, 65}, {1, 7, 33}, {1, 5, 33}, {1, 4}, 2);
+            RunGrid(cell, visit, {1, 13}, {1, 6}, {16, 17, 31, 32, 64}, {15, 24}, 1);
+            RunGrid(cell, visit, {3}, {333}, {5, 250}, {7}, 2);
+            RunGrid(cell, visit, {65}, {12}, {250}, {129}, 2);
+          },
+      .few =
+          [cell](const auto& visit) {
+            RunGrid(cell, visit, {1, 13}, {1, 6}, {3, 20, 33}, {7}, 2);
+          },
+      .threads = [cell] { return Describe(Make(cell, 41, 9, 20, 33, true, false, c10::kFloat), false, ""); },
+      .small = [cell] { return Describe(Make(cell, 5, 7, 3, 18, true, true, c10::kFloat), false, ""); },
+  };
+}
+const RegisterOperatorCase gru(CaseOf(Cell::kGru)), lstm(CaseOf(Cell::kLstm));
 
 // Other instruction sets have other vector widths, and with them other panels and row blocks.
-TEST(Recurrent, AgreesWithPlainOperatorsOnEveryInstructionSetOfThisCpu) {
-  const auto use = [](int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  };
-  const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  EXPECT_GE(targets.size(), 1u);
+TEST(Recurrent, InstructionSetsOfThisCpuDifferInTheirPanels) {
+  size_t sets = 0;
   std::set<int64_t> widths;
-  for (const int64_t target : targets) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    use(target);
+  ForEveryInstructionSet([&](const char*) {
+    ++sets;
     widths.insert(PanelWidth());
-    RunGrid({1, 13}, {1, 6}, {3, 20, 33}, {7}, 2);
-  }
-  use(0);
-  EXPECT_GE(widths.size(), targets.size() > 2 ? 2u : 1u);
+  });
+  EXPECT_GE(sets, 1u);
+  EXPECT_GE(widths.size(), sets > 2 ? 2u : 1u);
 }
 
 // The rows `ids` of a table: folded in float32, gathered by the plain operators in float64.
@@ -257,52 +266,6 @@ TEST(Recurrent, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(Recurrent, ResultsAreTheSameBitsForAnyNumberOfThreads) {
-  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
-    for (const int64_t hidden : {33, 64}) {
-      const Problem p = Make(cell, 41, 9, 20, hidden, true, false, c10::kFloat);
-      std::vector<std::pair<std::string, at::Tensor>> first;
-      for (const int threads : {1, 1, 2, 3, 5, 2}) {
-        const ThreadScope scope(threads);
-        const auto again = Results(&Recurrent, p);
-        if (first.empty()) first = again;
-        for (size_t k = 0; k < first.size(); ++k) {
-          ASSERT_TRUE(at::equal(first[k].second, again[k].second))
-              << Name(cell) << ", " << threads << " threads: " << first[k].first;
-        }
-      }
-    }
-  }
-}
-
-TEST(Recurrent, ASecondBackwardThroughTheSameGraphGivesTheSame) {
-  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
-    const Problem p = Make(cell, 5, 7, 3, 18, true, true, c10::kFloat);
-    const at::Tensor loss = LossOf(Recurrent(cell, p.input, p.h0, p.c0, p.weights));
-    std::vector<at::Tensor> leaves;
-    for (auto& [name, leaf] : p.Leaves()) leaves.push_back(leaf);
-    const auto first = torch::autograd::grad({loss}, leaves, {}, /*retain_graph=*/true);
-    const auto second = torch::autograd::grad({loss}, leaves);
-    for (size_t k = 0; k < first.size(); ++k) EXPECT_TRUE(at::equal(first[k], second[k])) << p.Leaves()[k].first;
-  }
-}
-
-TEST(Recurrent, ASecondDerivativeIsRefusedByName) {
-  for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
-    const Problem p = Make(cell, 2, 3, 2, 2, true, false, c10::kFloat);
-    const at::Tensor loss = LossOf(Recurrent(cell, p.input, p.h0, p.c0, p.weights));
-    try {
-      torch::autograd::grad({loss}, {p.input}, {}, /*retain_graph=*/true, /*create_graph=*/true);
-      ADD_FAILURE() << "expected an error";
-    } catch (const c10::Error& error) {
-      EXPECT_NE(std::string(error.what_without_backtrace())
-                    .find(absl::StrFormat("[%s] has no second derivative", Name(cell))),
-                std::string::npos)
-          << error.what();
-    }
-  }
-}
-
 TEST(Recurrent, WrongShapesAreNamedWithTheTag) {
   for (const Cell cell : {Cell::kGru, Cell::kLstm}) {
     const auto expect = [&](const char* words, const std::function<void(Problem*)>& spoil) {
@@ -342,7 +305,11 @@ TEST(Recurrent, SaturatedGatesStayRight) {
       for (const at::Tensor& zero : {p.weights.w_hh, p.weights.b_ih, p.weights.b_hh}) zero.zero_();
       at::AutoGradMode grad(true);
       SCOPED_TRACE(absl::StrFormat("%s, scale %g", Name(cell), scale));
-      ExpectAgree(p, 1e-4, /*strided=*/false);
+      const auto expected = Results(&RecurrentReference, Wide(p)), got = Results(&Recurrent, p);
+      for (size_t i = 0; i < got.size(); ++i) {
+        const double size = std::max(1.0, expected[i].second.abs().max().item<double>());
+        EXPECT_LE((got[i].second - expected[i].second).abs().max().item<double>(), 1e-4 * size) << got[i].first;
+      }
     }
   }
 }
