@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
 #include "engine/kernels/simd/for_threads.h"
 

@@ -2,8 +2,8 @@
 
 #include "engine/kernels/attention/attention_kernel.h"
 #include "engine/kernels/encoder/add_norm_kernel.h"
+#include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
-#include "engine/kernels/recurrent/recurrent_steps.h"
 
 namespace lanthorn::kernels {
 namespace {

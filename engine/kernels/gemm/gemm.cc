@@ -13,20 +13,20 @@ namespace {
 constexpr int kRowMajor = 101, kNoTranspose = 111, kTranspose = 112;
 }
 
-void Gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
-          const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
-  if (m == 0 || n == 0) return;
-  const dnnl_status_t status =
-      dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+void Gemm(const Factor<float>& a, const Factor<float>& b, const ProductSize& size, float beta, float* c,
+          int64_t stride) {
+  if (size.m == 0 || size.n == 0) return;
+  const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', size.m, size.n, size.k,
+                                          1.0f, a.values, a.stride, b.values, b.stride, beta, c, stride);
   LANTHORN_CHECK(status == dnnl_success);
 }
 
-void Gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double* a, int64_t lda,
-          const double* b, int64_t ldb, double beta, double* c, int64_t ldc) {
-  if (m == 0 || n == 0) return;
-  cblas_dgemm(kRowMajor, transpose_a ? kTranspose : kNoTranspose, transpose_b ? kTranspose : kNoTranspose,
-              static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), 1.0, a, static_cast<int>(lda), b,
-              static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
+void Gemm(const Factor<double>& a, const Factor<double>& b, const ProductSize& size, double beta, double* c,
+          int64_t stride) {
+  if (size.m == 0 || size.n == 0) return;
+  cblas_dgemm(kRowMajor, a.transposed ? kTranspose : kNoTranspose, b.transposed ? kTranspose : kNoTranspose,
+              static_cast<int>(size.m), static_cast<int>(size.n), static_cast<int>(size.k), 1.0, a.values,
+              static_cast<int>(a.stride), b.values, static_cast<int>(b.stride), beta, c, static_cast<int>(stride));
 }
 
 }  // namespace lanthorn::kernels

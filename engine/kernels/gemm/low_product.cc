@@ -57,7 +57,7 @@ class LowProduct::Impl {
     const int64_t length = terms_ * k_;
     if (emulated_) {
       const std::vector<float> left = Left<float>(m, a, row, step);
-      Gemm(false, false, m, n_, length, left.data(), length, wide_.data(), n_, 0.0f, c, ldc);
+      Gemm({left.data(), length}, {wide_.data(), n_}, {m, n_, length}, 0.0f, c, ldc);
     } else {
       const std::vector<uint16_t> left = Left<uint16_t>(m, a, row, step);
       Primitive(m, ldc).Run(left.data(), c);

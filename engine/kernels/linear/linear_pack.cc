@@ -2,18 +2,16 @@
 
 #include <ATen/Functions.h>
 
-#include "engine/kernels/recurrent/recurrent_steps.h"
+#include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/simd/for_threads.h"
 
 namespace lanthorn::kernels {
-
-int64_t Panels(int64_t size) { return (size + PanelWidth() - 1) / PanelWidth(); }
 
 at::Tensor PackForward(const at::Tensor& weight, int64_t nodes, int64_t out, int64_t in) {
   const int64_t panels = Panels(out);
   const at::Tensor packed = at::empty({nodes, panels, in, PanelWidth()}, weight.options());
   ForThreads(nodes * panels, [&](int64_t begin, int64_t end) {
-    PackTransposed(weight.data_ptr<float>(), nodes, out, in, begin, end, packed.data_ptr<float>());
+    PackTransposed({weight.data_ptr<float>(), nodes, out, in}, begin, end, packed.data_ptr<float>());
   });
   return packed;
 }
@@ -22,7 +20,7 @@ at::Tensor PackBackward(const at::Tensor& weight, int64_t nodes, int64_t out, in
   const int64_t panels = Panels(in), P = PanelWidth();
   const at::Tensor packed = at::empty({panels, nodes * Panels(out) * P, P}, weight.options());
   ForThreads(panels, [&](int64_t begin, int64_t end) {
-    PackPlain(weight.data_ptr<float>(), nodes, out, in, begin, end, packed.data_ptr<float>());
+    PackPlain({weight.data_ptr<float>(), nodes, out, in}, begin, end, packed.data_ptr<float>());
   });
   return packed;
 }
@@ -32,7 +30,7 @@ at::Tensor PackBackwardEach(const at::Tensor& weight, int64_t nodes, int64_t out
   const at::Tensor packed = at::empty({nodes, panels, Panels(out) * P, P}, weight.options());
   ForThreads(nodes, [&](int64_t begin, int64_t end) {
     for (int64_t node = begin; node < end; ++node) {
-      PackPlain(weight.data_ptr<float>() + node * out * in, 1, out, in, 0, panels,
+      PackPlain({weight.data_ptr<float>() + node * out * in, 1, out, in}, 0, panels,
                 packed.data_ptr<float>() + node * size);
     }
   });

@@ -5,9 +5,6 @@
 
 namespace lanthorn::kernels {
 
-// Panels that `size` columns fill.
-int64_t Panels(int64_t size);
-
 // weight (nodes * out, in) for products with W^T: (nodes, panels of out, in, P).
 at::Tensor PackForward(const at::Tensor& weight, int64_t nodes, int64_t out, int64_t in);
 // For products with W, the nodes' rows behind each other: (panels of in, nodes * out padded, P).

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/base/torch_compat.h"
+#include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
 #include "engine/kernels/linear/stacked_linear_kernel.h"
 #include "engine/kernels/simd/for_threads.h"

@@ -110,7 +110,7 @@ class Sweep {
     const float *weight = in_.weight.data_ptr<float>(),
                 *bias = in_.bias.defined() ? in_.bias.data_ptr<float>() : nullptr;
     const int64_t* targets = in_.target.data_ptr<int64_t>() + row;
-    Gemm(false, true, rows, V_, C_, X(row), C_, weight, C_, 0.0f, logits, V_);
+    Gemm({X(row), C_}, {weight, C_, kTransposed}, {rows, V_, C_}, 0.0f, logits, V_);
     const int64_t grain = std::max<int64_t>(1, 32768 / V_);
     at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
@@ -123,8 +123,7 @@ class Sweep {
             CrossEntropyRow(V_, z, bias, targets[r], static_cast<float>(in_.scale), gradient());
       }
     });
-    if (wanted_.x)
-      Gemm(false, false, rows, C_, V_, logits, V_, weight, C_, 0.0f, result_->x.data_ptr<float>() + row * C_, C_);
+    if (wanted_.x) Gemm({logits, V_}, {weight, C_}, {rows, C_, V_}, 0.0f, result_->x.data_ptr<float>() + row * C_, C_);
   }
 
   static void AddRows(int64_t rows, int64_t V, const float* e, float* sum) {
@@ -136,7 +135,8 @@ class Sweep {
   // A block's gradients of weight and bias into the lane's sums; with Gram products the bias comes with its squares.
   void AddBlock(const Lane& lane, int64_t row, int64_t rows, const Space& space) {
     const float* e = space.logits.get();
-    if (wanted_.weight) Gemm(true, false, V_, C_, rows, e, V_, X(row), C_, 1.0f, lane.weight.data_ptr<float>(), C_);
+    if (wanted_.weight)
+      Gemm({e, V_, kTransposed}, {X(row), C_}, {V_, C_, rows}, 1.0f, lane.weight.data_ptr<float>(), C_);
     if (wanted_.bias && !wanted_.squares) AddRows(rows, V_, e, lane.bias.data_ptr<float>());
   }
 
@@ -157,13 +157,13 @@ class Sweep {
       *square = GramSquare(row, rows, e, space);
       return;
     }
-    Gemm(true, false, V_, C_, rows, e, V_, X(row), C_, begins ? 0.0f : 1.0f, space.tile.get(), C_);
+    Gemm({e, V_, kTransposed}, {X(row), C_}, {V_, C_, rows}, begins ? 0.0f : 1.0f, space.tile.get(), C_);
     if (ends) *square = SquareAndAccumulate(V_ * C_, space.tile.get(), lane.weight.data_ptr<float>());
   }
 
   double GramSquare(int64_t row, int64_t rows, const float* e, const Space& space) const {
-    Gemm(false, true, rows, rows, V_, e, V_, e, V_, 0.0f, space.gram_e.get(), rows);
-    Gemm(false, true, rows, rows, C_, X(row), C_, X(row), C_, 0.0f, space.gram_x.get(), rows);
+    Gemm({e, V_}, {e, V_, kTransposed}, {rows, rows, V_}, 0.0f, space.gram_e.get(), rows);
+    Gemm({X(row), C_}, {X(row), C_, kTransposed}, {rows, rows, C_}, 0.0f, space.gram_x.get(), rows);
     double sum = 0;
     for (int64_t i = 0; i < rows * rows; ++i)
       sum += static_cast<double>(space.gram_e[static_cast<size_t>(i)]) *

@@ -64,8 +64,9 @@ class RecurrentFunction : public torch::autograd::Function<RecurrentFunction> {
     const at::Tensor grad_output = gradients[0].defined() ? gradients[0].contiguous() : at::zeros_like(forward.output);
     const at::Tensor grad_c = gradients.size() > 1 ? gradients[1] : at::Tensor();
     const bool record = context->recorder != nullptr;
-    RecurrentGradients result = RunBackward(context->cell, x, h0, c0, weights, forward, grad_output, grad_c,
-                                            ctx->needs_input_grad(0), record, context->precision);
+    RecurrentGradients result = RunBackward(
+        context->cell, x, h0, c0, weights, forward,
+        {grad_output, grad_c, /*want_input=*/ctx->needs_input_grad(0), /*sample_squares=*/record}, context->precision);
     if (record) Report(*context, tag, x, h0, forward, result);
     return {result.input, result.h0, result.c0, result.w_ih, result.w_hh, result.b_ih, result.b_hh, at::Tensor()};
   }

@@ -21,8 +21,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 
-int64_t PanelWidthImpl() { return kPanel; }
-
 // One sample at a time: its input stays in cache while the packed weight passes by.
 void ProjectInput(const RecurrentLayout& l, const ForwardMemory& m, int64_t sample) {
   for (int64_t gate = 0; gate < l.G; ++gate) {
@@ -174,10 +172,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace lanthorn::kernels {
-HWY_EXPORT(PanelWidthImpl);
 HWY_EXPORT(ForwardSamplesImpl);
 
-int64_t PanelWidth() { return HWY_DYNAMIC_DISPATCH(PanelWidthImpl)(); }
 void ForwardSamples(const RecurrentLayout& layout, const ForwardMemory& memory, int64_t first, int64_t last) {
   HWY_DYNAMIC_DISPATCH(ForwardSamplesImpl)(layout, memory, first, last);
 }

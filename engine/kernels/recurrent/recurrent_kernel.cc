@@ -23,7 +23,7 @@ at::Tensor Transposed(const RecurrentLayout& l, const at::Tensor& w) {
   const int64_t inputs = w.size(1);
   const at::Tensor packed = at::empty({l.G * l.panels, inputs, l.P}, w.options());
   at::parallel_for(0, l.G * l.panels, 1, [&](int64_t begin, int64_t end) {
-    PackTransposed(Data(w), l.G, l.H, inputs, begin, end, Mutable(packed));
+    PackTransposed({Data(w), l.G, l.H, inputs}, begin, end, Mutable(packed));
   });
   return packed;
 }
@@ -32,7 +32,7 @@ at::Tensor Plain(const RecurrentLayout& l, const at::Tensor& w) {
   const int64_t columns = w.size(1), panels = (columns + l.P - 1) / l.P;
   const at::Tensor packed = at::empty({panels, l.G * l.padded, l.P}, w.options());
   at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
-    PackPlain(Data(w), l.G, l.H, columns, begin, end, Mutable(packed));
+    PackPlain({Data(w), l.G, l.H, columns}, begin, end, Mutable(packed));
   });
   return packed;
 }
@@ -130,8 +130,7 @@ RecurrentForward RunForward(Cell cell, const SequenceInput& input, const at::Ten
 
 RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
-                               const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
-                               bool sample_squares, const Precision& precision) {
+                               const RecurrentAsked& asked, const Precision& precision) {
   const RecurrentLayout l = LayoutOf(cell, input, weights);
   RecurrentGradients result;
   result.h0 = at::empty_like(h0);
@@ -147,22 +146,22 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
   std::unique_ptr<LowProduct> low;
   if (!plain)
     low = std::make_unique<LowProduct>(precision, /*transpose_b=*/false, l.H, l.G * l.padded, Data(w_hh), l.H);
-  const at::Tensor last_c = grad_c.defined() ? grad_c.contiguous() : grad_c;
+  const at::Tensor last_c = asked.grad_c.defined() ? asked.grad_c.contiguous() : asked.grad_c;
   const BackwardMemory memory = {low.get(),
                                  Data(w_hh),
                                  Data(h0),
                                  Data(c0),
                                  Data(forward.output),
-                                 Data(grad_output),
+                                 Data(asked.grad_output),
                                  Data(last_c),
                                  Mutable(forward.activations),
                                  Mutable(result.h0),
                                  Mutable(result.c0)};
   ForThreads(l.B, [&](int64_t begin, int64_t end) { BackwardSamples(l, memory, begin, end); });
   if (input.ids.defined()) {
-    TableGradient(l, input, weights, forward.activations, want_input, sample_squares, &result);
+    TableGradient(l, input, weights, forward.activations, asked.want_input, asked.sample_squares, &result);
   } else {
-    if (want_input) {
+    if (asked.want_input) {
       result.input = plain ? InputGradient(l, forward.activations, weights.w_ih)
                            : LowInputGradient(l, precision, forward.activations, weights.w_ih);
     }
@@ -170,10 +169,10 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
     of_input.activations = Data(forward.activations);
     of_input.rows = Data(input.values);
     of_input.inputs = l.I;
-    Gradient(l, of_input, plain, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, sample_squares);
+    Gradient(l, of_input, plain, result.w_ih, result.b_ih, &result.sq_w_ih, &result.sq_b_ih, asked.sample_squares);
     if (!plain) {
       LowWeightGradient(l, precision, forward.activations, /*hidden=*/false, input.values, result.w_ih,
-                        sample_squares ? &result.sq_w_ih : nullptr);
+                        asked.sample_squares ? &result.sq_w_ih : nullptr);
     }
   }
   WeightMemory of_hidden = {};
@@ -182,10 +181,10 @@ RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::
   of_hidden.rows = Data(forward.output);
   of_hidden.inputs = l.H;
   of_hidden.hidden = true;
-  Gradient(l, of_hidden, plain, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, sample_squares);
+  Gradient(l, of_hidden, plain, result.w_hh, result.b_hh, &result.sq_w_hh, &result.sq_b_hh, asked.sample_squares);
   if (!plain) {
     LowWeightGradient(l, precision, forward.activations, /*hidden=*/true, RowsBefore(h0, forward.output), result.w_hh,
-                      sample_squares ? &result.sq_w_hh : nullptr);
+                      asked.sample_squares ? &result.sq_w_hh : nullptr);
   }
   return result;
 }

@@ -32,11 +32,18 @@ struct RecurrentGradients {
   at::Tensor sq_input, sq_w_ih, sq_w_hh, sq_b_ih, sq_b_hh;
 };
 
-// grad_output (B, T, H); grad_c (B, H) or undefined, LSTM only. `forward` is used up: its activations become gradients.
+// What a backward begins with, and what it is to give beyond the weights' gradients.
+struct RecurrentAsked {
+  at::Tensor grad_output;       // (B, T, H)
+  at::Tensor grad_c;            // (B, H) or undefined, LSTM only
+  bool want_input = true;       // RecurrentGradients::input
+  bool sample_squares = false;  // RecurrentGradients::sq_*
+};
+
+// `forward` is used up: its activations become gradients.
 RecurrentGradients RunBackward(Cell cell, const SequenceInput& input, const at::Tensor& h0, const at::Tensor& c0,
                                const RecurrentWeights& weights, const RecurrentForward& forward,
-                               const at::Tensor& grad_output, const at::Tensor& grad_c, bool want_input,
-                               bool sample_squares, const Precision& precision);
+                               const RecurrentAsked& asked, const Precision& precision);
 
 // What W_hh was multiplied with, (B, T, H).
 at::Tensor RowsBefore(const at::Tensor& h0, const at::Tensor& output);

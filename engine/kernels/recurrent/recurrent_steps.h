@@ -4,20 +4,10 @@
 #pragma once
 
 #include "engine/kernels/gemm/low_product.h"
+#include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/recurrent/recurrent_layout.h"
 
 namespace lanthorn::kernels {
-
-// Hidden units in a panel: two SIMD vectors of the CPU this runs on.
-int64_t PanelWidth();
-
-// W (G*H, K) for products with W^T, as [gate][panel][K][P] with zeros behind the last hidden unit. Packs the panels
-// [begin, end) of the G * panels there are.
-void PackTransposed(const float* w, int64_t gates, int64_t hidden, int64_t inputs, int64_t begin, int64_t end,
-                    float* packed);
-// W (G*H, N) for products with W, as [panel of N][gate][padded H][P]. Packs the panels [begin, end) of N.
-void PackPlain(const float* w, int64_t gates, int64_t hidden, int64_t columns, int64_t begin, int64_t end,
-               float* packed);
 
 struct ForwardMemory {
   const LowProduct* low;  // (padded gates) from h in a lower precision, instead of w_hh; or null

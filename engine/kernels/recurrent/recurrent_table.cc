@@ -55,12 +55,12 @@ at::Tensor WeightSquares(const RecurrentLayout& l, const DistinctIds& distinct, 
       if (count < l.I) {
         of_sums.resize(static_cast<size_t>(count * count));
         of_x.resize(of_sums.size());
-        Gemm(false, true, count, count, width, rows, width, rows, width, 0.0f, of_sums.data(), count);
-        Gemm(false, true, count, count, l.I, x.data(), l.I, x.data(), l.I, 0.0f, of_x.data(), count);
+        Gemm({rows, width}, {rows, width, kTransposed}, {count, count, width}, 0.0f, of_sums.data(), count);
+        Gemm({x.data(), l.I}, {x.data(), l.I, kTransposed}, {count, count, l.I}, 0.0f, of_x.data(), count);
         for (size_t i = 0; i < of_sums.size(); ++i) total += static_cast<double>(of_sums[i]) * of_x[i];
       } else {
         of_sums.resize(static_cast<size_t>(width * l.I));
-        Gemm(true, false, width, l.I, count, rows, width, x.data(), l.I, 0.0f, of_sums.data(), l.I);
+        Gemm({rows, width, kTransposed}, {x.data(), l.I}, {width, l.I, count}, 0.0f, of_sums.data(), l.I);
         for (const float value : of_sums) total += static_cast<double>(value) * value;
       }
       squares.data_ptr<double>()[sample] = total < 0 ? 0 : total;  // rounding of cancelling products; NaN stays
@@ -84,7 +84,7 @@ at::Tensor SumOfSamples(const DistinctIds& distinct, const at::Tensor& of_rows) 
 at::Tensor PackedPlain(const at::Tensor& w, int64_t gates, int64_t hidden) {
   const int64_t P = PanelWidth(), columns = w.size(1), padded = (hidden + P - 1) / P * P;
   const at::Tensor packed = at::empty({(columns + P - 1) / P, gates * padded, P}, w.options());
-  PackPlain(w.data_ptr<float>(), gates, hidden, columns, 0, packed.size(0), packed.data_ptr<float>());
+  PackPlain({w.data_ptr<float>(), gates, hidden, columns}, 0, packed.size(0), packed.data_ptr<float>());
   return packed;
 }
 
@@ -110,7 +110,7 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, int64_t columns, co
 at::Tensor ProjectTable(const RecurrentLayout& l, const at::Tensor& table, const at::Tensor& w_ih,
                         const at::Tensor& bias) {
   const at::Tensor packed = at::empty({l.G * l.panels, l.I, l.P}, w_ih.options());
-  PackTransposed(w_ih.data_ptr<float>(), l.G, l.H, l.I, 0, l.G * l.panels, packed.data_ptr<float>());
+  PackTransposed({w_ih.data_ptr<float>(), l.G, l.H, l.I}, 0, l.G * l.panels, packed.data_ptr<float>());
   return Product(table, packed, l.G * l.padded, bias);
 }
 

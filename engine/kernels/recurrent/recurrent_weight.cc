@@ -19,32 +19,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 
-void PackTransposedImpl(const float* w, int64_t gates, int64_t hidden, int64_t inputs, int64_t begin, int64_t end,
-                        float* packed) {
-  const int64_t panels = (hidden + kPanel - 1) / kPanel;
-  for (int64_t job = begin; job < end; ++job) {
-    const int64_t gate = job / panels, p = job % panels;
-    const int64_t rows = hidden - p * kPanel < kPanel ? hidden - p * kPanel : kPanel;
-    TurnPanel(w + (gate * hidden + p * kPanel) * inputs, rows, inputs, inputs, packed + job * inputs * kPanel);
-  }
-}
-
-void PackPlainImpl(const float* w, int64_t gates, int64_t hidden, int64_t columns, int64_t begin, int64_t end,
-                   float* packed) {
-  const int64_t padded = (hidden + kPanel - 1) / kPanel * kPanel;
-  for (int64_t p = begin; p < end; ++p) {
-    const int64_t valid = columns - p * kPanel < kPanel ? columns - p * kPanel : kPanel;
-    float* to = packed + p * gates * padded * kPanel;
-    std::memset(to, 0, sizeof(float) * static_cast<size_t>(gates * padded * kPanel));
-    for (int64_t gate = 0; gate < gates; ++gate) {
-      for (int64_t i = 0; i < hidden; ++i) {
-        std::memcpy(to + (gate * padded + i) * kPanel, w + (gate * hidden + i) * columns + p * kPanel,
-                    sizeof(float) * static_cast<size_t>(valid));
-      }
-    }
-  }
-}
-
 // Sum of the rows of a (rows, P) block: four rows at a time, since each addition waits for the one before.
 HWY_INLINE void SumRows(const float* block, int64_t rows, V sum[2]) {
   const D d;
@@ -206,21 +180,11 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace lanthorn::kernels {
-HWY_EXPORT(PackTransposedImpl);
-HWY_EXPORT(PackPlainImpl);
 HWY_EXPORT(WeightGradientImpl);
 HWY_EXPORT(MultiplyRowsImpl);
 HWY_EXPORT(CollapseStepsImpl);
 HWY_EXPORT(AddRowsImpl);
 
-void PackTransposed(const float* w, int64_t gates, int64_t hidden, int64_t inputs, int64_t begin, int64_t end,
-                    float* packed) {
-  HWY_DYNAMIC_DISPATCH(PackTransposedImpl)(w, gates, hidden, inputs, begin, end, packed);
-}
-void PackPlain(const float* w, int64_t gates, int64_t hidden, int64_t columns, int64_t begin, int64_t end,
-               float* packed) {
-  HWY_DYNAMIC_DISPATCH(PackPlainImpl)(w, gates, hidden, columns, begin, end, packed);
-}
 void WeightGradient(const RecurrentLayout& layout, const WeightMemory& memory, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(WeightGradientImpl)(layout, memory, begin, end);
 }

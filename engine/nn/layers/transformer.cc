@@ -19,7 +19,7 @@ namespace {
 constexpr std::array<const char*, 4> kActivations = {"gelu", "relu", "relu2", "swiglu"};
 static_assert(static_cast<int>(kernels::Activation::kRelu2) == 3);
 
-struct EncoderOptions {
+struct BlockOptions {
   int64_t size, heads, hidden;
   double dropout;
   std::optional<kernels::Activation> activation;  // none: swiglu, whose linear1 is two
@@ -31,7 +31,7 @@ struct EncoderOptions {
 
 class TransformerEncoderLayer final : public Module {
  public:
-  explicit TransformerEncoderLayer(const EncoderOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
+  explicit TransformerEncoderLayer(const BlockOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
     attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.dropout, o.bias, o.causal));
     const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
     linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
@@ -91,7 +91,7 @@ class TransformerEncoderLayer final : public Module {
     return linear(*linear2_, Drop(at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden)), {});
   }
 
-  EncoderOptions o_;
+  BlockOptions o_;
   Module *attention_, *linear1_, *linear2_, *norm1_, *norm2_;
 };
 
@@ -104,17 +104,17 @@ std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedfor
               "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
   TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
               DidYouMean(norm, {"layer", "rms"}));
-  EncoderOptions o = {.size = d_model,
-                      .heads = nhead,
-                      .hidden = dim_feedforward,
-                      .dropout = dropout,
-                      .activation = std::nullopt,
-                      .rms = norm == "rms",
-                      .norm_first = norm_first,
-                      .causal = causal,
-                      .eps = layer_norm_eps,
-                      .bias = bias,
-                      .head_dim = head_dim};
+  BlockOptions o = {.size = d_model,
+                    .heads = nhead,
+                    .hidden = dim_feedforward,
+                    .dropout = dropout,
+                    .activation = std::nullopt,
+                    .rms = norm == "rms",
+                    .norm_first = norm_first,
+                    .causal = causal,
+                    .eps = layer_norm_eps,
+                    .bias = bias,
+                    .head_dim = head_dim};
   if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);
