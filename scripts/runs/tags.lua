@@ -1,6 +1,6 @@
 -- The numbers of a metrics line under the names that exports give them, which are those of the native TensorBoard
--- writer (engine/run/metrics/tensorboard_writer.h): train/loss, eval/val/loss, epoch/val_loss; nested ones by their path
--- alone, phase_ms/forward.
+-- writer (engine/run/metrics/tensorboard_writer.h): train/loss, eval/val/loss, epoch/val_loss; nested ones by their
+-- path alone, phase_ms/forward.
 local tags = {}
 
 local CURVES = { epoch = true, tscore_probe = true } -- events that are points of a curve

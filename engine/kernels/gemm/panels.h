@@ -1,4 +1,4 @@
-// Weights cut into panels for the register tile that all fused kernels multiply with (simd/tile-inl.h).
+// Weights cut into panels for the register tile of simd/, which all fused kernels multiply with.
 #pragma once
 
 #include <cstdint>

@@ -38,7 +38,8 @@ t.test('metadata maps strings to strings', function()
   t.equal(select(2, torch.load(path)), { license = 'Apache-2.0', note = 'für "alle"' })
   t.error_matches(function() torch.save({}, path, { n = 3 }) end,
     "argument 'metadata': entry 'n' must be str, got number 3")
-  t.error_matches(function() torch.save({ x = 3 }, path) end, "argument 'tensors': entry 'x' must be Tensor, got number 3")
+  t.error_matches(function() torch.save({ x = 3 }, path) end,
+    "argument 'tensors': entry 'x' must be Tensor, got number 3")
   t.error_matches(function() torch.save({ torch.ones { 1 } }, path) end, 'names must be strings')
 end)
 

@@ -1,5 +1,5 @@
--- The T-Score contract of every layer that has parameters, by the example that is registered with it: the samples' norms
--- from one backward are those of N backward passes. A new layer has its case with that; engine/tscore/contract_test.cc
+-- The T-Score contract of every layer that has parameters, by the example that is registered with it: the samples'
+-- norms from one backward are those of N backward passes. A new layer has its case with that; engine/tscore/contract_test.cc
 -- draws shapes and options of those that are there.
 local native = require 'lanthorn'
 local nn = require 'nn'
@@ -16,9 +16,8 @@ local HOLDERS = { Sequential = true, Residual = true, Container = true }
 local function layer_rows()
   local rows = {}
   for _, row in ipairs(native.api()) do
-    if row.module == 'nn' and row.signature:find '%-> Module$' and row.name:find '^%u%w*$' and not HOLDERS[row.name] then
-      rows[#rows + 1] = row
-    end
+    local makes_layer = row.module == 'nn' and row.name:find '^%u%w*$' and row.signature:find '%-> Module$'
+    if makes_layer and not HOLDERS[row.name] then rows[#rows + 1] = row end
   end
   return rows
 end
