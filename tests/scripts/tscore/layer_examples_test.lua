@@ -1,6 +1,6 @@
 -- The T-Score contract of every layer that has parameters, by the example that is registered with it: the samples'
--- norms from one backward are those of N backward passes. A new layer has its case with that; engine/tscore/contract_test.cc
--- draws shapes and options of those that are there.
+-- norms from one backward are those of N backward passes. A new layer has its case with that;
+-- tests/engine/tscore/contract_test.cc draws shapes and options of those that are there.
 local native = require 'lanthorn'
 local nn = require 'nn'
 local t = require 'testing'
