@@ -54,7 +54,11 @@ class FieldReader {
   template <typename T>
   void Read(const char* name, T& member) {
     T value{};
-    if (!ValueOf<T>::Read(L_, lua_gettop(L_), &value)) RefuseType(name, Expected(value));
+    if (!ValueOf<T>::Read(L_, lua_gettop(L_), &value)) {
+      if (const std::string part = MisfitOf<T>(L_, lua_gettop(L_)); !part.empty())
+        Refuse(absl::StrFormat("option '%s': %s", name, part));
+      RefuseType(name, Expected(value));
+    }
     if constexpr (std::is_same_v<T, double>) {
       if (!std::isfinite(value)) RefuseType(name, Expected(value));
     }
@@ -73,6 +77,10 @@ class FieldReader {
       values.push_back(std::move(value));
     }
     member = std::move(values);
+  }
+  template <typename T>
+  static const char* Expected(const std::map<std::string, T>&) {
+    return "a table by name";
   }
   static const char* Expected(bool) { return "a boolean"; }
   static const char* Expected(double) { return "a number"; }

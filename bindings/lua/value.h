@@ -67,6 +67,17 @@ struct ValueOf<T> {
   static void Push(lua_State* L, T value) { lua_pushnumber(L, static_cast<double>(value)); }
 };
 
+// An enumeration by the words that its FromText knows.
+template <typename T>
+requires std::is_enum_v<T>
+struct ValueOf<T> {
+  static std::string Type() { return "str"; }
+  static std::string Expected() { return "one of its words"; }
+  static bool Read(lua_State* L, int index, T* value) {
+    return lua_type(L, index) == LUA_TSTRING && FromText(lua_tostring(L, index), value);
+  }
+};
+
 template <std::floating_point T>
 struct ValueOf<T> {
   static std::string Type() { return "float"; }
@@ -147,7 +158,7 @@ struct ValueOf<std::map<std::string, T>> {
       if (lua_type(L, -2) != LUA_TSTRING) {
         found = "names must be strings, got " + Describe(L, lua_gettop(L) - 1);
       } else if (!ValueOf<T>::Read(L, lua_gettop(L), &value)) {
-        found = std::string("entry '") + lua_tostring(L, -2) + "' must be " + ValueOf<T>::Type() + ", got " +
+        found = std::string("entry '") + lua_tostring(L, -2) + "' must be " + ExpectedOf<T>() + ", got " +
                 Describe(L, lua_gettop(L));
       }
     }

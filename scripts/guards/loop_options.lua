@@ -3,6 +3,7 @@
 local fail = require 'fail'
 local guard_events = require 'guards.events'
 local options = require 'options'
+local registry = require 'guards.registry'
 
 local loop_options = {}
 
@@ -45,9 +46,7 @@ function loop_options.native(o)
   end
   return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm,
     rollback = rollback, rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
-    skipped_updates = o.guards.skipped_updates, no_learning = o.guards.no_learning, protected = o.guards.protected,
-    memory_floor = o.guards.memory_floor, memory_growth = o.guards.memory_growth, slow_step = o.guards.slow_step,
-    memory_limit_mb = memory.limit_mb, allow_dead = dead_names(o),
+    levels = registry.levels(o.guards), memory_limit_mb = memory.limit_mb, allow_dead = dead_names(o),
     uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
 end
 

@@ -111,6 +111,17 @@ function registry.spec()
   return spec
 end
 
+---The levels of the guards that have a key, by name.
+---@param values table the section `guards` of a config
+---@return table<string, string>
+function registry.levels(values)
+  local levels = {}
+  for _, row in ipairs(registry.rows) do
+    if row.key then levels[row.name] = values[row.name] end
+  end
+  return levels
+end
+
 ---The guard that speaks in a message such as "train.lua:3: G05 init_loss: first loss ...", and what it says. nil when
 ---none does.
 ---@param message string

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_format.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 namespace {
@@ -108,4 +109,24 @@ std::optional<Warning> GradientNormWatch::Add(int64_t step, double norm) {
                  step, norm, ratio_ * *median};
 }
 
+namespace {
+
+// That a loss or a gradient is not finite is seen before the update (Trainer::CheckDivergence).
+class GradientNormGuard final : public LoopGuard {
+ public:
+  explicit GradientNormGuard(const LoopGuardContext& context)
+      : watch_(context.options.grad_norm_ratio, context.options.clip_norm) {}
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    const auto found = record.skipped ? std::nullopt : watch_.Add(record.step, record.grad_norm);
+    return found ? std::optional(Finding{*found, Does::kWarn}) : std::nullopt;
+  }
+
+ private:
+  GradientNormWatch watch_;
+};
+
+const RegisterLoopGuard guard({"G23", "nonfinite", GuardLevel::kError, ExitCode::kNumerics,
+                               [](const auto& context) { return std::make_unique<GradientNormGuard>(context); }});
+
+}  // namespace
 }  // namespace lanthorn::train

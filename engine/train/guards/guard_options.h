@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,25 +36,20 @@ struct GuardOptions {
   bool rollback = false;
   double rollback_factor = 0.5;
   int64_t rollback_tries = 3;
-  std::vector<std::string> allow_dead = {};              // G30: names of parameters that may stay without gradient
-  GuardLevel skipped_updates = GuardLevel::kError;       // G36
-  GuardLevel no_learning = GuardLevel::kError;           // G37
-  double uniform_loss = 0;                               // ln V, what guessing costs; 0: unknown, and G37 does not look
-  GuardLevel protected_parameters = GuardLevel::kError;  // G43
-  GuardLevel memory_floor = GuardLevel::kError;          // G04
-  GuardLevel memory_growth = GuardLevel::kError;         // G31
+  std::vector<std::string> allow_dead = {};  // G30: names of parameters that may stay without gradient
+  double uniform_loss = 0;                   // ln V, what guessing costs; 0: unknown, and G37 does not look
   // G31 stops a training that would need more megabytes of 10^6 bytes than this by its end; 0: the cap of tensor
   // memory, for tensors, and the machine's memory, for the process.
   double memory_limit_mb = 0;
-  GuardLevel slow_step = GuardLevel::kWarn;  // G16
   // Bytes of tensors on the device at their peak; absent: the counting allocator's, where it is in place.
   std::function<int64_t()> peak_bytes = {};
+  // Of guards by name, those of the loop (loop_guard.h) and others; what is not here has its own.
+  std::map<std::string, GuardLevel> levels = {};
 };
 
 // What the library's `guards` and `train` sections come to for the loop (scripts/guards/loop_options.lua).
 template <typename Visit>
 void Fields(Visit&& visit, GuardOptions& guards) {
-  const std::vector<std::string> levels = {"error", "warn", "off"};
   visit({"nonfinite_skip", "updates in a row that guard G23 lets be skipped", 0}, guards.nonfinite_skip);
   visit({"spike_ratio", "guard G23 stops at a loss above so many times the first; 0: never", 0}, guards.spike_ratio);
   visit({"grad_norm_ratio", "guard G23 warns of a norm above so many times its median; 0: never", 0},
@@ -62,14 +58,9 @@ void Fields(Visit&& visit, GuardOptions& guards) {
   visit({"rollback_factor", "of every base learning rate at a rollback"}, guards.rollback_factor);
   visit({"rollback_tries", "rollbacks at most in the life of the run", 0}, guards.rollback_tries);
   visit({"allow_dead", "guard G30: parameters that may stay without gradient"}, guards.allow_dead);
-  visit({"skipped_updates", "guard G36", 0, levels}, guards.skipped_updates);
-  visit({"no_learning", "guard G37", 0, levels}, guards.no_learning);
   visit({"uniform_loss", "what guessing costs; 0: unknown", 0}, guards.uniform_loss);
-  visit({"protected", "guard G43", 0, levels}, guards.protected_parameters);
-  visit({"memory_floor", "guard G04", 0, levels}, guards.memory_floor);
-  visit({"memory_growth", "guard G31", 0, levels}, guards.memory_growth);
   visit({"memory_limit_mb", "guard G31 stops above it; 0: the machine's memory", 0}, guards.memory_limit_mb);
-  visit({"slow_step", "guard G16", 0, levels}, guards.slow_step);
+  visit({"levels", "of guards by name: error, warn or off"}, guards.levels);
 }
 
 }  // namespace lanthorn::train

@@ -1,6 +1,7 @@
 #include "engine/train/guards/learning_check.h"
 
 #include "absl/strings/str_format.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 
@@ -20,4 +21,28 @@ std::optional<Warning> LearningCheck::Add(int64_t step, double loss) {
       step, smoothed, limit};
 }
 
+namespace {
+
+class LearningGuard final : public LoopGuard {
+ public:
+  explicit LearningGuard(const LoopGuardContext& context) : check_(context.options.uniform_loss, context.planned) {
+    check_.Resume(context.step);
+  }
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    if (check_.done()) return std::nullopt;
+    const auto found = check_.Add(record.step, record.loss);
+    return found ? std::optional(Finding{*found}) : std::nullopt;
+  }
+
+ private:
+  LearningCheck check_;
+};
+
+const RegisterLoopGuard guard({"G37", "no_learning", GuardLevel::kError, ExitCode::kNumerics,
+                               [](const auto& context) -> std::unique_ptr<LoopGuard> {
+                                 if (!(context.options.uniform_loss > 0)) return nullptr;
+                                 return std::make_unique<LearningGuard>(context);
+                               }});
+
+}  // namespace
 }  // namespace lanthorn::train

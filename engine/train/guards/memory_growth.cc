@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/memory/memory.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 namespace {
@@ -67,4 +69,61 @@ std::optional<MemoryGrowth::Finding> MemoryGrowth::Add(int64_t step, int64_t rem
   return found;
 }
 
+namespace {
+
+// Whether the counting allocator sees the training's tensors.
+bool IsCounted(const std::vector<nn::NamedParameter>& parameters) {
+  return memory::Allocations() > 0 && !parameters.empty() && parameters[0].tensor.device().is_cpu();
+}
+
+// Looks once, after the first update that moved something.
+class MemoryFloorGuard final : public LoopGuard {
+ public:
+  explicit MemoryFloorGuard(const LoopGuardContext& context)
+      : peak_bytes_(context.options.peak_bytes), parameters_(context.parameters), optimizer_(context.optimizer) {}
+
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    if (done_ || record.skipped || !(IsCounted(parameters_) || peak_bytes_)) return std::nullopt;
+    done_ = true;
+    const int64_t peak = peak_bytes_ ? peak_bytes_() : memory::TensorPeakBytes();
+    const auto found = BelowMemoryFloor(record.step, peak, MemoryFloor(parameters_, optimizer_));
+    return found ? std::optional(Finding{*found}) : std::nullopt;
+  }
+
+ private:
+  std::function<int64_t()> peak_bytes_;
+  const std::vector<nn::NamedParameter>& parameters_;
+  const optim::Optimizer& optimizer_;
+  bool done_ = false;
+};
+
+class MemoryGrowthGuard final : public LoopGuard {
+ public:
+  explicit MemoryGrowthGuard(const LoopGuardContext& context)
+      : limit_(static_cast<int64_t>(context.options.memory_limit_mb * 1e6)), parameters_(context.parameters) {}
+
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    if (record.step % MemoryGrowth::kSampleEvery != 0 || !IsCounted(parameters_)) return std::nullopt;
+    const auto found =
+        growth_.Add(record.step, record.steps - record.step,
+                    {{{"tensors", memory::TensorBytes(), limit_ > 0 ? limit_ : memory::Limit()},
+                      {"the process", memory::ResidentBytes(), limit_ > 0 ? limit_ : memory::MachineBytes()}}});
+    if (!found) return std::nullopt;
+    return Finding{found->warning, found->fatal ? Does::kSaveAndLeave : Does::kWarn};
+  }
+
+ private:
+  int64_t limit_;
+  const std::vector<nn::NamedParameter>& parameters_;
+  MemoryGrowth growth_;
+};
+
+const RegisterLoopGuard floor_guard({"G04", "memory_floor", GuardLevel::kError, ExitCode::kMachine,
+                                     [](const auto& context) { return std::make_unique<MemoryFloorGuard>(context); }});
+const RegisterLoopGuard growth_guard({"G31", "memory_growth", GuardLevel::kError, ExitCode::kLimit,
+                                      [](const auto& context) {
+                                        return std::make_unique<MemoryGrowthGuard>(context);
+                                      }});
+
+}  // namespace
 }  // namespace lanthorn::train

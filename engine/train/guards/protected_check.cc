@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
+#include "engine/optim/select/resting_watch.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 namespace {
@@ -60,4 +62,28 @@ Warning MovedAtRest(const std::string& what, int64_t step) {
           {}};
 }
 
+namespace {
+
+class ProtectedGuard final : public LoopGuard {
+ public:
+  explicit ProtectedGuard(const LoopGuardContext& context)
+      : first_step_(context.step), frozen_(context.parameters), resting_(&context.optimizer) {}
+
+  void BeforeUpdate(int64_t step) override { resting_.Look(ProtectedCheck::Looks(step - first_step_)); }
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    if (const auto found = frozen_.AfterUpdate(record.step - first_step_, record.step)) return Finding{*found};
+    if (record.skipped || resting_.moved().empty()) return std::nullopt;
+    return Finding{MovedAtRest(resting_.moved(), record.step)};
+  }
+
+ private:
+  int64_t first_step_;
+  ProtectedCheck frozen_;
+  optim::RestingWatch resting_;
+};
+
+const RegisterLoopGuard guard({"G43", "protected", GuardLevel::kError, ExitCode::kNumerics,
+                               [](const auto& context) { return std::make_unique<ProtectedGuard>(context); }});
+
+}  // namespace
 }  // namespace lanthorn::train

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/train/guards/alive_check.h"
+#include "engine/train/guards/divergence.h"
 #include "engine/train/guards/step_guards.h"
 #include "engine/train/trainer.h"
 
@@ -27,8 +28,9 @@ absl::Status Trainer::BeginGuards() {
   first_update_ = optimizer_->steps();
   if (first_update_ < AliveCheck::kUpdates) alive_ = WatchAlive();
   guards_.reset();  // it gives the optimiser its own mask back
-  guards_ = std::make_unique<StepGuards>(options_.guards, parameters_, *optimizer_, result_.steps, planned_steps(),
-                                         [this](const Warning& warning) { return Warn(warning); });
+  guards_ = std::make_unique<StepGuards>(
+      LoopGuardContext{options_.guards, parameters_, *optimizer_, result_.steps, planned_steps()},
+      [this](const Warning& warning) { return Warn(warning); });
   if (options_.guards.rollback && checkpointer_ != nullptr && checkpointer_->store().List().empty())
     return checkpointer_->Save(result_.steps);
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include "engine/train/guards/skipped_updates.h"
 
 #include "absl/strings/str_format.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 
@@ -25,4 +26,22 @@ std::optional<SkippedUpdates::Finding> SkippedUpdates::Add(int64_t step, bool sk
                   step, static_cast<double>(in_a_row_), static_cast<double>(kInARow)}};
 }
 
+namespace {
+
+class SkippedUpdatesGuard final : public LoopGuard {
+ public:
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    const auto found = skipped_.Add(record.step, record.skipped);
+    if (!found) return std::nullopt;
+    return Finding{found->warning, found->fatal ? Does::kStop : Does::kWarn};
+  }
+
+ private:
+  SkippedUpdates skipped_;
+};
+
+const RegisterLoopGuard guard({"G36", "skipped_updates", GuardLevel::kError, ExitCode::kNumerics,
+                               [](const auto&) { return std::make_unique<SkippedUpdatesGuard>(); }});
+
+}  // namespace
 }  // namespace lanthorn::train

@@ -1,6 +1,7 @@
 #include "engine/train/guards/slow_steps.h"
 
 #include "absl/strings/str_format.h"
+#include "engine/train/guards/loop_guard.h"
 
 namespace lanthorn::train {
 
@@ -43,4 +44,28 @@ std::optional<Warning> SlowSteps::Trend(int64_t step) const {
                  step, last, kTrend * first};
 }
 
+namespace {
+
+class SlowStepGuard final : public LoopGuard {
+ public:
+  std::optional<Finding> AfterUpdate(const StepRecord& record) override {
+    if (!record.counted) return std::nullopt;
+    PhaseSeconds phases = record.phases;
+    const double log = SecondsOf(record.between, Phase::kLog);  // a slow disk shows there
+    SecondsOf(phases, Phase::kLog) += log;
+    return Of(slow_.Add(record.step, record.seconds + log, phases));
+  }
+  std::optional<Finding> AtEnd(int64_t step) override { return Of(slow_.Trend(step)); }
+
+ private:
+  static std::optional<Finding> Of(const std::optional<Warning>& found) {
+    return found ? std::optional(Finding{*found}) : std::nullopt;
+  }
+  SlowSteps slow_;
+};
+
+const RegisterLoopGuard guard({"G16", "slow_step", GuardLevel::kWarn, ExitCode::kLimit,
+                               [](const auto&) { return std::make_unique<SlowStepGuard>(); }});
+
+}  // namespace
 }  // namespace lanthorn::train

@@ -53,9 +53,9 @@ t.test('wrong options are named, with what would be right', function()
     t.is_false(ok, case[2])
     t.contains(tostring(problem), case[2])
   end
-  local ok, problem = pcall(build, nil, { slow_step = 'of' })
+  local ok, problem = pcall(build, nil, { levels = { slow_step = 'of' } })
   t.is_false(ok)
-  t.contains(tostring(problem), "guards: option 'slow_step' is 'of', expected one of error, warn, off")
+  t.contains(tostring(problem), "guards: option 'levels': entry 'slow_step' must be one of its words, got string 'of'")
 end)
 
 t.test('every option of a config has a meaning, but those that are torch.optim\'s', function()

@@ -3,6 +3,11 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "engine/train/guards/learning_check.h"
+#include "engine/train/guards/memory_growth.h"
+#include "engine/train/guards/protected_check.h"
+#include "engine/train/guards/skipped_updates.h"
+#include "engine/train/guards/slow_steps.h"
 #include "tests/engine/optim/careless.h"
 #include "tests/engine/train/tiny.h"
 
@@ -155,7 +160,7 @@ struct Hold final : optim::UpdateMask {
 TEST(ProtectedCheckG43, StopsATrainingWhoseOptimiserIgnoresItsMask) {
   for (const GuardLevel level : {GuardLevel::kError, GuardLevel::kOff}) {
     FitOptions options{.train = {.max_steps = 5}};
-    options.guards.protected_parameters = level;
+    options.guards.levels["protected"] = level;
     Tiny tiny({.options = options});
     tiny.optimizer = std::make_shared<optim::Careless>();
     tiny.optimizer->AddGroup(tiny.model->Parameters(), {{"lr", 0.001}});
