@@ -25,6 +25,8 @@ void Fields(Visit&& visit, OpenTextOptions& options) {
   visit({"sha256", "the checksum that it must have; empty: any"}, options.sha256);
   Fields(visit, options.reading);
   Fields(visit, options.text);
+  visit({"seed", "of the order"}, options.text.seed);
+  visit({"val_required", "an empty val split is an error"}, options.text.val_required);
 }
 
 std::shared_ptr<Text> OpenText(const OpenTextOptions& given) {

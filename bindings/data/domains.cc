@@ -35,6 +35,7 @@ template <typename Visit>
 void Fields(Visit&& visit, OpenDomainsOptions& options) {
   Fields(visit, options.reading);
   Fields(visit, options.domains);
+  visit({"seed", "of the windows"}, options.domains.seed);
 }
 
 std::shared_ptr<Domains> OpenDomains(const std::vector<data::DomainSource>& sources, const OpenDomainsOptions& given) {

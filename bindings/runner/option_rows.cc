@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
+#include "engine/data/domain_options.h"
+#include "engine/data/text_options.h"
 #include "engine/optim/select/selection_options.h"
 #include "engine/train/fit_options.h"
 
@@ -30,11 +32,19 @@ constexpr const char* TypeName() {
   if constexpr (std::is_same_v<T, bool>) return "boolean";
   if constexpr (std::is_same_v<T, int64_t>) return "int";
   if constexpr (std::is_same_v<T, double>) return "number";
-  if constexpr (std::is_same_v<T, std::string>) return "string";
+  if constexpr (std::is_same_v<T, std::string> || std::is_enum_v<T>) return "string";
   if constexpr (std::is_same_v<T, std::vector<double>>) return "list";
-  static_assert(std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, std::vector<double>> ||
-                std::is_same_v<T, std::vector<std::string>>);
-  return "list?";  // of texts, which has no default: it is empty
+  return "list?";  // of texts or whole numbers, which has no default: it is empty
+}
+
+// The word of an enumeration's value.
+template <typename Enum>
+std::string WordOf(const OptionRow& row, Enum member) {
+  for (const std::string& word : row.one_of) {
+    Enum value;
+    if (FromText(word, &value) && value == member) return word;
+  }
+  return "";
 }
 
 // Adds a row of config/specs.lua for each option to the table on the top of the stack.
@@ -46,7 +56,10 @@ struct SpecWriter {
     lua_newtable(L);
     lua_pushstring(L, TypeName<T>());
     lua_rawseti(L, -2, 1);
-    if constexpr (!std::is_same_v<T, std::vector<std::string>>) {
+    if constexpr (std::is_enum_v<T>) {
+      Push(L, WordOf(row, member));
+      lua_rawseti(L, -2, 2);
+    } else if constexpr (!std::is_same_v<T, std::vector<std::string>> && !std::is_same_v<T, std::vector<int64_t>>) {
       Push(L, member);
       lua_rawseti(L, -2, 2);
     }
@@ -70,6 +83,9 @@ int OptionRows(lua_State* L) {
   train::TScoreSection tscore;
   train::EvalSection eval;
   train::ClipSection clip;
+  optim::Schedule schedule;
+  data::TextOptions text;
+  data::DomainOptions domains;
   optim::SelectionOptions select;
   lua_newtable(L);
   const auto add = [L](const char* name, auto& section) {
@@ -77,8 +93,10 @@ int OptionRows(lua_State* L) {
     Fields(SpecWriter{L}, section);
     lua_setfield(L, -2, name);
   };
-  train::Sections(add, train, tscore, eval, clip);
+  train::Sections(add, train, tscore, eval, {clip, schedule});
   add("select", select);
+  add("data", text);
+  add("domains", domains);
   return 1;
 }
 

@@ -71,6 +71,7 @@ struct LaunchOptions {
   int64_t stop_after = 0;
   double max_time_s = 0, started_s = 0;
   bool accept_eta = false;
+  int64_t schedule_end = 0;
 };
 template <typename Visit>
 void Fields(Visit&& visit, LaunchOptions& launch) {
@@ -79,9 +80,10 @@ void Fields(Visit&& visit, LaunchOptions& launch) {
   visit({"max_time_s", "end after so many seconds; 0: never", 0}, launch.max_time_s);
   visit({"started_s", "since when they count"}, launch.started_s);
   visit({"accept_eta", "go on when the plan needs longer"}, launch.accept_eta);
+  visit({"schedule_end", "the update at which cosine and linear end; 0: the last one"}, launch.schedule_end);
 }
 
-// sections = { train =, tscore =, eval =, optim =, schedule = }: those options of a config that the loop reads.
+// sections = { train =, tscore =, eval =, optim = }: those options of a config that the loop reads.
 void ReadSections(lua_State* L, train::FitOptions* options) {
   lua_getfield(L, 1, "sections");
   if (!lua_isnil(L, -1)) {
@@ -93,7 +95,7 @@ void ReadSections(lua_State* L, train::FitOptions* options) {
           ReadFields(L, lua_gettop(L), name, section);
           lua_pop(L, 1);
         },
-        options->train, options->tscore, options->eval, options->clip);
+        options->train, options->tscore, options->eval, {options->clip, options->schedule});
   }
   lua_pop(L, 1);
   options->tscore_groups = Value(tscore::GroupingOf(options->tscore.groups));
@@ -133,13 +135,12 @@ std::shared_ptr<LuaTrainer> New(lua_State* L, Anything) {
   options.device = Value(device::Resolve(launch.device));
   options.stop_after = launch.stop_after;
   options.limit = {launch.max_time_s, launch.started_s, launch.accept_eta};
-  parts.Options("schedule", options.schedule);
   parts.Options("guards", options.guards);
   ReadSections(L, &options);
   options.eval.off = options.eval.off || val == nullptr;
   options.guards.clip_norm = options.clip.clip_norm;
   // A schedule without an end of its own ends with the training.
-  if (options.schedule.total == 0) options.schedule.total = options.train.Updates(batches->count());
+  options.schedule.total = launch.schedule_end > 0 ? launch.schedule_end : options.train.Updates(batches->count());
   Check(options.schedule.Validate());
   if (const double factor = options.guards.rollback_factor; !(factor > 0 && factor <= 1))
     Check(ConfigError(absl::StrCat("train.rollback_factor must be above 0 and at most 1, got ", factor)));
@@ -169,7 +170,7 @@ const std::vector<FunctionRow> kFunctions = {
      Typed<&PlannedUpdates>, "require('lanthorn').train.planned_updates({ epochs = 2 }, 10) == 20"},
     {"check_loss", "name", "An error when no loss has this name.", Typed<&train::CheckLossName>},
     {"new", "table parts",
-     "A trainer from model, train, val, optimizer, loss, schedule, guards, options, and those sections of a config "
+     "A trainer from model, train, val, optimizer, loss, guards, options, and those sections of a config "
      "that the loop reads; train.fit builds it.",
      Typed<&New>}};
 

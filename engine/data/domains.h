@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/options/option_row.h"
+#include "engine/data/domain_options.h"
 #include "engine/data/text/token_file.h"
 #include "engine/data/text/tokenizer.h"
 #include "engine/data/windows.h"
@@ -18,40 +18,6 @@ struct DomainSource {
   std::string name, path, sha256;  // an empty checksum is not compared
   int64_t bytes = 0;               // use the first so many bytes, up to the next white space; 0: all
 };
-
-struct DomainOptions {
-  int64_t words = 0;  // vocabulary of words; 0: characters
-  int64_t batch = 64, seq = 64, stride = 32;
-  // Shares by position; the rest is the test split. Windows never cross a border.
-  double train = 0.9, val = 0.05;
-  WindowOrder order = WindowOrder::kRandom;
-  int64_t batches = 0;               // of each phase, see WindowOptions
-  std::vector<int64_t> phases = {};  // domains in the order they are trained on; empty: each once
-  bool drop_last = false;            // see WindowOptions
-  bool interleaved = false;          // phases take turns batch by batch
-  int64_t seed = 0;
-  TokenFileOptions tokens = {};  // how texts are read and kept; `kind` follows from `words`
-};
-
-template <typename Visit>
-void Fields(Visit&& visit, DomainOptions& domains) {
-  visit({"words", "a vocabulary of so many words; 0: characters"}, domains.words);
-  visit({"batch", "windows of a batch"}, domains.batch);
-  visit({"seq", "tokens of a window"}, domains.seq);
-  visit({"stride", "tokens from one window to the next"}, domains.stride);
-  visit({"train", "share of each text that is trained on, from its beginning"}, domains.train);
-  visit({"val", "share behind it that is val; the rest is the test split"}, domains.val);
-  visit({"order",
-         "windows drawn at random, each once an epoch, or one after the other",
-         {},
-         {"random", "epoch", "fixed"}},
-        domains.order);
-  visit({"batches", "batches of each phase an epoch; 0: as many as hold each window once"}, domains.batches);
-  visit({"phases", "domains by number in the order they are trained on; empty: each once"}, domains.phases);
-  visit({"drop_last", "with order=epoch: leave out windows that do not fill a last batch"}, domains.drop_last);
-  visit({"interleaved", "domains take turns batch by batch"}, domains.interleaved);
-  visit({"seed", "of the windows"}, domains.seed);
-}
 
 struct Domain {
   std::string name, path, sha256;

@@ -31,14 +31,6 @@ absl::Status Validate(const TextOptions& o) {
 
 }  // namespace
 
-bool FromText(const std::string& text, Layout* layout) {
-  for (const auto& [name, value] :
-       {std::pair{"rows", Layout::kRows}, {"streams", Layout::kStreams}, {"overlap", Layout::kOverlap}}) {
-    if (text == name) return *layout = value, true;
-  }
-  return false;
-}
-
 int64_t CountBatches(int64_t length, const TextOptions& o) {
   if (o.layout == Layout::kStreams) return std::max<int64_t>(0, length / (o.batch * o.seq) - 1);
   return (RowCount(length, o) + (o.drop_last ? 0 : o.batch - 1)) / o.batch;

@@ -16,14 +16,6 @@ std::mt19937_64 Generator(uint64_t seed, uint64_t epoch, uint64_t index) {
 
 }  // namespace
 
-bool FromText(const std::string& text, WindowOrder* order) {
-  for (const auto& [name, value] :
-       {std::pair{"fixed", WindowOrder::kFixed}, {"epoch", WindowOrder::kEpoch}, {"random", WindowOrder::kRandom}}) {
-    if (text == name) return *order = value, true;
-  }
-  return false;
-}
-
 int64_t CountWindows(int64_t length, const WindowOptions& o) {
   return length <= o.seq ? 0 : (length - o.seq - 1) / o.stride + 1;
 }

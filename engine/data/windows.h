@@ -7,17 +7,9 @@
 
 #include "engine/data/batches.h"
 #include "engine/data/text/token_ids.h"
+#include "engine/data/window_order.h"
 
 namespace lanthorn::data {
-
-enum class WindowOrder {
-  kFixed,   // one after the other, each once; the last batch may be smaller
-  kEpoch,   // each once in an order of the epoch's own; the last batch may be smaller, or is left out (drop_last)
-  kRandom,  // drawn evenly with replacement
-};
-
-// "fixed", "epoch" or "random"; false for another text.
-bool FromText(const std::string& text, WindowOrder* order);
 
 struct WindowOptions {
   int64_t batch = 64, seq = 64, stride = 32;

@@ -23,14 +23,15 @@ struct Schedule {
   double Factor(int64_t step) const;
 };
 
+// The section `optim` of a config, as far as it is about the schedule; its end is computed.
 template <typename Visit>
 void Fields(Visit&& visit, Schedule& schedule) {
-  visit({"name", "constant, step, cosine or linear"}, schedule.name);
-  visit({"warmup", "updates over which the rate rises"}, schedule.warmup);
-  visit({"total", "the update at which cosine and linear end; 0: the last one"}, schedule.total);
-  visit({"every", "updates between two steps of the step schedule"}, schedule.every);
-  visit({"gamma", "factor of each step"}, schedule.gamma);
-  visit({"min_factor", "cosine and linear end at this share"}, schedule.min_factor);
+  visit({"schedule", "how the learning rate goes on after the warm-up", {}, {"constant", "step", "cosine", "linear"}},
+        schedule.name);
+  visit({"warmup", "updates over which the rate rises from near 0"}, schedule.warmup);
+  visit({"decay_every", "updates between two steps of the step schedule"}, schedule.every);
+  visit({"gamma", "factor of each step of the step schedule"}, schedule.gamma);
+  visit({"min_factor", "cosine and linear end at this share of the rate"}, schedule.min_factor);
 }
 
 }  // namespace lanthorn::optim

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/options/option_row.h"
+#include "engine/optim/schedule.h"
 
 namespace lanthorn::train {
 
@@ -89,13 +90,25 @@ void Fields(Visit&& visit, ClipSection& clip) {
   visit({"clip_value", "size of an element of a gradient at most; 0: off", 0}, clip.clip_value);
 }
 
+// What the loop reads of the section `optim`.
+struct OptimSection {
+  ClipSection& clip;
+  optim::Schedule& schedule;
+};
+
+template <typename Visit>
+void Fields(Visit&& visit, OptimSection& section) {
+  Fields(visit, section.clip);
+  Fields(visit, section.schedule);
+}
+
 // Calls visit(section of the config, its options) for each.
 template <typename Visit>
-void Sections(Visit&& visit, TrainSection& train, TScoreSection& tscore, EvalSection& eval, ClipSection& clip) {
+void Sections(Visit&& visit, TrainSection& train, TScoreSection& tscore, EvalSection& eval, OptimSection optim) {
   visit("train", train);
   visit("tscore", tscore);
   visit("eval", eval);
-  visit("optim", clip);
+  visit("optim", optim);
 }
 
 }  // namespace lanthorn::train

@@ -20,24 +20,21 @@ function specs.native_part(section, values)
   return made
 end
 
+---Whether an option of a section is one that the engine reads.
+---@param section string
+---@param name string
+---@return boolean
+function specs.is_native(section, name) return native[section][name] ~= nil end
+
+-- Rows of Lua win: they may leave unset what has a number in the engine.
 local function with_native(section, rows)
-  for name, row in pairs(native[section]) do rows[name] = row end
+  for name, row in pairs(native[section]) do rows[name] = rows[name] or row end
   return rows
 end
 
-specs.data = {
+specs.data = with_native('data', {
   corpus = { 'string?', meaning = 'a known text; `runner data ls` has their names' },
   file = { 'string?', meaning = 'a text of your own, in place of a corpus' },
-  batch = { 'int', 64, meaning = 'rows of a batch' },
-  seq = { 'int', 100, meaning = 'characters of a row' },
-  stride = { 'int', 100, meaning = 'characters from the beginning of a row to that of the next' },
-  split = { 'number', 0.9, meaning = 'share of the text that is trained on; the rest is val' },
-  layout = { 'string', 'rows', one_of = { 'rows', 'streams', 'overlap' },
-    meaning = 'rows in order, streams that go on from batch to batch, or a row at each position' },
-  chars = { 'int', 0, meaning = 'only so many characters from the beginning; 0: all' },
-  shuffle = { 'boolean', false, meaning = 'a new order of the rows each epoch' },
-  drop_last = { 'boolean', false,
-    meaning = 'leave out rows that do not fill a last batch (train and val); else it is smaller' },
   allow_overlap = { 'boolean', false,
     meaning = 'accept the batches of stride 1, about a hundred times as many (guard G13)' },
   allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
@@ -47,43 +44,27 @@ specs.data = {
   floor_nats = { 'number?', meaning = 'the lowest loss that is possible, where it is known' },
   shift = { 'int?', meaning = 'targets are the inputs so many positions later (guard G45); 1 for a text' },
   learnable = { 'boolean?', meaning = 'false: nothing to learn, such as random targets; true accepts guard G06' },
-}
+})
 
 -- Several texts under one vocabulary, for data.domains.
-specs.domains = {
+specs.domains = with_native('domains', {
   texts = { 'list', {}, meaning = 'file names, or {file=|corpus=, name=, bytes=}' },
-  words = { 'int', 0, meaning = 'a vocabulary of so many words; 0: characters' },
-  batch = { 'int', 64, meaning = 'windows of a batch' },
-  seq = { 'int', 64, meaning = 'tokens of a window' },
   stride = { 'int?', meaning = 'tokens from one window to the next; half of seq when unset' },
-  train = { 'number', 0.9, meaning = 'share of each text that is trained on, from its beginning' },
-  val = { 'number', 0.05, meaning = 'share behind it that is val; the rest is the test split' },
   order = { 'string', 'random', one_of = { 'random', 'epoch' },
     meaning = 'windows drawn at random, or each once an epoch' },
-  batches = { 'int', 0,
-    meaning = 'batches of each phase an epoch; 0: as many as hold each window once, the most for order=epoch' },
-  phases = { 'list?', meaning = 'texts by number in the order they are trained on; each once when unset' },
-  drop_last = { 'boolean', false, meaning = 'with order=epoch: leave out windows that do not fill a last batch' },
-  interleaved = { 'boolean', false, meaning = 'texts take turns batch by batch' },
   allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
   newlines = { 'string?', nil, one_of = { 'keep', 'lf' }, meaning = 'as in data' },
   cache = { 'boolean', true, meaning = 'tokens of long texts stay in files beside them' },
   seed = { 'int?', meaning = 'seed of the windows, the same for every training; train.seed when unset' },
-}
+})
 
 specs.optim = with_native('optim', {
   name = { 'string', 'adam', meaning = 'adam, adamw, sgd or rmsprop; the next keys are those of torch.optim' },
   lr = 'number?', beta1 = 'number?', beta2 = 'number?', eps = 'number?', weight_decay = 'number?', momentum = 'number?',
   dampening = 'number?', nesterov = 'boolean?', alpha = 'number?', centered = 'boolean?',
-  schedule = { 'string', 'constant', one_of = { 'constant', 'step', 'cosine', 'linear' },
-    meaning = 'how the learning rate goes on after the warm-up' },
   horizon = { 'number|string?',
     meaning = 'the update where cosine and linear end, the last one when unset; for a resumed run of another length '
       .. 'keep (its curve, then its end value) or stretch (the curve of the new length)' },
-  warmup = { 'int', 0, meaning = 'updates over which the rate rises from near 0' },
-  decay_every = { 'int', 0, meaning = 'updates between two steps of the step schedule' },
-  gamma = { 'number', 0.1, meaning = 'factor of each step of the step schedule' },
-  min_factor = { 'number', 0, meaning = 'cosine and linear end at this share of the rate' },
   groups = { 'list?', meaning = "parameters with options of their own: { {match = 'bias', weight_decay = 0}, ... }" },
 })
 

@@ -2,17 +2,17 @@
 local fail = require 'fail'
 local nearest = require 'nearest'
 local optim = require 'optim'
+local specs = require 'config.specs'
 
 local optimizer = {}
 
--- Keys of the optim section that the loop uses; the rest goes to the optimiser.
-local LOOP_KEYS = { name = true, clip_norm = true, clip_value = true, schedule = true, warmup = true,
-  decay_every = true, gamma = true, min_factor = true, groups = true, horizon = true }
+-- Keys of the optim section that Lua acts on; the loop has its own, and the rest goes to the optimiser.
+local LUA_KEYS = { name = true, groups = true, horizon = true }
 
 local function own_options(o)
   local made = {}
   for key, value in pairs(o) do
-    if not LOOP_KEYS[key] then made[key] = value end
+    if not (LUA_KEYS[key] or specs.is_native('optim', key)) then made[key] = value end
   end
   return made
 end

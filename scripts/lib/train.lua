@@ -60,13 +60,12 @@ local function build_trainer(o, device)
   local trainer = native.train.new {
     model = o.model, train = o.data.train, val = has_val and o.data.val or nil, optimizer = optimizer,
     loss = type(o.loss) == 'function' and function(x, y) return o.loss(o.model, x, y) end or o.loss,
-    schedule = { name = o.optim.schedule, warmup = o.optim.warmup, total = horizon.total(o.optim.horizon),
-      every = o.optim.decay_every, gamma = o.optim.gamma, min_factor = o.optim.min_factor },
     guards = loop_options.native(o),
     sections = { train = specs.native_part('train', o.options), tscore = specs.native_part('tscore', o.tscore),
       eval = specs.native_part('eval', o.eval), optim = specs.native_part('optim', o.optim) },
     options = { device = device, max_time_s = limits.max_time(o.options), accept_eta = o.options.accept_eta,
-      stop_after = o.launch.stop_after, started_s = o.launch.started or host.now() },
+      stop_after = o.launch.stop_after, started_s = o.launch.started or host.now(),
+      schedule_end = horizon.total(o.optim.horizon) },
   }
   return trainer, optimizer
 end

@@ -890,7 +890,7 @@ function lanthorn.train.generate(model, text, prompt, length, temperature, top_k
 ---@return integer
 function lanthorn.train.loss_of(name, output, y) end
 
----A trainer from model, train, val, optimizer, loss, schedule, guards, options, and those sections of a config that the loop reads; train.fit builds it.
+---A trainer from model, train, val, optimizer, loss, guards, options, and those sections of a config that the loop reads; train.fit builds it.
 ---@param parts table
 ---@return Trainer
 function lanthorn.train.new(parts) end

@@ -78,6 +78,7 @@ end)
 
 -- The runner itself is built without LibTorch: of the engine it may have what needs none of it (PLAIN_ENGINE).
 local plain = { ['base/text/terminal.h'] = true, ['base/files/files.h'] = true, ['run/exit_file.h'] = true,
+  ['data/text_options.h'] = true, ['data/domain_options.h'] = true,
   ['run/metrics/metrics_reader.h'] = true, ['run/process/progress_file.h'] = true, ['train/fit_options.h'] = true,
   ['optim/select/selection_options.h'] = true }
 

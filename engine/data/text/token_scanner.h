@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/data/text/token_options.h"
 
 namespace lanthorn::data {
-
-enum class TokenKind { kCharacters, kWords };
-// What becomes of carriage returns: kept as characters, or CR LF and a lone CR read as LF.
-enum class Newlines { kKeep, kLf };
 
 class TokenScanner {
  public:
