@@ -1,5 +1,5 @@
 -- The guards of the runner: what it never lets happen, each with its id, what it does when it fires, and how it is
--- accepted.
+-- accepted. What holds by construction never fires: engine/train/guards/README.md has those ids too.
 --   registry.rows     all of them, by id
 --   registry.spec()   the section `guards` of a config: guards.<name>=error|warn|off where a guard has such a key
 -- A guard that fires says "G05 init_loss: what was found, what was expected, a likely cause; to accept: ...".
@@ -16,29 +16,21 @@ local LEVELS = { 'error', 'warn', 'off' }
 registry.rows = {
   { id = 'G01', name = 'device', level = 'error', code = 9, check = 'engine/train/guards/alive_check.cc' },
   { id = 'G02', name = 'device_speed', level = 'error', code = 9, key = true, check = 'scripts/fit/checks.lua' },
-  { id = 'G03', name = 'memory_truth', level = 'error', code = 0, check = 'engine/train/report/memory_fields.cc' },
   { id = 'G04', name = 'memory_floor', level = 'error', code = 9, key = true,
     check = 'engine/train/guards/memory_growth.cc' },
   { id = 'G05', name = 'init_loss', level = 'error', code = 6, key = true, accept = 'train.expect_loss=x',
     check = 'engine/train/measure.cc' },
   { id = 'G06', name = 'learnable', level = 'warn', code = 0, accept = 'data.learnable=true',
     check = 'scripts/fit/checks.lua' },
-  { id = 'G07', name = 'perplexity', level = 'error', code = 0, check = 'scripts/lib/statistics.lua' },
   { id = 'G08', name = 'seed', level = 'error', code = 8, check = 'scripts/guards/seeds.lua' },
   { id = 'G09', name = 'partial', level = 'error', code = 7, check = 'engine/train/time_limit.cc' },
-  { id = 'G10', name = 'silence', level = 'error', code = 0, check = 'engine/train/report/progress.cc' },
   { id = 'G11', name = 'stall', level = 'error', code = 7, accept = 'watchdog.off=true',
     check = 'scripts/watchdog/stall.lua' },
-  { id = 'G12', name = 'one_path', level = 'error', code = 0, check = 'scripts/fit/report.lua' },
   { id = 'G13', name = 'budget', level = 'error', code = 7, accept = 'data.allow_overlap=true',
     check = 'engine/train/time_limit.cc' },
-  { id = 'G14', name = 'warm_up', level = 'error', code = 0, check = 'engine/train/report/step_timer.cc' },
-  { id = 'G15', name = 'step_anatomy', level = 'error', code = 0, check = 'engine/train/update.cc' },
   { id = 'G16', name = 'slow_step', level = 'warn', code = 7, key = true, check = 'engine/train/guards/slow_steps.cc' },
-  { id = 'G17', name = 'tokens', level = 'error', code = 0, check = 'engine/train/update.cc' },
   { id = 'G18', name = 'noop_phase', level = 'error', code = 6, accept = "may_idle=true in the callback's table",
     check = 'scripts/guards/callback_updates.lua' },
-  { id = 'G19', name = 'speed_claim', level = 'error', code = 0, check = 'scripts/compare/results.lua' },
   { id = 'G20', name = 'config_keys', level = 'error', code = 3, accept = '~key',
     check = 'scripts/lib/experiment.lua' },
   { id = 'G21', name = 'batch_shape', level = 'error', code = 4, check = 'engine/data/batch_shape.cc' },
@@ -67,18 +59,13 @@ registry.rows = {
     check = 'engine/train/guards/learning_check.cc' },
   { id = 'G38', name = 'overhead', level = 'warn', code = 7, key = true,
     accept = "budget_pct=N in the callback's table", check = 'scripts/guards/callback_cost.lua' },
-  { id = 'G39', name = 'claim', level = 'error', code = 0, check = 'scripts/compare/results.lua' },
   { id = 'G40', name = 'plasticity', level = 'error', code = 1, check = 'scripts/research/plasticity.lua' },
-  { id = 'G41', name = 'encoding', level = 'error', code = 0, check = 'scripts/base/encoding.lua' },
-  { id = 'G42', name = 'baseline', level = 'error', code = 0, accept = '--allow-mixed',
-    check = 'scripts/compare/results.lua' },
   { id = 'G43', name = 'protected', level = 'error', code = 6, key = true,
     check = 'engine/train/guards/protected_check.cc' },
   { id = 'G44', name = 'idle_term', level = 'error', code = 6, accept = 'monitor=true of the term',
     check = 'engine/train/loss/loss.cc' },
   { id = 'G45', name = 'leak', level = 'error', code = 6, key = true, accept = 'model.causal=false, data.shift=n',
     check = 'scripts/guards/causality.lua' },
-  { id = 'G46', name = 'degenerate', level = 'error', code = 0, check = 'engine/tscore/score.cc' },
 }
 
 local by_name, names = {}, {}
