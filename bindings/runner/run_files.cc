@@ -6,6 +6,7 @@
 
 #include "bindings/runner/host.h"
 #include "engine/base/files/files.h"
+#include "engine/base/text/utf8.h"
 #include "engine/run/exit_file.h"
 #include "engine/run/metrics/metrics_reader.h"
 #include "engine/run/process/progress_file.h"
@@ -75,11 +76,27 @@ int Progress(lua_State* L) {
   return 1;
 }
 
+// JSON is UTF-8; names of files and texts of a script may hold any bytes.
+std::string WithoutBrokenUtf8(const std::string& text) {
+  std::string made;
+  for (size_t at = 0; at < text.size();) {
+    char32_t point = 0;
+    const size_t from = at;
+    if (ReadPoint(text.data(), text.size(), &at, &point) != Utf8::kPoint) {
+      point = 0xfffd;
+      at = from + 1;
+    }
+    AppendPoint(point, &made);
+  }
+  return made;
+}
+
 // close_run(folder, fields): writes exit.json, with these fields as JSON text, for a run whose process cannot; true, or
 // nil, message.
 int Close(lua_State* L) {
-  const auto fields = nlohmann::json::parse(luaL_checkstring(L, 2), nullptr, /*allow_exceptions=*/false);
-  if (!fields.is_object()) return luaL_error(L, "close_run: the fields are not a JSON object");
+  const auto fields =
+      nlohmann::json::parse(WithoutBrokenUtf8(luaL_checkstring(L, 2)), nullptr, /*allow_exceptions=*/false);
+  if (!fields.is_object()) return Refuse(L, absl::InvalidArgumentError("the fields are not a JSON object"));
   if (const absl::Status status = CloseRun(luaL_checkstring(L, 1), fields); !status.ok()) return Refuse(L, status);
   lua_pushboolean(L, 1);
   return 1;

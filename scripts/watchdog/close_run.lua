@@ -1,6 +1,7 @@
 -- What the watchdog does about a stall: keeps the evidence, has the stacks printed, ends the process and closes the
 -- run.
 local dkjson = require 'dkjson'
+local encoding = require 'base.encoding'
 local host = require 'host'
 local read_file = require 'base.read_file'
 local stall = require 'watchdog.stall'
@@ -167,7 +168,7 @@ function stall_end.run(args, config, progress, verdict)
   facts.peak_rss_mb = peak_kb and peak_kb * 1024 / 1e6
   local evidence = keep_evidence(run, pid, progress, verdict, since_ms)
   local stacks = ask_for_stacks(run, pid, since_ms)
-  facts.message = stall.message(verdict, progress, stacks and run .. '/' .. stacks)
+  facts.message = encoding.escape(stall.message(verdict, progress, stacks and run .. '/' .. stacks), true)
   local action = stall.action(config, events_of(run))
   host.append(run .. '/metrics.jsonl', dkjson.encode { t = host.unix_time(), kind = 'event', event = 'guard',
     id = 'G11', level = 'error', name = 'stall', step = progress.step, phase = progress.phase,

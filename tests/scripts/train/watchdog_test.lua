@@ -97,6 +97,20 @@ t.test('a callback that sleeps is stopped', function()
   t.contains(stacks, 'nanosleep')
 end)
 
+t.test('a run in a folder whose name is not UTF-8 is ended and closed too', function()
+  local path = runs.write('odd.lua', script { HOOK = 'while record.step == 3 do host.sleep(60) end' })
+  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s %s %s %s'):format(t.quote(runs.root .. '/caf\233'), runs.RUNNER,
+    path, table.concat(QUICK, ' ')))
+  t.is_true(code == 7 or code == 137, output)
+  local folder = runs.root .. '/caf\233/odd/latest'
+  t.fields(runs.json(folder .. '/exit.json'), { state = 'STALLED', code = 7, step = 3 })
+  local guard = runs.metrics(folder .. '/metrics.jsonl').guard[1]
+  t.contains(guard.message, '/caf\\xE9/odd/')
+  t.is_true(require('files').is_utf8(runs.read(folder .. '/exit.json')), 'exit.json is UTF-8')
+  t.is_true(require('files').is_utf8(runs.read(folder .. '/metrics.jsonl')), 'metrics.jsonl is UTF-8')
+  wait_until_none_is_left()
+end)
+
 t.test('data that never come are a stall', function()
   local _, stacks = expect_stall(run { GET = 'while i == 5 do host.sleep(60) end' }, 5)
   t.matches(stacks, "sleep'\n  %S*run%d+%.lua:6: in a function of lines 5%-8\n")
