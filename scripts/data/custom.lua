@@ -5,9 +5,10 @@ local options = require 'options'
 
 local data = {}
 
-local BATCHES = { count = 'int', rows = 'int', targets = 'int?', get = 'function' }
-local SPEC = { count = { 'int', min = 1 }, rows = { 'int', min = 1 }, targets = { 'int?', min = 1 },
-  get = 'function', val = 'table?', shift = 'int?', vocab_size = 'int?' }
+local BATCHES = { count = { 'int', min = 1 }, rows = { 'int', min = 1 }, targets = { 'int?', min = 1 },
+  get = 'function' }
+local SPEC = { val = 'table?', shift = 'int?', vocab_size = 'int?' }
+for name, row in pairs(BATCHES) do SPEC[name] = row end
 
 local function batches(o)
   return native.data.from_function(o.get, { count = o.count, rows = o.rows, targets = o.targets or o.rows })

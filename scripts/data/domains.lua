@@ -57,7 +57,7 @@ end
 ---@field info table[] of Domains:info
 ---@field phases table[] of Domains:phases
 ---@field seed integer of the windows
-local Domains = data_set.kind { kind = 'domains', usual_shift = 1, row_word = 'windows',
+local Domains = data_set.derive { kind = 'domains', usual_shift = 1, row_word = 'windows',
   leak_option = 'domains.allow_leak' }
 
 -- The val or test batches of a domain, from 1.
@@ -109,12 +109,10 @@ function Domains:prompt_batches() return self:val_of(1) end
 local function open_domains(o, sources, seed)
   local names = {}
   for i, source in ipairs(sources) do names[i] = source.name end
-  local domains = native.data.open_domains(sources, {
-    words = o.words, batch = o.batch, seq = o.seq, stride = o.stride, train = o.train, val = o.val,
-    order = o.order, batches = o.batches, phases = o.phases, interleaved = o.interleaved, seed = seed,
-    quiet = console.quiet, keep = o.cache, other_folder = cache_folder 'tokens', drop_last = o.drop_last,
-    newlines = o.newlines or 'ask',
-  })
+  local open = specs.native_part('domains', o)
+  open.seed, open.quiet, open.newlines = seed, console.quiet, o.newlines or 'ask'
+  open.keep, open.other_folder = o.cache, cache_folder 'tokens'
+  local domains = native.data.open_domains(sources, open)
   local bytes, info = 0, domains:info()
   for _, one in ipairs(info) do
     opened.add_text(one.path, one)

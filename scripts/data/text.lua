@@ -15,7 +15,7 @@ local data = {}
 ---@class TextData: DataSet
 ---@field vocab_size integer
 ---@field length integer characters
-local Text = data_set.kind { kind = 'text', token_word = 'characters', usual_shift = 1,
+local Text = data_set.derive { kind = 'text', token_word = 'characters', usual_shift = 1,
   leak_option = 'data.allow_leak' }
 
 function Text.__index(text, key)
@@ -53,8 +53,6 @@ end
 
 function Text:leaks() return { { found = self.native:leak(), of = 'val' } } end
 
-function Text:prompt_batches() return self.val or self.train end
-
 -- Stride 1 multiplies the batches: its price is told, and asked for once more.
 function Text:check_plan(plan, eta)
   local o, train, val = self.options, self.train, self.val
@@ -78,12 +76,12 @@ function data.text(given, config)
       .. 'all of it'
     console.warn(message:format(o.stride, o.seq, 100 * (1 - o.seq / o.stride), o.seq))
   end
-  local text = native.data.open_text {
-    name = source.name, path = source.path, sha256 = source.sha256, batch = o.batch, seq = o.seq,
-    stride = o.layout == 'overlap' and 1 or o.stride, split = o.split, layout = layout, chars = o.chars,
-    shuffle = o.shuffle, seed = config.seed, val_required = config.evaluates, quiet = console.quiet, keep = o.cache,
-    other_folder = cache_folder 'tokens', drop_last = o.drop_last, newlines = o.newlines or 'ask',
-  }
+  local open = specs.native_part('data', o)
+  open.layout, open.stride = layout, o.layout == 'overlap' and 1 or o.stride
+  open.name, open.path, open.sha256, open.newlines = source.name, source.path, source.sha256, o.newlines or 'ask'
+  open.seed, open.val_required, open.quiet = config.seed, config.evaluates, console.quiet
+  open.keep, open.other_folder = o.cache, cache_folder 'tokens'
+  local text = native.data.open_text(open)
   opened.add_text(source.path, text)
   return setmetatable({ native = text, options = o, bytes = text.data_bytes, layout = layout, floor_nats = o.floor_nats,
     learnable = o.learnable, shift = o.shift }, Text)

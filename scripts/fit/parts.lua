@@ -44,7 +44,7 @@ function parts.read(given, launch)
   if type(o.data.train) ~= 'userdata' then
     fail.config('train.fit: data must be what a function of the data module gives, such as data.text')
   end
-  if not getmetatable(o.data) then data_set.new(o.data) end -- batches that a script put together
+  o.data = data_set.of(o.data)
   if launch.fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, launch.fast, launch.fast
   end

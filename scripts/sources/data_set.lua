@@ -31,9 +31,26 @@ end
 ---A kind: a metatable whose methods come before those of all data.
 ---@param fields table
 ---@return table
-function data_set.kind(fields)
+function data_set.derive(fields)
   fields.__index = fields
   return setmetatable(fields, data_set)
+end
+
+---Data that a script put together itself, as data: its fields, and the answers of any kind, which win. Data of a
+---function of the data module, and a table that refers to such, are given back as they are.
+---@param given table
+---@return DataSet
+function data_set.of(given)
+  local complete = true
+  for name, answer in pairs(data_set) do
+    if type(answer) == 'function' and type(given[name]) ~= 'function' then complete = false end
+  end
+  if complete then return given end
+  return setmetatable({}, { __newindex = given, __index = function(_, name)
+    local usual, own = data_set[name], given[name]
+    if type(usual) == 'function' or own == nil then return usual end
+    return own
+  end })
 end
 
 ---", the last of 2" where the last batch of an epoch is smaller than the others.
@@ -66,7 +83,7 @@ function data_set.leaks() return {} end
 
 ---Batches whose text a prompt may begin with; nil where the data are no text.
 ---@return Batches?
-function data_set.prompt_batches() return nil end
+function data_set:prompt_batches() return self.decode and (self.val or self.train) end
 
 ---check_plan(plan, eta) raises where a plan costs more than whoever made it may know (guard G13); eta is its time in
 ---words.
@@ -75,7 +92,7 @@ function data_set.check_plan() end
 ---Checksum of a text's vocabulary; nil for data that have none.
 ---@return string?
 function data_set:vocab_sha256()
-  if not self.decode then return nil end
+  if not self.token_word then return nil end
   return 'sha256:' .. native.data.sha256_text(self:decode(torch.arange(self.vocab_size)))
 end
 

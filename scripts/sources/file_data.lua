@@ -16,7 +16,7 @@ local file_data = {}
 ---@field classes any[]?
 ---@field columns string[]?
 ---@field class_counts table<string, integer[]>? by split
-local FileData = data_set.kind {}
+local FileData = data_set.derive {}
 
 local MANY_CLASSES = 12 -- in a line
 

@@ -85,3 +85,30 @@ t.test('an error of the function ends the training like any other', function()
   t.equal(ran.exit.step, 27)
   t.matches(ran.output, 'error: .*run%d+%.lua:7: no disk')
 end)
+
+t.test('batches of val are checked as those of train are', function()
+  t.error_matches(function()
+    data.custom { count = 1, rows = 2, get = pair, val = { count = 0, rows = 2, get = pair } }
+  end, "data.custom val: option 'count'")
+end)
+
+t.test('data that a script puts together train, whatever else is in their table', function()
+  local ran = runs.run [[
+local data, train, torch, nn = require 'data', require 'train', require 'torch', require 'nn'
+local made = data.custom { count = 3, rows = 2, get = function() return torch.ones { 2, 3 }, torch.ones { 2, 1 } end }
+local mine = setmetatable({ train = made.train, lines = 3, records = 'none', colour = 'red' },
+  { __index = { note = 'from its metatable', decode = function() return 'some text' end } })
+train.fit { model = nn.Linear { 3, 1 }, data = mine, loss = function(m, x, y) return torch.mse_loss(m(x), y) end,
+  options = { epochs = 1 }, eval = { off = true }, callbacks = { 'sample_text', { on_end = function(ctx)
+    print(ctx.data.colour, ctx.data.note, ctx.data.lines == mine.lines)
+  end } } }]]
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'red\tfrom its metatable\tfalse')
+  ran = runs.run [[
+local data, train, torch, nn = require 'data', require 'train', require 'torch', require 'nn'
+local made = data.custom { count = 3, rows = 2, get = function() return torch.ones { 2, 3 }, torch.ones { 2, 1 } end }
+train.fit { model = nn.Linear { 3, 1 }, data = { train = made.train }, options = { epochs = 1 }, eval = { off = true },
+  loss = function(m, x, y) return torch.mse_loss(m(x), y) end, callbacks = { 'sample_text' } }]]
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'data.custom has no text to begin with; give sample_text a prompt')
+end)
