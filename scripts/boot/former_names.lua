@@ -1,5 +1,5 @@
 -- Modules by the bare names they had before the library got its rooms. A script that was written then still finds
--- them, so that its runs can be resumed; it is told the name of today.
+-- them, so that its runs can be resumed; it is told the name of today. Inner parts that are gone have none.
 return {
   api_docs = 'reference.docs', api_stubs = 'reference.stubs', bench = 'benchmark.harness',
   bench_char_rnn = 'benchmark.char_rnn', bench_language_model = 'benchmark.language_model',
@@ -12,7 +12,7 @@ return {
   compare_view = 'compare.view', completion = 'cli.completion', config_reads = 'config.reads',
   config_schema = 'config.schema', config_tree = 'config.tree', config_values = 'config.values',
   continual = 'research.continual', corpora = 'corpus.registry', corpus_fetch = 'corpus.fetch',
-  data_files = 'sources.file_data', debian_package = 'corpus.debian_package',
+  data_files = 'data', debian_package = 'corpus.debian_package',
   duration = 'base.duration', encoding = 'base.encoding', equal_budget = 'research.equal_budget',
   export_csv = 'export.csv', export_mlflow = 'export.mlflow',
   export_tensorboard = 'export.tensorboard', fit_checks = 'fit.checks', fit_context = 'fit.callback_context',

@@ -51,7 +51,10 @@ function traceback.message(err)
   return ('(error value is a %s: %s)'):format(type(err), tostring(err))
 end
 
----Calls f; on an error returns nil and { value =, message =, code =, trace = lines }.
+local Problem = {} -- metatable
+
+---Calls f; on an error returns nil and { value =, message =, code =, trace = lines }. What an inner call returned
+---may be raised again and keeps its stack.
 ---@param f function
 ---@return boolean ok, any ...
 function traceback.call(f, ...)
@@ -64,7 +67,9 @@ function traceback.call(f, ...)
     return ok, ...
   end
   return pack(xpcall(function() return f(unpack(arguments, 1, count)) end, function(err)
-    return { value = err, message = traceback.message(err), code = fail.code_of(err), trace = traceback.lines(2) }
+    if getmetatable(err) == Problem then return err end
+    return setmetatable({ value = err, message = traceback.message(err), code = fail.code_of(err),
+      trace = traceback.lines(2) }, Problem)
   end))
 end
 

@@ -68,7 +68,7 @@ end
 
 local function run_all(args, rest)
   for _, name in ipairs(args.libraries) do
-    local found, value = pcall(_G.require, name) -- as the script would find it
+    local found, value = traceback.call(_G.require, name) -- as the script would find it, at no place of ours
     if not found then error(value, 0) end
     if rawget(_G, name) == nil then _G[name] = value end
   end

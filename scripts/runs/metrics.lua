@@ -44,10 +44,9 @@ end
 function run_metrics.lines(folder, kinds)
   run_files.document(folder, 'manifest.json')
   local path = folder .. '/metrics.jsonl'
-  local next_line = host.metrics_lines(path)
+  local next_line, message = host.metrics_lines(path)
   if not next_line then
-    fail.data("'%s': cannot be read (%s); a run that did not get as far as its first step has none", path,
-      host.stat(path) and 'permission denied' or 'no such file or directory')
+    fail.data('%s; a run that did not get as far as its first step has none', message)
   end
   local number
   local function check(line) columns.check_columns(line, path, number) end

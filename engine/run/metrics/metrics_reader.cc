@@ -1,7 +1,10 @@
 #include "engine/run/metrics/metrics_reader.h"
 
+#include <cerrno>
 #include <fstream>
 #include <sstream>
+
+#include "engine/base/files/files.h"
 
 namespace lanthorn {
 namespace {
@@ -46,7 +49,7 @@ MetricsLines::MetricsLines(std::unique_ptr<std::istream> text) : text_(std::move
 
 absl::StatusOr<MetricsLines> MetricsLines::Open(const std::string& path) {
   auto file = std::make_unique<std::ifstream>(path, std::ios::binary);
-  if (!file->is_open()) return DataError(absl::StrCat("'", path, "': cannot be read"));
+  if (!file->is_open()) return DataError(ErrnoMessage(path, "cannot be read", errno));
   return MetricsLines(std::move(file));
 }
 

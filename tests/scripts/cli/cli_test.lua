@@ -1,3 +1,4 @@
+local host = require 'host'
 local t = require 'testing'
 
 local function expect(code, pattern, ...)
@@ -111,6 +112,18 @@ t.test('libraries are required before code, in order', function()
   expect(0, '^2\n$', '-l', 'fail', '-e', 'print(fail.code_of(select(2, pcall(fail.usage, "x"))))')
 end)
 
+t.test('a library that fails shows the calls of its own', function()
+  local folder = t.temporary_folder()
+  local file = assert(io.open(folder .. '/broken.lua', 'w'))
+  file:write "local function deep() error 'boom' end\nlocal function build() deep() end\nbuild()\n"
+  file:close()
+  local output, code = t.shell(('LUA_PATH=%s/?.lua %s/runner -l broken -e "print(1)"'):format(folder, host.folder))
+  t.equal(code, 1, output)
+  t.matches(output, "^error: %S+/broken.lua:1: boom\n")
+  t.contains(output, "broken.lua:1: in function 'deep'\n")
+  t.contains(output, 'broken.lua:3: in main chunk\n')
+end)
+
 -- A folder with these files; main.lua runs as the script.
 local function with_files(files, ...)
   local folder = t.temporary_folder()
@@ -166,8 +179,11 @@ t.test('a module that does not exist is told with the nearest, wherever it is as
 end)
 
 t.test('former names lead to files', function()
+  local modules = require 'boot.modules'
   for former, today in pairs(require 'boot.former_names') do
-    t.is_true(require('host').embedded(today:gsub('%.', '/') .. '.lua') ~= nil, former)
+    local found = 0
+    for _, path in ipairs(modules.candidates(today)) do found = found + (host.embedded(path) and 1 or 0) end
+    t.equal(found, 1, former)
   end
 end)
 
@@ -199,7 +215,7 @@ t.test('help and version load nothing native', function()
 end)
 
 t.test('a closed stdout does not end a script with a signal', function()
-  local runner = t.quote(require('host').folder .. '/runner')
+  local runner = t.quote(host.folder .. '/runner')
   local output = t.shell(runner .. " -e 'for i = 1, 1e5 do print(i) end io.stderr:write(\"done\\n\")' | head -1")
   t.equal(output, '1\ndone\n')
 end)

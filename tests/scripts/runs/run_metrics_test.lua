@@ -88,7 +88,7 @@ end)
 
 t.test('a missing file is a data error', function()
   t.error_matches(function() run_metrics.lines(runs.root .. '/none') end,
-    "none/metrics.jsonl': cannot be read %(no such file or directory%)")
+    "none/metrics.jsonl': cannot be read: No such file or directory; a run")
 end)
 
 t.test('a run of a newer format is refused', function()
