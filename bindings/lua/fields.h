@@ -104,14 +104,15 @@ class FieldReader {
   std::vector<std::string> names_;
 };
 
-// Reads the options of a table, which may be absent. [-0, +0, e]
+// Reads the options of a table, which may be absent: then, too, their rows must allow what they are. [-0, +0, e]
 template <typename Options>
 void ReadFields(lua_State* L, int index, const std::string& who, Options& options) {
-  if (lua_isnoneornil(L, index)) return;
-  if (!lua_istable(L, index)) throw UsageError(who + ": expected a table of options, got " + Describe(L, index));
-  FieldReader reader(L, index, who);
-  Fields(reader, options);
-  reader.RefuseOthers();
+  if (!lua_isnoneornil(L, index)) {
+    if (!lua_istable(L, index)) throw UsageError(who + ": expected a table of options, got " + Describe(L, index));
+    FieldReader reader(L, index, who);
+    Fields(reader, options);
+    reader.RefuseOthers();
+  }
   Check(CheckOptionRows(who, options));
 }
 

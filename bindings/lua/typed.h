@@ -78,7 +78,7 @@ class SignatureOfOptions {
   void operator()(const OptionRow& row, T& member) {
     absl::StrAppend(&text_, text_.empty() ? "" : ", ");
     if constexpr (std::is_enum_v<T>) {
-      absl::StrAppend(&text_, "str ", row.name, "='", TextOf(row, member), "'");
+      absl::StrAppend(&text_, "str ", row.name, "='", WordOf(row, member), "'");
     } else if constexpr (std::is_same_v<T, bool>) {
       absl::StrAppend(&text_, "bool ", row.name, member ? "=True" : "=False");
     } else if constexpr (std::is_same_v<T, std::string>) {
@@ -96,14 +96,6 @@ class SignatureOfOptions {
   const std::string& text() const { return text_; }
 
  private:
-  template <typename Enum>
-  static std::string TextOf(const OptionRow& row, Enum member) {
-    for (const std::string& text : row.one_of) {
-      Enum value;
-      if (FromText(text, &value) && value == member) return text;
-    }
-    return "";
-  }
   std::string text_;
 };
 
@@ -214,6 +206,8 @@ struct TypedCall {
   }
 
   static std::string Describe(const std::string& who, const char* arguments) {
+    if (!name.who.empty() && name.who != who)
+      throw std::logic_error(absl::StrCat(who, " and ", name.who, " are one C++ function; messages can name only one"));
     is_method = who.find(':') != std::string::npos;
     name.who = who;
     name.arguments = ParseArgumentNames(arguments, kArguments - kOptions - (is_method ? 1 : 0), who);

@@ -152,6 +152,7 @@ template <typename T>
 struct ValueOf<std::map<std::string, T>> {
   static std::string Type() { return "table"; }
   static std::string Misfit(lua_State* L, int index) {
+    const int top = lua_gettop(L);
     std::string found;
     for (lua_pushnil(L); found.empty() && lua_next(L, index) != 0; lua_pop(L, 1)) {
       T value{};
@@ -162,6 +163,7 @@ struct ValueOf<std::map<std::string, T>> {
                 Describe(L, lua_gettop(L));
       }
     }
+    lua_settop(L, top);
     return found;
   }
   static bool Read(lua_State* L, int index, std::map<std::string, T>* values) {

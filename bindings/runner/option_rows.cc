@@ -37,16 +37,6 @@ constexpr const char* TypeName() {
   return "list?";  // of texts or whole numbers, which has no default: it is empty
 }
 
-// The word of an enumeration's value.
-template <typename Enum>
-std::string WordOf(const OptionRow& row, Enum member) {
-  for (const std::string& word : row.one_of) {
-    Enum value;
-    if (FromText(word, &value) && value == member) return word;
-  }
-  return "";
-}
-
 // Adds a row of config/specs.lua for each option to the table on the top of the stack.
 struct SpecWriter {
   lua_State* L;

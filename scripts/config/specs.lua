@@ -2,8 +2,8 @@
 -- against them, experiment.config fills in what a script leaves out, so that every option can be set on the command
 -- line, and `runner api --md` prints them.
 --
--- Options that the engine reads are declared there (engine/train/fit_options.h,
--- engine/optim/select/selection_options.h); here are those that Lua acts on.
+-- Options that the engine reads are declared there (bindings/runner/option_rows.cc has all of their structs); here are
+-- those that Lua acts on, and those that it takes narrower or leaves unset.
 local host = require 'host'
 
 local specs = {}

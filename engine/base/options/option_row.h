@@ -16,4 +16,14 @@ struct OptionRow {
   std::vector<std::string> one_of = {};                     // of texts
 };
 
+// The word of an enumeration's value, by FromText(text, &value) of its namespace.
+template <typename Enum>
+std::string WordOf(const OptionRow& row, Enum member) {
+  for (const std::string& word : row.one_of) {
+    Enum value;
+    if (FromText(word, &value) && value == member) return word;
+  }
+  return "";
+}
+
 }  // namespace lanthorn
