@@ -214,6 +214,7 @@ absl::StatusOr<json> CheckpointStore::Verify(const std::string& name) const {
       return Wrong(name, file + " is damaged: its sha256 is not the recorded one");
   }
   if (!present.empty()) return Wrong(name, "unexpected file " + *present.begin());
+  verified_.insert(name);
   return manifest;
 }
 
@@ -297,11 +298,8 @@ std::vector<std::string> CheckpointStore::Superfluous(const Retention& retention
   int64_t kept = 0;
   for (const std::string& name : List()) {
     if (kept < retention.last) {
-      // Only what can be resumed counts as kept. What this process wrote or saw whole is not read again.
-      if (verified_.count(name) > 0 || Verify(name).ok()) {
-        verified_.insert(name);
-        ++kept;
-      }
+      // Only what can be resumed counts as kept.
+      if (verified_.count(name) > 0 || Verify(name).ok()) ++kept;
       continue;
     }
     if (linked.count(name) > 0) continue;

@@ -99,7 +99,7 @@ class CheckpointStore {
   void Remove(const std::string& name);
 
   std::string folder_, run_id_;
-  std::set<std::string> verified_;
+  mutable std::set<std::string> verified_;  // what this object wrote or saw whole
 };
 
 // "step-00001200".
