@@ -177,14 +177,13 @@ end
 ---@param words string[]
 ---@return { axes: table[], overrides: string[], seeds: integer? }
 function axes.parse(words)
-  local parsed, known = { axes = {}, overrides = {} }, {}
+  local parsed, known, set = { axes = {}, overrides = {} }, {}, {}
+  local function note_axis(path, text)
+    if known[path] then fail.config("'%s' is varied twice: by '%s' and by '%s'", path, known[path], text) end
+    known[path] = text
+  end
   local function add(axis)
-    for _, one in ipairs(axis.zip or { axis }) do
-      if known[one.path] then
-        fail.config("'%s' is varied twice: by '%s' and by '%s'", one.path, known[one.path], axis.text)
-      end
-      known[one.path] = axis.text
-    end
+    for _, one in ipairs(axis.zip or { axis }) do note_axis(one.path, axis.text) end
     parsed.axes[#parsed.axes + 1] = axis
   end
   for _, word in ipairs(words) do
@@ -194,12 +193,24 @@ function axes.parse(words)
       if not count or count < 1 or count ~= math.floor(count) then
         fail.config("seeds must be a whole number from 1, got '%s'", seeds)
       end
+      note_axis('train.seed', word)
       parsed.seeds = count
     elseif word:find '^zip%(.*%)$' then
       add(of_zip(word))
     else
       local axis = of_path(word)
-      if axis then add(axis) else parsed.overrides[#parsed.overrides + 1] = word end
+      if axis then
+        add(axis)
+      else
+        local _, path = split_word(word)
+        if path then set[path] = word end
+        parsed.overrides[#parsed.overrides + 1] = word
+      end
+    end
+  end
+  for path, word in pairs(set) do
+    if known[path] and not known[path]:find '^seeds=' then -- of the seeds it is the first
+      fail.config("'%s' is set by '%s' and varied by '%s'", path, word, known[path])
     end
   end
   return parsed

@@ -66,4 +66,9 @@ t.test('an axis that makes no sense is named, with what would be right', functio
   refused('seeds=0', "seeds must be a whole number from 1, got '0'")
   local err = t.error_matches(function() axes.parse { 'a=1,2', 'zip(a=3,4;b=5,6)' } end, "'a' is varied twice")
   t.equal(fail.code_of(err), 3)
+  t.error_matches(function() axes.parse { 'train.seed=1,2', 'seeds=3' } end,
+    "'train.seed' is varied twice: by 'train.seed=1,2' and by 'seeds=3'")
+  t.error_matches(function() axes.parse { 'optim.lr=1', 'optim.lr=1,2' } end,
+    "'optim.lr' is set by 'optim.lr=1' and varied by 'optim.lr=1,2'")
+  t.equal(axes.parse { 'train.seed=5', 'seeds=3' }.seeds, 3) -- the first of them
 end)
