@@ -6,20 +6,13 @@
 local at_exit = require 'boot.at_exit'
 local fail = require 'fail'
 local host = require 'host'
+local read = require 'base.read_file'
 local testing = require 'testing'
 
 local processes = {}
 
 local Process = {}
 Process.__index = Process
-
-local function read(path)
-  local file = io.open(path, 'rb')
-  if not file then return nil end
-  local text = file:read '*a'
-  file:close()
-  return text
-end
 
 ---Starts a command of the shell whose last part is `exec program`, so that the process is the program's. One that still
 ---runs when the script ends is killed.

@@ -98,6 +98,15 @@ t.test('what holds by construction has its file, its tests and no row among the 
   t.is_true(count > 8, count .. ' invariants')
 end)
 
+t.test('G01 to G46 are each a guard or hold by construction', function()
+  local ids = {}
+  for _, guard in ipairs(guards.rows) do ids[#ids + 1] = guard.id end
+  for id in pairs(invariants()) do ids[#ids + 1] = id end
+  table.sort(ids)
+  t.equal(#ids, 46)
+  for i, id in ipairs(ids) do t.equal(id, ('G%02d'):format(i)) end
+end)
+
 -- What the table says of a guard: its level and the exit code of one that stops a run.
 local function described(row)
   local does = row.does:match '^%s*(%l+)'

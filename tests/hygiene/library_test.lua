@@ -18,8 +18,8 @@ end
 t.test('only what users call asks for the current experiment; others are given what it means for them', function()
   local problems, asking = {}, 0
   for _, source in ipairs(sources 'scripts') do
-    local code = ('\n' .. source.text):gsub('\n%-%-[^\n]*', '')
-    if code:find 'experiment%.current%(' or code:find "require%(?.experiment.%)?%.current" then
+    local code = ('\n' .. source.text):gsub('\n%s*%-%-[^\n]*', '')
+    if code:find 'experiment%.current%(' or code:find "require%s*%(?%s*['\"]experiment['\"]%s*%)?%s*%.current" then
       asking = asking + 1
       local entry = source.path:find '^scripts/lib/' or source.path:find '^scripts/commands/'
       if not entry then problems[#problems + 1] = source.path .. ' calls experiment.current()' end

@@ -51,9 +51,7 @@ const RegisterLayer flatten(
      }});
 const RegisterLayer unflatten({"Unflatten(int dim, int[] unflattened_size)",
                                "Several dimensions from one: their product is its size; one of them may be -1.",
-                               "nn.Unflatten{1, {3, 4}}(torch.randn{2, 12})",
-                               [](int64_t dim, const Sizes& unflattened_size) {
-                                 const Sizes sizes = unflattened_size;
+                               "nn.Unflatten{1, {3, 4}}(torch.randn{2, 12})", [](int64_t dim, const Sizes& sizes) {
                                  return std::make_shared<Reshape>(
                                      "Unflatten", absl::StrCat(dim, ", ", Text(sizes)),
                                      [=](const at::Tensor& x) { return at::unflatten(x, dim, sizes); });

@@ -50,7 +50,7 @@ const RegisterLayer tree(
      "comes "
      "out. in and out (N, T, d_model). Blocks are as torch.nn.TransformerEncoderLayer with norm_first=False and GELU; "
      "matrices Xavier uniform, attention biases 0.",
-     "nn.Tree{{2, 2}, 8, 2, 16}(torch.randn{1, 3, 8})",
+     "nn.Tree{{2, 2}, 8, 2, 16}(torch.randn{2, 3, 8})",
      [](const std::vector<int64_t>& branching, int64_t d_model, int64_t nhead, int64_t dim_feedforward, double dropout,
         const std::string& forward) {
        const absl::StatusOr<NodeTree> nodes = NodeTree::Make(branching);

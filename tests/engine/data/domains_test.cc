@@ -3,9 +3,10 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <set>
+
+#include "tests/engine/temporary_folder.h"
 
 namespace lanthorn::data {
 namespace {
@@ -87,14 +88,9 @@ TEST(Windows, AnEpochMayHaveFewerBatches) {
 
 class DomainsTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/lanthorn_domains_XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   DomainSource Write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ + "/" + name) << text;
-    return {name, folder_ + "/" + name, ""};
+    std::ofstream(folder_ / name) << text;
+    return {name, folder_ / name, ""};
   }
   static std::string Repeat(const std::string& text, int times) {
     std::string all;
@@ -109,7 +105,7 @@ class DomainsTest : public testing::Test {
     options.batches = 3;
     return options;
   }
-  std::string folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(DomainsTest, PhasesFollowOneAnotherAndKnowTheirDomain) {
@@ -202,9 +198,9 @@ TEST_F(DomainsTest, FilesThatAreMissingOrTooShortAreNamedWithTheirNumbers) {
   const auto message = [&](const std::vector<DomainSource>& sources, const DomainOptions& options) {
     return std::string(Domains::Open(sources, options).status().message());
   };
-  EXPECT_NE(message({{"a", folder_ + "/none", ""}}, Small()).find(folder_ + "/none"), std::string::npos);
+  EXPECT_NE(message({{"a", folder_ / "none", ""}}, Small()).find(folder_ / "none"), std::string::npos);
   EXPECT_EQ(message({Write("tiny", "abcdefgh")}, Small()),
-            "domain 'tiny': '" + folder_ +
+            "domain 'tiny': '" + folder_.path() +
                 "/tiny': val: 0 characters are too few for a window of 5 and its target; use "
                 "a smaller domains.seq, or more text");
   EXPECT_NE(message({Write("e", "")}, Small()).find("train: 0 characters"), std::string::npos);

@@ -4,32 +4,27 @@
 #include <zlib.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 
 #include "engine/data/formats/csv.h"
 #include "engine/data/formats/idx.h"
 #include "engine/data/formats/image.h"
 #include "engine/data/formats/npy.h"
+#include "tests/engine/temporary_folder.h"
 
 namespace lanthorn::data {
 namespace {
 
 class DataFilesTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/lanthorn_files_XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string Write(const std::string& text, const std::string& name = "file") {
-    std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
-    return folder_ + "/" + name;
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return folder_ / name;
   }
   std::string CsvError(const std::string& text, const CsvOptions& options = {}) {
     return std::string(ReadCsv(Write(text), options).status().message());
   }
-  std::string folder_;
+  const TemporaryFolder folder_;
 };
 
 std::string Npy(const std::string& header, const std::string& data) {
@@ -59,7 +54,7 @@ TEST_F(DataFilesTest, ATableIsReadByColumns) {
 }
 
 TEST_F(DataFilesTest, WhatIsWrongWithATableIsToldWithItsLine) {
-  const std::string path = "'" + folder_ + "/file'";
+  const std::string path = "'" + folder_ / "file" + "'";
   EXPECT_EQ(CsvError("a,b\n1,2\n3\n"), path + ", line 3: 1 fields, line 1 has 2");
   EXPECT_EQ(CsvError("a,b\n1,\"2\n3,4\n"),
             path + ", line 2: a quote in the middle of a field, or one that is never closed");
@@ -72,7 +67,7 @@ TEST_F(DataFilesTest, WhatIsWrongWithATableIsToldWithItsLine) {
           ", line 4: column 'a' has '?', which is not a number, as 2 of its 3 values are; if it marks a missing value, "
           "add missing_values={'?'}; if the column is text, text={'a'}");
   EXPECT_EQ(CsvError("a\n1\n", {.text = {"b"}}).find(path + " has no column 'b'"), 0u);
-  EXPECT_FALSE(ReadCsv(folder_ + "/none", {}).ok());
+  EXPECT_FALSE(ReadCsv(folder_ / "none", {}).ok());
 }
 
 TEST_F(DataFilesTest, InfinityAndNanAreWordsUnlessTheyStandForNothing) {
@@ -127,7 +122,7 @@ TEST_F(DataFilesTest, IdxFilesAreReadPlainAndCompressed) {
   const auto plain = ReadIdx(Write(bytes));
   ASSERT_TRUE(plain.ok()) << plain.status();
   EXPECT_TRUE(at::equal(*plain, wanted));
-  const std::string path = folder_ + "/file.gz";
+  const std::string path = folder_ / "file.gz";
   gzFile file = gzopen(path.c_str(), "wb");
   gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(file);

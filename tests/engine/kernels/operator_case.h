@@ -1,6 +1,6 @@
 // A fused operator as one row: how its problems are drawn, what it computes, and the plain operators that it must
-// equal. The suite OperatorCases (operator_cases_test.cc) runs every row: outputs, gradients and the samples' norms
-// against float64, on every instruction set, on any number of threads, twice through one graph.
+// equal. The suite OperatorCasesTest (operator_cases_test.cc) runs every row: outputs, gradients and the samples'
+// norms against float64, on every instruction set, on any number of threads, twice through one graph.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,11 +30,12 @@ struct OperatorProblem {
 struct OperatorCase {
   using Visit = std::function<void(const OperatorProblem&)>;
 
-  std::string name;                          // as in its messages: "[attention] has no second derivative"
-  double tolerance;                          // of every output and gradient, relative to its largest number
-  std::function<void(const Visit&)> all;     // problems of all shapes: odd, empty, large
-  std::function<void(const Visit&)> few;     // those that every instruction set is tried with
-  std::function<OperatorProblem()> threads;  // one that is worth several threads
+  std::string name;                           // as in its messages: "[attention] has no second derivative"
+  double tolerance;                           // of every output and gradient, relative to its largest number
+  double sample_tolerance = 0;                // of every sample's squared norm, relative to it
+  std::function<void(const Visit&)> all;      // problems of all shapes: odd, empty, large
+  std::function<void(const Visit&)> few;      // those that every instruction set is tried with
+  std::function<void(const Visit&)> threads;  // those that are worth several threads
   std::function<OperatorProblem()> small;
 };
 

@@ -1,13 +1,9 @@
 -- runner doctor about a script: its seed (G08) and its gradients (G30).
 local runs = require 'testing.runs'
 local t = require 'testing'
+local texts = require 'testing.texts'
 
-local letters, drawn = {}, 7
-for i = 1, 1800 do
-  drawn = (drawn * 16807) % 2147483647
-  letters[i] = ('abcdefgh \n'):sub(drawn % 10 + 1, drawn % 10 + 1)
-end
-local TEXT = runs.write('letters.txt', table.concat(letters))
+local TEXT = runs.write('letters.txt', texts.letters(1800))
 
 local SCRIPT = [[
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'

@@ -17,16 +17,23 @@ train.fit { model = nn.Linear { 3, 1 }, data = set, loss = loss, options = cfg.t
 print 'the end'
 ]]
 
+-- Waits at update 50 until the test has sent its signal.
+local WAITS = [[callbacks = { { every = 50, on_step = function()
+  while not host.stat('%s/sent') do host.sleep(0.01) end
+end } },]]
+
 local number = 0
 
--- Starts the script, sends it a signal once it trains, and waits for its end. Environment as in `env`.
+-- Starts the script, sends it a signal while it trains, and waits for its end. Environment as in `env`.
 local function signalled(signal, environment, ...)
   number = number + 1
   local name = 'signalled' .. number
-  local script = runs.write(name .. '.lua', SCRIPT)
+  os.remove(runs.root .. '/sent')
+  local script = runs.write(name .. '.lua', (SCRIPT:gsub('train%.fit {', '%0 ' .. WAITS:format(runs.root))))
   local process = runs.start { script, environment = '-u SLURM_JOB_ID ' .. environment, ... }
   process:wait_for_text(('%s/results/%s/latest/metrics.jsonl'):format(runs.root, name), '"step":5,')
   process:signal(signal)
+  runs.write('sent', '')
   local output, code = process:wait()
   local ran = runs.latest(name)
   ran.output, ran.code = output, code

@@ -53,13 +53,15 @@ end
 local function expect_contract(name, example)
   torch.manual_seed(3)
   local layer, inputs = parts_of(example)
-  if not layer or #layer:parameters() == 0 then return false end
+  t.is_true(layer ~= nil, name .. ': its example does not call it')
+  if #layer:parameters() == 0 then return false end
   if name:find '^BatchNorm' then layer:eval() end -- in training mode samples depend on one another
   layer:to 'float64'
   for i, input in ipairs(inputs) do
     if input.dtype == 'float32' then inputs[i] = input:to 'float64' end
   end
   local count, loss = inputs[1]:size(0), loss_over(layer, inputs)
+  t.is_true(count > 1, name .. ': the norm of an only sample is that of the whole gradient')
   local exact = tscore.measure(layer, function() return loss(0, count) end, { reduction = 'sum' })
   local loop = tscore.loop(layer, count, function(i) return loss(i, 1) end)
   t.equal(exact.method, 'exact', name)

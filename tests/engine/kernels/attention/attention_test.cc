@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/kernels/encoder/dropout.h"
+#include "tests/engine/kernels/expect_error.h"
 #include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
@@ -77,7 +78,7 @@ const RegisterOperatorCase attention({
         [](const auto& visit) {
           RunGrid(visit, {2}, {2}, {3, 33}, {1, 3}, {4, 17, 32});
         },
-    .threads = [] { return Describe(Make(2, 5, 33, 3, 7, true, true, 0.2), ""); },
+    .threads = [](const auto& visit) { visit(Describe(Make(2, 5, 33, 3, 7, true, true, 0.2), "")); },
     .small = [] { return Describe(Make(1, 2, 9, 2, 5, true, false, 0.1), ""); },
 });
 
@@ -108,16 +109,7 @@ TEST(Attention, LargeScoresDoNotOverflow) {
 }
 
 TEST(Attention, WrongShapesAreNamedWithTheTag) {
-  const auto expect = [](const char* words, const std::function<void()>& run) {
-    try {
-      run();
-      ADD_FAILURE() << "expected: " << words;
-    } catch (const c10::Error& error) {
-      const std::string text = error.what_without_backtrace();
-      EXPECT_EQ(text.rfind("[attention] ", 0), 0u) << text;
-      EXPECT_NE(text.find(words), std::string::npos) << text;
-    }
-  };
+  const auto expect = [](const char* words, const std::function<void()>& run) { ExpectError("attention", words, run); };
   expect("must be (B, T, 3 d)", [] { Attention(at::ones({4, 12}), {}, {2}); });
   expect("a multiple of 5 heads", [] { Attention(at::ones({2, 4, 12}), {}, {5}); });
   expect("dropout must be", [] { Attention(at::ones({2, 4, 12}), {}, {2, false, 1.5}); });

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "tests/engine/kernels/expect_error.h"
 #include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
@@ -79,6 +80,7 @@ void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes
 const RegisterOperatorCase add_norm({
     .name = "add_norm",
     .tolerance = 2e-5,
+    .sample_tolerance = 2e-5,
     .all =
         [](const auto& visit) {
           RunGrid(visit, {0, 1, 3}, {1, 3}, {1, 7, 65}, {3, 5, 16, 33, 130});
@@ -89,8 +91,8 @@ const RegisterOperatorCase add_norm({
           RunGrid(visit, {0, 2}, {2}, {5, 70}, {4, 16, 37});
         },
     .threads =
-        [] {
-          return Describe(Make({3, 7, 141, 37, true, true, true}, {false, 1e-5, 0.2, 3}), Used::kBoth, "");
+        [](const auto& visit) {
+          visit(Describe(Make({3, 7, 141, 37, true, true, true}, {false, 1e-5, 0.2, 3}), Used::kBoth, ""));
         },
     .small =
         [] {
@@ -118,16 +120,7 @@ TEST(AddNorm, NanReachesItsRowAndNoOther) {
 }
 
 TEST(AddNorm, WrongShapesAreNamedWithTheTag) {
-  const auto expect = [](const char* words, const std::function<void()>& run) {
-    try {
-      run();
-      ADD_FAILURE() << "expected: " << words;
-    } catch (const c10::Error& error) {
-      const std::string text = error.what_without_backtrace();
-      EXPECT_EQ(text.rfind("[add_norm] ", 0), 0u) << text;
-      EXPECT_NE(text.find(words), std::string::npos) << text;
-    }
-  };
+  const auto expect = [](const char* words, const std::function<void()>& run) { ExpectError("add_norm", words, run); };
   expect("x must be (N, ..., 4)", [] { AddNorm(at::ones({2, 3}), {}, at::ones({4}), {}, {}); });
   expect("y must have the shape of x", [] { AddNorm(at::ones({2, 4}), at::ones({3, 4}), at::ones({4}), {}, {}); });
   expect("input for 3 nodes must be", [] {

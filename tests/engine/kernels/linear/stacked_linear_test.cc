@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/tscore/recorder.h"
+#include "tests/engine/kernels/expect_error.h"
 #include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
@@ -76,6 +77,7 @@ void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes
 const RegisterOperatorCase stacked_linear({
     .name = "stacked_linear",
     .tolerance = 1e-5,
+    .sample_tolerance = 1e-5,
     .all =
         [](const auto& visit) {
           RunGrid(visit, {0, 1, 3}, {1, 3}, {1, 7, 33}, {1, 5, 16, 33}, {1, 15, 40});
@@ -87,8 +89,8 @@ const RegisterOperatorCase stacked_linear({
           RunGrid(visit, {0, 2}, {2}, {5, 29}, {3, 20}, {4, 16, 33});
         },
     .threads =
-        [] {
-          return Describe(Make({3, 7, 41, 37, 70, true, true}, {Activation::kGelu, 0.2, 3}), "");
+        [](const auto& visit) {
+          visit(Describe(Make({3, 7, 41, 37, 70, true, true}, {Activation::kGelu, 0.2, 3}), ""));
         },
     .small =
         [] {
@@ -131,14 +133,7 @@ TEST(StackedLinear, NanReachesTheOutputThroughEveryActivation) {
 
 TEST(StackedLinear, WrongShapesAreNamedWithTheTag) {
   const auto expect = [](const char* words, const std::function<void()>& run) {
-    try {
-      run();
-      ADD_FAILURE() << "expected: " << words;
-    } catch (const c10::Error& error) {
-      const std::string text = error.what_without_backtrace();
-      EXPECT_EQ(text.rfind("[stacked_linear] ", 0), 0u) << text;
-      EXPECT_NE(text.find(words), std::string::npos) << text;
-    }
+    ExpectError("stacked_linear", words, run);
   };
   expect("input must be (N, ..., 4)", [] { StackedLinear(at::ones({2, 3}), at::ones({5, 4}), {}); });
   expect("input for 3 nodes must be", [] { StackedLinear(at::ones({2, 2, 2, 4}), at::ones({3, 5, 4}), {}); });

@@ -145,7 +145,11 @@ OperatorCase CaseOf(Cell cell) {
           [cell](const auto& visit) {
             RunGrid(cell, visit, {1, 13}, {1, 6}, {3, 20, 33}, {7}, 2);
           },
-      .threads = [cell] { return Describe(Make(cell, 41, 9, 20, 33, true, false, c10::kFloat), false, ""); },
+      .threads =
+          [cell](const auto& visit) {
+            for (const int64_t H : {33, 64})
+              visit(Describe(Make(cell, 41, 9, 20, H, true, false, c10::kFloat), false, absl::StrFormat("H=%d", H)));
+          },
       .small = [cell] { return Describe(Make(cell, 5, 7, 3, 18, true, true, c10::kFloat), false, ""); },
   };
 }
