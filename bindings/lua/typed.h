@@ -181,14 +181,20 @@ struct TypedCall {
     }
   }
 
+  // "at most 2 arguments", without the object of a method.
+  static std::string AtMost() {
+    const size_t most = kArguments - (is_method ? 1 : 0);
+    if (most == 0) return "no arguments";
+    return absl::StrCat("at most ", most, most == 1 ? " argument" : " arguments");
+  }
+
   static int Run(lua_State* L) {
     const int given = lua_gettop(L);
     if (given > static_cast<int>(kArguments)) {
       for (int i = static_cast<int>(kArguments) + 1; i <= given; ++i) {
         if (!lua_isnil(L, i))
-          throw UsageError(absl::StrCat(name.who, ": takes at most ", kArguments - (is_method ? 1 : 0),
-                                        " arguments, got ", given - (is_method ? 1 : 0), " (", name.who, name.signature,
-                                        ")"));
+          throw UsageError(absl::StrCat(name.who, ": takes ", AtMost(), ", got ", given - (is_method ? 1 : 0), " (",
+                                        name.who, name.signature, ")"));
       }
     }
     lua_settop(L, static_cast<int>(kArguments));

@@ -7,6 +7,7 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local native = require 'boot.native'
+local overrides = require 'config.overrides'
 local room = require 'base.room'
 local run_options = require 'cli.run_options'
 local seeds = require 'guards.seeds'
@@ -101,8 +102,8 @@ local function show(name, finding, width)
 end
 
 -- Runs the script up to its first train.fit, which checks gradients in place of training (guard G30).
-local function gradcheck(script, overrides)
-  local run, words = command_line.command 'run', { script, unpack(overrides) }
+local function gradcheck(script, changes)
+  local run, words = command_line.command 'run', { script, unpack(changes) }
   local args = command_line.parse('run', run, words)
   args.gradcheck = true
   return run.run(args, { argv = words, rest = {} })
@@ -123,7 +124,9 @@ end
 function doctor.run(args)
   if args.seeds or args.gradcheck then return about_script(args) end
   if #args.overrides > 0 then
-    fail.usage("the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT", args.overrides[1])
+    local word = args.overrides[1]
+    fail.usage(overrides.looks_like(word) and "the override '%s' needs --seeds SCRIPT or --gradcheck SCRIPT"
+      or "doctor looks at everything and takes no '%s'", word)
   end
   local context = new_context(args)
   local count = { ok = 0, warn = 0, FAIL = 0, none = 0 }

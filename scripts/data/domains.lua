@@ -1,12 +1,11 @@
 -- data.domains: several texts under one vocabulary.
 local cache_folder = require 'base.cache_folder'
+local check_file = require 'sources.check_file'
 local console = require 'console'
 local corpora = require 'corpus.registry'
 local count = require('pretty').count
 local data_set = require 'sources.data_set'
 local fail = require 'fail'
-local host = require 'host'
-local nearest = require 'nearest'
 local native = require 'lanthorn'
 local opened = require 'sources.opened'
 local options = require 'options'
@@ -17,26 +16,6 @@ local data = {}
 local MOST_UNKNOWN = 0.1 -- share of the words, above which perplexities say little
 
 local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
-
--- Raises for a path that is not a file, with the files of that folder that may have been meant.
-local function check_file(path, option)
-  local info = host.stat(path)
-  if info and info.type == 'dir' then fail.data("%s '%s' is a folder, expected a text file", option, path) end
-  if info then return end
-  local folder, name = path:match '^(.*/)([^/]*)$'
-  -- the parts of a dotted name would be compared as those of an option
-  local function plain(file) return (file:gsub('%.', '_')) end
-  local files, names = {}, {}
-  for _, other in ipairs(host.listdir(folder or '.') or {}) do
-    local found = host.stat((folder or '') .. other)
-    if found and found.type == 'file' then names[#names + 1], files[plain(other)] = plain(other), other end
-  end
-  local near = files[nearest.find(plain(name or path), names)[1]]
-  local hint = corpora.known[path] and ('; the corpus of that name is {corpus=%s}'):format(path)
-    or near and ('; nearest: %s%s'):format(folder or '', near) or ''
-  local from = path:sub(1, 1) == '/' and '' or ("; paths are relative to the working folder '%s'"):format(host.cwd())
-  fail.data("%s '%s' does not exist%s%s", option, path, from, hint)
-end
 
 local function domain_source(given, index)
   local option = ('domains.texts[%d]'):format(index)

@@ -1,5 +1,6 @@
 -- data.text: one character text.
 local cache_folder = require 'base.cache_folder'
+local check_file = require 'sources.check_file'
 local console = require 'console'
 local corpora = require 'corpus.registry'
 local count = require('pretty').count
@@ -68,6 +69,7 @@ end
 ---@return TextData
 function data.text(given, config)
   local o = options.check('data.text', given, specs.data)
+  if o.file then check_file(o.file, 'data.file') end
   local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' }
     or corpora.find(o.corpus or 'tinyshakespeare')
   local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout

@@ -156,6 +156,10 @@ TEST_F(TypedFunctions, WhatDoesNotFitIsNamedWithTheSignature) {
   EXPECT_NE(Run("test.add(1)").find("test.add: argument 'b' (int) is missing"), std::string::npos);
   EXPECT_NE(Run("test.add('1', 2)").find("argument 'a' must be float, got string '1'"), std::string::npos);
   EXPECT_NE(Run("test.add(1, 2, 3)").find("test.add: takes at most 2 arguments, got 3"), std::string::npos);
+  EXPECT_NE(Run("test.counter(1)").find("test.counter: takes no arguments, got 1"), std::string::npos);
+  EXPECT_NE(Run("test.counter():get(1)").find("Counter:get: takes no arguments, got 1"), std::string::npos);
+  EXPECT_NE(Run("test.counter():increase(1, 2)").find("Counter:increase: takes at most 1 argument, got 2"),
+            std::string::npos);
   EXPECT_NE(Run("test.sum { a = 1, b = 'x' }").find("test.sum: argument 'numbers': entry 'b' must be int, got string"),
             std::string::npos);
   EXPECT_NE(Run("test.sum { 1 }").find("argument 'numbers': names must be strings, got number 1"), std::string::npos);

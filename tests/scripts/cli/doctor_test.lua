@@ -269,3 +269,12 @@ print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinn
     ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
   t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is not a thread count")
 end)
+
+t.test('a word that doctor has no use for is refused', function()
+  local output, code = t.runner('doctor', 'blas')
+  t.equal(code, 2, output)
+  t.contains(output, "doctor looks at everything and takes no 'blas'")
+  output, code = t.runner('doctor', 'train.seed=1')
+  t.equal(code, 2, output)
+  t.contains(output, "the override 'train.seed=1' needs --seeds SCRIPT or --gradcheck SCRIPT")
+end)

@@ -112,3 +112,13 @@ train.fit { model = net, data = text, optim = cfg.optim, options = cfg.train,
   t.is_true((ran.output:find('sample\na\\r\n', 1, true) or ran.output:find('sample\na␍\n', 1, true)) ~= nil, ran.output)
   t.equal(ran.lines.sample[1].prompt, 'a\r\n')
 end)
+
+t.test('a file that is not there is told with the one that may have been meant', function()
+  local path = write(TEXT)
+  local err = t.error_matches(function() data.text { file = (path:gsub('text(%d+)%.txt$', 'tetx%1.txt')) } end,
+    "data.file '/%S+' does not exist; nearest: " .. path:gsub('%.', '%%.') .. '$')
+  t.equal(fail.code_of(err), 4)
+  t.error_matches(function() data.text { file = 'none.txt' } end,
+    "data.file 'none.txt' does not exist; paths are relative to the working folder '/")
+  t.error_matches(function() data.text { file = runs.root } end, 'is a folder, expected a text file')
+end)
