@@ -10,7 +10,10 @@ void RegisterProcess(lua_State* L);     // host.cc: environment, clock, terminal
 void RegisterFiles(lua_State* L);       // host_files.cc: paths and folders
 void RegisterCompanions(lua_State* L);  // host_process.cc: other processes
 void RegisterInterrupt(lua_State* L);   // interrupt.cc: SIGINT as a flag or a Lua error
+void RegisterChildren(lua_State* L);    // host_children.cc: child processes whose end is waited for
 void RegisterRunFiles(lua_State* L);    // run_files.cc: files of run directories
+void RegisterClaims(lua_State* L);      // claims.cc: work that processes share, and hashes
+void RegisterSobol(lua_State* L);       // sobol.cc: quasi-random points
 void RegisterStudentT(lua_State* L);    // student_t.cc: quantiles of Student's t
 void RegisterLineEdit(lua_State* L);    // line_edit.cc: line editing and history
 void RegisterOptionRows(lua_State* L);  // option_rows.cc: the options that the engine declares

@@ -114,8 +114,8 @@ int LineEnded(lua_State* L) {
 
 // kill(pid, signal name, value): true, or nil, message. With a value the signal carries it (sigqueue).
 int Kill(lua_State* L) {
-  static const char* const kNames[] = {"QUIT", "CONT", "TERM", "KILL", nullptr};
-  static const int kSignals[] = {SIGQUIT, SIGCONT, SIGTERM, SIGKILL};
+  static const char* const kNames[] = {"INT", "QUIT", "CONT", "TERM", "KILL", "USR2", nullptr};
+  static const int kSignals[] = {SIGINT, SIGQUIT, SIGCONT, SIGTERM, SIGKILL, SIGUSR2};
   const pid_t pid = static_cast<pid_t>(luaL_checkinteger(L, 1));
   const int number = kSignals[luaL_checkoption(L, 2, nullptr, kNames)];
   int rc;

@@ -1,5 +1,5 @@
-// SIGINT for Lua: a flag that is polled, or an error raised in the running chunk by a debug hook, as luajit.c does it.
-// Hooks do not fire in compiled loops, so the prompt keeps its chunks out of the JIT compiler.
+// Signals for Lua. SIGINT: a flag that is polled, or an error raised in the running chunk by a debug hook, as luajit.c
+// does it. Hooks do not fire in compiled loops, so the prompt keeps its chunks out of the JIT compiler.
 #include <signal.h>
 #include <string.h>
 
@@ -45,8 +45,38 @@ int Interrupted(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {
-    {"watch_interrupt", WatchInterrupt}, {"interrupted", Interrupted}, {nullptr, nullptr}};
+constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGHUP};
+volatile sig_atomic_t stop_signal = 0;
+
+void OnStop(int number) { stop_signal = number; }
+
+// watch_stop(on): SIGINT, SIGTERM and SIGHUP are kept for stop_signal() from now on, or act as usual again.
+int WatchStop(lua_State* L) {
+  stop_signal = 0;
+  struct sigaction action {};
+  action.sa_handler = lua_toboolean(L, 1) ? OnStop : SIG_DFL;
+  sigemptyset(&action.sa_mask);  // no SA_RESTART: a wait must return
+  for (const int number : kStopSignals) {
+    struct sigaction before {};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // as under nohup
+  }
+  return 0;
+}
+
+// stop_signal(): the number of one of them that came since the last call, or nil.
+int StopSignal(lua_State* L) {
+  if (stop_signal == 0) return 0;
+  lua_pushinteger(L, stop_signal);
+  stop_signal = 0;
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"watch_interrupt", WatchInterrupt},
+                                   {"interrupted", Interrupted},
+                                   {"watch_stop", WatchStop},
+                                   {"stop_signal", StopSignal},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

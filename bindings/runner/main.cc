@@ -1,5 +1,5 @@
-// The runner: a LuaJIT state, the module `host`, and the embedded library's boot/start.lua, which does the rest. Nothing
-// here is linked to LibTorch; the native module is opened at the first `require` of something native.
+// The runner: a LuaJIT state, the module `host`, and the embedded library's boot/start.lua, which does the rest.
+// Nothing here is linked to LibTorch; the native module is opened at the first `require` of something native.
 #include <errno.h>
 #include <fcntl.h>
 #include <langinfo.h>
@@ -77,6 +77,9 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterCompanions(L);
   RegisterInterrupt(L);
   RegisterRunFiles(L);
+  RegisterChildren(L);
+  RegisterClaims(L);
+  RegisterSobol(L);
   RegisterStudentT(L);
   RegisterLineEdit(L);
   RegisterOptionRows(L);

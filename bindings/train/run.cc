@@ -25,11 +25,6 @@ std::tuple<std::optional<int64_t>, std::optional<std::string>> OwnerOf(const std
   return {};
 }
 
-std::string HashSources(std::map<std::string, std::string> sources) {
-  for (auto& [name, text] : sources) text = Sha256Hex(text);
-  return SourceHashOf(sources);
-}
-
 absl::Status Finish(RunDirectory& run, const json& fields) {
   RunEnd end;
   end.state = fields.value("state", "FINISHED");
@@ -58,7 +53,7 @@ const std::vector<FunctionRow> kFunctions = {
     {"owner", "run_folder", "The live process that works on a run, and its host; nothing when there is none.",
      Typed<&OwnerOf>},
     {"check", "run_folder", "What is wrong with the files of a run, checkpoints apart.", Typed<&CheckRunFiles>},
-    {"hash_sources", "sources", "The source hash of files given as name -> text.", Typed<&HashSources>}};
+};
 const std::vector<FunctionRow> kMethods = {
     {"Run:path", "", "The folder.", Typed<&RunDirectory::path>},
     {"Run:attempt", "", "The number of this attempt to work on the run, from 1.", Typed<&RunDirectory::attempt>},

@@ -18,6 +18,7 @@
 #include "engine/run/process/claim.h"
 #include "engine/run/process/git.h"
 #include "engine/run/process/machine.h"
+#include "engine/run/process/process_identity.h"
 
 namespace lanthorn {
 namespace {

@@ -95,6 +95,7 @@ function run_options.add(parser)
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'
   parser:option '--stop-after':argname 'N':convert(run_options.to_count)
     :description 'Save and leave after N updates in all, as on request of a scheduler; the schedule does not change.'
+  parser:option '--cell':argname 'DIR':description 'Work on this cell of a sweep; runner sweep gives it.'
   parser:flag '-q --quiet':description 'No progress lines.'
   parser:flag '-v --verbose':description 'More progress lines.'
 end
@@ -119,7 +120,7 @@ function run_options.flags(args)
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run,
     dry_run = args.dry_run or false, quiet = args.quiet or false, verbose = args.verbose or false,
     mem_limit = args.mem_limit, threads = args.threads, stop_after = args.stop_after, gradcheck = args.gradcheck,
-    started = host.now(), short = {} }
+    started = host.now(), cell = args.cell_work, short = {} }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end
@@ -137,7 +138,7 @@ end
 function run_options.setup(args, script, override_texts, argv)
   local flags = run_options.flags(args)
   experiment.setup { script = script, argv = argv, overrides = override_texts, flags = flags,
-    name = not script and 'command' or nil }
+    cell = flags.cell and flags.cell.settings, name = not script and 'command' or nil }
   return flags
 end
 

@@ -1,4 +1,4 @@
--- runner compare RUN... | EXPERIMENT: runs of several seeds as arms, with what may be claimed of their differences.
+-- runner compare RUN... | SWEEP | EXPERIMENT: runs of several seeds as arms, with what may be said of differences.
 local compare_arms = require 'compare.arms'
 local compare_badges = require 'compare.badges'
 local compare_data = require 'compare.data'
@@ -13,7 +13,7 @@ local compare = { summary = 'Compare runs of several seeds, with statistics.' }
 
 function compare.configure(parser)
   parser:argument 'runs':args '+':description
-    'Runs (a path, an id or its beginning, EXPERIMENT/latest) or experiments, of which every run is taken.'
+    'Runs (a path, an id or its beginning, EXPERIMENT/latest), sweeps or experiments, of which every run is taken.'
   parser:option '--by':count '*':description('A key of the config whose values are the arms, such as optim.lr; may be '
     .. 'repeated. Default: every configuration is an arm.')
   parser:option '--metric':default 'val_loss':description('What is compared: val_loss (the best of each run), any '

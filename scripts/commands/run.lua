@@ -63,7 +63,7 @@ end
 
 local function execute(chunk, message, ...)
   if not chunk then error(message, 0) end -- it begins with its position
-  chunk(...)
+  return chunk(...)
 end
 
 local function run_all(args, rest)
@@ -76,10 +76,10 @@ local function run_all(args, rest)
     sources.files[#sources.files + 1] = { path = '(command line)', text = code }
     execute(sources.compile(code, '=(command line)', '(command line)'))
   end
-  if not args.script then return end
+  if not args.script then return nil end
   local path = args.script ~= '-' and args.script or nil
   local chunk, message = sources.read(path)
-  execute(chunk, message, unpack(rest))
+  return execute(chunk, message, unpack(rest))
 end
 
 local function set_globals(args, rest)
@@ -103,16 +103,31 @@ local function take_script(args)
   return nil
 end
 
+-- What a sweep script returns is a sweep, which is run.
+local function is_sweep(value)
+  return type(value) == 'table' and require('sweep').is(value)
+end
+
 function run.run(args, extra)
   take_script(args)
   check_overrides(args.overrides)
+  if args.cell then
+    args.cell_work = require('sweep.worker').begin(args.cell)
+    if not args.cell_work then return 0 end
+  end
   local flags = run_options.setup(args, args.script ~= '-' and args.script or nil, args.overrides, extra.argv)
   set_globals(args, extra.rest)
   local ok, problem = traceback.call(run_all, args, extra.rest)
+  if ok and is_sweep(problem) then
+    return require('commands.sweep').run_script(args.script, args.overrides, extra.argv)
+  end
   local dry_run_end = not ok and experiment.is_dry_run_end(problem.value)
   if ok and flags.dry_run then experiment.print_config() end
   if ok and not flags.dry_run and not experiment.current().configured then experiment.check_reads() end
-  if not ok and not dry_run_end then traceback.report(problem) end
+  if not ok and not dry_run_end then
+    traceback.report(problem)
+    if args.cell_work then args.cell_work.reason = problem.message or tostring(problem.value) end
+  end
   local code = (ok or dry_run_end) and 0 or problem.code
   if not args.interactive then return code end
   local after = require('cli.prompt').run()

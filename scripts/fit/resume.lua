@@ -57,6 +57,22 @@ function resume.set(path, options)
   return manifest
 end
 
+---Plans to go on with whatever is left of a launch: its newest run, or what comes after that where it is over. For a
+---cell of a sweep, whose process may be gone at any moment.
+---@param path string folder of the newest run
+---@param options { allow_source_change: boolean? }
+function resume.set_all(path, options)
+  path = host.realpath(path)
+  local manifest = run_files.read_json(path .. '/manifest.json')
+  if not manifest then return end -- it was claimed and no more: there is nothing to go on with
+  local launch, fit = manifest.launch or manifest.run_id, manifest.fit or 1
+  local state = run_files.state(path).state
+  local over = state == 'FINISHED'
+  current = { launch = launch, fit = over and fit + 1 or fit, runs = runs_of(manifest.experiment, launch),
+    allow_source_change = options.allow_source_change }
+  current.runs[fit] = path
+end
+
 local function leaves(value, path, into)
   if type(value) == 'table' and next(value) ~= nil and #value == 0 then
     for key, item in pairs(value) do

@@ -8,6 +8,7 @@ local host = require 'host'
 local native = require 'lanthorn'
 local resume = require 'fit.resume'
 local run_files = require 'runs.files'
+local source_texts = require 'runs.source_texts'
 local unrecorded = require 'fit.unrecorded'
 
 local fit_run = {}
@@ -21,20 +22,8 @@ local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 
 local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
   [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
--- The script and its modules as name -> text, under names that are relative and different.
-local function texts_by_name()
-  local used = {}
-  for _, file in ipairs(sources.files) do
-    local base = (file.path or 'chunk'):match('[^/]*$'):gsub('[^%w._-]', '_')
-    if base == '' or base:sub(1, 1) == '.' then base = 'chunk' .. base end
-    local name, n = base, 1
-    while used[name] and used[name] ~= file.text do
-      n = n + 1
-      name = ('%d-%s'):format(n, base)
-    end
-    used[name] = file.text
-  end
-  return used
+local function source_hash()
+  return source_texts.hash(source_texts.by_name(sources.files))
 end
 
 -- Runs that are claimed and not closed yet.
@@ -60,7 +49,7 @@ local function claim(about)
   local run = native.run.claim(run_files.root(), start.name)
   console.attach(function(text) run:append_log(text) end)
   run:write_config(about.values, about.origin)
-  for name, text in pairs(texts_by_name()) do run:add_source(name, text) end
+  for name, text in pairs(source_texts.by_name(sources.files)) do run:add_source(name, text) end
   local env = {}
   for _, name in ipairs(RECORDED_ENV) do env[name] = host.getenv(name) end
   local function list(t) return t and #t > 0 and t or nil end -- an empty table would be written as an object
@@ -72,7 +61,7 @@ local function claim(about)
     unmanaged_data = about.unmanaged_data, learnable = about.learnable,
     initial_weights_sha256 = about.initial_weights_sha256, machine = { gemm_gflops = about.gemm_gflops },
     world_size = 1, device = about.device, env = env, versions = { luajit = jit.version }, cwd = host.cwd(),
-    launch = launch, fit = fits,
+    launch = launch, fit = fits, sweep = start.cell and { name = start.cell.sweep, cell = start.cell.id },
   }
   run:log { kind = 'event', event = 'start', step = 0 }
   return run
@@ -80,7 +69,7 @@ end
 
 -- The next attempt of a run that ended or died.
 local function reopen(about, path)
-  resume.check(path, { values = about.values, source_hash = native.run.hash_sources(texts_by_name()),
+  resume.check(path, { values = about.values, source_hash = source_hash(),
     first_batch_sha256 = about.first_batch_sha256, data = about.data })
   local moved = about.settle(path)
   local run = native.run.reopen(path)
@@ -104,8 +93,13 @@ function fit_run.open(about)
   end
   if fit_run.close_finished then fit_run.close_finished(0) end -- the run before this one is over
   fits = fits + 1
-  if about.auto and fits == 1 and not resume.plan() then
-    resume.find(about.launch.name, { values = about.values, source_hash = native.run.hash_sources(texts_by_name()) })
+  if fits == 1 and not resume.plan() then
+    local cell = about.launch.cell
+    if cell then
+      if cell:run() then resume.set_all(cell:run(), { allow_source_change = true }) end
+    elseif about.auto then
+      resume.find(about.launch.name, { values = about.values, source_hash = source_hash() })
+    end
   end
   local plan = resume.plan()
   local from = plan and plan.runs[fits]
@@ -117,6 +111,7 @@ function fit_run.open(about)
   end
   local run, moved
   if from then run, moved = reopen(about, from) else run = claim(about) end
+  if about.launch.cell then about.launch.cell:works_in(run:path()) end
   close_when_left(run)
   -- so that a run which never begins shows its plan
   run:status { state = 'RUNNING', phase = 'build', steps = about.steps }

@@ -111,6 +111,7 @@ function experiment.config(defaults)
   tree = made
   local ok, err = pcall(apply_all)
   if not ok then error(fail.without_position(err), 0) end
+  if current.flags.when_configured then current.flags.when_configured(made) end
   seed_all(made.values)
   return made.values
 end

@@ -721,11 +721,6 @@ function lanthorn.run.claim(results_root, experiment) end
 ---@return EventFile
 function lanthorn.run.event_file(path, wall_time) end
 
----The source hash of files given as name -> text.
----@param sources table
----@return string
-function lanthorn.run.hash_sources(sources) end
-
 ---The live process that works on a run, and its host; nothing when there is none.
 ---@param run_folder string
 ---@return integer|nil
@@ -1659,6 +1654,19 @@ function statistics.sd(values) end
 ---@param level? number default 0.95
 ---@return number? low, number? high nil for n = 0
 function statistics.wilson(k, n, level) end
+
+---@class sweep
+sweep = {}
+
+---Whether a value is what a sweep script returns.
+---@param value any
+---@return boolean
+function sweep.is(value) end
+
+---Lists of one length that go along together, as an entry of params: sweep.zip { ['domains.seq'] = { 16, 32 }, ['domains.batch'] = { 64, 32 } }.
+---@param lists table<string, any[]>
+---@return string
+function sweep.zip(lists) end
 
 ---@class testing
 testing = {}

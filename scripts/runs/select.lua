@@ -9,6 +9,8 @@ local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
 local run_files = require 'runs.files'
+local sweep_plan = require 'sweep.plan'
+local sweep_select = require 'sweep.select'
 
 local select = {}
 
@@ -145,7 +147,20 @@ function select.one(word)
     or by_path(word) or refuse(word, runs)
 end
 
----The runs that words mean: an experiment is all of its runs, oldest first; everything else is one run. Each run once.
+-- The runs of a sweep's cells, in the order of its plan.
+local function of_sweep(sweep)
+  local found = {}
+  for _, cell in ipairs(sweep_plan.read(sweep.path).cells) do
+    local path = host.realpath(('%s/cells/%s/run'):format(sweep.path, cell.id))
+    local experiment, id = (path or ''):match '([^/]*)/([^/]*)$'
+    if id then found[#found + 1] = { experiment = experiment, id = id, path = path } end
+  end
+  if #found == 0 then fail.data("no cell of the sweep '%s' has a run yet", sweep.path) end
+  return found
+end
+
+---The runs that words mean: an experiment is all of its runs, oldest first, a sweep those of its cells; everything else
+---is one run. Each run once.
 ---@param words string[]
 ---@return { experiment: string, id: string, path: string }[] runs
 function select.all(words)
@@ -157,6 +172,8 @@ function select.all(words)
   end
   for _, word in ipairs(words) do
     local own = not word:find('/') and of_experiment(run_files.list(), word) or {}
+    local sweep = #own == 0 and sweep_select.find(word)
+    if sweep then own = of_sweep(sweep) end
     for _, run in ipairs(own) do add(run) end
     if #own == 0 then add(select.one(word)) end
   end

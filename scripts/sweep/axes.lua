@@ -67,8 +67,8 @@ local function spaced(count, whole, value)
     fail.config("axis '%s': %s values are more than %d", whole, pretty.count(count), MOST_VALUES)
   end
   local values = {}
-  -- To 15 digits: 0.1 + 2 * 0.1 is 0.3.
-  for i = 0, count - 1 do values[i + 1] = pretty.number(tonumber(('%.15g'):format(value(i)))) end
+  -- To so many digits that 0.1 + 2 * 0.1 is 0.3, and a third fits a table.
+  for i = 0, count - 1 do values[i + 1] = pretty.number(tonumber(('%.10g'):format(value(i)))) end
   return values
 end
 

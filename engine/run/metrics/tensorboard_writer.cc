@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/run/metrics/event_file.pb.h"
-#include "engine/run/process/machine.h"
+#include "engine/run/process/process_identity.h"
 
 namespace lanthorn {
 namespace {

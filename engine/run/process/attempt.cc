@@ -1,8 +1,6 @@
 #include "engine/run/process/attempt.h"
 
-#include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -14,7 +12,7 @@
 #include "engine/base/files/files.h"
 #include "engine/base/files/syscalls.h"
 #include "engine/run/json_text.h"
-#include "engine/run/process/machine.h"
+#include "engine/run/process/process_identity.h"
 
 namespace lanthorn {
 namespace {
@@ -34,16 +32,6 @@ int NewestAttempt(const std::string& run) {
   int attempt = 0;
   while (fs::exists(AttemptFolder(run, attempt + 1))) ++attempt;
   return attempt;
-}
-
-// When a process began, in clock ticks since the boot: the same number never comes twice with the same pid.
-std::string StartOf(int64_t pid) {
-  const auto text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-  if (!text.ok()) return "";
-  // The 22nd field; the second is a name in parentheses that may hold anything.
-  size_t at = text->rfind(')');
-  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = text->find(' ', at + 1);
-  return at == std::string::npos ? "" : text->substr(at + 1, text->find(' ', at + 1) - at - 1);
 }
 
 json ReadObject(const std::string& path) {
@@ -73,7 +61,7 @@ std::optional<Owner> OwnerOfAttempt(const std::string& run, int attempt) {
   if (owner.host != HostName()) {
     owner.alive = IsYoung(run + "/status.json", kHeartbeatLimit);
   } else {
-    owner.alive = Text(file, "boot_id") == BootId() && StartOf(owner.pid) == Text(file, "process_start");
+    owner.alive = IsAlive(file);
   }
   return owner;
 }
@@ -92,9 +80,7 @@ absl::Status Refused(const std::string& run, const Owner& owner) {
 }
 
 absl::Status WriteOwner(const std::string& run, int attempt) {
-  const json owner = {
-      {"pid", getpid()}, {"host", HostName()}, {"boot_id", BootId()}, {"process_start", StartOf(getpid())}};
-  return WriteFileAtomic(AttemptFolder(run, attempt) + "/owner.json", JsonText(owner, 1) + "\n");
+  return WriteFileAtomic(AttemptFolder(run, attempt) + "/owner.json", JsonText(ThisProcess(), 1) + "\n");
 }
 
 }  // namespace

@@ -14,16 +14,12 @@
 #include "absl/base/config.h"
 #include "engine/base/blas.h"
 #include "engine/base/files/files.h"
+#include "engine/run/process/process_identity.h"
 
 namespace lanthorn {
 namespace {
 
 using nlohmann::json;
-
-std::string FirstLine(const std::string& path) {
-  const auto text = ReadFile(path);
-  return text.ok() ? text->substr(0, text->find('\n')) : "unknown";
-}
 
 struct Cpu {
   std::string model = "unknown";
@@ -78,13 +74,6 @@ std::string AbseilVersion() {
 }
 
 }  // namespace
-
-std::string HostName() {
-  char name[256] = "";
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-std::string BootId() { return FirstLine("/proc/sys/kernel/random/boot_id"); }
 
 json MachineFingerprint() {
   Cpu cpu = ReadCpu();

@@ -11,11 +11,6 @@ namespace lanthorn {
 // avx512f, avx512_bf16 and amx_bf16 that the CPU has. What the system does not tell is "unknown" or 0.
 nlohmann::json MachineFingerprint();
 
-std::string HostName();
-
-// Changes with every boot, so that a pid of an earlier boot is not taken for a live process.
-std::string BootId();
-
 // {lanthorn, libtorch, abseil, blas, compiler: s}. The caller adds what this layer does not link, such as luajit.
 nlohmann::json LibraryVersions();
 

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/run/process/process_identity.h"
+
 namespace lanthorn {
 namespace {
 

@@ -1,0 +1,92 @@
+-- runner sweep SCRIPT key=a,b,c ... : many runs of one script, each combination once; runner sweep ACTION [SWEEP].
+local command_line = require 'cli.command_line'
+local fail = require 'fail'
+local host = require 'host'
+local overrides = require 'config.overrides'
+local room = require 'base.room'
+local run_options = require 'cli.run_options'
+
+local sweep = { summary = 'Run a script with many configs, each once.' }
+
+local ACTIONS = 'sweep/actions'
+
+function sweep.configure(parser)
+  parser:argument 'script':description('An experiment, or a sweep script; or one of '
+    .. table.concat(room.names(ACTIONS), ', ') .. ', which take a sweep.')
+  parser:argument 'words':args '*':description('What varies: key=a,b,c, key=range(lo,hi,step), key=linspace(lo,hi,n), '
+    .. "key=logspace(lo,hi,n), 'zip(a=1,2;b=3,4)', seeds=N; drawn with --trials: key=uniform(lo,hi), "
+    .. 'loguniform(lo,hi), int(lo,hi), choice(a,b). Other overrides hold for every cell.')
+  parser:option '-j --jobs':argname 'N':convert(run_options.to_count)
+    :description 'Cells at once (default: by cores and memory).'
+  parser:option '--trials':argname 'N':convert(run_options.to_count):description 'How often drawn axes are drawn.'
+  parser:option '--sampler':argname 'NAME':description 'random (default) or sobol, which spreads trials evenly.'
+  parser:option '--sampler-seed':argname 'N':convert(tonumber):description 'Of what is drawn (default 0).'
+  parser:option '--where':argname 'LUA'
+    :description "Only cells for which this holds, such as 'optim.lr < 0.1'; names are those of the config."
+  parser:option '--metric':argname 'NAME':description 'What "best" is about (default val_loss).'
+  parser:flag '--maximize':description 'The highest value is the best.'
+  parser:option '--name':argname 'NAME':description 'Of the sweep (default: a hash of its plan).'
+  parser:option '--retries':argname 'N':default(1):convert(tonumber)
+    :description 'How often a cell is begun again whose process died (default 1).'
+  parser:flag '--fail-fast':description 'No further cell after one that failed.'
+  parser:flag '--allow-source-change':description 'Go on although the script is not what the sweep was planned with.'
+  parser:flag '-n --dry-run':target 'dry_run':description 'Print the cells, and run nothing.'
+  run_options.add_short(parser)
+  parser:option '--threads':argname 'N':convert(run_options.to_count)
+    :description 'Threads of each cell (default: cores / jobs).'
+  parser:option '--fast-dev-run':argname '[=N]':convert(run_options.to_count)
+    :description 'Every cell trains and evaluates N batches only (default 1).'
+  parser:option '--mem-limit':argname 'SIZE':convert(run_options.to_bytes)
+    :description 'Cap on native memory of all cells together, such as 8GiB.'
+  parser:flag '-q --quiet':description 'No progress.'
+  parser:flag '--all':description 'With status and top: every row.'
+  parser:flag '--runs':description 'With rm: the runs too.'
+  parser:flag '--json':description 'With status and top: one JSON object per line.'
+  parser:epilog 'The same command again runs what is missing or failed, and nothing twice.'
+end
+
+sweep.normalise = run_options.normalise
+
+local function action_of(args)
+  local name = args.script
+  if not room.has(ACTIONS, name) or host.stat(name) then return nil end
+  return require('sweep.actions.' .. name)
+end
+
+local function check_words(args)
+  for _, word in ipairs(args.words) do
+    if not overrides.looks_like(word) and not word:find '^seeds=' then
+      fail.usage("'%s' is not an override or an axis (path=value, path=a,b,c)", word)
+    end
+  end
+end
+
+function sweep.run(args, extra)
+  local action = action_of(args)
+  if action then
+    local word = args.words[1]
+    if #args.words > 1 then fail.usage("sweep %s takes one sweep, got '%s' too", args.script, args.words[2]) end
+    return action.run(require('sweep.select').one(word or 'latest'), args, extra)
+  end
+  if not args.script:find '[/.]' then
+    local nearest = require 'nearest'
+    if not host.stat(args.script) then
+      fail.usage("'%s' is not a script, and not one of %s%s", args.script, table.concat(room.names(ACTIONS), ', '),
+        nearest.hint(args.script, room.names(ACTIONS)))
+    end
+  end
+  check_words(args)
+  return require('sweep.run').run(args, extra.argv)
+end
+
+---Runs a sweep script that `runner run` was given.
+---@param script string
+---@param words string[] overrides and axes
+---@param argv string[]
+---@return integer code
+function sweep.run_script(script, words, argv)
+  local args = command_line.parse('sweep', sweep, { script, unpack(words) })
+  return sweep.run(args, { argv = argv, rest = {} })
+end
+
+return sweep

@@ -1,0 +1,39 @@
+-- runner sweep stop [SWEEP]: its cells save and leave, and no further one starts, on any machine.
+local cells = require 'sweep.cells'
+local console = require 'console'
+local fail = require 'fail'
+local host = require 'host'
+local plan = require 'sweep.plan'
+local pretty = require 'pretty'
+local read_file = require 'base.read_file'
+local run_files = require 'runs.files'
+
+local action = {}
+
+local MACHINE = 9
+
+-- Whether a worker's pool is gone: then nobody passes the request on to it.
+local function is_orphan(pid)
+  local stat = read_file(('/proc/%d/stat'):format(pid))
+  local parent = stat and stat:match '.*%) %a (%d+)'
+  return parent ~= nil and not run_files.is_runner(tonumber(parent))
+end
+
+function action.run(found)
+  local running = {}
+  for _, cell in ipairs(plan.read(found.path).cells) do
+    local now = cells.state(found.path, cell.id)
+    if now.state == 'running' then running[#running + 1] = now end
+  end
+  -- Pools look for this file; the next one to start removes it.
+  local written, message = host.write_file(found.path .. '/stop', 'asked to stop\n')
+  if not written then fail.raise(MACHINE, 'the sweep cannot be stopped: %s', message) end
+  for _, now in ipairs(running) do
+    if now.host == host.hostname() and is_orphan(now.pid) then host.kill(now.pid, 'TERM') end
+  end
+  console.note(#running == 0 and 'no cell runs now; pools that wait stop too'
+    or ('%s asked to save and leave'):format(pretty.plural(#running, 'cell was', 'cells were')))
+  return 0
+end
+
+return action

@@ -1,0 +1,78 @@
+-- runner sweep top [SWEEP]: its configurations, the best first.
+local console = require 'console'
+local dkjson = require 'dkjson'
+local fail = require 'fail'
+local findings = require 'compare.findings'
+local metric_of = require('compare.record').metric_of
+local plan = require 'sweep.plan'
+local statistics = require 'statistics'
+local status = require 'sweep.status'
+
+local action = {}
+
+local SHOWN = 10
+
+-- Cells that differ in the seed alone are one configuration.
+local function configurations(rows)
+  local found, by_label = {}, {}
+  for _, row in ipairs(rows) do
+    local parts = {}
+    for _, text in ipairs(row.cell.set) do
+      if not text:find '^train%.seed=' then parts[#parts + 1] = text end
+    end
+    local label = #parts > 0 and table.concat(parts, ' ') or 'as it is'
+    local one = by_label[label]
+    if not one then
+      one = { label = label, values = {}, planned = 0 }
+      by_label[label], found[#found + 1] = one, one
+    end
+    one.planned = one.planned + 1
+    if row.value then one.values[#one.values + 1] = row.value end
+  end
+  return found
+end
+
+-- The best of several is chosen for its luck as well: its mean is too good by about this much.
+local CAUTION = "the best of %d was chosen for its value, which makes it look better than it is: run it again with "
+  .. 'other seeds before you believe the number'
+
+function action.run(found, args)
+  local planned = plan.read(found.path)
+  local head = planned.head
+  local name = args.metric or head.metric
+  head.metric = name
+  local maximize, rows = args.maximize or head.maximize, configurations(status.rows(found.path, planned))
+  local ranked = {}
+  for _, one in ipairs(rows) do
+    if #one.values > 0 then
+      one.interval = statistics.interval(one.values)
+      ranked[#ranked + 1] = one
+    end
+  end
+  if #ranked == 0 then
+    fail.data("no cell of '%s' has the metric '%s' yet", found.path, (metric_of(name)))
+  end
+  table.sort(ranked, function(a, b)
+    if a.interval.mean == b.interval.mean then return a.label < b.label end
+    return (a.interval.mean < b.interval.mean) ~= (maximize or false)
+  end)
+  if args.json then
+    for i, one in ipairs(ranked) do
+      console.write(dkjson.encode { kind = 'rank', rank = i, set = one.label, metric = name, mean = one.interval.mean,
+        half = one.interval.half, n = one.interval.n, of = one.planned } .. '\n')
+    end
+    return 0
+  end
+  console.write(('%s, %s first; mean +- half width of the 95 %% interval (n)\n'):format(name,
+    maximize and 'highest' or 'lowest'))
+  for i = 1, args.all and #ranked or math.min(SHOWN, #ranked) do
+    local one = ranked[i]
+    console.write(('%3d  %-26s  %s%s\n'):format(i, findings.interval_text(one.interval), one.label,
+      one.interval.n < one.planned and ('  %d of %d'):format(one.interval.n, one.planned) or ''))
+  end
+  if #ranked > SHOWN and not args.all then console.write(('... %d more (--all)\n'):format(#ranked - SHOWN)) end
+  if #ranked > 1 then console.write(CAUTION:format(#ranked) .. '\n') end
+  return 0
+end
+
+return action

@@ -1,0 +1,160 @@
+-- A sweep from its command line to its end: plan, check, run, answer.
+local console = require 'console'
+local duration = require 'base.duration'
+local experiment = require 'experiment'
+local fail = require 'fail'
+local host = require 'host'
+local metric_of = require('compare.record').metric_of
+local output_files = require 'base.output_files'
+local plan = require 'sweep.plan'
+local pool = require 'sweep.pool'
+local pretty = require 'pretty'
+local progress = require 'sweep.progress'
+local read_file = require 'base.read_file'
+local run_options = require 'cli.run_options'
+local select = require 'sweep.select'
+local spec = require 'sweep.spec'
+local target = require 'sweep.target'
+
+local run = {}
+
+local CELL_BYTES = 1e9 -- what a cell may take of the memory where nothing is known
+local SHOWN_CELLS = 100
+
+local function available_bytes()
+  return 1024 * (tonumber((read_file '/proc/meminfo' or ''):match 'MemAvailable:%s*(%d+)') or math.huge)
+end
+
+-- Cells at once: one a core, as far as the memory goes.
+local function default_jobs(count)
+  local by_memory = math.floor(available_bytes() / CELL_BYTES)
+  return math.max(1, math.min(host.cores(), by_memory, count))
+end
+
+-- The options that every cell gets, as words.
+local function cell_options(args)
+  local words = {}
+  if args.fast_dev_run then words[1] = ('--fast-dev-run=%d'):format(args.fast_dev_run) end
+  return words
+end
+
+local function add_short_words(args, flags)
+  for _, short in ipairs(flags.short) do args.words[#args.words + 1] = ('%s=%s'):format(short.path, short.value) end
+  flags.short = {}
+end
+
+local function check_same_plan(found, made)
+  local old, new = found.cells, made.cells
+  local same = #old == #new
+  for i = 1, same and #old or 0 do same = same and old[i].id == new[i].id end
+  if same then return end
+  fail.config("sweep '%s' exists and varies '%s' (%s); give this one another --name", made.name,
+    table.concat(found.head.axes, ' '), pretty.plural(#old, 'cell'))
+end
+
+local function check_sources(folder, head, source_hash, texts, allowed)
+  if head.source_hash == source_hash then return end
+  if not allowed then
+    fail.config("the script or one of its modules is not what the sweep was planned with (its own are in '%s/src'); "
+      .. 'put them back, plan anew under another --name, or go on with --allow-source-change', folder)
+  end
+  local created = os.date '!%Y-%m-%dT%H:%M:%SZ'
+  plan.append(folder, { kind = 'source', source_hash = source_hash, created = created })
+  local kept = ('%s/src-%s'):format(folder, created:gsub('[:-]', ''))
+  output_files.make_folder(kept)
+  for name, text in pairs(texts) do output_files.write_text(('%s/%s'):format(kept, name), text) end
+  head.source_hash, head.sources_changed = source_hash, created
+end
+
+local function print_cells(made)
+  for i, cell in ipairs(made.cells) do
+    if i > SHOWN_CELLS then
+      console.write(('... %d more\n'):format(#made.cells - SHOWN_CELLS))
+      break
+    end
+    console.write(('%d  %s  %s\n'):format(cell.i, cell.id, progress.settings(cell)))
+  end
+end
+
+local function summary_of(made)
+  local head, parts = made.head, {}
+  parts[1] = pretty.plural(#made.cells, 'cell')
+  if (head.seeds or 1) > 1 then parts[2] = pretty.plural(head.seeds, 'seed') .. ' each' end
+  if made.dropped > 0 then parts[#parts + 1] = ('%d dropped by where'):format(made.dropped) end
+  if made.same > 0 then parts[#parts + 1] = ('%d left out as the same config again'):format(made.same) end
+  return table.concat(parts, ', ')
+end
+
+-- Runs the cells of a plan and says what came of it.
+local function execute(folder, planned, args)
+  local head = planned.head
+  local jobs = args.jobs or default_jobs(#planned.cells)
+  local threads = args.threads or math.max(1, math.floor(host.cores() / jobs))
+  local words = {}
+  for _, word in ipairs(head.options) do words[#words + 1] = word end
+  if args.mem_limit then words[#words + 1] = ('--mem-limit=%d'):format(math.floor(args.mem_limit / jobs)) end
+  for _, word in ipairs(head.overrides) do words[#words + 1] = word end
+  local metric, mode = metric_of(head.metric)
+  local view = progress.new { cells = planned.cells, metric = metric, mode = mode, maximize = head.maximize,
+    jobs = jobs, quiet = args.quiet }
+  console.note(('%-10s%s, %s at once with %s each'):format('sweep', folder, pretty.plural(jobs, 'cell'),
+    pretty.plural(threads, 'thread')))
+  os.remove(folder .. '/stop')
+  local began = host.now()
+  local code, result = pool.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
+    threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast, script = head.script, words = words,
+    source_hash = head.source_hash, view = view })
+  console.note(('%-10s%d of %s over%s in %s; runner compare %s'):format('sweep', view.over,
+    pretty.plural(#planned.cells, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
+    duration.short(host.now() - began), folder))
+  if view.best then
+    console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
+  end
+  return code, result
+end
+
+---Plans a sweep, or finds the plan, and runs what is missing of it.
+---@param args table of the command
+---@param argv string[]
+---@return integer code
+function run.run(args, argv)
+  local flags = run_options.flags { seed = args.seed, device = args.device, max_steps = args.max_steps,
+    epochs = args.epochs, max_time = args.max_time, accept_eta = args.accept_eta, fast_dev_run = args.fast_dev_run,
+    quiet = args.quiet }
+  add_short_words(args, flags)
+  args.cell_options = cell_options(args)
+  local made = spec.make(args, flags, argv)
+  if not experiment.valid_name(made.name) then
+    fail.usage("the name of a sweep must match [a-z0-9][a-z0-9_-]*, at most 64 characters, got '%s'", made.name)
+  end
+  local folder = select.folder(made.head.experiment, made.name)
+  if args.dry_run then
+    print_cells(made)
+    console.note(('%-10s%s, %s'):format('plan', summary_of(made), folder))
+    return 0
+  end
+  if not plan.exists(folder) then
+    made.head.created, made.head.argv = os.date '!%Y-%m-%dT%H:%M:%SZ', argv
+    plan.write(folder, made, made.texts)
+  end
+  local planned = plan.read(folder)
+  check_same_plan(planned, made)
+  check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
+  console.note(('%-10s%s'):format('plan', summary_of(made)))
+  return (execute(folder, planned, args))
+end
+
+---Goes on with a planned sweep.
+---@param found { path: string }
+---@param args table of the command
+---@param argv string[]
+---@return integer code
+function run.resume(found, args, argv)
+  local planned = plan.read(found.path)
+  local read = target.read(planned.head.script, 'the script of the sweep', planned.head.overrides,
+    run_options.flags { quiet = args.quiet }, argv)
+  check_sources(found.path, planned.head, read.source_hash, read.texts, args.allow_source_change)
+  return (execute(found.path, planned, args))
+end
+
+return run

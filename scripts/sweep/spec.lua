@@ -1,0 +1,182 @@
+-- From a command line, or a sweep script and a command line, to the plan of a sweep.
+local axes = require 'sweep.axes'
+local cell_config = require 'sweep.cell_config'
+local draw = require 'sweep.draw'
+local expand = require 'sweep.expand'
+local fail = require 'fail'
+local host = require 'host'
+local nearest = require 'nearest'
+local pretty = require 'pretty'
+local sources = require 'boot.sources'
+local sweep = require 'sweep'
+local target = require 'sweep.target'
+
+local spec = {}
+
+local HASH_DIGITS = 8
+local DEFAULT_METRIC = 'val_loss'
+
+local function paths_of(word)
+  local parsed, paths = axes.parse { word }, {}
+  if parsed.seeds then paths[1] = 'train.seed' end
+  for _, axis in ipairs(parsed.axes) do
+    for _, one in ipairs(axis.zip or { axis }) do paths[#paths + 1] = one.path end
+  end
+  for _, text in ipairs(parsed.overrides) do paths[#paths + 1] = text:match '^%+*([^=]*)=' end
+  return paths
+end
+
+-- The words of a sweep script without those that the command line has something else for.
+local function merge(own, given)
+  local replaced, words = {}, {}
+  for _, word in ipairs(given) do
+    -- A first seed goes along with a number of seeds.
+    for _, path in ipairs(paths_of(word)) do replaced[path] = word:find '^train%.seed=' == nil end
+  end
+  for _, word in ipairs(own) do
+    local keep = true
+    for _, path in ipairs(paths_of(word)) do keep = keep and not replaced[path] end
+    if keep then words[#words + 1] = word end
+  end
+  for _, word in ipairs(given) do words[#words + 1] = word end
+  return words
+end
+
+-- Lua text such as `optim.lr < 0.1`, over the config of a cell.
+local function where_of(text)
+  local chunk, message = sources.compile('return ' .. text, '=where', '--where')
+  if not chunk then fail.usage('--where: %s', message) end
+  return function(values)
+    return setfenv(chunk, setmetatable({}, { __index = function(_, name)
+      if values[name] ~= nil then return values[name] end
+      return _G[name]
+    end }))()
+  end
+end
+
+local function check_sampler(name)
+  for _, known in ipairs(draw.samplers) do
+    if known == name then return name end
+  end
+  fail.usage("sampler '%s' is not known%s", name, nearest.hint(name, draw.samplers))
+end
+
+local function check_trials(drawn, trials)
+  if #drawn > 0 and not trials then
+    fail.usage("'%s' is drawn anew for each trial; say how many with --trials N", drawn[1].text)
+  end
+  if trials and #drawn == 0 then
+    fail.usage('--trials needs something to draw, such as optim.lr=loguniform(1e-4,1e-1)')
+  end
+end
+
+-- Two axes, or an axis and an override, of which one holds the other would overwrite each other.
+local function check_nesting(paths)
+  table.sort(paths)
+  for i = 2, #paths do
+    for j = 1, i - 1 do
+      if paths[i]:sub(1, #paths[j] + 1) == paths[j] .. '.' then
+        fail.config("'%s' is part of '%s'; vary one of them", paths[i], paths[j])
+      end
+    end
+  end
+end
+
+local function seed_of(tree)
+  local train = tree.values.train
+  return type(train) == 'table' and type(train.seed) == 'number' and train.seed or nil
+end
+
+local function holds(where, values)
+  local ok, result = pcall(where, values)
+  if not ok then fail.config('where: %s', tostring(result)) end
+  return result
+end
+
+-- The config of each combination, without those that `where` drops and those that came before.
+local function make_cells(tree, settings, where)
+  local configs, cells, known, dropped, same = cell_config.new(tree), {}, {}, 0, 0
+  for _, set in ipairs(settings) do
+    local values, id = configs:apply(set)
+    if where and not holds(where, values) then
+      dropped = dropped + 1
+    elseif known[id] then
+      same = same + 1
+    else
+      known[id] = true
+      cells[#cells + 1] = { i = #cells + 1, id = id, set = set }
+    end
+  end
+  if #cells == 0 then
+    fail.config('no cell is left: `where` rejects all %s combinations', pretty.count(#settings))
+  end
+  return cells, dropped, same
+end
+
+local function read_target(args, words, flags, argv)
+  local read = target.read(args.script, 'script', {}, flags, argv)
+  local about, texts = sweep.is(read.returned) and read.returned or nil, read.texts
+  local experiment = args.script
+  if about then
+    words = merge(about.words, words)
+    experiment = about.script:sub(1, 1) == '/' and about.script
+      or (args.script:match '^(.*/)' or '') .. about.script
+  end
+  return about or {}, words, experiment, texts, read
+end
+
+---Plans a sweep.
+---@param args table of the command: script, words, trials, sampler, sampler_seed, where, metric, maximize, name
+---@param flags table of run_options.flags
+---@param argv string[]
+---@return table made { head, cells, texts, script, experiment, name, dropped, same }
+function spec.make(args, flags, argv)
+  local about, words, script, texts = read_target(args, args.words, flags, argv)
+  local parsed = axes.parse(words)
+  local read = target.read(script, 'the script of the sweep', parsed.overrides, flags, argv)
+  if sweep.is(read.returned) then fail.config("'%s' is a sweep script itself; a sweep varies an experiment", script) end
+  if not read.tree then
+    fail.config("'%s' never called experiment.config, so there is nothing to vary", script)
+  end
+  for name, text in pairs(read.texts) do texts[name] = text end
+  local made = { axes = parsed.axes, seeds = parsed.seeds, trials = args.trials or about.trials,
+    sampler = check_sampler(args.sampler or about.sampler or 'random'),
+    sampler_seed = args.sampler_seed or about.sampler_seed or 0, first_seed = seed_of(read.tree) }
+  if made.seeds and not made.first_seed then
+    fail.config("seeds=%d: the config of '%s' has no train.seed", made.seeds, script)
+  end
+  local drawn = expand.split(made.axes)
+  check_trials(drawn, made.trials)
+  local paths = {}
+  for _, word in ipairs(words) do
+    for _, path in ipairs(paths_of(word)) do paths[#paths + 1] = path end
+  end
+  check_nesting(paths)
+  local where = args.where and where_of(args.where) or about.where
+  local cells, dropped, same = make_cells(read.tree, expand.cells(made), where)
+  local words_of_axes = {}
+  for i, axis in ipairs(made.axes) do words_of_axes[i] = axis.text end
+  local options = args.cell_options
+  local head = { script = script, sweep_script = script ~= args.script and args.script or nil, axes = words_of_axes,
+    overrides = parsed.overrides, seeds = made.seeds, trials = #drawn > 0 and made.trials or nil,
+    sampler = #drawn > 0 and made.sampler or nil, sampler_seed = #drawn > 0 and made.sampler_seed or nil,
+    where = args.where, options = options, cells = #cells, source_hash = read.source_hash, experiment = read.name,
+    metric = args.metric or about.metric or DEFAULT_METRIC, maximize = args.maximize or about.maximize or false }
+  return { head = head, cells = cells, texts = texts, dropped = dropped, same = same,
+    name = args.name or about.name or spec.name(head, cells, args.script ~= script and args.script) }
+end
+
+---The name of a sweep that was given none: a hash of what it computes, so that the same command finds it again.
+---@param head table
+---@param cells table[]
+---@param sweep_script string|false
+---@return string
+function spec.name(head, cells, sweep_script)
+  local parts = { table.concat(head.overrides, ' '), table.concat(head.options, ' ') }
+  for _, cell in ipairs(cells) do parts[#parts + 1] = cell.id end
+  local hash = host.sha256(table.concat(parts, '\n')):sub(1, HASH_DIGITS)
+  local own = sweep_script and sweep_script:match '([^/]*)$':gsub('%.lua$', '') .. '-' or ''
+  return own .. hash
+end
+
+return spec

@@ -1,0 +1,90 @@
+-- A process that works on one cell: `runner run SCRIPT --cell FOLDER`. It takes the cell by a claim, goes on with the
+-- cell's run where there is one, and writes how it ended into the claim.
+local at_exit = require 'boot.at_exit'
+local cells = require 'sweep.cells'
+local console = require 'console'
+local dkjson = require 'dkjson'
+local fail = require 'fail'
+local host = require 'host'
+local read_file = require 'base.read_file'
+local run_files = require 'runs.files'
+
+local worker = {}
+
+local MACHINE = 9
+-- Of a command that ended without a training that says more.
+local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
+  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
+
+local Cell = {}
+Cell.__index = Cell
+
+-- Takes the next claim. False when the cell is over or another process works on it.
+local function claim(folder, id)
+  while true do
+    local state = cells.state(folder:match '^(.*)/cells/[^/]*$', id)
+    if cells.is_over(state.state) or state.state == 'running' then return false, state end
+    local taken, message = host.take_claim(folder, state.attempt + 1)
+    if taken == nil then fail.raise(MACHINE, 'the cell cannot be claimed: %s', message) end
+    if taken then return state.attempt + 1 end
+  end
+end
+
+-- How the newest run of the cell ended; nothing when there is none.
+local function run_exit(folder)
+  local path = host.realpath(folder .. '/run')
+  return path and run_files.read_json(path .. '/exit.json'), path
+end
+
+local function write_end(cell, code)
+  local exit, run = run_exit(cell.folder)
+  local own = run and cell.runs[run] and exit or {}
+  local state = STATE_OF_CODE[code] or 'FAILED'
+  if own.code == code and own.state then state = own.state end
+  local written, message = host.end_claim(dkjson.encode { format = 1, code = code, state = state,
+    reason = cell.reason or own.reason or '', run = run and run:match '[^/]*/[^/]*$', wall_s = host.now() - cell.began,
+    cpu_s = own.cpu_s, ended = host.unix_time(), step = own.step, steps = own.steps, summary = own.summary } .. '\n')
+  if not written then console.warn('the end of the cell cannot be recorded: ' .. tostring(message)) end
+end
+
+---Takes the cell. Nil when there is nothing to do.
+---@param folder string
+---@return table? cell { settings: string[], name: string, id: string }
+function worker.begin(folder)
+  folder = host.realpath(folder) or fail.usage("--cell: '%s' is not a folder", folder)
+  local text = read_file(folder .. '/cell.json')
+  local about = text and dkjson.decode(text)
+  if type(about) ~= 'table' then fail.usage("--cell: '%s' is not the folder of a cell", folder) end
+  local began = host.now()
+  local attempt, other = claim(folder, about.id)
+  if not attempt then
+    console.note(('cell %s is %s%s'):format(about.id, other.state,
+      other.state == 'running' and (': process %d on %s'):format(other.pid, other.host) or ''))
+    return nil
+  end
+  local cell = setmetatable({ folder = folder, id = about.id, sweep = about.sweep, settings = about.set,
+    attempt = attempt, began = began, runs = {} }, Cell)
+  at_exit.add(function(code) write_end(cell, code) end)
+  return cell
+end
+
+---The run that an earlier attempt began; nil when there is none to go on with.
+---@return string?
+function Cell:run()
+  local _, path = run_exit(self.folder)
+  return path
+end
+
+---Notes the run directory that the cell works in.
+---@param path string
+function Cell:works_in(path)
+  path = host.realpath(path)
+  self.runs[path] = true
+  -- Relative where it can be, so that the results folder may move.
+  local results, id = path:match '^(.*)/([^/]*)$'
+  local near = self.folder:match '^(.*)/[^/]*/cells/[^/]*$' == results
+  local linked, message = host.link(self.folder .. '/run', near and '../../../' .. id or path)
+  if not linked then fail.raise(MACHINE, '%s', message) end
+end
+
+return worker
