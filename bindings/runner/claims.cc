@@ -1,4 +1,7 @@
 // Claims of work that processes share (engine/run/process/lease.h), and hashes by which such work is named.
+#include <errno.h>
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 
@@ -88,6 +91,21 @@ int Write(lua_State* L) {
   return 1;
 }
 
+// create_file(path, text): makes the file, whole and for good; true, false when there is one already, or nil, message.
+int Create(lua_State* L) {
+  const std::string path = luaL_checkstring(L, 1);
+  std::size_t size = 0;
+  const char* text = luaL_checklstring(L, 2, &size);
+  const std::string made = path + "." + std::to_string(getpid()) + ".new";
+  if (const absl::Status status = WriteFileAtomic(made, {text, size}); !status.ok()) return Refuse(L, status);
+  const bool first = link(made.c_str(), path.c_str()) == 0;
+  const int error = errno;
+  unlink(made.c_str());
+  if (!first && error != EEXIST) return PushFailure(L, path.c_str(), error);
+  lua_pushboolean(L, first);
+  return 1;
+}
+
 // link(path, target): makes path a link to target, in place of a link that is there; true, or nil, message.
 int Link(lua_State* L) {
   const absl::Status status = ReplaceLink(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
@@ -96,9 +114,9 @@ int Link(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"read_claim", Read},   {"take_claim", Take}, {"end_claim", End},
-                                   {"close_claim", Close}, {"sha256", Sha256},   {"write_file", Write},
-                                   {"link", Link},         {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"read_claim", Read},    {"take_claim", Take}, {"end_claim", End},
+                                   {"close_claim", Close},  {"sha256", Sha256},   {"write_file", Write},
+                                   {"create_file", Create}, {"link", Link},       {nullptr, nullptr}};
 
 }  // namespace
 

@@ -19,12 +19,15 @@ function sweep.configure(parser)
   parser:option '-j --jobs':argname 'N':convert(run_options.to_count)
     :description 'Cells at once (default: by cores and memory).'
   parser:option '--trials':argname 'N':convert(run_options.to_count):description 'How often drawn axes are drawn.'
-  parser:option '--sampler':argname 'NAME':description 'random (default) or sobol, which spreads trials evenly.'
+  parser:option '--sampler':argname 'NAME'
+    :description 'random (default), sobol, which spreads trials evenly, or tpe, which learns from them.'
   parser:option '--sampler-seed':argname 'N':convert(tonumber):description 'Of what is drawn (default 0).'
   parser:option '--where':argname 'LUA'
     :description "Only cells for which this holds, such as 'optim.lr < 0.1'; names are those of the config."
   parser:option '--metric':argname 'NAME':description 'What "best" is about (default val_loss).'
   parser:flag '--maximize':description 'The highest value is the best.'
+  parser:option '--pruner':argname 'NAME'
+    :description 'Ends bad cells early: asha, asha(min=1,eta=3), median(warmup=1,startup=5), patience(epochs=3).'
   parser:option '--name':argname 'NAME':description 'Of the sweep (default: a hash of its plan).'
   parser:option '--retries':argname 'N':default(1):convert(tonumber)
     :description 'How often a cell is begun again whose process died (default 1).'

@@ -14,7 +14,7 @@ local sweep = {}
 
 local SPEC = { script = 'string', params = { 'table', {} }, seeds = { 'int', 0, min = 0 }, trials = 'int?',
   sampler = 'string?', sampler_seed = 'int?', where = 'function?', metric = 'string?', maximize = 'boolean?',
-  name = 'string?' }
+  name = 'string?', pruner = 'string?' }
 
 -- What the functions below give: the text behind `path=`.
 local Values = {}

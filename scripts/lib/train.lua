@@ -197,6 +197,7 @@ function train.fit(given)
   local launch = read_launch()
   local o = parts.read(given, launch)
   o.began = last_end or launch.started or host.now()
+  if launch.cell then table.insert(o.callback_list, 1, launch.cell:callback()) end
   if launch.gradcheck then
     require('guards.gradients').run(o)
     experiment.leave()
@@ -242,7 +243,8 @@ function train.fit(given)
     console.note(('%-10s%s'):format('results', fit.run))
   end
   local cut = fit.code ~= 0
-  fit_run.close(run, { state = cut and fit.state or nil, reason = fit.reason,
+  local pruned = launch.cell and launch.cell.pruned and 'PRUNED' or nil
+  fit_run.close(run, { state = cut and fit.state or pruned, reason = fit.reason,
     signal = fit.signal ~= 0 and fit.signal or nil, code = cut and fit.code or nil, summary = fit_run.summary(fit),
     at_once = not launch.is_script })
   if cut then limits.leave(fit) end

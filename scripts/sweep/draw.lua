@@ -54,7 +54,7 @@ function draw.trial(sampler, drawn, k, seed)
   return values
 end
 
----Names of the samplers that need no results.
-draw.samplers = { 'random', 'sobol' }
+---Names of the samplers; tpe learns from results (trials.lua).
+draw.samplers = { 'random', 'sobol', 'tpe' }
 
 return draw

@@ -32,16 +32,13 @@ function expand.split(axes)
   return drawn, grid
 end
 
----The settings of trial k (from 0), of the drawn axes alone.
----@param spec table as of expand.cells
+---The overrides that give drawn axes these values.
 ---@param drawn table[]
----@param k integer
+---@param values string[]
 ---@return string[]
-function expand.trial(spec, drawn, k)
+function expand.settings(drawn, values)
   local settings = {}
-  for i, value in ipairs(draw.trial(spec.sampler, drawn, k, spec.sampler_seed)) do
-    settings[i] = ('%s%s=%s'):format(drawn[i].op, drawn[i].path, value)
-  end
+  for i, value in ipairs(values) do settings[i] = ('%s%s=%s'):format(drawn[i].op, drawn[i].path, value) end
   return settings
 end
 
@@ -65,7 +62,9 @@ function expand.cells(spec)
   for i, axis in ipairs(grid) do columns[i] = choices_of(axis) end
   if #drawn > 0 then
     local trials = {}
-    for k = 1, spec.trials do trials[k] = expand.trial(spec, drawn, k - 1) end
+    for k = 1, spec.trials do
+      trials[k] = expand.settings(drawn, draw.trial(spec.sampler, drawn, k - 1, spec.sampler_seed))
+    end
     columns[#columns + 1] = trials
   end
   columns[#columns + 1] = expand.seeds(spec)

@@ -1,11 +1,12 @@
--- plan.jsonl: what a sweep is going to run, written whole before the first cell starts (README.md has the format). An
--- adaptive sampler appends cells to it.
+-- plan.jsonl: what a sweep is going to run, written whole before the first cell starts (README.md has the format).
+-- The cells of a sampler that learns come later, by trials.
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
 local output_files = require 'base.output_files'
 local read_file = require 'base.read_file'
+local trials = require 'sweep.trials'
 
 local plan = {}
 
@@ -62,6 +63,9 @@ function plan.read(folder)
     end
   end
   if not made.head then fail.data("'%s': the first line, which describes the sweep, is missing", path) end
+  for _, trial in ipairs(made.head.sampler == 'tpe' and trials.read(folder) or {}) do
+    for _, cell in ipairs(trial.cells) do made.cells[#made.cells + 1] = cell end
+  end
   return made
 end
 
@@ -87,7 +91,7 @@ function plan.write(folder, made, texts)
   if not plan.exists(folder) then fail.raise(MACHINE, 'the sweep cannot be planned: %s', problem) end
 end
 
----Adds a line to a plan: a cell of an adaptive sampler, or a change of the sources that was accepted.
+---Adds a line to a plan: a change of the sources that was accepted.
 ---@param folder string
 ---@param line table
 function plan.append(folder, line)

@@ -6,7 +6,9 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
+local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
+local trials = require 'sweep.trials'
 
 local pool = {}
 
@@ -39,17 +41,18 @@ function Pool:note(event, cell, fields)
 end
 
 -- The folder of a cell, with what its worker must know of it.
-local function make_folder(self, cell)
+local function make_folder(self, cell, promoted)
   local folder = cells.folder(self.folder, cell.id)
   local made, message = files.make_folder(folder)
   if not made then fail.raise(MACHINE, 'cell %s cannot start: %s', cell.id, message) end
   files.write(folder .. '/cell.json', dkjson.encode({ format = 1, id = cell.id, i = cell.i, set = cell.set,
-    sweep = self.name }) .. '\n')
+    sweep = self.name, pruner = self.pruner, metric = self.metric, maximize = self.maximize,
+    promoted = promoted }) .. '\n')
   return folder
 end
 
-function Pool:start(cell)
-  local folder = make_folder(self, cell)
+function Pool:start(cell, promoted)
+  local folder = make_folder(self, cell, promoted)
   local words = { host.folder .. '/runner', 'run' }
   if host.scripts then words = { words[1], '--scripts', host.scripts, 'run' } end
   for _, word in ipairs { self.script, '--cell', folder } do words[#words + 1] = word end
@@ -58,14 +61,49 @@ function Pool:start(cell)
     folder .. '/output.log')
   if not pid then fail.raise(MACHINE, 'cell %s cannot start: %s', cell.id, message) end
   self.running[pid] = { cell = cell, pid = pid, began = host.now(), folder = folder }
-  self.count = self.count + 1
   self:note('start', cell, { pid = pid })
   self.view:started(cell)
 end
 
+-- A pruned cell that may go on by now; nil when there is none.
+function Pool:promoted(is_last)
+  if not self.pruner then return nil end
+  local reports
+  for _, cell in ipairs(self.cells) do
+    local now = self.done[cell.id]
+    if now and now.state == 'pruned' and self.promotions[cell.id] ~= now.attempt then
+      reports = reports or pruning.reports(self.folder)
+      if pruning.promotes(self.pruner, cell.id, reports, is_last) then
+        self.promotions[cell.id] = now.attempt -- once from where it stands
+        return cell
+      end
+    end
+  end
+  return nil
+end
+
+-- Adds the cells of the next trial to the queue, where a sampler decides about them; false when there is none.
+function Pool:draw_more()
+  local new = self.study and not self.stopping and trials.next(self.study)
+  for _, cell in ipairs(new or {}) do
+    self.queue[#self.queue + 1], self.cells[#self.cells + 1] = cell, cell
+  end
+  if new then self.view:planned(new) end
+  return new and true or false
+end
+
+function Pool:promote(cell)
+  self.done[cell.id] = nil
+  self.view:promoted(cell)
+  self:start(cell, self.promotions[cell.id])
+  return true
+end
+
 -- Takes the next cell that nobody has; false when there is none.
 function Pool:start_next()
-  while #self.queue > 0 do
+  local promoted = self:promoted(false)
+  if promoted then return self:promote(promoted) end
+  while #self.queue > 0 or self:draw_more() do
     local cell = table.remove(self.queue, 1)
     local now = cells.state(self.folder, cell.id)
     if cells.is_over(now.state) then
@@ -77,7 +115,9 @@ function Pool:start_next()
       return true
     end
   end
-  return false
+  local is_last = next(self.running) == nil and next(self.elsewhere) == nil
+  promoted = is_last and self:promoted(true)
+  return promoted and self:promote(promoted) or false
 end
 
 function Pool:over(cell, now, child)
@@ -160,20 +200,21 @@ function Pool:take_signal(signal)
 end
 
 function Pool:is_over()
-  return next(self.running) == nil and (self.stopping or (#self.queue == 0 and next(self.elsewhere) == nil))
+  if next(self.running) then return false end
+  return self.stopping or self.idle and #self.queue == 0 and next(self.elsewhere) == nil
 end
 
 function Pool:step()
   local free = self.jobs
   for _ in pairs(self.running) do free = free - 1 end
-  while free > 0 and not self.stopping and not (self.fail_fast and next(self.failed)) and self:start_next() do
-    free = free - 1
-  end
-  if self.fail_fast and next(self.failed) then self.queue, self.elsewhere = {}, {} end
+  local ends = self.fail_fast and next(self.failed)
+  if ends then self.queue, self.elsewhere, self.study, self.pruner = {}, {}, nil, nil end
+  while free > 0 and not self.stopping and self:start_next() do free = free - 1 end
+  self.idle = free > 0 -- there was nothing to start
   if self:is_over() then return end
   for _, how in ipairs(host.wait_children(LOOK_S)) do
     local child = self.running[how.pid]
-    self.running[how.pid] = nil
+    self.running[how.pid], self.idle = nil, false -- what it came to may let others begin
     if child then self:ended(child, how) end
   end
   local signal = host.stop_signal()
@@ -192,10 +233,11 @@ end
 ---@param given { jobs: integer, threads: integer, retries: integer, fail_fast: boolean?, view: table }
 ---@return integer code 0, 8 when cells failed, 128 + signal
 function pool.run(plan_cells, given)
-  local self = setmetatable({ queue = {}, running = {}, elsewhere = {}, done = {}, failed = {}, retried = {}, count = 0,
-    looked = host.now() }, Pool)
+  local self = setmetatable({ cells = {}, queue = {}, running = {}, elsewhere = {}, done = {}, failed = {},
+    retried = {}, promotions = {}, looked = host.now() }, Pool)
   for key, value in pairs(given) do self[key] = value end
-  for _, cell in ipairs(plan_cells) do
+  for i, cell in ipairs(plan_cells) do
+    self.cells[i] = cell
     local now = cells.state(self.folder, cell.id)
     if cells.is_over(now.state) then
       self.done[cell.id] = now

@@ -16,9 +16,10 @@ local CLEAR_LINE = '\27[2K'
 local View = {}
 View.__index = View
 
----@param about { cells: table[], metric: string, mode: string, maximize: boolean?, jobs: integer, quiet: boolean? }
+---@param about { cells: table[], total: integer, metric: string, mode: string, maximize: boolean?, jobs: integer,
+---quiet: boolean? }
 function progress.new(about)
-  local view = setmetatable({ total = #about.cells, drawn = 0, failures = 0, walls = {}, at = {} }, View)
+  local view = setmetatable({ drawn = 0, failures = 0, walls = {}, at = {} }, View)
   for key, value in pairs(about) do view[key] = value end
   for i, cell in ipairs(about.cells) do view.at[cell.id] = i end
   view.live = not about.quiet and host.isatty(2) and host.getenv 'TERM' ~= 'dumb'
@@ -71,6 +72,16 @@ end
 
 function View:label(cell)
   return ('cell %d/%d %s  %s'):format(self.at[cell.id] or cell.i, self.total, cell.id, progress.settings(cell))
+end
+
+---Cells that a sampler decided about.
+function View:planned(new)
+  for _, cell in ipairs(new) do self.at[cell.id] = cell.i end
+end
+
+function View:promoted(cell)
+  self.over = self.over - 1
+  self:say('%s: is among the best by now and goes on', self:label(cell))
 end
 
 function View:started(cell)

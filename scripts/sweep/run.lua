@@ -14,7 +14,6 @@ local read_file = require 'base.read_file'
 local run_options = require 'cli.run_options'
 local select = require 'sweep.select'
 local spec = require 'sweep.spec'
-local target = require 'sweep.target'
 
 local run = {}
 
@@ -86,26 +85,27 @@ local function summary_of(made)
 end
 
 -- Runs the cells of a plan and says what came of it.
-local function execute(folder, planned, args)
+local function execute(folder, planned, study, args)
   local head = planned.head
-  local jobs = args.jobs or default_jobs(#planned.cells)
+  local expected = study and head.trials * math.max(1, head.seeds or 1) or #planned.cells
+  local jobs = args.jobs or default_jobs(expected)
   local threads = args.threads or math.max(1, math.floor(host.cores() / jobs))
   local words = {}
   for _, word in ipairs(head.options) do words[#words + 1] = word end
   if args.mem_limit then words[#words + 1] = ('--mem-limit=%d'):format(math.floor(args.mem_limit / jobs)) end
   for _, word in ipairs(head.overrides) do words[#words + 1] = word end
   local metric, mode = metric_of(head.metric)
-  local view = progress.new { cells = planned.cells, metric = metric, mode = mode, maximize = head.maximize,
-    jobs = jobs, quiet = args.quiet }
+  local view = progress.new { cells = planned.cells, total = expected, metric = metric, mode = mode,
+    maximize = head.maximize, jobs = jobs, quiet = args.quiet }
   console.note(('%-10s%s, %s at once with %s each'):format('sweep', folder, pretty.plural(jobs, 'cell'),
     pretty.plural(threads, 'thread')))
   os.remove(folder .. '/stop')
   local began = host.now()
   local code, result = pool.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
     threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast, script = head.script, words = words,
-    source_hash = head.source_hash, view = view })
+    pruner = head.pruner, metric = metric, maximize = head.maximize, study = study, view = view })
   console.note(('%-10s%d of %s over%s in %s; runner compare %s'):format('sweep', view.over,
-    pretty.plural(#planned.cells, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
+    pretty.plural(expected, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
     duration.short(host.now() - began), folder))
   if view.best then
     console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
@@ -138,23 +138,31 @@ function run.run(args, argv)
     plan.write(folder, made, made.texts)
   end
   local planned = plan.read(folder)
-  check_same_plan(planned, made)
+  if not made.study then check_same_plan(planned, made) end
+  if made.study then made.study.folder = folder end
   check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
   console.note(('%-10s%s'):format('plan', summary_of(made)))
-  return (execute(folder, planned, args))
+  return (execute(folder, planned, made.study, args))
 end
 
----Goes on with a planned sweep.
----@param found { path: string }
+---Goes on with a planned sweep: the same command again.
+---@param found { path: string, name: string }
 ---@param args table of the command
 ---@param argv string[]
 ---@return integer code
 function run.resume(found, args, argv)
-  local planned = plan.read(found.path)
-  local read = target.read(planned.head.script, 'the script of the sweep', planned.head.overrides,
-    run_options.flags { quiet = args.quiet }, argv)
-  check_sources(found.path, planned.head, read.source_hash, read.texts, args.allow_source_change)
-  return (execute(found.path, planned, args))
+  local folder = host.realpath(found.path)
+  local head = plan.read(folder).head
+  if head.cwd ~= host.cwd() and host.stat(head.cwd) and not host.stat(head.sweep_script or head.script) then
+    host.chdir(head.cwd)
+  end
+  local again = { script = head.sweep_script or head.script, words = head.words, trials = head.trials,
+    sampler = head.sampler, sampler_seed = head.sampler_seed, where = head.where, metric = head.metric,
+    maximize = head.maximize, name = found.name, pruner = head.pruner_text, fast_dev_run = head.fast_dev_run }
+  for _, key in ipairs { 'jobs', 'threads', 'mem_limit', 'retries', 'fail_fast', 'allow_source_change', 'quiet' } do
+    again[key] = args[key]
+  end
+  return run.run(again, argv)
 end
 
 return run

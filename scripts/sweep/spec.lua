@@ -6,6 +6,7 @@ local expand = require 'sweep.expand'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
+local pruning = require 'sweep.pruning'
 local pretty = require 'pretty'
 local sources = require 'boot.sources'
 local sweep = require 'sweep'
@@ -93,12 +94,21 @@ local function holds(where, values)
   return result
 end
 
--- The config of each combination, without those that `where` drops and those that came before.
-local function make_cells(tree, settings, where)
-  local configs, cells, known, dropped, same = cell_config.new(tree), {}, {}, 0, 0
+-- A function that gives the id of a cell and whether `where` accepts it.
+local function identifier(tree, where)
+  local configs = cell_config.new(tree)
+  return function(settings)
+    local values, id = configs:apply(settings)
+    return id, not where or not not holds(where, values)
+  end
+end
+
+-- The cells of all combinations, without those that `where` drops and those that came before.
+local function make_cells(settings, identify)
+  local cells, known, dropped, same = {}, {}, 0, 0
   for _, set in ipairs(settings) do
-    local values, id = configs:apply(set)
-    if where and not holds(where, values) then
+    local id, accepted = identify(set)
+    if not accepted then
       dropped = dropped + 1
     elseif known[id] then
       same = same + 1
@@ -145,15 +155,25 @@ function spec.make(args, flags, argv)
   if made.seeds and not made.first_seed then
     fail.config("seeds=%d: the config of '%s' has no train.seed", made.seeds, script)
   end
-  local drawn = expand.split(made.axes)
+  local drawn, grid = expand.split(made.axes)
   check_trials(drawn, made.trials)
+  if made.sampler == 'tpe' and #grid > 0 then
+    fail.usage("the sampler tpe draws all that varies; write choice(...) in place of '%s'", grid[1].text)
+  end
   local paths = {}
   for _, word in ipairs(words) do
     for _, path in ipairs(paths_of(word)) do paths[#paths + 1] = path end
   end
   check_nesting(paths)
-  local where = args.where and where_of(args.where) or about.where
-  local cells, dropped, same = make_cells(read.tree, expand.cells(made), where)
+  local identify = identifier(read.tree, args.where and where_of(args.where) or about.where)
+  local cells, dropped, same = {}, 0, 0
+  if made.sampler == 'tpe' then
+    -- A key that there is not is told now, not by the first trial.
+    for _, axis in ipairs(drawn) do identify(expand.settings({ axis }, { draw.value(axis, 0) })) end
+  else
+    cells, dropped, same = make_cells(expand.cells(made), identify)
+  end
+  local pruner = args.pruner or about.pruner
   local words_of_axes = {}
   for i, axis in ipairs(made.axes) do words_of_axes[i] = axis.text end
   local options = args.cell_options
@@ -161,8 +181,12 @@ function spec.make(args, flags, argv)
     overrides = parsed.overrides, seeds = made.seeds, trials = #drawn > 0 and made.trials or nil,
     sampler = #drawn > 0 and made.sampler or nil, sampler_seed = #drawn > 0 and made.sampler_seed or nil,
     where = args.where, options = options, cells = #cells, source_hash = read.source_hash, experiment = read.name,
-    metric = args.metric or about.metric or DEFAULT_METRIC, maximize = args.maximize or about.maximize or false }
-  return { head = head, cells = cells, texts = texts, dropped = dropped, same = same,
+    metric = args.metric or about.metric or DEFAULT_METRIC, maximize = args.maximize or about.maximize or false,
+    pruner = pruner and pruning.parse(pruner), pruner_text = pruner, words = args.words, cwd = host.cwd(),
+    fast_dev_run = args.fast_dev_run }
+  local study = made.sampler == 'tpe' and { head = head, drawn = drawn, seeds = made.seeds,
+    first_seed = made.first_seed, identify = identify } or nil
+  return { head = head, cells = cells, texts = texts, dropped = dropped, same = same, study = study,
     name = args.name or about.name or spec.name(head, cells, args.script ~= script and args.script) }
 end
 
@@ -172,7 +196,11 @@ end
 ---@param sweep_script string|false
 ---@return string
 function spec.name(head, cells, sweep_script)
-  local parts = { table.concat(head.overrides, ' '), table.concat(head.options, ' ') }
+  local parts = { table.concat(head.overrides, ' '), table.concat(head.options, ' '),
+    head.pruner and head.pruner.name or '' }
+  if head.sampler == 'tpe' then
+    parts[#parts + 1] = ('tpe %d %d %s'):format(head.trials, head.sampler_seed, table.concat(head.axes, ' '))
+  end
   for _, cell in ipairs(cells) do parts[#parts + 1] = cell.id end
   local hash = host.sha256(table.concat(parts, '\n')):sub(1, HASH_DIGITS)
   local own = sweep_script and sweep_script:match '([^/]*)$':gsub('%.lua$', '') .. '-' or ''

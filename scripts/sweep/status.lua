@@ -1,8 +1,8 @@
 -- What a sweep has come to, as text and as JSON.
 local cells = require 'sweep.cells'
-local dkjson = require 'dkjson'
 local duration = require 'base.duration'
 local findings = require 'compare.findings'
+local json = require 'json'
 local metric_of = require('compare.record').metric_of
 local pretty = require 'pretty'
 local progress = require 'sweep.progress'
@@ -96,10 +96,10 @@ end
 
 ---@return string[] one JSON object each
 function status.json(found, plan)
-  local objects = { dkjson.encode { kind = 'sweep', experiment = found.experiment, name = found.name,
+  local objects = { json.encode { kind = 'sweep', experiment = found.experiment, name = found.name,
     path = found.path, cells = #plan.cells } }
   for i, row in ipairs(status.rows(found.path, plan)) do
-    objects[i + 1] = dkjson.encode { kind = 'cell', i = row.cell.i, id = row.cell.id, set = row.cell.set,
+    objects[i + 1] = json.encode { kind = 'cell', i = row.cell.i, id = row.cell.id, set = row.cell.set,
       state = row.now.state, attempt = row.now.attempt, value = row.value, pid = row.now.pid, host = row.now.host,
       exit = row.now.exit }
   end

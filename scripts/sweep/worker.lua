@@ -6,6 +6,8 @@ local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
+local json = require 'json'
+local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 
@@ -20,10 +22,12 @@ local Cell = {}
 Cell.__index = Cell
 
 -- Takes the next claim. False when the cell is over or another process works on it.
-local function claim(folder, id)
+local function claim(folder, about)
+  local sweep = folder:match '^(.*)/cells/[^/]*$'
   while true do
-    local state = cells.state(folder:match '^(.*)/cells/[^/]*$', id)
-    if cells.is_over(state.state) or state.state == 'running' then return false, state end
+    local state = cells.state(sweep, about.id)
+    local goes_on = state.state == 'pruned' and about.promoted == state.attempt
+    if state.state == 'running' or cells.is_over(state.state) and not goes_on then return false, state end
     local taken, message = host.take_claim(folder, state.attempt + 1)
     if taken == nil then fail.raise(MACHINE, 'the cell cannot be claimed: %s', message) end
     if taken then return state.attempt + 1 end
@@ -41,7 +45,7 @@ local function write_end(cell, code)
   local own = run and cell.runs[run] and exit or {}
   local state = STATE_OF_CODE[code] or 'FAILED'
   if own.code == code and own.state then state = own.state end
-  local written, message = host.end_claim(dkjson.encode { format = 1, code = code, state = state,
+  local written, message = host.end_claim(json.encode { format = 1, code = code, state = state,
     reason = cell.reason or own.reason or '', run = run and run:match '[^/]*/[^/]*$', wall_s = host.now() - cell.began,
     cpu_s = own.cpu_s, ended = host.unix_time(), step = own.step, steps = own.steps, summary = own.summary } .. '\n')
   if not written then console.warn('the end of the cell cannot be recorded: ' .. tostring(message)) end
@@ -56,14 +60,15 @@ function worker.begin(folder)
   local about = text and dkjson.decode(text)
   if type(about) ~= 'table' then fail.usage("--cell: '%s' is not the folder of a cell", folder) end
   local began = host.now()
-  local attempt, other = claim(folder, about.id)
+  local attempt, other = claim(folder, about)
   if not attempt then
     console.note(('cell %s is %s%s'):format(about.id, other.state,
       other.state == 'running' and (': process %d on %s'):format(other.pid, other.host) or ''))
     return nil
   end
   local cell = setmetatable({ folder = folder, id = about.id, sweep = about.sweep, settings = about.set,
-    attempt = attempt, began = began, runs = {} }, Cell)
+    pruner = about.pruner, metric = about.metric, maximize = about.maximize, attempt = attempt, began = began,
+    runs = {} }, Cell)
   at_exit.add(function(code) write_end(cell, code) end)
   return cell
 end
@@ -73,6 +78,14 @@ end
 function Cell:run()
   local _, path = run_exit(self.folder)
   return path
+end
+
+---The callback by which the cell's first training is judged; nil where nothing judges it.
+---@return table?
+function Cell:callback()
+  if not self.pruner or self.judged then return nil end
+  self.judged = true
+  return pruning.callback(self)
 end
 
 ---Notes the run directory that the cell works in.

@@ -1,8 +1,8 @@
 -- runner sweep top [SWEEP]: its configurations, the best first.
 local console = require 'console'
-local dkjson = require 'dkjson'
 local fail = require 'fail'
 local findings = require 'compare.findings'
+local json = require 'json'
 local metric_of = require('compare.record').metric_of
 local plan = require 'sweep.plan'
 local statistics = require 'statistics'
@@ -58,7 +58,7 @@ function action.run(found, args)
   end)
   if args.json then
     for i, one in ipairs(ranked) do
-      console.write(dkjson.encode { kind = 'rank', rank = i, set = one.label, metric = name, mean = one.interval.mean,
+      console.write(json.encode { kind = 'rank', rank = i, set = one.label, metric = name, mean = one.interval.mean,
         half = one.interval.half, n = one.interval.n, of = one.planned } .. '\n')
     end
     return 0
