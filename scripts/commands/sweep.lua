@@ -18,6 +18,12 @@ function sweep.configure(parser)
     .. 'loguniform(lo,hi), int(lo,hi), choice(a,b). Other overrides hold for every cell.')
   parser:option '-j --jobs':argname 'N':convert(run_options.to_count)
     :description 'Cells at once (default: by cores and memory).'
+  parser:option '--launcher':argname 'NAME'
+    :description('Who runs the cells: ' .. table.concat(room.names 'sweep/launchers', ', ') .. ' (default local).')
+  parser:option '--time':argname 'HH:MM:SS':description 'With slurm: the time limit of a cell; it goes on in the next.'
+  parser:option '--slurm':argname 'OPTION':count '*'
+    :description 'With slurm: an option of sbatch without its dashes, such as partition=gpu; may be repeated.'
+  parser:flag '--detach':description 'With slurm: submit, and do not wait.'
   parser:option '--trials':argname 'N':convert(run_options.to_count):description 'How often drawn axes are drawn.'
   parser:option '--sampler':argname 'NAME'
     :description 'random (default), sobol, which spreads trials evenly, or tpe, which learns from them.'

@@ -197,7 +197,8 @@ function train.fit(given)
   local launch = read_launch()
   local o = parts.read(given, launch)
   o.began = last_end or launch.started or host.now()
-  if launch.cell then table.insert(o.callback_list, 1, launch.cell:callback()) end
+  local judged = launch.cell and launch.cell:callback()
+  if judged then table.insert(o.callback_list, 1, judged) end
   if launch.gradcheck then
     require('guards.gradients').run(o)
     experiment.leave()

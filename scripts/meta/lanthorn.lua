@@ -1868,6 +1868,18 @@ function testing.runs.start(words) end
 ---@return string path
 function testing.runs.write(name, text) end
 
+---@class testing.slurm
+testing.slurm = {}
+
+---What is missing for a Slurm; nil when nothing is.
+---@return string?
+function testing.slurm.missing() end
+
+---Starts it, and waits until it takes jobs.
+---@param o { max_array: integer }
+---@return { environment: string, call: fun(command: string): string, integer }
+function testing.slurm.start(o) end
+
 ---@class testing.texts
 testing.texts = {}
 

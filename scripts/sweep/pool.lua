@@ -4,11 +4,10 @@
 local cells = require 'sweep.cells'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
-local files = require 'files'
 local host = require 'host'
 local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
-local trials = require 'sweep.trials'
+local work = require 'sweep.work'
 
 local pool = {}
 
@@ -40,25 +39,11 @@ function Pool:note(event, cell, fields)
   file:close()
 end
 
--- The folder of a cell, with what its worker must know of it.
-local function make_folder(self, cell, promoted)
-  local folder = cells.folder(self.folder, cell.id)
-  local made, message = files.make_folder(folder)
-  if not made then fail.raise(MACHINE, 'cell %s cannot start: %s', cell.id, message) end
-  files.write(folder .. '/cell.json', dkjson.encode({ format = 1, id = cell.id, i = cell.i, set = cell.set,
-    sweep = self.name, pruner = self.pruner, metric = self.metric, maximize = self.maximize,
-    promoted = promoted }) .. '\n')
-  return folder
-end
-
 function Pool:start(cell, promoted)
-  local folder = make_folder(self, cell, promoted)
-  local words = { host.folder .. '/runner', 'run' }
-  if host.scripts then words = { words[1], '--scripts', host.scripts, 'run' } end
-  for _, word in ipairs { self.script, '--cell', folder } do words[#words + 1] = word end
-  for _, word in ipairs(self.words) do words[#words + 1] = word end
-  local pid, message = host.spawn(words, { OMP_NUM_THREADS = tostring(self.threads), RUNNER_CELL = folder },
-    folder .. '/output.log')
+  local folder, words = work.make_folder(self, cell, promoted), { host.folder .. '/runner' }
+  for _, word in ipairs(work.words(self, folder)) do words[#words + 1] = word end
+  local pid, message = host.spawn(words,
+    { OMP_NUM_THREADS = tostring(self.threads), RUNNER_CELL = folder, RUNNER_JOB = '' }, folder .. '/output.log')
   if not pid then fail.raise(MACHINE, 'cell %s cannot start: %s', cell.id, message) end
   self.running[pid] = { cell = cell, pid = pid, began = host.now(), folder = folder }
   self:note('start', cell, { pid = pid })
@@ -84,7 +69,7 @@ end
 
 -- Adds the cells of the next trial to the queue, where a sampler decides about them; false when there is none.
 function Pool:draw_more()
-  local new = self.study and not self.stopping and trials.next(self.study)
+  local new = not self.stopping and work.next_trial(self)
   for _, cell in ipairs(new or {}) do
     self.queue[#self.queue + 1], self.cells[#self.cells + 1] = cell, cell
   end

@@ -5,12 +5,13 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
 local metric_of = require('compare.record').metric_of
+local nearest = require 'nearest'
 local output_files = require 'base.output_files'
 local plan = require 'sweep.plan'
-local pool = require 'sweep.pool'
 local pretty = require 'pretty'
 local progress = require 'sweep.progress'
 local read_file = require 'base.read_file'
+local room = require 'base.room'
 local run_options = require 'cli.run_options'
 local select = require 'sweep.select'
 local spec = require 'sweep.spec'
@@ -19,6 +20,7 @@ local run = {}
 
 local CELL_BYTES = 1e9 -- what a cell may take of the memory where nothing is known
 local SHOWN_CELLS = 100
+local LAUNCHERS = 'sweep/launchers'
 
 local function available_bytes()
   return 1024 * (tonumber((read_file '/proc/meminfo' or ''):match 'MemAvailable:%s*(%d+)') or math.huge)
@@ -85,11 +87,12 @@ local function summary_of(made)
 end
 
 -- Runs the cells of a plan and says what came of it.
-local function execute(folder, planned, study, args)
+local function execute(folder, planned, study, launcher, args)
   local head = planned.head
   local expected = study and head.trials * math.max(1, head.seeds or 1) or #planned.cells
-  local jobs = args.jobs or default_jobs(expected)
-  local threads = args.threads or math.max(1, math.floor(host.cores() / jobs))
+  local is_local = args.launcher == 'local'
+  local jobs = args.jobs or is_local and default_jobs(expected) or expected
+  local threads = args.threads or is_local and math.max(1, math.floor(host.cores() / jobs)) or 1
   local words = {}
   for _, word in ipairs(head.options) do words[#words + 1] = word end
   if args.mem_limit then words[#words + 1] = ('--mem-limit=%d'):format(math.floor(args.mem_limit / jobs)) end
@@ -101,16 +104,17 @@ local function execute(folder, planned, study, args)
     pretty.plural(threads, 'thread')))
   os.remove(folder .. '/stop')
   local began = host.now()
-  local code, result = pool.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
-    threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast, script = head.script, words = words,
-    pruner = head.pruner, metric = metric, maximize = head.maximize, study = study, view = view })
+  local code = launcher.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
+    jobs_given = args.jobs ~= nil, threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast,
+    script = head.script, words = words, pruner = head.pruner, metric = metric, maximize = head.maximize, study = study,
+    view = view, time = args.time, slurm_options = args.slurm, detach = args.detach })
   console.note(('%-10s%d of %s over%s in %s; runner compare %s'):format('sweep', view.over,
     pretty.plural(expected, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
     duration.short(host.now() - began), folder))
   if view.best then
     console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
   end
-  return code, result
+  return code
 end
 
 ---Plans a sweep, or finds the plan, and runs what is missing of it.
@@ -118,6 +122,10 @@ end
 ---@param argv string[]
 ---@return integer code
 function run.run(args, argv)
+  args.launcher = args.launcher or 'local'
+  local launcher = room.load(LAUNCHERS, args.launcher) or fail.usage("launcher '%s' is not known%s", args.launcher,
+    nearest.hint(args.launcher, room.names(LAUNCHERS)))
+  if launcher.check and not args.dry_run then launcher.check() end
   local flags = run_options.flags { seed = args.seed, device = args.device, max_steps = args.max_steps,
     epochs = args.epochs, max_time = args.max_time, accept_eta = args.accept_eta, fast_dev_run = args.fast_dev_run,
     quiet = args.quiet }
@@ -142,7 +150,7 @@ function run.run(args, argv)
   if made.study then made.study.folder = folder end
   check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
   console.note(('%-10s%s'):format('plan', summary_of(made)))
-  return (execute(folder, planned, made.study, args))
+  return execute(folder, planned, made.study, launcher, args)
 end
 
 ---Goes on with a planned sweep: the same command again.
@@ -159,7 +167,8 @@ function run.resume(found, args, argv)
   local again = { script = head.sweep_script or head.script, words = head.words, trials = head.trials,
     sampler = head.sampler, sampler_seed = head.sampler_seed, where = head.where, metric = head.metric,
     maximize = head.maximize, name = found.name, pruner = head.pruner_text, fast_dev_run = head.fast_dev_run }
-  for _, key in ipairs { 'jobs', 'threads', 'mem_limit', 'retries', 'fail_fast', 'allow_source_change', 'quiet' } do
+  for _, key in ipairs { 'launcher', 'time', 'slurm', 'detach', 'jobs', 'threads', 'mem_limit', 'retries', 'fail_fast',
+    'allow_source_change', 'quiet' } do
     again[key] = args[key]
   end
   return run.run(again, argv)

@@ -10,10 +10,13 @@ local json = require 'json'
 local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
+local slurm = require 'sweep.slurm'
 
 local worker = {}
 
 local MACHINE = 9
+local TIME_LIMIT = 'time limit of the job'
+local SLACK_S = 60 -- Slurm may ask so much earlier
 -- Of a command that ended without a training that says more.
 local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
   [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
@@ -40,15 +43,40 @@ local function run_exit(folder)
   return path and run_files.read_json(path .. '/exit.json'), path
 end
 
+-- Whether the three newest attempts, this one too, ended at the time limit of their job without getting any further.
+local function is_stuck(cell, step)
+  for attempt = cell.attempt - 1, cell.attempt - 2, -1 do
+    local text = read_file(('%s/claim-%d/exit.json'):format(cell.folder, attempt))
+    local before = text and dkjson.decode(text)
+    if type(before) ~= 'table' or before.step ~= step or before.reason ~= TIME_LIMIT then return false end
+  end
+  return true
+end
+
+-- What becomes of a cell that Slurm asked to leave: its job is started again, and goes on from what was saved.
+local function leave_job(cell, own)
+  local left = slurm.time_left()
+  if left == nil or left > (cell.signal_s or 0) + SLACK_S then return 'PREEMPTED', 'preempted', true end
+  if is_stuck(cell, own.step) then
+    return 'FAILED', ('three jobs ended at their time limit at update %s'):format(tostring(own.step)), false
+  end
+  return 'PREEMPTED', TIME_LIMIT, true
+end
+
 local function write_end(cell, code)
   local exit, run = run_exit(cell.folder)
   local own = run and cell.runs[run] and exit or {}
   local state = STATE_OF_CODE[code] or 'FAILED'
   if own.code == code and own.state then state = own.state end
+  local reason, requeue = cell.reason or own.reason or '', nil
+  if state == 'PREEMPTED' and slurm.own_job() then state, reason, requeue = leave_job(cell, own) end
   local written, message = host.end_claim(json.encode { format = 1, code = code, state = state,
-    reason = cell.reason or own.reason or '', run = run and run:match '[^/]*/[^/]*$', wall_s = host.now() - cell.began,
+    reason = reason, run = run and run:match '[^/]*/[^/]*$', wall_s = host.now() - cell.began,
     cpu_s = own.cpu_s, ended = host.unix_time(), step = own.step, steps = own.steps, summary = own.summary } .. '\n')
   if not written then console.warn('the end of the cell cannot be recorded: ' .. tostring(message)) end
+  if not requeue then return end
+  local ok, said = slurm.requeue(code)
+  if not ok then console.warn('the job cannot be started again: ' .. said) end
 end
 
 ---Takes the cell. Nil when there is nothing to do.
@@ -67,8 +95,8 @@ function worker.begin(folder)
     return nil
   end
   local cell = setmetatable({ folder = folder, id = about.id, sweep = about.sweep, settings = about.set,
-    pruner = about.pruner, metric = about.metric, maximize = about.maximize, attempt = attempt, began = began,
-    runs = {} }, Cell)
+    pruner = about.pruner, metric = about.metric, maximize = about.maximize, signal_s = about.signal_s,
+    attempt = attempt, began = began, runs = {} }, Cell)
   at_exit.add(function(code) write_end(cell, code) end)
   return cell
 end

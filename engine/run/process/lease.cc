@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -38,8 +39,16 @@ int NewestNumber(const std::string& folder) {
   return newest;
 }
 
+// The job of a scheduler that this process alone is, as the launcher says; empty outside of one. A job that is started
+// again keeps its id.
+std::string OwnJob() {
+  const char* job = std::getenv("RUNNER_JOB");
+  return job == nullptr ? "" : job;
+}
+
 std::string LeaseText(std::chrono::seconds lost) {
   json lease = ThisProcess();
+  if (const std::string job = OwnJob(); !job.empty()) lease["job"] = job;
   lease["expires"] = UnixNow() + static_cast<double>(lost.count());
   return JsonText(lease, 1) + "\n";
 }
@@ -64,7 +73,9 @@ Claim ReadClaim(const std::string& folder) {
   claim.pid = lease.value("pid", int64_t{0});
   claim.host = lease.value("host", "");
   if (!claim.exit.empty()) return claim;
-  claim.alive = claim.host == HostName() ? IsAlive(lease) : lease.value("expires", 0.0) > UnixNow();
+  // Two processes of one job are one after the other.
+  const bool is_before = !OwnJob().empty() && lease.value("job", "") == OwnJob() && claim.pid != getpid();
+  claim.alive = !is_before && (claim.host == HostName() ? IsAlive(lease) : lease.value("expires", 0.0) > UnixNow());
   return claim;
 }
 

@@ -1,0 +1,127 @@
+-- Sweeps as job arrays, on a real Slurm of one node.
+local dkjson = require 'dkjson'
+local host = require 'host'
+local runs = require 'testing.runs'
+local slurm_cluster = require 'testing.slurm'
+local t = require 'testing'
+
+local script = runs.write('small.lua', [[
+local experiment, data, train = require 'experiment', require 'data', require 'train'
+local nn, torch = require 'nn', require 'torch'
+local cfg = experiment.config { optim = { lr = 0.01 }, train = { epochs = 3, seed = 1 },
+  test = { sleep = experiment.number(0) } }
+torch.manual_seed(cfg.train.seed)
+local x = torch.randn({ 64, 2 })
+local y = x:sum({ 1 }, true)
+local model = nn.Sequential { nn.Linear { 2, 4 }, nn.Tanh(), nn.Linear { 4, 1 } }
+local hook = { name = 'hook', every = 1, over_budget = 'off', on_step = function()
+  if cfg.test.sleep > 0 then os.execute('sleep ' .. cfg.test.sleep) end
+end }
+train.fit { model = model, data = data.tensors { x = x, y = y, val_x = x, val_y = y, batch = 16 }, loss = 'mse',
+  optim = cfg.optim, options = cfg.train, callbacks = { hook } }
+]])
+
+local missing = slurm_cluster.missing()
+local slurm = not missing and slurm_cluster.start { max_array = 3 }
+
+local function test(name, body)
+  t.test(name, function()
+    if missing then t.skip(missing) end
+    body()
+  end)
+end
+
+-- The runner's words with this Slurm in reach.
+local function sweep(...)
+  local words = { 'sweep', ... }
+  for i, word in ipairs(words) do words[i] = t.quote(word) end
+  return slurm.call(('RUNNER_RESULTS_DIR=%s/results %s %s'):format(runs.root, runs.RUNNER, table.concat(words, ' ')))
+end
+
+local function cells(name)
+  local found = {}
+  for line in runs.command('sweep', 'status', name, '--json'):gmatch '[^\n]+' do
+    local row = dkjson.decode(line)
+    if row.kind == 'cell' then found[#found + 1] = row end
+  end
+  return found
+end
+
+local function numbers(name)
+  return (runs.command('sweep', 'top', name, '--all'))
+end
+
+test('a sweep that was half done here is finished by Slurm, in arrays as large as the site allows', function()
+  local words = { script, 'optim.lr=0.01,0.02,0.03,0.04,0.05,0.06', '--name' }
+  t.equal(select(2, sweep(words[1], words[2], words[3], 'here', '-j', '2')), 0)
+  local pool = runs.start { 'sweep', words[1], words[2], words[3], 'both', '-j', '1' }
+  pool:wait_until('two cells that are done', function()
+    local done = 0
+    local planned = host.stat(runs.root .. '/results/small/sweep-both/plan.jsonl')
+    for _, cell in ipairs(planned and cells 'both' or {}) do done = done + (cell.state == 'done' and 1 or 0) end
+    return done >= 2
+  end)
+  pool:signal 'KILL'
+  pool:wait()
+  local output, code = sweep(words[1], words[2], words[3], 'both', '--launcher', 'slurm')
+  t.equal(code, 0, output)
+  for _, cell in ipairs(cells 'both') do t.fields(cell, { state = 'done' }, output) end
+  t.equal(numbers 'both', numbers 'here')
+  local folder = runs.root .. '/results/small/sweep-both/slurm'
+  t.is_true(host.stat(folder .. '/array-1.json') ~= nil, output)
+  for _, name in ipairs(host.listdir(folder)) do
+    if name:find '%.json$' then t.is_true(#runs.json(folder .. '/' .. name).cells <= 3, name) end
+  end
+end)
+
+test('a job that Slurm asks to leave saves, is started again and goes on from its checkpoint', function()
+  local command = ('RUNNER_RESULTS_DIR=%s/results %s sweep %s seeds=1 test.sleep=0.5 --name asked --launcher slurm')
+    :format(runs.root, runs.RUNNER, script)
+  local watch = require('testing.processes').start(('exec env %s %s'):format(slurm.environment, command),
+    runs.root .. '/asked')
+  local id, job
+  watch:wait_until('a cell that trains', function()
+    local cell = host.stat(runs.root .. '/results/small/sweep-asked/plan.jsonl') and cells('asked')[1]
+    local folder = cell and ('%s/results/small/sweep-asked/cells/%s'):format(runs.root, cell.id)
+    local now = folder and host.read_progress(folder .. '/run/.progress')
+    if not now or now.step < 2 then return false end
+    id = cell.id
+    return true
+  end)
+  job = runs.json(runs.root .. '/results/small/sweep-asked/slurm/array-1.json').job
+  slurm.call(('scancel --batch --signal=USR2 %s_0'):format(job))
+  local folder = ('%s/results/small/sweep-asked/cells/%s'):format(runs.root, id)
+  watch:wait_until('the end of the first attempt', function() return host.stat(folder .. '/claim-1/exit.json') end)
+  t.fields(runs.json(folder .. '/claim-1/exit.json'), { code = 75, state = 'PREEMPTED', reason = 'preempted' })
+  watch:wait_until('a second attempt', function()
+    -- A job that is started again waits for two minutes, unless somebody is impatient.
+    slurm.call(('scontrol update JobId=%s StartTime=now'):format(job))
+    return host.stat(folder .. '/claim-2')
+  end)
+  local output, code = watch:wait()
+  t.equal(code, 0, output)
+  local cell = cells('asked')[1]
+  t.fields(cell, { state = 'done', attempt = 2 }, output)
+  local whole = runs.run(runs.read(script))
+  t.equal(cell.exit.summary, whole.exit.summary)
+end)
+
+test('what the jobs leave undone is told, with its exit code', function()
+  local output, code = sweep(script, 'train.epochs=3,0', '--name', 'bad', '--launcher', 'slurm')
+  t.equal(code, 8, output)
+  t.contains(output, 'failed')
+  local states = {}
+  for _, cell in ipairs(cells 'bad') do states[#states + 1] = cell.state end
+  t.equal(states, { 'done', 'failed' }, output)
+end)
+
+t.test('without Slurm nothing starts', function()
+  local output, code = t.shell(('RUNNER_RESULTS_DIR=%s/results PATH=/nowhere %s sweep %s seeds=1 --name none '
+    .. '--launcher slurm'):format(runs.root, runs.RUNNER, script))
+  t.equal(code, 9, output)
+  t.contains(output, 'there is no sbatch in PATH')
+  t.equal(host.stat(runs.root .. '/results/small/sweep-none'), nil)
+  output, code = runs.command('sweep', script, 'seeds=1', '--launcher', 'slrm')
+  t.equal(code, 2, output)
+  t.contains(output, "launcher 'slrm' is not known; nearest: slurm")
+end)
