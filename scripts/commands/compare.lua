@@ -1,12 +1,7 @@
 -- runner compare RUN... | SWEEP | EXPERIMENT: runs of several seeds as arms, with what may be said of differences.
-local compare_arms = require 'compare.arms'
-local compare_badges = require 'compare.badges'
-local compare_data = require 'compare.data'
-local compare_record = require 'compare.record'
-local compare_results = require 'compare.results'
 local compare_view = require 'compare.view'
+local compute = require 'compare.compute'
 local console = require 'console'
-local fail = require 'fail'
 local run_select = require 'runs.select'
 
 local compare = { summary = 'Compare runs of several seeds, with statistics.' }
@@ -27,48 +22,9 @@ function compare.configure(parser)
   parser:flag '--json':description 'One JSON object per line.'
 end
 
-local function read_records(words)
-  local records = {}
-  for i, run in ipairs(run_select.all(words)) do records[i] = compare_record.new(run) end
-  return records
-end
-
-local function count_values(arms)
-  local count = 0
-  for _, arm in ipairs(arms) do count = count + #arm.numbers end
-  return count
-end
-
--- Nothing to compare: because no run has the metric, or because none that has it counts.
-local function refuse(records, arms, name)
-  for _, record in ipairs(records) do
-    if record:metric(name, 'last') then
-      fail.data('no run finished: %s; --partial takes what runs reached', arms[1].notes[1] or 'none counts')
-    end
-  end
-  compare_record.unknown_metric(records, name)
-end
-
-local function compute(args)
-  local name, mode = compare_record.metric_of(args.metric)
-  local records = read_records(args.runs)
-  local by = #args.by > 0 and args.by or nil
-  local arms, keys, marks = compare_arms.group(records, by, args.allow_mixed)
-  for _, mark in ipairs(compare_data.marks(arms, keys, args.allow_mixed)) do marks[#marks + 1] = mark end
-  for _, badge in ipairs(compare_badges.marks(records)) do marks[#marks + 1] = badge end
-  for _, arm in ipairs(arms) do compare_arms.fill(arm, name, mode, args.partial) end
-  if count_values(arms) == 0 then refuse(records, arms, name) end
-  local baseline = compare_arms.baseline(arms, args.baseline)
-  local budget = compare_results.budget(arms)
-  local identical = compare_results.identical(arms)
-  return { metric = name, mode = mode, records = records, arms = arms, marks = marks, baseline = baseline,
-    budget = budget, identical = identical,
-    differences = compare_results.differences(arms, baseline, identical, budget),
-    times = name == 'val_loss' and compare_results.times(arms, baseline, budget, args.allow_mixed) or nil }
-end
-
 function compare.run(args)
-  local result = compute(args)
+  local result = compute(run_select.all(args.runs), { metric = args.metric, by = #args.by > 0 and args.by or nil,
+    baseline = args.baseline, partial = args.partial, allow_mixed = args.allow_mixed })
   for _, line in ipairs(args.json and compare_view.json(result) or compare_view.lines(result)) do
     console.write(line .. '\n')
   end

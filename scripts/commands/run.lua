@@ -119,7 +119,7 @@ function run.run(args, extra)
   set_globals(args, extra.rest)
   local ok, problem = traceback.call(run_all, args, extra.rest)
   if ok and is_sweep(problem) then
-    return require('commands.sweep').run_script(args.script, args.overrides, extra.argv)
+    return require('commands.sweep').run_script(args.script, args, extra.argv)
   end
   local dry_run_end = not ok and experiment.is_dry_run_end(problem.value)
   if ok and flags.dry_run then experiment.print_config() end

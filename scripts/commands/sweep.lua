@@ -90,11 +90,15 @@ end
 
 ---Runs a sweep script that `runner run` was given.
 ---@param script string
----@param words string[] overrides and axes
+---@param from table arguments of `run`
 ---@param argv string[]
 ---@return integer code
-function sweep.run_script(script, words, argv)
-  local args = command_line.parse('sweep', sweep, { script, unpack(words) })
+function sweep.run_script(script, from, argv)
+  local args = command_line.parse('sweep', sweep, { script, unpack(from.overrides) })
+  for _, field in ipairs { 'seed', 'device', 'max_steps', 'epochs', 'max_time', 'accept_eta', 'fast_dev_run', 'threads',
+    'mem_limit', 'name', 'dry_run', 'quiet' } do
+    args[field] = from[field]
+  end
   return sweep.run(args, { argv = argv, rest = {} })
 end
 

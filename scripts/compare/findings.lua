@@ -45,6 +45,28 @@ function findings.verdict(d, comparisons, budget)
   return d.mean < 0 and 'lower' or 'higher'
 end
 
+---One sentence for the differences from a baseline; "lower" is better.
+---@param differences { name: string, n: integer, verdict: string }[]
+---@param about { what: string, baseline: string, over: string } what: such as 'val loss'; over: such as '3 seeds'
+---@return string
+function findings.sentence(differences, about)
+  local better, worse, rest, none = {}, {}, {}, {}
+  for _, d in ipairs(differences) do
+    local list = d.n == 0 and none or d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
+    list[#list + 1] = ('\'%s\''):format(d.name)
+  end
+  local parts = {}
+  local function add(list, text)
+    if #list > 0 then parts[#parts + 1] = text:format(table.concat(list, ', ')) end
+  end
+  add(better, 'lower for %s')
+  add(worse, 'higher for %s')
+  add(rest, 'no difference can be claimed for %s')
+  add(none, 'no values to compare for %s')
+  return ("Found for %s, against '%s' over %s: %s."):format(about.what, about.baseline, about.over,
+    table.concat(parts, '; '))
+end
+
 ---What an interval over seeds says of a sign, in words.
 ---@param interval { n: integer, mean: number?, half: number? }
 ---@param above string the claim where the whole interval is above 0

@@ -99,16 +99,25 @@ local function add_runs(lines, result)
   for _, record in ipairs(result.records) do lines[#lines + 1] = run_files.title(record.run) end
 end
 
----@param result table of the command
+---The arms and their differences.
+---@param result table of compare.compute
 ---@return string[]
-function view.lines(result)
+function view.table(result)
   local lines, width = {}, widths(result.arms)
   lines[#lines + 1] = ('%s, %s of each run; mean +- half width of the 95 %% interval (n), single values by seed')
     :format(result.metric, result.mode)
   for _, mark in ipairs(result.marks) do lines[#lines + 1] = 'marked: ' .. mark end
   add_arms(lines, result, width)
   add_differences(lines, result, width)
-  add_times(lines, result, width)
+  return lines
+end
+
+---All that `runner compare` tells.
+---@param result table of compare.compute
+---@return string[]
+function view.lines(result)
+  local lines = view.table(result)
+  add_times(lines, result, widths(result.arms))
   add_runs(lines, result)
   return lines
 end

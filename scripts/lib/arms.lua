@@ -205,21 +205,8 @@ function arms.finding(result, metric, what)
   if #result.arms == 1 then
     return ('Found: %s; nothing to compare it with.'):format(arms.sentence(result, metric, what))
   end
-  local better, worse, rest, none = {}, {}, {}, {}
-  for _, d in ipairs(arms.differences(result, metric)) do
-    local list = d.n == 0 and none or d.verdict == 'lower' and better or d.verdict == 'higher' and worse or rest
-    list[#list + 1] = ('\'%s\''):format(d.name)
-  end
-  local parts = {}
-  local function add(list, text)
-    if #list > 0 then parts[#parts + 1] = text:format(table.concat(list, ', ')) end
-  end
-  add(better, 'lower for %s')
-  add(worse, 'higher for %s')
-  add(rest, 'no difference can be claimed for %s')
-  add(none, 'no values to compare for %s')
-  return ("Found for %s, against '%s' over %d %s%s: %s."):format(what, result.baseline, #result.seeds, result.unit,
-    #result.seeds == 1 and '' or 's', table.concat(parts, '; '))
+  return findings.sentence(arms.differences(result, metric), { what = what, baseline = result.baseline,
+    over = ('%d %s%s'):format(#result.seeds, result.unit, #result.seeds == 1 and '' or 's') })
 end
 
 return arms

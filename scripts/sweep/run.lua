@@ -1,4 +1,5 @@
 -- A sweep from its command line to its end: plan, check, run, answer.
+local answer = require 'sweep.answer'
 local console = require 'console'
 local duration = require 'base.duration'
 local experiment = require 'experiment'
@@ -114,6 +115,8 @@ local function execute(folder, planned, study, launcher, args)
   if view.best then
     console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
   end
+  local found = answer.lines({ path = folder }, head, args.fast_dev_run ~= nil)
+  if #found > 0 then console.write('\n' .. table.concat(found, '\n') .. '\n') end
   return code
 end
 

@@ -149,6 +149,7 @@ function spec.make(args, flags, argv)
     fail.config("'%s' never called experiment.config, so there is nothing to vary", script)
   end
   for name, text in pairs(read.texts) do texts[name] = text end
+  if args.fast_dev_run and parsed.seeds then parsed.seeds = 1 end -- it is about whether everything runs
   local made = { axes = parsed.axes, seeds = parsed.seeds, trials = args.trials or about.trials,
     sampler = check_sampler(args.sampler or about.sampler or 'random'),
     sampler_seed = args.sampler_seed or about.sampler_seed or 0, first_seed = seed_of(read.tree) }

@@ -36,42 +36,54 @@ end
 local CAUTION = "the best of %d was chosen for its value, which makes it look better than it is: run it again with "
   .. 'other seeds before you believe the number'
 
-function action.run(found, args)
-  local planned = plan.read(found.path)
-  local head = planned.head
-  local name = args.metric or head.metric
-  head.metric = name
-  local maximize, rows = args.maximize or head.maximize, configurations(status.rows(found.path, planned))
-  local ranked = {}
-  for _, one in ipairs(rows) do
+-- Configurations with a value, the best first.
+local function rank(found, name, maximize)
+  local planned, ranked = plan.read(found.path), {}
+  planned.head.metric = name or planned.head.metric
+  for _, one in ipairs(configurations(status.rows(found.path, planned))) do
     if #one.values > 0 then
       one.interval = statistics.interval(one.values)
       ranked[#ranked + 1] = one
     end
   end
   if #ranked == 0 then
-    fail.data("no cell of '%s' has the metric '%s' yet", found.path, (metric_of(name)))
+    fail.data("no cell of '%s' has the metric '%s' yet", found.path, (metric_of(planned.head.metric)))
   end
+  maximize = maximize or planned.head.maximize or false
   table.sort(ranked, function(a, b)
     if a.interval.mean == b.interval.mean then return a.label < b.label end
-    return (a.interval.mean < b.interval.mean) ~= (maximize or false)
+    return (a.interval.mean < b.interval.mean) ~= maximize
   end)
-  if args.json then
-    for i, one in ipairs(ranked) do
-      console.write(json.encode { kind = 'rank', rank = i, set = one.label, metric = name, mean = one.interval.mean,
-        half = one.interval.half, n = one.interval.n, of = one.planned } .. '\n')
-    end
+  return ranked, planned.head.metric, maximize
+end
+
+---@param found { path: string }
+---@param o { metric: string?, maximize: boolean?, all: boolean? }
+---@return string[]
+function action.lines(found, o)
+  local ranked, name, maximize = rank(found, o.metric, o.maximize)
+  local lines = { ('%s, %s first; mean +- half width of the 95 %% interval (n)'):format(name,
+    maximize and 'highest' or 'lowest') }
+  for i = 1, o.all and #ranked or math.min(SHOWN, #ranked) do
+    local one = ranked[i]
+    lines[#lines + 1] = ('%3d  %-26s  %s%s'):format(i, findings.interval_text(one.interval), one.label,
+      one.interval.n < one.planned and ('  %d of %d'):format(one.interval.n, one.planned) or '')
+  end
+  if #ranked > SHOWN and not o.all then lines[#lines + 1] = ('... %d more (--all)'):format(#ranked - SHOWN) end
+  if #ranked > 1 then lines[#lines + 1] = CAUTION:format(#ranked) end
+  return lines
+end
+
+function action.run(found, args)
+  if not args.json then
+    console.write(table.concat(action.lines(found, args), '\n') .. '\n')
     return 0
   end
-  console.write(('%s, %s first; mean +- half width of the 95 %% interval (n)\n'):format(name,
-    maximize and 'highest' or 'lowest'))
-  for i = 1, args.all and #ranked or math.min(SHOWN, #ranked) do
-    local one = ranked[i]
-    console.write(('%3d  %-26s  %s%s\n'):format(i, findings.interval_text(one.interval), one.label,
-      one.interval.n < one.planned and ('  %d of %d'):format(one.interval.n, one.planned) or ''))
+  local ranked, name = rank(found, args.metric, args.maximize)
+  for i, one in ipairs(ranked) do
+    console.write(json.encode { kind = 'rank', rank = i, set = one.label, metric = name, mean = one.interval.mean,
+      half = one.interval.half, n = one.interval.n, of = one.planned } .. '\n')
   end
-  if #ranked > SHOWN and not args.all then console.write(('... %d more (--all)\n'):format(#ranked - SHOWN)) end
-  if #ranked > 1 then console.write(CAUTION:format(#ranked) .. '\n') end
   return 0
 end
 

@@ -1,0 +1,49 @@
+-- What a sweep found: its configurations as arms, and one sentence. Of many only the best are shown.
+local compute = require 'compare.compute'
+local findings = require 'compare.findings'
+local pretty = require 'pretty'
+local run_select = require 'runs.select'
+local top = require 'sweep.actions.top'
+local view = require 'compare.view'
+
+local answer = {}
+
+local MOST_ARMS = 20
+
+local function label_of(metric) return (metric:gsub('_', ' ')) end
+
+-- Seeds that count in the baseline.
+local function over(result)
+  local n = #result.baseline.numbers
+  return pretty.plural(n, 'seed')
+end
+
+---The lines that end a sweep; none when no cell has the metric.
+---@param found { path: string } the sweep
+---@param head table of its plan
+---@param is_trial boolean of --fast-dev-run
+---@return string[]
+function answer.lines(found, head, is_trial)
+  if is_trial then return { 'Found nothing: every cell was tried for some batches only (--fast-dev-run).' } end
+  local ok, result = pcall(function()
+    return compute(run_select.all { found.path }, { metric = head.metric, allow_mixed = true })
+  end)
+  if not ok then return {} end
+  if #result.arms > MOST_ARMS then return top.lines(found, { metric = head.metric, maximize = head.maximize }) end
+  local lines = view.table(result)
+  if #result.arms == 1 then
+    local arm = result.arms[1]
+    lines[#lines + 1] = ''
+    lines[#lines + 1] = ('Found: %s of %s; nothing to compare it with.'):format(findings.interval_text(arm.interval),
+      label_of(result.metric))
+    return lines
+  end
+  local differences = {}
+  for i, d in ipairs(result.differences) do differences[i] = { name = d.arm.label, n = d.n, verdict = d.verdict } end
+  lines[#lines + 1] = ''
+  lines[#lines + 1] = findings.sentence(differences, { what = label_of(result.metric),
+    baseline = result.baseline.label, over = over(result) })
+  return lines
+end
+
+return answer
