@@ -95,6 +95,8 @@ function run_options.add(parser)
   parser:flag '-n --dry-run':target 'dry_run':description 'Print the resolved config and stop at the first train.fit.'
   parser:option '--stop-after':argname 'N':convert(run_options.to_count)
     :description 'Save and leave after N updates in all, as on request of a scheduler; the schedule does not change.'
+  parser:option '--estimate':argname 'FILE':hidden(true)
+    :description 'Write what the training is going to take into FILE, and leave; sweep asks so.'
   parser:option '--cell':argname 'DIR':description 'Work on this cell of a sweep; runner sweep gives it.'
   parser:flag '-q --quiet':description 'No progress lines.'
   parser:flag '-v --verbose':description 'More progress lines.'
@@ -120,7 +122,7 @@ function run_options.flags(args)
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run,
     dry_run = args.dry_run or false, quiet = args.quiet or false, verbose = args.verbose or false,
     mem_limit = args.mem_limit, threads = args.threads, stop_after = args.stop_after, gradcheck = args.gradcheck,
-    started = host.now(), cell = args.cell_work, short = {} }
+    started = host.now(), cell = args.cell_work, estimate = args.estimate, short = {} }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end

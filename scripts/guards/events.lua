@@ -1,6 +1,7 @@
 -- The guards of one train.fit: what fired or was switched off is an event in metrics.jsonl and an entry in exit.json.
 -- What happens before there is a run directory is kept until there is one.
 local console = require 'console'
+local fail = require 'fail'
 local guards = require 'guards.registry'
 
 local events = {}
@@ -53,6 +54,7 @@ end
 ---no_claim: boolean? }? no_claim: comparisons conclude nothing about quality
 function events.warned(run, message, more)
   local row, said = guards.speaker(message)
+  if not row then fail.raise(1, 'the guard of this warning has no row in guards/registry.lua: %s', message) end
   console.warn('warning: ' .. said)
   record(run, make(row, 'warn', said, more))
 end

@@ -8,6 +8,7 @@ local duration = require 'base.duration'
 local encoding = require 'base.encoding'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local files = require 'files'
 local fit_checks = require 'fit.checks'
 local fit_optimizer = require 'fit.optimizer'
 local fit_report = require 'fit.report'
@@ -15,6 +16,7 @@ local fit_run = require 'fit.run'
 local guard_events = require 'guards.events'
 local horizon = require 'fit.horizon'
 local host = require 'host'
+local json = require 'json'
 local limits = require 'fit.limits'
 local loop_options = require 'guards.loop_options'
 local native = require 'lanthorn'
@@ -24,6 +26,7 @@ local parts = require 'fit.parts'
 local resume = require 'fit.resume'
 local selection = require 'fit.selection'
 local specs = require 'config.specs'
+local sweep_estimate = require 'sweep.estimate'
 local torch = require 'torch'
 local vocabulary = require 'fit.vocabulary'
 
@@ -46,7 +49,7 @@ local function read_launch()
     overrides = current.overrides, configured = current.configured, values = values, origin = current.origin,
     is_script = current.script ~= nil, started = current.script and flags.started, fast = flags.fast_dev_run,
     stop_after = flags.stop_after or 0, quiet = flags.quiet or false, gradcheck = flags.gradcheck,
-    cell = flags.cell,
+    cell = flags.cell, estimate = flags.estimate,
     declared = { shift = section('data').shift, learnable = section('data').learnable,
       causal = section('model').causal } }
 end
@@ -136,6 +139,10 @@ local function run_fit(o, trainer, plan, run, from, moved)
   local measured = from and trainer:measure {} or fit_checks.measure(o, trainer, run)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
+  if o.launch.estimate then
+    files.write(o.launch.estimate, json.encode(sweep_estimate.measured(plan, total_s, o.checkpoint.keep_last)))
+    experiment.leave()
+  end
   o.data:check_plan(plan, duration.short(total_s))
   local calls = callback_calls.new(o, trainer, run, plan.eval_batches > 0)
   calls:attach()
@@ -197,6 +204,7 @@ function train.fit(given)
   local launch = read_launch()
   local o = parts.read(given, launch)
   o.began = last_end or launch.started or host.now()
+  if launch.estimate then o.run = false end
   local judged = launch.cell and launch.cell:callback()
   if judged then table.insert(o.callback_list, 1, judged) end
   if launch.gradcheck then

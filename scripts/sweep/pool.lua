@@ -124,7 +124,8 @@ function Pool:ended(child, how)
   if now.pid == child.pid and now.state == 'lost' and not now.exit then
     local signal = how.signal
     now.exit = { format = 1, state = 'LOST', code = signal and 128 + signal or how.code, signal = signal,
-      reason = signal and ('killed by signal %d'):format(signal) or 'its process ended without a word',
+      reason = signal and ('killed by signal %d'):format(signal)
+        or ('its process ended with exit code %d and could not record it'):format(how.code),
       wall_s = host.now() - child.began, ended = host.unix_time() }
     host.close_claim(child.folder, now.attempt, dkjson.encode(now.exit) .. '\n')
   end
@@ -134,7 +135,10 @@ function Pool:ended(child, how)
     self.elsewhere[cell.id] = cell
     return
   end
-  if self.stopping then return self.view:ended(cell, now, child) end
+  if self.stopping then
+    if now.state ~= 'failed' then now.state = 'stopped' end -- it may have been asked before it could listen
+    return self.view:ended(cell, now, child)
+  end
   if now.state == 'missing' or (now.exit and now.pid ~= child.pid) then -- it did not get as far as a claim
     now.state, now.exit = 'failed', { state = 'FAILED', code = how.code or 128 + how.signal,
       reason = 'its process could not begin' }

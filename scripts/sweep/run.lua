@@ -2,6 +2,7 @@
 local answer = require 'sweep.answer'
 local console = require 'console'
 local duration = require 'base.duration'
+local estimate = require 'sweep.estimate'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
@@ -13,6 +14,7 @@ local pretty = require 'pretty'
 local progress = require 'sweep.progress'
 local read_file = require 'base.read_file'
 local room = require 'base.room'
+local run_files = require 'runs.files'
 local run_options = require 'cli.run_options'
 local select = require 'sweep.select'
 local spec = require 'sweep.spec'
@@ -87,17 +89,48 @@ local function summary_of(made)
   return table.concat(parts, ', ')
 end
 
--- Runs the cells of a plan and says what came of it.
-local function execute(folder, planned, study, launcher, args)
-  local head = planned.head
-  local expected = study and head.trials * math.max(1, head.seeds or 1) or #planned.cells
+-- How many cells at once, with how many threads each.
+local function share_machine(args, expected)
   local is_local = args.launcher == 'local'
   local jobs = args.jobs or is_local and default_jobs(expected) or expected
-  local threads = args.threads or is_local and math.max(1, math.floor(host.cores() / jobs)) or 1
+  return jobs, args.threads or is_local and math.max(1, math.floor(host.cores() / jobs)) or 1
+end
+
+-- The words of every cell.
+local function words_of(head, args, jobs)
   local words = {}
   for _, word in ipairs(head.options) do words[#words + 1] = word end
   if args.mem_limit then words[#words + 1] = ('--mem-limit=%d'):format(math.floor(args.mem_limit / jobs)) end
   for _, word in ipairs(head.overrides) do words[#words + 1] = word end
+  return words
+end
+
+local function size_text(bytes)
+  return bytes < 1e9 and ('%.1f MB'):format(bytes / 1e6) or ('%.1f GB'):format(bytes / 1e9)
+end
+
+local function print_estimate(folder, made, args)
+  if #made.cells == 0 then return 0 end -- a sampler decides about them
+  local jobs, threads = share_machine(args, #made.cells)
+  local found = estimate.of(folder, made, words_of(made.head, args, jobs), threads)
+  local total_s = found.cell_s * math.ceil(#made.cells / jobs)
+  console.note(('%-10s%s a cell, %s at once: about %s in all (from %s)'):format('time', duration.short(found.cell_s),
+    pretty.plural(jobs, 'cell'), duration.short(total_s), found.of))
+  if not found.disk_bytes then return 0 end
+  local needed, disk = found.disk_bytes * #made.cells, host.disk(run_files.root()) or host.disk '.'
+  local free = disk and disk.free
+  console.note(('%-10sabout %s for checkpoints%s'):format('disk', size_text(needed),
+    free and (', %s are free'):format(size_text(free)) or ''))
+  if free and needed > free then console.warn('warning: the disk is too small for this sweep') end
+  return 0
+end
+
+-- Runs the cells of a plan and says what came of it.
+local function execute(folder, planned, study, launcher, args)
+  local head = planned.head
+  local expected = study and head.trials * math.max(1, head.seeds or 1) or #planned.cells
+  local jobs, threads = share_machine(args, expected)
+  local words = words_of(head, args, jobs)
   local metric, mode = metric_of(head.metric)
   local view = progress.new { cells = planned.cells, total = expected, metric = metric, mode = mode,
     maximize = head.maximize, jobs = jobs, quiet = args.quiet }
@@ -115,6 +148,7 @@ local function execute(folder, planned, study, launcher, args)
   if view.best then
     console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
   end
+  if code > 128 then return code end -- nothing is found by half a sweep
   local found = answer.lines({ path = folder }, head, args.fast_dev_run ~= nil)
   if #found > 0 then console.write('\n' .. table.concat(found, '\n') .. '\n') end
   return code
@@ -142,7 +176,7 @@ function run.run(args, argv)
   if args.dry_run then
     print_cells(made)
     console.note(('%-10s%s, %s'):format('plan', summary_of(made), folder))
-    return 0
+    return print_estimate(folder, made, args)
   end
   if not plan.exists(folder) then
     made.head.created, made.head.argv = os.date '!%Y-%m-%dT%H:%M:%SZ', argv
