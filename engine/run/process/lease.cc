@@ -66,16 +66,19 @@ Claim ReadClaim(const std::string& folder) {
   claim.number = NewestNumber(folder);
   if (claim.number == 0) return claim;
   const std::string path = ClaimFolder(folder, claim.number);
+  if (const auto text = ReadFile(path + "/lease.json"); text.ok()) {
+    const json lease = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+    if (lease.is_object()) {
+      claim.pid = lease.value("pid", int64_t{0});
+      claim.host = lease.value("host", "");
+      // Two processes of one job are one after the other.
+      const bool is_before = !OwnJob().empty() && lease.value("job", "") == OwnJob() && claim.pid != getpid();
+      claim.alive = !is_before && (claim.host == HostName() ? IsAlive(lease) : lease.value("expires", 0.0) > UnixNow());
+    }
+  }
+  // Read last: a process writes it before it ends, so one that is gone by now has written it or never will.
   if (const auto text = ReadFile(path + "/exit.json"); text.ok()) claim.exit = *text;
-  const auto text = ReadFile(path + "/lease.json");
-  const json lease = text.ok() ? json::parse(*text, nullptr, /*allow_exceptions=*/false) : json();
-  if (!lease.is_object()) return claim;
-  claim.pid = lease.value("pid", int64_t{0});
-  claim.host = lease.value("host", "");
-  if (!claim.exit.empty()) return claim;
-  // Two processes of one job are one after the other.
-  const bool is_before = !OwnJob().empty() && lease.value("job", "") == OwnJob() && claim.pid != getpid();
-  claim.alive = !is_before && (claim.host == HostName() ? IsAlive(lease) : lease.value("expires", 0.0) > UnixNow());
+  if (!claim.exit.empty()) claim.alive = false;
   return claim;
 }
 

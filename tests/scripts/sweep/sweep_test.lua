@@ -132,6 +132,27 @@ t.test('two that run the same sweep at once share its cells', function()
   for set, cell in pairs(cells 'shared') do t.fields(cell, { state = 'done', attempt = 1 }, set) end
 end)
 
+t.test('two that run the same short cells again and again run each of them once', function()
+  local tiny = runs.write('tiny.lua', "local cfg = require('experiment').config { a = 1, train = { seed = 1 } }\n"
+    .. 'print(cfg.a, cfg.train.seed)\n')
+  for round = 1, 20 do
+    local words = { 'sweep', tiny, 'a=1,2', 'seeds=2', '--name', 'round' .. round, '-j', '2', '-q' }
+    local one, other = runs.start(words), runs.start(words)
+    for _, pool in ipairs { one, other } do
+      local output, code = pool:wait()
+      t.equal(code, 0, output)
+    end
+    local claims = 0
+    local all = ('%s/results/tiny/sweep-round%d/cells'):format(runs.root, round)
+    for _, id in ipairs(host.listdir(all)) do
+      for _, name in ipairs(host.listdir(('%s/%s'):format(all, id))) do
+        claims = claims + (name:find '^claim%-%d+$' and 1 or 0)
+      end
+    end
+    t.equal(claims, 4, 'round ' .. round)
+  end
+end)
+
 t.test('asked to end, a sweep lets its cells save; the same command goes on', function()
   local words = { 'sweep', script, 'seeds=2', 'test.sleep=0.2', '--name', 'stopped', '-j', '1' }
   local pool = runs.start(words)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -114,6 +115,26 @@ TEST(LeaseTest, OfAnotherMachineALeaseIsAliveUntilItExpires) {
   lease["expires"] = UnixNow() - 1;
   ASSERT_TRUE(WriteFileAtomic(path, lease.dump()).ok());
   EXPECT_FALSE(ReadClaim(folder.path()).alive);
+}
+
+TEST(LeaseTest, OfTwoProcessesOfOneJobTheFirstIsGone) {
+  TemporaryFolder folder;
+  setenv("RUNNER_JOB", "17", 1);
+  {
+    const auto lease = Lease::Take(folder.path(), 1);
+    ASSERT_TRUE(lease.ok() && *lease);
+    EXPECT_TRUE(ReadClaim(folder.path()).alive) << "its own";
+  }
+  json lease = LeaseOf(folder.path(), 1);
+  EXPECT_EQ(lease["job"], "17");
+  lease["host"] = "another";  // where the job ran before it was started again here
+  lease["pid"] = 1;
+  const std::string path = ClaimFolder(folder.path(), 1) + "/lease.json";
+  ASSERT_TRUE(WriteFileAtomic(path, lease.dump()).ok());
+  EXPECT_FALSE(ReadClaim(folder.path()).alive);
+  setenv("RUNNER_JOB", "18", 1);
+  EXPECT_TRUE(ReadClaim(folder.path()).alive) << "another job's";
+  unsetenv("RUNNER_JOB");
 }
 
 TEST(LeaseTest, ALeaseIsRenewed) {
