@@ -75,7 +75,7 @@ local AXIS_FUNCTIONS = { range = true, uniform = true, loguniform = true, choice
 ---Raises the error for a sweep axis given where one value is expected.
 ---@param text string
 function overrides.refuse_axis(text)
-  fail.config("'%s' asks for several runs, and this is one; a list is written [a,b]", text)
+  fail.config("'%s' asks for several runs (runner sweep), and this is one; a list is written [a,b]", text)
 end
 
 ---Parses one value, such as "[1,2]" or "{lr=0.1}".

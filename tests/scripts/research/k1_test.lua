@@ -308,7 +308,7 @@ local function own_texts(name)
   return ('domains.texts=[%s]'):format(ON_THREE[name] and table.concat(TEXTS, ',') or TEXTS[1])
 end
 
-for _, name in ipairs { 'k1_tree', 'baseline', 'epoch_sweep', 'seq_len_ablation', 'k1/vs_dense', 'k1/selection_sweep',
+for _, name in ipairs { 'k1_tree', 'baseline', 'k1/vs_dense', 'k1/selection_sweep',
   'k1/optimizer_confound', 'k1/specialise', 'k1/continual', 'k1/blame_demo', 'k1/blame_validity', 'k1/load_balance',
   'k1/tree_sweep', 'k1/sync_bench', 'k1/published_41', 'precision' } do
   t.test(('experiments/%s.lua runs under --fast-dev-run and says what it found'):format(name), function()
