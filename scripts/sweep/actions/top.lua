@@ -1,5 +1,6 @@
 -- runner sweep top [SWEEP]: its configurations, the best first.
 local console = require 'console'
+local effects = require 'sweep.effects'
 local fail = require 'fail'
 local findings = require 'compare.findings'
 local json = require 'json'
@@ -40,7 +41,8 @@ local CAUTION = "the best of %d was chosen for its value, which makes it look be
 local function rank(found, name, maximize)
   local planned, ranked = plan.read(found.path), {}
   planned.head.metric = name or planned.head.metric
-  for _, one in ipairs(configurations(status.rows(found.path, planned))) do
+  local rows = status.rows(found.path, planned)
+  for _, one in ipairs(configurations(rows)) do
     if #one.values > 0 then
       one.interval = statistics.interval(one.values)
       ranked[#ranked + 1] = one
@@ -54,14 +56,14 @@ local function rank(found, name, maximize)
     if a.interval.mean == b.interval.mean then return a.label < b.label end
     return (a.interval.mean < b.interval.mean) ~= maximize
   end)
-  return ranked, planned.head.metric, maximize
+  return ranked, planned.head.metric, maximize, rows
 end
 
 ---@param found { path: string }
 ---@param o { metric: string?, maximize: boolean?, all: boolean? }
 ---@return string[]
 function action.lines(found, o)
-  local ranked, name, maximize = rank(found, o.metric, o.maximize)
+  local ranked, name, maximize, rows = rank(found, o.metric, o.maximize)
   local lines = { ('%s, %s first; mean +- half width of the 95 %% interval (n)'):format(name,
     maximize and 'highest' or 'lowest') }
   for i = 1, o.all and #ranked or math.min(SHOWN, #ranked) do
@@ -71,6 +73,7 @@ function action.lines(found, o)
   end
   if #ranked > SHOWN and not o.all then lines[#lines + 1] = ('... %d more (--all)'):format(#ranked - SHOWN) end
   if #ranked > 1 then lines[#lines + 1] = CAUTION:format(#ranked) end
+  for _, line in ipairs(effects.lines(rows, name)) do lines[#lines + 1] = line end
   return lines
 end
 
