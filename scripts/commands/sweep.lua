@@ -50,7 +50,7 @@ function sweep.configure(parser)
   parser:flag '-q --quiet':description 'No progress.'
   parser:flag '--all':description 'With status and top: every row.'
   parser:flag '--runs':description 'With rm: the runs too.'
-  parser:flag '--json':description 'With status and top: one JSON object per line.'
+  parser:flag '--json':description 'With ls, status and top: one JSON object per line.'
   parser:epilog 'The same command again runs what is missing or failed, and nothing twice.'
 end
 
@@ -75,7 +75,8 @@ function sweep.run(args, extra)
   if action then
     local word = args.words[1]
     if #args.words > 1 then fail.usage("sweep %s takes one sweep, got '%s' too", args.script, args.words[2]) end
-    return action.run(require('sweep.select').one(word or 'latest'), args, extra)
+    local found = action.needs ~= 'none' and require('sweep.select').one(word or 'latest') or nil
+    return action.run(found, args, extra)
   end
   if not args.script:find '[/.]' then
     local nearest = require 'nearest'

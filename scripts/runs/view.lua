@@ -219,6 +219,7 @@ function view.full(run, all)
   add('name', run.name)
   add('tags', type(run.tags) == 'table' and #run.tags > 0 and table.concat(run.tags, ', ') or nil)
   add('command', type(run.argv) == 'table' and #run.argv > 0 and table.concat(run.argv, ' ') or nil)
+  add('sweep', type(run.sweep) == 'table' and ('%s, cell %s'):format(run.sweep.name, run.sweep.cell) or nil)
   add('ended', run.ended and ('%s after %s'):format(run_files.time_text(run.ended),
     run.wall_s and duration.short(run.wall_s) or 'NA'))
   add('why', why(run))

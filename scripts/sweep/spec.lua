@@ -123,6 +123,12 @@ local function make_cells(settings, identify)
   return cells, dropped, same
 end
 
+-- "experiments/sweeps/../x.lua" as "experiments/x.lua".
+local function without_detours(path)
+  local shorter, found = path:gsub('([^/]+)/%.%./', function(folder) return folder ~= '..' and '' or nil end, 1)
+  return found > 0 and shorter ~= path and without_detours(shorter) or path
+end
+
 local function read_target(args, words, flags, argv)
   local read = target.read(args.script, 'script', {}, flags, argv)
   local about, texts = sweep.is(read.returned) and read.returned or nil, read.texts
@@ -130,7 +136,7 @@ local function read_target(args, words, flags, argv)
   if about then
     words = merge(about.words, words)
     experiment = about.script:sub(1, 1) == '/' and about.script
-      or (args.script:match '^(.*/)' or '') .. about.script
+      or without_detours((args.script:match '^(.*/)' or '') .. about.script)
   end
   return about or {}, words, experiment, texts, read
 end

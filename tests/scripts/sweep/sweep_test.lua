@@ -201,6 +201,12 @@ t.test('a sweep script runs as a sweep, and the command line wins over it', func
   t.contains(ran, '1 of 1 cell over')
 end)
 
+t.test('all sweeps are listed with how far they are', function()
+  local output = runs.command('sweep', 'ls')
+  t.matches(output, 'small/sweep%-once +4 of 4 over +best val_loss %d')
+  t.matches(output, 'small/sweep%-broken +2 of 4 over, 2 failed')
+end)
+
 t.test('what cannot be planned is told before anything starts', function()
   local function refused(code, text, ...)
     local output, got = sweep(...)
