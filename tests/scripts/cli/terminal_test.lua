@@ -34,7 +34,8 @@ t.test('an empty line still gives up what was typed by hand', function()
 end)
 
 t.test('Tab completes operators of torch, methods of tensors and parts of models', function()
-  local output = typed('', { 'm = nn.Linear { 2, 3 }; x = torch.ones { 2 };\n', 1,
+  local output = typed('', { 'm = nn.Linear { 2, 3 }; x = torch.ones { 2 }; print "load" print "ed"\n',
+    { ['until'] = '\nload\r\ned\r\n' }, 0.5,
     'print("operator", type(torch.logical_x\t', 0.5, '))\n', 0.5,
     'print("method", type(x.masked_fil\t', 0.5, '))\n', 0.5,
     'print("module", type(m.named_para\t', 0.5, '))\n', 0.5,

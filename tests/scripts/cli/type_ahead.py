@@ -1,5 +1,5 @@
-"""Types lines at the prompt on a terminal: type_ahead.py RUNNER SECONDS, lines as JSON on stdin with pauses between them as numbers.
-Prints what the terminal showed."""
+"""Types lines at the prompt on a terminal: type_ahead.py RUNNER SECONDS, lines as JSON on stdin. Between them numbers are pauses, and
+{"until": TEXT} waits until the terminal shows the text. Prints what the terminal showed."""
 import json
 import os
 import pty
@@ -32,6 +32,10 @@ def read_for(seconds):
 for item in items:
     if isinstance(item, str):
         os.write(fd, item.encode())
+    elif isinstance(item, dict):
+        patience = time.time() + 120
+        while item['until'].encode() not in shown and time.time() < patience and read_for(0.2):
+            pass
     else:
         read_for(item)
 deadline = time.time() + float(sys.argv[2])

@@ -54,7 +54,7 @@ local function data_command(folder, words)
 end
 
 local function files_in_cache(folder)
-  return (t.shell(('cd %s/cache && find . -mindepth 3 | LC_ALL=C sort'):format(folder)))
+  return (t.shell(('cd %s/cache && find . -mindepth 3 -not -path "./lanthorn/blas/*" | LC_ALL=C sort'):format(folder)))
 end
 
 -- LZW as compress(1) writes it: codes of 9 to 16 bits in groups of eight, and now and then one that starts anew.
