@@ -123,7 +123,7 @@ local function make_cells(settings, identify)
   return cells, dropped, same
 end
 
--- "experiments/sweeps/../x.lua" as "experiments/x.lua".
+-- A path without folders that are entered and left again: "a/b/../c" as "a/c".
 local function without_detours(path)
   local shorter, found = path:gsub('([^/]+)/%.%./', function(folder) return folder ~= '..' and '' or nil end, 1)
   return found > 0 and shorter ~= path and without_detours(shorter) or path
