@@ -20,9 +20,10 @@ int Refuse(lua_State* L, const absl::Status& status) {
   return 2;
 }
 
-// read_claim(folder): the newest claim, { number, pid, host, alive, exit = text or nil }; nil when there is none.
+// read_claim(folder, brief): the newest claim, { number, pid, host, alive, exit = text or nil }; nil when there is
+// none. `brief` leaves out pid and host of one that has ended.
 int Read(lua_State* L) {
-  const Claim claim = ReadClaim(luaL_checkstring(L, 1));
+  const Claim claim = ReadClaim(luaL_checkstring(L, 1), lua_toboolean(L, 2));
   if (claim.number == 0) return 0;
   lua_createtable(L, 0, 5);
   lua_pushinteger(L, claim.number);

@@ -28,9 +28,10 @@ end
 
 ---@param folder string of the sweep
 ---@param id string
+---@param brief? boolean who worked on a cell that is over does not matter
 ---@return { id: string, state: string, attempt: integer, pid: integer?, host: string?, exit: table? }
-function cells.state(folder, id)
-  local claim = host.read_claim(cells.folder(folder, id))
+function cells.state(folder, id, brief)
+  local claim = host.read_claim(cells.folder(folder, id), brief)
   local exit = claim and claim.exit and dkjson.decode(claim.exit) or nil
   if claim and claim.exit and type(exit) ~= 'table' then
     exit = { state = 'FAILED', reason = 'its exit.json is damaged' }

@@ -20,7 +20,8 @@ function status.rows(folder, plan)
   local rows, name, mode = {}, metric_of(plan.head.metric)
   local begun = cells.begun(folder)
   for i, cell in ipairs(plan.cells) do
-    local now = begun[cell.id] and cells.state(folder, cell.id) or { id = cell.id, state = 'missing', attempt = 0 }
+    local now = begun[cell.id] and cells.state(folder, cell.id, true)
+      or { id = cell.id, state = 'missing', attempt = 0 }
     rows[i] = { cell = cell, now = now, value = cells.metric(now.exit, name, mode) }
   end
   return rows

@@ -61,11 +61,17 @@ absl::Status WriteFailure(const std::string& path, const char* what) {
 
 std::string ClaimFolder(const std::string& folder, int number) { return absl::StrCat(folder, "/", kPrefix, number); }
 
-Claim ReadClaim(const std::string& folder) {
+Claim ReadClaim(const std::string& folder, bool brief) {
   Claim claim;
   claim.number = NewestNumber(folder);
   if (claim.number == 0) return claim;
   const std::string path = ClaimFolder(folder, claim.number);
+  if (brief) {
+    if (const auto text = ReadFile(path + "/exit.json"); text.ok() && !text->empty()) {
+      claim.exit = *text;
+      return claim;
+    }
+  }
   if (const auto text = ReadFile(path + "/lease.json"); text.ok()) {
     const json lease = json::parse(*text, nullptr, /*allow_exceptions=*/false);
     if (lease.is_object()) {

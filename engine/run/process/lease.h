@@ -25,7 +25,8 @@ struct Claim {
   std::string exit;    // exit.json; empty while there is none
 };
 
-Claim ReadClaim(const std::string& folder);
+// With `brief` the owner of a claim that has ended is not looked up: lists of many are faster.
+Claim ReadClaim(const std::string& folder, bool brief = false);
 
 // The file names that claims have.
 std::string ClaimFolder(const std::string& folder, int number);
