@@ -4,9 +4,9 @@ local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
 local modules = require 'boot.modules'
-local nearest = require 'nearest'
 local overrides = require 'config.overrides'
 local run_options = require 'cli.run_options'
+local script_file = require 'cli.script_file'
 local traceback = require 'boot.traceback'
 
 local run = { summary = 'Run a script.', normalise = run_options.normalise }
@@ -18,39 +18,10 @@ function run.configure(parser)
   run_options.add(parser)
 end
 
--- Lua files near a path that does not exist.
-local function similar_files(path)
-  local folder, name = path:match('^(.*/)([^/]*)$')
-  folder, name = folder or '', name or path
-  local found = {}
-  for _, candidate in ipairs { folder == '' and '.' or folder, 'experiments' } do
-    for _, file in ipairs(host.listdir(candidate) or {}) do
-      local prefix = candidate == '.' and '' or (candidate:gsub('/$', '')) .. '/'
-      if file:match('%.lua$') then found[#found + 1] = prefix .. file end
-    end
-  end
-  local by_name, names = {}, {}
-  for _, file in ipairs(found) do
-    local base = file:match('[^/]*$'):gsub('%.lua$', '')
-    by_name[base] = by_name[base] or file
-    names[#names + 1] = base
-  end
-  local close = {}
-  for _, base in ipairs(nearest.find(name:gsub('%.lua$', ''), names)) do close[#close + 1] = by_name[base] end
-  return close
-end
-
 local function check_script(path)
   if path == '-' then return end
-  local info = host.stat(path)
-  if info and info.type == 'file' then return end
-  if info then
-    fail.usage("script '%s' is a %s, not a file", path, info.type == 'dir' and 'folder' or 'special file')
-  end
-  if not path:find('[/.]') then require('cli.command_line').unknown_command(path) end
-  local close = similar_files(path)
-  local shown = table.concat(close, ', ', 1, math.min(#close, 3))
-  fail.usage("script '%s' does not exist%s", path, #close > 0 and '; nearest: ' .. shown or '')
+  if not host.stat(path) and not path:find('[/.]') then require('cli.command_line').unknown_command(path) end
+  script_file.check(path)
 end
 
 local function check_overrides(words)
@@ -119,7 +90,7 @@ function run.run(args, extra)
   set_globals(args, extra.rest)
   local ok, problem = traceback.call(run_all, args, extra.rest)
   if ok and is_sweep(problem) then
-    return require('commands.sweep').run_script(args.script, args, extra.argv)
+    return require('commands.sweep').run_script(args.script, args, extra)
   end
   local dry_run_end = not ok and experiment.is_dry_run_end(problem.value)
   if ok and flags.dry_run then experiment.print_config() end

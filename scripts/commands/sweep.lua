@@ -2,6 +2,7 @@
 local command_line = require 'cli.command_line'
 local fail = require 'fail'
 local host = require 'host'
+local nearest = require 'nearest'
 local overrides = require 'config.overrides'
 local room = require 'base.room'
 local run_options = require 'cli.run_options'
@@ -79,28 +80,28 @@ function sweep.run(args, extra)
     return action.run(found, args, extra)
   end
   if not args.script:find '[/.]' then
-    local nearest = require 'nearest'
     if not host.stat(args.script) then
       fail.usage("'%s' is not a script, and not one of %s%s", args.script, table.concat(room.names(ACTIONS), ', '),
         nearest.hint(args.script, room.names(ACTIONS)))
     end
   end
   check_words(args)
+  args.rest = extra.rest
   return require('sweep.run').run(args, extra.argv)
 end
 
 ---Runs a sweep script that `runner run` was given.
 ---@param script string
 ---@param from table arguments of `run`
----@param argv string[]
+---@param extra { argv: string[], rest: string[] }
 ---@return integer code
-function sweep.run_script(script, from, argv)
+function sweep.run_script(script, from, extra)
   local args = command_line.parse('sweep', sweep, { script, unpack(from.overrides) })
   for _, field in ipairs { 'seed', 'device', 'max_steps', 'epochs', 'max_time', 'accept_eta', 'fast_dev_run', 'threads',
     'mem_limit', 'name', 'dry_run', 'quiet' } do
     args[field] = from[field]
   end
-  return sweep.run(args, { argv = argv, rest = {} })
+  return sweep.run(args, extra)
 end
 
 return sweep

@@ -165,6 +165,17 @@ function report.measured(plan, measured)
   }, total
 end
 
+---What a training is going to take, for --estimate. Checkpoints have weights and optimiser state; the newest ones and
+---the best stay, and the weights at the end.
+---@param plan table
+---@param train_s number of report.measured
+---@param keep_last integer
+---@return { train_s: number, disk_bytes: number }
+function report.estimate(plan, train_s, keep_last)
+  local bytes = plan.model:parameter_count() * 4
+  return { train_s = train_s, disk_bytes = bytes * (1 + plan.optimizer_slots) * (keep_last + 1) + bytes }
+end
+
 ---The line that opens a run.
 ---@param plan table
 ---@return string

@@ -1,6 +1,7 @@
 -- The run directory of one train.fit: claimed before the first step, described, and closed when the command ends.
 local sources = require 'boot.sources'
 local console = require 'console'
+local end_states = require 'runs.end_states'
 local fail = require 'fail'
 local guard_events = require 'guards.events'
 local at_exit = require 'boot.at_exit'
@@ -19,8 +20,6 @@ local fits, launch = 0, nil
 
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR',
   'CUDA_VISIBLE_DEVICES' }
-local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
-  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
 local function source_hash()
   return source_texts.hash(source_texts.by_name(sources.files))
@@ -37,7 +36,7 @@ local function close_when_left(run)
     if not open[run] then return end
     local reason = how and ('%s(%d) during the training'):format(how, code)
       or 'the script ended while this training was suspended'
-    local state = code == 0 and 'INTERRUPTED' or STATE_OF_CODE[code] or 'FAILED'
+    local state = code == 0 and 'INTERRUPTED' or end_states[code] or 'FAILED'
     console.warn(('run %s is %s: %s'):format(run:path(), state, reason))
     fit_run.close(run, { failed = true, code = code, state = state, reason = reason })
   end)
@@ -156,7 +155,7 @@ function fit_run.close(run, outcome)
   local message = outcome.error ~= nil and tostring(outcome.error) or ''
   if message == '' and outcome.failed and not outcome.reason then message = 'an error without a message' end
   local function close(code)
-    local state = outcome.state or STATE_OF_CODE[code] or 'FAILED'
+    local state = outcome.state or end_states[code] or 'FAILED'
     if code ~= 0 and state == 'FINISHED' then state = 'FAILED' end
     local reason = message ~= '' and message or outcome.reason or ''
     run:finish { state = state, code = code, reason = reason, signal = outcome.signal,

@@ -26,7 +26,6 @@ local parts = require 'fit.parts'
 local resume = require 'fit.resume'
 local selection = require 'fit.selection'
 local specs = require 'config.specs'
-local sweep_estimate = require 'sweep.estimate'
 local torch = require 'torch'
 local vocabulary = require 'fit.vocabulary'
 
@@ -140,7 +139,7 @@ local function run_fit(o, trainer, plan, run, from, moved)
   local lines, total_s = fit_report.measured(plan, measured)
   fit_report.print(lines)
   if o.launch.estimate then
-    files.write(o.launch.estimate, json.encode(sweep_estimate.measured(plan, total_s, o.checkpoint.keep_last)))
+    files.write(o.launch.estimate, json.encode(fit_report.estimate(plan, total_s, o.checkpoint.keep_last)))
     experiment.leave()
   end
   o.data:check_plan(plan, duration.short(total_s))

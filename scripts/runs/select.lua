@@ -9,8 +9,6 @@ local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
 local run_files = require 'runs.files'
-local sweep_plan = require 'sweep.plan'
-local sweep_select = require 'sweep.select'
 
 local select = {}
 
@@ -150,7 +148,7 @@ end
 -- The runs of a sweep's cells, in the order of its plan.
 local function of_sweep(sweep)
   local found = {}
-  for _, cell in ipairs(sweep_plan.read(sweep.path).cells) do
+  for _, cell in ipairs(require('sweep.plan').read(sweep.path).cells) do
     local path = host.realpath(('%s/cells/%s/run'):format(sweep.path, cell.id))
     local experiment, id = (path or ''):match '([^/]*)/([^/]*)$'
     if id then found[#found + 1] = { experiment = experiment, id = id, path = path } end
@@ -172,7 +170,7 @@ function select.all(words)
   end
   for _, word in ipairs(words) do
     local own = not word:find('/') and of_experiment(run_files.list(), word) or {}
-    local sweep = #own == 0 and sweep_select.find(word)
+    local sweep = #own == 0 and require('sweep.select').find(word) -- loaded when a word is not an experiment
     if sweep then own = of_sweep(sweep) end
     for _, run in ipairs(own) do add(run) end
     if #own == 0 then add(select.one(word)) end

@@ -14,6 +14,13 @@ function draw.unit(...)
   return tonumber(host.sha256(table.concat(parts, '\0')):sub(1, HEX_DIGITS), 16) / 16 ^ HEX_DIGITS
 end
 
+---How drawn numbers are written: short enough for a table.
+---@param value number
+---@return string
+function draw.number(value)
+  return ('%.6g'):format(value)
+end
+
 ---The value at a point of an axis, as the text of an override.
 ---@param axis { draw: string, lo: number?, hi: number?, choices: string[]? } of axes.parse
 ---@param u number from 0 to below 1
@@ -22,7 +29,7 @@ function draw.value(axis, u)
   if axis.draw == 'choice' then return axis.choices[1 + math.floor(u * #axis.choices)] end
   if axis.draw == 'int' then return ('%d'):format(axis.lo + math.floor(u * (axis.hi - axis.lo + 1))) end
   local value = axis.draw == 'loguniform' and axis.lo * (axis.hi / axis.lo) ^ u or axis.lo + (axis.hi - axis.lo) * u
-  return ('%.6g'):format(value)
+  return draw.number(value)
 end
 
 -- Makes point k (from 0) of all drawn axes.

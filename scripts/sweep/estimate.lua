@@ -31,6 +31,8 @@ local function from_first_cell(planned, words, threads)
   for _, list in ipairs { words, planned.cells[1].set } do
     for _, word in ipairs(list) do command[#command + 1] = shell.quote(word) end
   end
+  if #planned.head.rest > 0 then command[#command + 1] = '--' end
+  for _, word in ipairs(planned.head.rest) do command[#command + 1] = shell.quote(word) end
   local began = host.now()
   local output, code = shell.output(table.concat(command, ' '))
   local wall_s = host.now() - began
@@ -51,17 +53,6 @@ end
 ---@return { cell_s: number, disk_bytes: number?, of: string }
 function estimate.of(folder, planned, words, threads)
   return from_results(folder, planned) or from_first_cell(planned, words, threads)
-end
-
----What train.fit gives for --estimate.
----@param plan table of train.fit
----@param train_s number
----@param keep_last integer
----@return table
-function estimate.measured(plan, train_s, keep_last)
-  local bytes = plan.model:parameter_count() * 4
-  -- Checkpoints have weights and optimiser state; the newest ones and the best stay, and the weights at the end.
-  return { train_s = train_s, disk_bytes = bytes * (1 + plan.optimizer_slots) * (keep_last + 1) + bytes }
 end
 
 return estimate

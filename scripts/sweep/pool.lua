@@ -5,7 +5,6 @@ local cells = require 'sweep.cells'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
-local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
 local work = require 'sweep.work'
 
@@ -13,7 +12,7 @@ local pool = {}
 
 local LOOK_S = 0.25          -- between two looks at the running cells
 local ELSEWHERE_S = 1        -- between two looks at cells that others work on
-local MACHINE, FAILED_CELLS = 9, 8
+local MACHINE = 9
 local LAST_LINES = 5
 local SIGINT = 2
 
@@ -50,44 +49,23 @@ function Pool:start(cell, promoted)
   self.view:started(cell)
 end
 
--- A pruned cell that may go on by now; nil when there is none.
-function Pool:promoted(is_last)
-  if not self.pruner then return nil end
-  local reports
-  for _, cell in ipairs(self.cells) do
-    local now = self.done[cell.id]
-    if now and now.state == 'pruned' and self.promotions[cell.id] ~= now.attempt then
-      reports = reports or pruning.reports(self.folder)
-      if pruning.promotes(self.pruner, cell.id, reports, is_last) then
-        self.promotions[cell.id] = now.attempt -- once from where it stands
-        return cell
-      end
-    end
-  end
-  return nil
-end
-
 -- Adds the cells of the next trial to the queue, where a sampler decides about them; false when there is none.
 function Pool:draw_more()
-  local new = not self.stopping and work.next_trial(self)
-  for _, cell in ipairs(new or {}) do
-    self.queue[#self.queue + 1], self.cells[#self.cells + 1] = cell, cell
-  end
-  if new then self.view:planned(new) end
-  return new and true or false
+  local new = not self.stopping and work.next_trial(self) or {}
+  for _, cell in ipairs(new) do self.queue[#self.queue + 1] = cell end
+  return #new > 0
 end
 
-function Pool:promote(cell)
-  self.done[cell.id] = nil
-  self.view:promoted(cell)
-  self:start(cell, self.promotions[cell.id])
-  return true
+-- Starts a pruned cell that may go on by now; false when there is none.
+function Pool:promote(is_last)
+  local cell = work.promoted(self, is_last)
+  if cell then self:start(cell, self.promotions[cell.id]) end
+  return cell ~= nil
 end
 
 -- Takes the next cell that nobody has; false when there is none.
 function Pool:start_next()
-  local promoted = self:promoted(false)
-  if promoted then return self:promote(promoted) end
+  if self:promote(false) then return true end
   while #self.queue > 0 or self:draw_more() do
     local cell = table.remove(self.queue, 1)
     local now = cells.state(self.folder, cell.id)
@@ -100,9 +78,7 @@ function Pool:start_next()
       return true
     end
   end
-  local is_last = next(self.running) == nil and next(self.elsewhere) == nil
-  promoted = is_last and self:promoted(true)
-  return promoted and self:promote(promoted) or false
+  return next(self.running) == nil and next(self.elsewhere) == nil and self:promote(true)
 end
 
 function Pool:over(cell, now, child)
@@ -216,24 +192,17 @@ function Pool:step()
   self.view:tick(self.running)
 end
 
----Runs what is not over. Other fields of `given`: folder, name, script, source_hash, words (overrides and options of
----every cell).
+---Runs what is not over.
 ---@param plan_cells table[] of the plan
----@param given { jobs: integer, threads: integer, retries: integer, fail_fast: boolean?, view: table }
+---@param given { folder: string, name: string, script: string, words: string[], rest: string[], jobs: integer,
+---threads: integer, retries: integer, fail_fast: boolean?, pruner: table?, study: table?, metric: string,
+---maximize: boolean?, view: table } words: overrides and options of every cell; rest: the script's own arguments
 ---@return integer code 0, 8 when cells failed, 128 + signal
 function pool.run(plan_cells, given)
-  local self = setmetatable({ cells = {}, queue = {}, running = {}, elsewhere = {}, done = {}, failed = {},
-    retried = {}, promotions = {}, looked = host.now() }, Pool)
+  local split = work.split(given.folder, plan_cells)
+  local self = setmetatable({ cells = split.cells, done = split.done, queue = split.left, running = {}, elsewhere = {},
+    failed = {}, retried = {}, promotions = {}, looked = host.now() }, Pool)
   for key, value in pairs(given) do self[key] = value end
-  for i, cell in ipairs(plan_cells) do
-    self.cells[i] = cell
-    local now = cells.state(self.folder, cell.id)
-    if cells.is_over(now.state) then
-      self.done[cell.id] = now
-    else
-      self.queue[#self.queue + 1] = cell
-    end
-  end
   self.view:begin(self.done, self.queue)
   host.watch_stop(true)
   local ok, problem = pcall(function()
@@ -248,8 +217,8 @@ function pool.run(plan_cells, given)
   host.watch_stop(false)
   self.view:finish()
   if not ok then error(problem, 0) end
-  if self.stopping then return 128 + self.stopping, self end
-  return next(self.failed) and FAILED_CELLS or 0, self
+  if self.stopping then return 128 + self.stopping end
+  return next(self.failed) and work.FAILED_CELLS or 0
 end
 
 return pool

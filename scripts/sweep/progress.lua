@@ -48,8 +48,9 @@ end
 -- Keeps the best value so far.
 function View:take(cell, exit)
   local value = cells.metric(exit, self.metric, self.mode)
+  local counts = value and exit.state == 'FINISHED' -- a pruned cell was given up before its end
   if exit and exit.wall_s then self.walls[#self.walls + 1] = exit.wall_s end
-  local better = value and (not self.best or (self.maximize and value > self.best or not self.maximize
+  local better = counts and (not self.best or (self.maximize and value > self.best or not self.maximize
     and value < self.best))
   if better then self.best, self.best_cell = value, cell end
   return value

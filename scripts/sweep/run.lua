@@ -12,6 +12,7 @@ local output_files = require 'base.output_files'
 local plan = require 'sweep.plan'
 local pretty = require 'pretty'
 local progress = require 'sweep.progress'
+local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
 local room = require 'base.room'
 local run_files = require 'runs.files'
@@ -47,13 +48,18 @@ local function add_short_words(args, flags)
   flags.short = {}
 end
 
+-- A sweep's name stands for one plan, whatever of it differs.
 local function check_same_plan(found, made)
-  local old, new = found.cells, made.cells
-  local same = #old == #new
-  for i = 1, same and #old or 0 do same = same and old[i].id == new[i].id end
-  if same then return end
-  fail.config("sweep '%s' exists and varies '%s' (%s); give this one another --name", made.name,
-    table.concat(found.head.axes, ' '), pretty.plural(#old, 'cell'))
+  local old, new = found.head, made.head
+  if old.fingerprint == new.fingerprint then return end
+  local differs = {}
+  for _, key in ipairs { 'script', 'axes', 'overrides', 'options', 'rest', 'seeds', 'trials', 'sampler', 'sampler_seed',
+    'pruner', 'where' } do
+    local was, is = pretty.inline(old[key]), pretty.inline(new[key])
+    if was ~= is then differs[#differs + 1] = ('%s: %s, now %s'):format(key, was, is) end
+  end
+  fail.config("sweep '%s' exists and is another one (%s); give this one another --name", made.name,
+    #differs > 0 and table.concat(differs, '; ') or 'the script has other defaults by now')
 end
 
 local function check_sources(folder, head, source_hash, texts, allowed)
@@ -134,14 +140,16 @@ local function execute(folder, planned, study, launcher, args)
   local metric, mode = metric_of(head.metric)
   local view = progress.new { cells = planned.cells, total = expected, metric = metric, mode = mode,
     maximize = head.maximize, jobs = jobs, quiet = args.quiet }
-  console.note(('%-10s%s, %s at once with %s each'):format('sweep', folder, pretty.plural(jobs, 'cell'),
-    pretty.plural(threads, 'thread')))
+  console.note(('%-10s%s%s'):format('sweep', folder, args.launcher ~= 'local' and ' by ' .. args.launcher
+    or (', %s at once with %s each'):format(pretty.plural(jobs, 'cell'), pretty.plural(threads, 'thread'))))
   os.remove(folder .. '/stop')
   local began = host.now()
   local code = launcher.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
     jobs_given = args.jobs ~= nil, threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast,
-    script = head.script, words = words, pruner = head.pruner, metric = metric, maximize = head.maximize, study = study,
-    view = view, time = args.time, slurm_options = args.slurm, detach = args.detach })
+    script = head.script, words = words, rest = head.rest, metric = metric, maximize = head.maximize, study = study,
+    pruner = head.pruner and pruning.parse(head.pruner), view = view, time = args.time, slurm_options = args.slurm,
+    detach = args.detach })
+  if args.detach then return code end
   console.note(('%-10s%d of %s over%s in %s; runner compare %s'):format('sweep', view.over,
     pretty.plural(expected, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
     duration.short(host.now() - began), folder))
@@ -155,10 +163,11 @@ local function execute(folder, planned, study, launcher, args)
 end
 
 ---Plans a sweep, or finds the plan, and runs what is missing of it.
----@param args table of the command
+---@param args table of the command; rest: the script's own arguments; folder: of a sweep that exists
 ---@param argv string[]
 ---@return integer code
 function run.run(args, argv)
+  args.rest = args.rest or {}
   args.launcher = args.launcher or 'local'
   local launcher = room.load(LAUNCHERS, args.launcher) or fail.usage("launcher '%s' is not known%s", args.launcher,
     nearest.hint(args.launcher, room.names(LAUNCHERS)))
@@ -172,7 +181,7 @@ function run.run(args, argv)
   if not experiment.valid_name(made.name) then
     fail.usage("the name of a sweep must match [a-z0-9][a-z0-9_-]*, at most 64 characters, got '%s'", made.name)
   end
-  local folder = select.folder(made.head.experiment, made.name)
+  local folder = args.folder or select.folder(made.head.experiment, made.name)
   if args.dry_run then
     print_cells(made)
     console.note(('%-10s%s, %s'):format('plan', summary_of(made), folder))
@@ -183,7 +192,7 @@ function run.run(args, argv)
     plan.write(folder, made, made.texts)
   end
   local planned = plan.read(folder)
-  if not made.study then check_same_plan(planned, made) end
+  check_same_plan(planned, made)
   if made.study then made.study.folder = folder end
   check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
   console.note(('%-10s%s'):format('plan', summary_of(made)))
@@ -197,13 +206,15 @@ end
 ---@return integer code
 function run.resume(found, args, argv)
   local folder = host.realpath(found.path)
+  host.setenv('RUNNER_RESULTS_DIR', folder:match '^(.*)/[^/]*/[^/]*$') -- the cells' runs belong beside it
   local head = plan.read(folder).head
   if head.cwd ~= host.cwd() and host.stat(head.cwd) and not host.stat(head.sweep_script or head.script) then
     host.chdir(head.cwd)
   end
   local again = { script = head.sweep_script or head.script, words = head.words, trials = head.trials,
     sampler = head.sampler, sampler_seed = head.sampler_seed, where = head.where, metric = head.metric,
-    maximize = head.maximize, name = found.name, pruner = head.pruner_text, fast_dev_run = head.fast_dev_run }
+    maximize = head.maximize, name = found.name, pruner = head.pruner, fast_dev_run = head.fast_dev_run,
+    rest = head.rest, folder = folder }
   for _, key in ipairs { 'launcher', 'time', 'slurm', 'detach', 'jobs', 'threads', 'mem_limit', 'retries', 'fail_fast',
     'allow_source_change', 'quiet' } do
     again[key] = args[key]

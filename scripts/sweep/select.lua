@@ -18,7 +18,8 @@ function select.list()
   for _, experiment in ipairs(host.listdir(root) or {}) do
     for _, folder in ipairs(host.listdir(root .. '/' .. experiment) or {}) do
       local path = ('%s/%s/%s'):format(root, experiment, folder)
-      if folder:sub(1, #PREFIX) == PREFIX and plan.exists(path) then
+      local is_whole = folder:find '^sweep%-[a-z0-9][a-z0-9_-]*$' -- while it is planned it has a longer name
+      if is_whole and plan.exists(path) then
         found[#found + 1] = { experiment = experiment, name = folder:sub(#PREFIX + 1), path = path }
       end
     end
@@ -80,11 +81,11 @@ end
 ---@param word string
 ---@return { experiment: string, name: string, path: string }
 function select.one(word)
+  local found = select.find(word)
+  if found then return found end
   local sweeps = select.list()
   if #sweeps == 0 then fail.usage("there are no sweeps in '%s'", run_files.root()) end
   if word == 'latest' then return newest(sweeps) end
-  local found = select.find(word)
-  if found then return found end
   local names = {}
   for i, one in ipairs(sweeps) do names[i] = one.name end
   fail.usage("sweep '%s' is not in '%s'%s", word, run_files.root(), nearest.hint(word, names))

@@ -130,7 +130,7 @@ local function without_detours(path)
 end
 
 local function read_target(args, words, flags, argv)
-  local read = target.read(args.script, 'script', {}, flags, argv)
+  local read = target.read(args.script, 'script', {}, flags, argv, args.rest)
   local about, texts = sweep.is(read.returned) and read.returned or nil, read.texts
   local experiment = args.script
   if about then
@@ -138,18 +138,41 @@ local function read_target(args, words, flags, argv)
     experiment = about.script:sub(1, 1) == '/' and about.script
       or without_detours((args.script:match '^(.*/)' or '') .. about.script)
   end
-  return about or {}, words, experiment, texts, read
+  return about or {}, words, experiment, texts
+end
+
+-- A hash of all that decides what a sweep computes.
+local function fingerprint_of(head, cells)
+  local parts = { head.script }
+  for _, list in ipairs { head.overrides, head.options, head.rest } do
+    parts[#parts + 1] = table.concat(list, '\0')
+  end
+  parts[#parts + 1] = head.pruner or ''
+  if head.sampler == 'tpe' then -- its cells come later
+    parts[#parts + 1] = ('tpe %d %d %d %s'):format(head.trials, head.sampler_seed, head.seeds or 0,
+      table.concat(head.axes, ' '))
+  end
+  for _, cell in ipairs(cells) do parts[#parts + 1] = cell.id end
+  return host.sha256(table.concat(parts, '\n'))
+end
+
+-- The name of a sweep that was given none, so that the same command finds it again.
+local function name_of(head)
+  local own = head.sweep_script and head.sweep_script:match '([^/]*)$':gsub('%.lua$', '') .. '-' or ''
+  return own .. head.fingerprint:sub(1, HASH_DIGITS)
 end
 
 ---Plans a sweep.
----@param args table of the command: script, words, trials, sampler, sampler_seed, where, metric, maximize, name
+---@param args table of the command: script, words, rest, cell_options, trials, sampler, sampler_seed, where, metric,
+---maximize, pruner, name
 ---@param flags table of run_options.flags
 ---@param argv string[]
----@return table made { head, cells, texts, script, experiment, name, dropped, same }
+---@return { head: table, cells: table[], texts: table<string, string>, dropped: integer, same: integer, study: table?,
+---name: string } made
 function spec.make(args, flags, argv)
   local about, words, script, texts = read_target(args, args.words, flags, argv)
   local parsed = axes.parse(words)
-  local read = target.read(script, 'the script of the sweep', parsed.overrides, flags, argv)
+  local read = target.read(script, 'the script of the sweep', parsed.overrides, flags, argv, args.rest)
   if sweep.is(read.returned) then fail.config("'%s' is a sweep script itself; a sweep varies an experiment", script) end
   if not read.tree then
     fail.config("'%s' never called experiment.config, so there is nothing to vary", script)
@@ -181,37 +204,21 @@ function spec.make(args, flags, argv)
     cells, dropped, same = make_cells(expand.cells(made), identify)
   end
   local pruner = args.pruner or about.pruner
+  if pruner then pruning.parse(pruner) end -- what is wrong with it is told now
   local words_of_axes = {}
   for i, axis in ipairs(made.axes) do words_of_axes[i] = axis.text end
-  local options = args.cell_options
   local head = { script = script, sweep_script = script ~= args.script and args.script or nil, axes = words_of_axes,
     overrides = parsed.overrides, seeds = made.seeds, trials = #drawn > 0 and made.trials or nil,
     sampler = #drawn > 0 and made.sampler or nil, sampler_seed = #drawn > 0 and made.sampler_seed or nil,
-    where = args.where, options = options, cells = #cells, source_hash = read.source_hash, experiment = read.name,
+    where = args.where, options = args.cell_options, rest = args.rest, cells = #cells,
+    source_hash = read.source_hash, experiment = read.name,
     metric = args.metric or about.metric or DEFAULT_METRIC, maximize = args.maximize or about.maximize or false,
-    pruner = pruner and pruning.parse(pruner), pruner_text = pruner, words = args.words, cwd = host.cwd(),
-    fast_dev_run = args.fast_dev_run }
+    pruner = pruner, words = args.words, cwd = host.cwd(), fast_dev_run = args.fast_dev_run }
+  head.fingerprint = fingerprint_of(head, cells)
   local study = made.sampler == 'tpe' and { head = head, drawn = drawn, seeds = made.seeds,
     first_seed = made.first_seed, identify = identify } or nil
   return { head = head, cells = cells, texts = texts, dropped = dropped, same = same, study = study,
-    name = args.name or about.name or spec.name(head, cells, args.script ~= script and args.script) }
-end
-
----The name of a sweep that was given none: a hash of what it computes, so that the same command finds it again.
----@param head table
----@param cells table[]
----@param sweep_script string|false
----@return string
-function spec.name(head, cells, sweep_script)
-  local parts = { table.concat(head.overrides, ' '), table.concat(head.options, ' '),
-    head.pruner and head.pruner.name or '' }
-  if head.sampler == 'tpe' then
-    parts[#parts + 1] = ('tpe %d %d %s'):format(head.trials, head.sampler_seed, table.concat(head.axes, ' '))
-  end
-  for _, cell in ipairs(cells) do parts[#parts + 1] = cell.id end
-  local hash = host.sha256(table.concat(parts, '\n')):sub(1, HASH_DIGITS)
-  local own = sweep_script and sweep_script:match '([^/]*)$':gsub('%.lua$', '') .. '-' or ''
-  return own .. hash
+    name = args.name or about.name or name_of(head) }
 end
 
 return spec

@@ -15,14 +15,15 @@ local SHOWN = 40 -- rows of a state at most
 ---The states of all cells, in the order of the plan.
 ---@param folder string
 ---@param plan table of plan.read
----@return table[] rows { cell, now, value }
+---@return table[] rows { cell, now, value, shown }: value of a finished cell; shown: what any cell reached
 function status.rows(folder, plan)
   local rows, name, mode = {}, metric_of(plan.head.metric)
   local begun = cells.begun(folder)
   for i, cell in ipairs(plan.cells) do
     local now = begun[cell.id] and cells.state(folder, cell.id, true)
       or { id = cell.id, state = 'missing', attempt = 0 }
-    rows[i] = { cell = cell, now = now, value = cells.metric(now.exit, name, mode) }
+    rows[i] = { cell = cell, now = now, shown = cells.metric(now.exit, name, mode) }
+    rows[i].value = now.state == 'done' and rows[i].shown or nil -- what others reached compares with nothing
   end
   return rows
 end
@@ -49,7 +50,7 @@ end
 local function row_text(row)
   local exit = row.now.exit or {}
   local parts = { ('%-8s %s  %s'):format(row.now.state, row.cell.id, progress.settings(row.cell)) }
-  if row.value then parts[#parts + 1] = findings.number(row.value) end
+  if row.shown then parts[#parts + 1] = findings.number(row.shown) end
   if row.now.attempt > 1 then parts[#parts + 1] = ('attempt %d'):format(row.now.attempt) end
   if row.now.state == 'running' then parts[#parts + 1] = ('process %d on %s'):format(row.now.pid, row.now.host) end
   if row.now.state == 'failed' then
@@ -101,7 +102,7 @@ function status.json(found, plan)
     path = found.path, cells = #plan.cells } }
   for i, row in ipairs(status.rows(found.path, plan)) do
     objects[i + 1] = json.encode { kind = 'cell', i = row.cell.i, id = row.cell.id, set = row.cell.set,
-      state = row.now.state, attempt = row.now.attempt, value = row.value, pid = row.now.pid, host = row.now.host,
+      state = row.now.state, attempt = row.now.attempt, value = row.shown, pid = row.now.pid, host = row.now.host,
       exit = row.now.exit }
   end
   return objects

@@ -1,40 +1,27 @@
 -- The experiment that a sweep varies: its script is run up to its experiment.config, which says what there is to vary.
 -- A sweep script ends before that: what it returns names the experiment.
 local experiment = require 'experiment'
-local fail = require 'fail'
 local host = require 'host'
 local modules = require 'boot.modules'
-local nearest = require 'nearest'
+local script_file = require 'cli.script_file'
 local source_texts = require 'runs.source_texts'
 local sources = require 'boot.sources'
 
 local target = {}
 
-local function check_file(path, whose)
-  local info = host.stat(path)
-  if info and info.type == 'file' then return end
-  if info then fail.usage("%s '%s' is a %s, not a file", whose, path, info.type == 'dir' and 'folder' or info.type) end
-  local folder, name = path:match '^(.*/)([^/]*)$'
-  local names = {}
-  for _, file in ipairs(host.listdir(folder or '.') or {}) do names[#names + 1] = file:match '^(.*)%.lua$' end
-  local near = nearest.find((name or path):gsub('%.lua$', ''), names)[1]
-  fail.usage("%s '%s' does not exist%s", whose, path,
-    near and ('; nearest: %s%s.lua'):format(folder or '', near) or '')
-end
-
 -- What a script says of itself before it trains: the tree of its config, or what it returns.
-local function run_head(path, setup)
+local function run_head(path, setup, rest)
   local tree
   setup.flags.when_configured = function(made)
     tree = made
     experiment.leave()
   end
   experiment.setup(setup)
-  _G.arg = { [0] = path }
+  _G.arg = { [0] = path, unpack(rest) }
   modules.script_folder = host.realpath(path):match '^(.*)/'
   local chunk, message = sources.read(path)
   if not chunk then error(message, 0) end
-  local ok, result = pcall(chunk)
+  local ok, result = pcall(chunk, unpack(rest))
   if not ok and not experiment.is_dry_run_end(result) then error(result, 0) end
   return tree, result
 end
@@ -46,13 +33,14 @@ end
 ---@param overrides string[] for all cells
 ---@param flags table of run_options.flags
 ---@param argv string[]
+---@param rest string[] the script's own arguments
 ---@return { path: string, name: string, tree: table?, returned: any, texts: table<string, string>,
 ---source_hash: string }
-function target.read(path, whose, overrides, flags, argv)
-  check_file(path, whose)
+function target.read(path, whose, overrides, flags, argv, rest)
+  script_file.check(path, whose)
   local before = #sources.files
   local with = { quiet = flags.quiet, short = flags.short, fast_dev_run = flags.fast_dev_run }
-  local tree, returned = run_head(path, { script = path, overrides = overrides, argv = argv, flags = with })
+  local tree, returned = run_head(path, { script = path, overrides = overrides, argv = argv, flags = with }, rest)
   local files = { unpack(sources.files, before + 1) }
   local texts = source_texts.by_name(files)
   return { path = path, name = path:match '([^/]*)$':gsub('%.lua$', ''), tree = tree, returned = returned,

@@ -1,6 +1,7 @@
 -- The tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), each axis
 -- by itself: the best trials make a density l(x), the others g(x); of 24 points drawn from l the one with the largest
 -- l(x) / g(x) is tried next. Weights and widths are those of Optuna's TPESampler.
+local draw = require 'sweep.draw'
 local host = require 'host'
 
 local tpe = {}
@@ -125,7 +126,7 @@ local function propose_number(axis, best, rest, unit)
     if not most or gain > most then chosen, most = x, gain end
   end
   if is_whole then return ('%d'):format(chosen) end
-  return ('%.6g'):format(is_log and math.exp(chosen) or chosen)
+  return draw.number(is_log and math.exp(chosen) or chosen)
 end
 
 -- Choices -------------------------------------------------------------------------------------------------------------

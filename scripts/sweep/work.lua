@@ -4,11 +4,14 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
+local pruning = require 'sweep.pruning'
 local trials = require 'sweep.trials'
 
 local work = {}
 
 local MACHINE = 9
+
+work.FAILED_CELLS = 8 -- the exit code of a sweep that ended with failed cells
 
 ---Makes the folder of a cell, with what its worker must know of it.
 ---@param sweep table folder, name, pruner, metric, maximize
@@ -26,21 +29,62 @@ function work.make_folder(sweep, cell, promoted)
 end
 
 ---The words after `runner` that work on a cell.
----@param sweep table script, words
+---@param sweep table script, words, rest (the script's own arguments)
 ---@param folder string of the cell
 ---@return string[]
 function work.words(sweep, folder)
   local words = { 'run', sweep.script, '--cell', folder }
   if host.scripts then words = { '--scripts', host.scripts, unpack(words) } end
   for _, word in ipairs(sweep.words) do words[#words + 1] = word end
+  if #sweep.rest > 0 then words[#words + 1] = '--' end
+  for _, word in ipairs(sweep.rest) do words[#words + 1] = word end
   return words
 end
 
+---What launchers keep of the cells of a plan: all of them, those that are over by id, and those that are left.
+---@param folder string of the sweep
+---@param plan_cells table[]
+---@return { cells: table[], done: table<string, table>, left: table[] }
+function work.split(folder, plan_cells)
+  local made = { cells = {}, done = {}, left = {} }
+  for i, cell in ipairs(plan_cells) do
+    made.cells[i] = cell
+    local now = cells.state(folder, cell.id)
+    if cells.is_over(now.state) then made.done[cell.id] = now else made.left[#made.left + 1] = cell end
+  end
+  return made
+end
+
+---A pruned cell that may go on by now, once from where it stands; nil when there is none.
+---@param sweep table folder, cells, done, pruner, promotions: the attempt after which each cell went on
+---@param is_last boolean no further cell comes
+---@return table? cell
+function work.promoted(sweep, is_last)
+  if not sweep.pruner then return nil end
+  local reports
+  for _, cell in ipairs(sweep.cells) do
+    local now = sweep.done[cell.id]
+    if now and now.state == 'pruned' and sweep.promotions[cell.id] ~= now.attempt then
+      reports = reports or pruning.reports(sweep.folder)
+      if pruning.promotes(sweep.pruner, cell.id, reports, is_last) then
+        sweep.promotions[cell.id], sweep.done[cell.id] = now.attempt, nil
+        sweep.view:promoted(cell)
+        return cell
+      end
+    end
+  end
+  return nil
+end
+
 ---The cells of the next trial, where a sampler decides about them; nil when there is none.
----@param sweep table with `study`
+---@param sweep table study, cells, to which they are added, and view
 ---@return table[]?
 function work.next_trial(sweep)
-  return sweep.study and trials.next(sweep.study) or nil
+  local new = sweep.study and trials.next(sweep.study)
+  if not new then return nil end
+  for _, cell in ipairs(new) do sweep.cells[#sweep.cells + 1] = cell end
+  sweep.view:planned(new)
+  return new
 end
 
 return work

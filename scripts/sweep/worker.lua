@@ -4,6 +4,7 @@ local at_exit = require 'boot.at_exit'
 local cells = require 'sweep.cells'
 local console = require 'console'
 local dkjson = require 'dkjson'
+local end_states = require 'runs.end_states'
 local fail = require 'fail'
 local host = require 'host'
 local json = require 'json'
@@ -17,9 +18,6 @@ local worker = {}
 local MACHINE = 9
 local TIME_LIMIT = 'time limit of the job'
 local SLACK_S = 60 -- Slurm may ask so much earlier
--- Of a command that ended without a training that says more.
-local STATE_OF_CODE = { [0] = 'FINISHED', [6] = 'DIVERGED', [7] = 'TIMEOUT', [75] = 'PREEMPTED', [129] = 'INTERRUPTED',
-  [130] = 'INTERRUPTED', [143] = 'INTERRUPTED' }
 
 local Cell = {}
 Cell.__index = Cell
@@ -66,7 +64,7 @@ end
 local function write_end(cell, code)
   local exit, run = run_exit(cell.folder)
   local own = run and cell.runs[run] and exit or {}
-  local state = STATE_OF_CODE[code] or 'FAILED'
+  local state = end_states[code] or 'FAILED'
   if own.code == code and own.state then state = own.state end
   local reason, requeue = cell.reason or own.reason or '', nil
   if state == 'PREEMPTED' and slurm.own_job() then state, reason, requeue = leave_job(cell, own) end

@@ -6,15 +6,14 @@ local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
 local pretty = require 'pretty'
-local pruning = require 'sweep.pruning'
 local shell = require 'base.shell'
 local slurm = require 'sweep.slurm'
 local work = require 'sweep.work'
 
 local launcher = { summary = 'job arrays of Slurm' }
 
-local SAVE_S = 120     -- before the time limit cells are asked to save and leave
-local FAILED_CELLS = 8
+local LOOK_S = 5   -- between two looks at all cells
+local SAVE_S = 120 -- before the time limit cells are asked to save and leave
 
 local Watch = {}
 Watch.__index = Watch
@@ -122,26 +121,13 @@ end
 
 -- Pruned cells that may go on, and trials that the results so far ask for.
 function Watch:more()
-  local new = work.next_trial(self)
-  if new then
-    for _, cell in ipairs(new) do self.cells[#self.cells + 1] = cell end
-    self.view:planned(new)
-    return true
+  if work.next_trial(self) then return true end
+  local promoted = {}
+  for cell in function() return work.promoted(self, true) end do
+    self.tries[cell.id], promoted[#promoted + 1] = 1, cell
   end
-  if not self.pruner then return false end
-  local reports, found = pruning.reports(self.folder), false
-  for _, cell in ipairs(self.cells) do
-    local now = self.done[cell.id]
-    if now and now.state == 'pruned' and self.promotions[cell.id] ~= now.attempt
-      and pruning.promotes(self.pruner, cell.id, reports, true) then
-      self.promotions[cell.id], self.done[cell.id], self.tries[cell.id] = now.attempt, nil, 0
-      self.view:promoted(cell)
-      self:submit { cell }
-      self.tries[cell.id] = 1
-      found = true
-    end
-  end
-  return found
+  if #promoted > 0 then self:submit(promoted) end
+  return #promoted > 0
 end
 
 local function asks_to_cancel(self)
@@ -163,17 +149,12 @@ launcher.check = slurm.check
 ---@param given table
 ---@return integer code
 function launcher.run(plan_cells, given)
-  local self = setmetatable({ cells = {}, done = {}, failed = {}, tries = {}, promotions = {}, queued_jobs = {},
-    signal_s = SAVE_S }, Watch)
+  local split = work.split(given.folder, plan_cells)
+  local self = setmetatable({ cells = split.cells, done = split.done, failed = {}, tries = {}, promotions = {},
+    queued_jobs = {}, signal_s = SAVE_S }, Watch)
   for key, value in pairs(given) do self[key] = value end
   self.folder = host.realpath(self.folder)
-  local left = {}
-  for i, cell in ipairs(plan_cells) do
-    self.cells[i] = cell
-    local now = cells.state(self.folder, cell.id)
-    if cells.is_over(now.state) then self.done[cell.id] = now else left[#left + 1] = cell end
-  end
-  self.view:begin(self.done, left)
+  self.view:begin(self.done, split.left)
   local made, message = files.make_folder(folder_of(self))
   if not made then fail.raise(9, '%s', message) end
   host.watch_stop(true)
@@ -185,7 +166,7 @@ function launcher.run(plan_cells, given)
       break
     end
     if not waiting and not self:more() then break end
-    for _ = 1, self.period_s or 5 do
+    for _ = 1, LOOK_S do
       self.view:tick(self.running)
       host.sleep(1)
       signal = signal or host.stop_signal()
@@ -201,7 +182,7 @@ function launcher.run(plan_cells, given)
   host.watch_stop(false)
   self.view:finish()
   if signal then return 128 + signal end
-  return next(self.failed) and FAILED_CELLS or 0
+  return next(self.failed) and work.FAILED_CELLS or 0
 end
 
 return launcher

@@ -1,29 +1,11 @@
 -- Sweeps whose cells depend on what has come of others: TPE, and pruners.
-local dkjson = require 'dkjson'
 local host = require 'host'
 local runs = require 'testing.runs'
+local sweeps = require 'testing.sweeps'
 local t = require 'testing'
 
-local script = runs.write('slope.lua', [[
-local experiment, data, train = require 'experiment', require 'data', require 'train'
-local nn, torch = require 'nn', require 'torch'
-local cfg = experiment.config { optim = { lr = 0.01 }, model = { width = 4 }, train = { epochs = 4, seed = 1 } }
-torch.manual_seed(1)
-local x = torch.randn({ 64, 2 })
-local y = x:sum({ 1 }, true)
-local model = nn.Sequential { nn.Linear { 2, cfg.model.width }, nn.Tanh(), nn.Linear { cfg.model.width, 1 } }
-train.fit { model = model, data = data.tensors { x = x, y = y, val_x = x, val_y = y, batch = 16 }, loss = 'mse',
-  optim = cfg.optim, options = cfg.train }
-]])
-
-local function status(name)
-  local rows = {}
-  for line in runs.command('sweep', 'status', name, '--json'):gmatch '[^\n]+' do
-    local row = dkjson.decode(line)
-    if row.kind == 'cell' then rows[#rows + 1] = row end
-  end
-  return rows
-end
+local script = runs.write('slope.lua', sweeps.SCRIPT)
+local status = sweeps.cells
 
 local function count(rows, state)
   local found = 0

@@ -1,26 +1,11 @@
 -- Sweeps as job arrays, on a real Slurm of one node.
-local dkjson = require 'dkjson'
 local host = require 'host'
 local runs = require 'testing.runs'
 local slurm_cluster = require 'testing.slurm'
+local sweeps = require 'testing.sweeps'
 local t = require 'testing'
 
-local script = runs.write('small.lua', [[
-local experiment, data, train = require 'experiment', require 'data', require 'train'
-local nn, torch = require 'nn', require 'torch'
-local cfg = experiment.config { optim = { lr = 0.01 }, train = { epochs = 3, seed = 1 },
-  test = { sleep = experiment.number(0) } }
-torch.manual_seed(cfg.train.seed)
-local x = torch.randn({ 64, 2 })
-local y = x:sum({ 1 }, true)
-local model = nn.Sequential { nn.Linear { 2, 4 }, nn.Tanh(), nn.Linear { 4, 1 } }
-local hook = { name = 'hook', every = 1, over_budget = 'off', on_step = function()
-  if cfg.test.sleep > 0 then os.execute('sleep ' .. cfg.test.sleep) end
-end }
-train.fit { model = model, data = data.tensors { x = x, y = y, val_x = x, val_y = y, batch = 16 }, loss = 'mse',
-  optim = cfg.optim, options = cfg.train, callbacks = { hook } }
-]])
-
+local script = runs.write('small.lua', sweeps.SCRIPT)
 local missing = slurm_cluster.missing()
 local slurm = not missing and slurm_cluster.start { max_array = 3 }
 
@@ -38,14 +23,7 @@ local function sweep(...)
   return slurm.call(('RUNNER_RESULTS_DIR=%s/results %s %s'):format(runs.root, runs.RUNNER, table.concat(words, ' ')))
 end
 
-local function cells(name)
-  local found = {}
-  for line in runs.command('sweep', 'status', name, '--json'):gmatch '[^\n]+' do
-    local row = dkjson.decode(line)
-    if row.kind == 'cell' then found[#found + 1] = row end
-  end
-  return found
-end
+local cells = sweeps.cells
 
 local function numbers(name)
   return (runs.command('sweep', 'top', name, '--all'))
@@ -57,8 +35,7 @@ test('a sweep that was half done here is finished by Slurm, in arrays as large a
   local pool = runs.start { 'sweep', words[1], words[2], words[3], 'both', '-j', '1' }
   pool:wait_until('two cells that are done', function()
     local done = 0
-    local planned = host.stat(runs.root .. '/results/small/sweep-both/plan.jsonl')
-    for _, cell in ipairs(planned and cells 'both' or {}) do done = done + (cell.state == 'done' and 1 or 0) end
+    for _, cell in ipairs(cells 'both') do done = done + (cell.state == 'done' and 1 or 0) end
     return done >= 2
   end)
   pool:signal 'KILL'
@@ -81,9 +58,8 @@ test('a job that Slurm asks to leave saves, is started again and goes on from it
     runs.root .. '/asked')
   local id, job
   watch:wait_until('a cell that trains', function()
-    local cell = host.stat(runs.root .. '/results/small/sweep-asked/plan.jsonl') and cells('asked')[1]
-    local folder = cell and ('%s/results/small/sweep-asked/cells/%s'):format(runs.root, cell.id)
-    local now = folder and host.read_progress(folder .. '/run/.progress')
+    local cell = cells('asked')[1]
+    local now = cell and sweeps.progress(runs.root .. '/results/small/sweep-asked', cell)
     if not now or now.step < 2 then return false end
     id = cell.id
     return true

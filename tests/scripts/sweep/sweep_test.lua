@@ -2,47 +2,23 @@
 local host = require 'host'
 local read_file = require 'base.read_file'
 local runs = require 'testing.runs'
+local sweeps = require 'testing.sweeps'
 local t = require 'testing'
 
--- Twelve short updates; `fail_at` breaks one, `sleep` makes a training long enough to be killed in.
-local SCRIPT = [[
-local experiment, data, train = require 'experiment', require 'data', require 'train'
-local nn, torch = require 'nn', require 'torch'
-local cfg = experiment.config { optim = { lr = 0.01 }, model = { width = 4 }, train = { epochs = 3, seed = 1 },
-  checkpoint = { every = { steps = 4 } }, test = { fail_at = experiment.optional 'int', sleep = experiment.number(0) } }
-torch.manual_seed(cfg.train.seed)
-local x = torch.randn({ 64, 2 })
-local y = x:sum({ 1 }, true)
-local model = nn.Sequential { nn.Linear { 2, cfg.model.width }, nn.Tanh(), nn.Linear { cfg.model.width, 1 } }
-local hook = { name = 'hook', every = 1, over_budget = 'off', on_step = function(_, record)
-  if record.step == cfg.test.fail_at then error 'the cell breaks' end
-  if cfg.test.sleep > 0 then os.execute('sleep ' .. cfg.test.sleep) end
-end }
-train.fit { model = model, data = data.tensors { x = x, y = y, val_x = x, val_y = y, batch = 16 }, loss = 'mse',
-  optim = cfg.optim, options = cfg.train, callbacks = { hook } }
-]]
-local script = runs.write('small.lua', SCRIPT)
+local script = runs.write('small.lua', sweeps.SCRIPT)
 
 local function sweep(...) return runs.command('sweep', script, ...) end
 
 local function folder(name) return ('%s/results/small/sweep-%s'):format(runs.root, name) end
 
--- The status of a sweep by settings.
+-- The cells of a sweep by their settings.
 local function cells(name)
   local found = {}
-  local output = runs.command('sweep', 'status', name, '--json')
-  for line in output:gmatch '[^\n]+' do
-    local value = require('dkjson').decode(line)
-    if value.kind == 'cell' then found[table.concat(value.set, ' ')] = value end
-  end
+  for _, cell in ipairs(sweeps.cells(name)) do found[table.concat(cell.set, ' ')] = cell end
   return found
 end
 
-local function states(name)
-  local counts = {}
-  for _, cell in pairs(cells(name)) do counts[cell.state] = (counts[cell.state] or 0) + 1 end
-  return counts
-end
+local states = sweeps.states
 
 -- Lines of a comparison without what a clock and a draw decide.
 local function table_of(name)
@@ -109,7 +85,7 @@ t.test('a killed sweep is finished by the same command, and comes to what an und
     end
   end
   pool:wait_until('a checkpoint in a running cell', function()
-    return host.stat(folder 'killed' .. '/plan.jsonl') and trained()
+    return trained()
   end)
   local worker = trained()
   if worker then host.kill(worker.pid, 'KILL') end
@@ -158,8 +134,8 @@ t.test('asked to end, a sweep lets its cells save; the same command goes on', fu
   local pool = runs.start(words)
   local id
   pool:wait_until('a running cell that trains', function()
-    for _, cell in pairs(host.stat(folder 'stopped' .. '/plan.jsonl') and cells 'stopped' or {}) do
-      local now = host.read_progress(('%s/cells/%s/run/.progress'):format(folder 'stopped', cell.id))
+    for _, cell in ipairs(sweeps.cells 'stopped') do
+      local now = sweeps.progress(folder 'stopped', cell)
       if cell.state == 'running' and now and now.step > 1 then
         id = cell.id
         return true
@@ -176,10 +152,10 @@ t.test('asked to end, a sweep lets its cells save; the same command goes on', fu
 end)
 
 t.test('a changed script is refused, or goes on with --allow-source-change, which the status shows', function()
-  local path = runs.write('changing.lua', SCRIPT)
+  local path = runs.write('changing.lua', sweeps.SCRIPT)
   local words = { 'sweep', path, 'seeds=1', '--name', 'changing' }
   t.equal(select(2, runs.command(unpack(words))), 0)
-  runs.write('changing.lua', SCRIPT .. '\n-- a remark\n')
+  runs.write('changing.lua', sweeps.SCRIPT .. '\n-- a remark\n')
   local output, code = runs.command(unpack(words))
   t.equal(code, 3, output)
   t.contains(output, 'not what the sweep was planned with')
@@ -199,6 +175,49 @@ t.test('a sweep script runs as a sweep, and the command line wins over it', func
   local ran, code_ran = runs.command(path, 'seeds=1', 'optim.lr=0.01')
   t.equal(code_ran, 0, ran)
   t.contains(ran, '1 of 1 cell over')
+end)
+
+t.test('a name stands for one sweep: other options of its cells, a pruner or arguments are refused', function()
+  local words = { 'optim.lr=0.01,0.02', 'model.width=3,4', '--name', 'once' }
+  for _, other in ipairs { { '--fast-dev-run' }, { '--pruner', 'asha' }, { '--', 'argument' } } do
+    local output, code = sweep(words[1], words[2], words[3], words[4], unpack(other))
+    t.equal(code, 3, output)
+    t.contains(output, "sweep 'once' exists and is another one")
+  end
+end)
+
+t.test("words after -- are the script's own, in every cell", function()
+  local path = runs.write('words.lua', "local cfg = require('experiment').config { a = 1 }\n"
+    .. "print(cfg.a, arg[1], ...)\n")
+  local output, code = runs.command('sweep', path, 'a=1,2', '--name', 'words', '-q', '--', 'x y', '--z')
+  t.equal(code, 0, output)
+  local all = runs.root .. '/results/words/sweep-words/cells'
+  for _, id in ipairs(host.listdir(all)) do
+    t.matches(read_file(('%s/%s/output.log'):format(all, id)), '^[12]\tx y\tx y\t%-%-z\n')
+  end
+end)
+
+t.test('only finished cells are ranked', function()
+  local output = runs.command('sweep', 'top', 'stopped')
+  t.contains(output, 'val_loss, lowest first')
+  local pool = runs.start { 'sweep', script, 'seeds=1', 'test.sleep=0.3', '--name', 'half', '-j', '1' }
+  pool:wait_until('an eval', function()
+    local cell = sweeps.cells('half')[1]
+    local now = cell and sweeps.progress(folder 'half', cell)
+    return now and now.step > 5
+  end)
+  pool:signal 'TERM'
+  pool:wait()
+  t.equal(states 'half', { stopped = 1 })
+  local ranked, code = runs.command('sweep', 'top', 'half')
+  t.equal(code, 4, ranked)
+end)
+
+t.test('resume goes on where the sweep is, from any folder', function()
+  local output, code = t.shell(('cd / && %s sweep resume %s -q'):format(runs.RUNNER, folder 'half'))
+  t.equal(code, 0, output)
+  t.equal(states 'half', { done = 1 })
+  t.fields(sweeps.cells('half')[1], { attempt = 2 })
 end)
 
 t.test('all sweeps are listed with how far they are', function()
@@ -221,7 +240,7 @@ t.test('what cannot be planned is told before anything starts', function()
   refused(2, 'say how many with --trials', 'optim.lr=uniform(0,1)')
   refused(2, "sampler 'sobl' is not known; nearest: sobol", 'optim.lr=uniform(0,1)', '--trials', '2', '--sampler',
     'sobl')
-  refused(3, "sweep 'once' exists and varies 'optim.lr=0.01,0.02 model.width=3,4'", 'optim.lr=1,2', '--name', 'once')
+  refused(3, "sweep 'once' exists and is another one (axes:", 'optim.lr=1,2', '--name', 'once')
   refused(2, 'the name of a sweep must match', 'optim.lr=1,2', '--name', 'A b')
   refused(2, "'foo' is not an override or an axis", 'foo')
   t.equal(select(2, runs.command('sweep', 'status', 'nothing')), 2)
