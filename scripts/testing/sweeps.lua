@@ -1,6 +1,6 @@
 -- Sweeps in tests: a script whose cells are short, and what became of them.
 --   local sweeps = require 'testing.sweeps'
---   local script = runs.write('small.lua', sweeps.SCRIPT)
+--   local script = runs.write(name, sweeps.SCRIPT)
 local dkjson = require 'dkjson'
 local host = require 'host'
 local runs = require 'testing.runs'
