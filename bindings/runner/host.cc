@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bindings/runner/library.h"
+#include "engine/base/status.h"
 #include "engine/base/text/terminal.h"
 
 namespace lanthorn::runner {
@@ -143,6 +144,18 @@ constexpr luaL_Reg kFunctions[] = {{"version", Version},   {"isatty", IsATty},  
 }  // namespace
 
 void RegisterProcess(lua_State* L) { luaL_register(L, nullptr, kFunctions); }
+
+int PushFailure(lua_State* L, const absl::Status& status) {
+  lua_pushnil(L);
+  lua_pushstring(L, MessageOf(status).c_str());
+  return 2;
+}
+
+int PushOutcome(lua_State* L, const absl::Status& status) {
+  if (!status.ok()) return PushFailure(L, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
 
 int PushFailure(lua_State* L, const char* subject, int error_number) {
   lua_pushnil(L);

@@ -4,15 +4,17 @@
 
 #include <lua.hpp>
 
+#include "absl/status/status.h"
+
 namespace lanthorn::runner {
 
 void RegisterProcess(lua_State* L);     // host.cc: environment, clock, terminal, library files
-void RegisterFiles(lua_State* L);       // host_files.cc: paths and folders
+void RegisterFiles(lua_State* L);       // host_files.cc: paths, folders, whole files, hashes
 void RegisterCompanions(lua_State* L);  // host_process.cc: other processes
 void RegisterInterrupt(lua_State* L);   // interrupt.cc: SIGINT as a flag or a Lua error
 void RegisterChildren(lua_State* L);    // host_children.cc: child processes whose end is waited for
 void RegisterRunFiles(lua_State* L);    // run_files.cc: files of run directories
-void RegisterClaims(lua_State* L);      // claims.cc: work that processes share, and hashes
+void RegisterClaims(lua_State* L);      // claims.cc: work that processes share
 void RegisterSobol(lua_State* L);       // sobol.cc: quasi-random points
 void RegisterStudentT(lua_State* L);    // student_t.cc: quantiles of Student's t
 void RegisterLineEdit(lua_State* L);    // line_edit.cc: line editing and history
@@ -35,5 +37,9 @@ bool TakeInterrupt();
 
 // [-0, +2, m] Pushes nil and a message. Returns 2, for `return PushFailure(L, ...)`.
 int PushFailure(lua_State* L, const char* subject, int error_number);
+int PushFailure(lua_State* L, const absl::Status& status);
+
+// [-0, +1 or +2, m] Pushes true, or nil and a message.
+int PushOutcome(lua_State* L, const absl::Status& status);
 
 }  // namespace lanthorn::runner

@@ -2,9 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,78 +11,27 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
-
-extern char** environ;
+#include "bindings/runner/spawn.h"
 
 namespace lanthorn::runner {
 namespace {
 
 std::map<pid_t, int> children;  // pid to its pidfd; -1 where the kernel has none
 
-std::vector<std::string> ReadWords(lua_State* L, int index) {
-  luaL_checktype(L, index, LUA_TTABLE);
-  std::vector<std::string> words;
-  const int count = static_cast<int>(lua_objlen(L, index));
-  for (int i = 1; i <= count; ++i) {
-    lua_rawgeti(L, index, i);
-    words.emplace_back(luaL_checkstring(L, -1));
-    lua_pop(L, 1);
-  }
-  return words;
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// Our environment with the table's names set to its values.
-std::vector<std::string> Environment(lua_State* L, int index) {
-  std::map<std::string, std::string> variables;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const char* equals = strchr(*entry, '=');
-    if (equals != nullptr) variables[std::string(*entry, static_cast<size_t>(equals - *entry))] = equals + 1;
-  }
-  if (lua_istable(L, index)) {
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-      if (lua_type(L, -2) == LUA_TSTRING) variables[lua_tostring(L, -2)] = luaL_checkstring(L, -1);
-    }
-  }
-  std::vector<std::string> entries;
-  for (const auto& [name, value] : variables) entries.push_back(name + "=" + value);
-  return entries;
-}
-
 // spawn(words, environment, output): starts words[1] in a process group of its own, so that Ctrl-C reaches it through
 // us only; stdin is empty, both output streams are added to the file `output`. Gives its pid, or nil, message.
 int Spawn(lua_State* L) {
-  std::vector<std::string> words = ReadWords(L, 1), environment = Environment(L, 2);
+  const std::vector<std::string> words = ReadWords(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  std::map<std::string, std::string> variables;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) variables[lua_tostring(L, -2)] = luaL_checkstring(L, -1);
+  }
   const char* output = luaL_checkstring(L, 3);
-  if (words.empty()) return luaL_error(L, "spawn: no program");
   const int log = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (log < 0) return PushFailure(L, output, errno);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t all, none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, log, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, log, STDERR_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, words[0].c_str(), &actions, &attributes, Pointers(words).data(), Pointers(environment).data());
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
+  const int error = SpawnGroup(words, variables, /*input=*/-1, log, &pid);
   close(log);
   if (error != 0) return PushFailure(L, words[0].c_str(), error);
   children[pid] = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));

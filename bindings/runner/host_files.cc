@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
+#include "engine/base/files/files.h"
 
 namespace lanthorn::runner {
 namespace {
@@ -108,9 +109,44 @@ int ChangeDirectory(lua_State* L) {
   return 1;
 }
 
+// sha256(text): 64 hex digits.
+int Sha256(lua_State* L) {
+  std::size_t size = 0;
+  const char* text = luaL_checklstring(L, 1, &size);
+  lua_pushstring(L, Sha256Hex({text, size}).c_str());
+  return 1;
+}
+
+// write_file(path, text): replaces the file at once and for good; true, or nil, message.
+int Write(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  std::size_t size = 0;
+  const char* text = luaL_checklstring(L, 2, &size);
+  return PushOutcome(L, WriteFileAtomic(path, {text, size}));
+}
+
+// create_file(path, text): makes the file, whole and for good; true, false when there is one already, or nil, message.
+int Create(lua_State* L) {
+  const std::string path = luaL_checkstring(L, 1);
+  std::size_t size = 0;
+  const char* text = luaL_checklstring(L, 2, &size);
+  const std::string made = path + "." + std::to_string(getpid()) + ".new";
+  if (const absl::Status status = WriteFileAtomic(made, {text, size}); !status.ok()) return PushFailure(L, status);
+  const bool first = link(made.c_str(), path.c_str()) == 0;
+  const int error = errno;
+  unlink(made.c_str());
+  if (!first && error != EEXIST) return PushFailure(L, path.c_str(), error);
+  lua_pushboolean(L, first);
+  return 1;
+}
+
+// link(path, target): makes path a link to target, in place of a link that is there; true, or nil, message.
+int Link(lua_State* L) { return PushOutcome(L, ReplaceLink(luaL_checkstring(L, 1), luaL_checkstring(L, 2))); }
+
 constexpr luaL_Reg kFunctions[] = {{"realpath", RealPath},     {"listdir", ListDir}, {"stat", Stat},
                                    {"mkdir", MakeDir},         {"disk", Disk},       {"cwd", WorkingDirectory},
-                                   {"chdir", ChangeDirectory}, {nullptr, nullptr}};
+                                   {"chdir", ChangeDirectory}, {"sha256", Sha256},   {"write_file", Write},
+                                   {"create_file", Create},    {"link", Link},       {nullptr, nullptr}};
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,75 +11,20 @@
 #include <vector>
 
 #include "bindings/runner/host.h"
-
-extern char** environ;
+#include "bindings/runner/spawn.h"
 
 namespace lanthorn::runner {
 namespace {
-
-// The attributes of a companion: a process group of its own, default signals, none blocked.
-class Attributes {
- public:
-  Attributes() {
-    posix_spawnattr_init(&attributes_);
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawnattr_setsigdefault(&attributes_, &all);
-    posix_spawnattr_setsigmask(&attributes_, &none);
-    posix_spawnattr_setpgroup(&attributes_, 0);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  }
-  ~Attributes() { posix_spawnattr_destroy(&attributes_); }
-  const posix_spawnattr_t* get() const { return &attributes_; }
-
- private:
-  posix_spawnattr_t attributes_;
-};
-
-// Its files: stdin from `input` (or nothing), nothing else of ours, so that it holds no pipe or terminal open.
-class Actions {
- public:
-  explicit Actions(int input) {
-    posix_spawn_file_actions_init(&actions_);
-    if (input >= 0) {
-      posix_spawn_file_actions_adddup2(&actions_, input, STDIN_FILENO);
-    } else {
-      posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    }
-    posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
-  }
-  ~Actions() { posix_spawn_file_actions_destroy(&actions_); }
-  const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
 
 // companion(words, with_line): starts a program (words[1] is its path) that shares no file with this process. With a
 // line its stdin is at end of file as soon as this process is gone or has closed the line. Gives its pid and the line's
 // file descriptor, or nil, message.
 int Companion(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  std::vector<std::string> words;
-  for (int i = 1;; ++i) {
-    lua_rawgeti(L, 1, i);
-    if (lua_isnil(L, -1)) break;
-    words.emplace_back(luaL_checkstring(L, -1));
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  if (words.empty()) return luaL_error(L, "companion: no program");
+  const std::vector<std::string> words = ReadWords(L, 1);
   int line[2] = {-1, -1};
   if (lua_toboolean(L, 2) && pipe2(line, O_CLOEXEC) != 0) return PushFailure(L, "pipe", errno);
   pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, words[0].c_str(), Actions(line[0]).get(), Attributes().get(), arguments.data(), environ);
+  const int error = SpawnGroup(words, {}, line[0], /*output=*/-1, &pid);
   if (line[0] >= 0) close(line[0]);
   if (error != 0) {
     if (line[1] >= 0) close(line[1]);

@@ -16,12 +16,6 @@ namespace {
 
 constexpr char kLines[] = "host.MetricsLines";
 
-int Refuse(lua_State* L, const absl::Status& status) {
-  lua_pushnil(L);
-  lua_pushstring(L, MessageOf(status).c_str());
-  return 2;
-}
-
 int CollectLines(lua_State* L) {
   static_cast<MetricsLines*>(lua_touserdata(L, 1))->~MetricsLines();
   return 0;
@@ -41,7 +35,7 @@ int NextLine(lua_State* L) {
 // number and whether it may be cut short; nil at the end. Or nil, message.
 int OpenLines(lua_State* L) {
   auto lines = MetricsLines::Open(luaL_checkstring(L, 1));
-  if (!lines.ok()) return Refuse(L, lines.status());
+  if (!lines.ok()) return PushFailure(L, lines.status());
   new (lua_newuserdata(L, sizeof(MetricsLines))) MetricsLines(*std::move(lines));
   if (luaL_newmetatable(L, kLines)) {
     lua_pushcfunction(L, CollectLines);
@@ -55,7 +49,7 @@ int OpenLines(lua_State* L) {
 // read_progress(path): what .progress of a run directory says (ProgressState), or nil, message.
 int Progress(lua_State* L) {
   const auto state = ReadProgress(luaL_checkstring(L, 1));
-  if (!state.ok()) return Refuse(L, state.status());
+  if (!state.ok()) return PushFailure(L, state.status());
   lua_newtable(L);
   const auto set = [L](const char* name, double value) {
     lua_pushnumber(L, value);
@@ -96,10 +90,8 @@ std::string WithoutBrokenUtf8(const std::string& text) {
 int Close(lua_State* L) {
   const auto fields =
       nlohmann::json::parse(WithoutBrokenUtf8(luaL_checkstring(L, 2)), nullptr, /*allow_exceptions=*/false);
-  if (!fields.is_object()) return Refuse(L, absl::InvalidArgumentError("the fields are not a JSON object"));
-  if (const absl::Status status = CloseRun(luaL_checkstring(L, 1), fields); !status.ok()) return Refuse(L, status);
-  lua_pushboolean(L, 1);
-  return 1;
+  if (!fields.is_object()) return PushFailure(L, absl::InvalidArgumentError("the fields are not a JSON object"));
+  return PushOutcome(L, CloseRun(luaL_checkstring(L, 1), fields));
 }
 
 // utc_seconds(text): seconds since 1970 of a time such as 2026-11-21T10:15:00.123Z; nil for another text.

@@ -1880,6 +1880,25 @@ function testing.slurm.missing() end
 ---@return { environment: string, call: fun(command: string): string, integer }
 function testing.slurm.start(o) end
 
+---@class testing.sweeps
+testing.sweeps = {}
+
+---The cells of a sweep of SCRIPT as `runner sweep status --json` has them, in order; none before it is planned.
+---@param name string
+---@return table[]
+function testing.sweeps.cells(name) end
+
+---How far the run of a cell is: host.read_progress, or nil.
+---@param folder string of the sweep
+---@param cell table
+---@return table?
+function testing.sweeps.progress(folder, cell) end
+
+---How many cells are in each state.
+---@param name string
+---@return table<string, integer>
+function testing.sweeps.states(name) end
+
 ---@class testing.texts
 testing.texts = {}
 
