@@ -4,7 +4,7 @@
 
 #include <lua.hpp>
 
-#include "absl/status/status.h"
+#include "engine/base/status.h"
 
 namespace lanthorn::runner {
 
