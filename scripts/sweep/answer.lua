@@ -1,5 +1,6 @@
 -- What a sweep found: its configurations as arms, and one sentence. Of many only the best are shown.
 local compute = require 'compare.compute'
+local fail = require 'fail'
 local findings = require 'compare.findings'
 local pretty = require 'pretty'
 local run_select = require 'runs.select'
@@ -18,17 +19,20 @@ local function over(result)
   return pretty.plural(n, 'seed')
 end
 
----The lines that end a sweep; none when no cell has the metric.
+---The lines that end a sweep; none when its script trained nothing.
 ---@param found { path: string } the sweep
 ---@param head table of its plan
 ---@param is_trial boolean of --fast-dev-run
 ---@return string[]
 function answer.lines(found, head, is_trial)
   if is_trial then return { 'Found nothing: every cell was tried for some batches only (--fast-dev-run).' } end
-  local ok, result = pcall(function()
-    return compute(run_select.all { found.path }, { metric = head.metric, allow_mixed = true })
-  end)
-  if not ok then return {} end
+  local have_runs, runs = pcall(run_select.all, { found.path })
+  if not have_runs then return {} end -- a script that trains nothing
+  local ok, result = pcall(compute, runs, { metric = head.metric, allow_mixed = true })
+  if not ok then
+    if not fail.is(result) then error(result, 0) end
+    return { ('Found nothing: %s'):format(tostring(result)) }
+  end
   if #result.arms > MOST_ARMS then return top.lines(found, { metric = head.metric, maximize = head.maximize }) end
   local lines = view.table(result)
   if #result.arms == 1 then

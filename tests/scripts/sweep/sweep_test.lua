@@ -197,6 +197,12 @@ t.test("words after -- are the script's own, in every cell", function()
   end
 end)
 
+t.test('a metric that no cell has is told, with those that they have', function()
+  local output, code = sweep('seeds=1', '--metric', 'val_los', '--name', 'metric')
+  t.equal(code, 0, output)
+  t.contains(output, "Found nothing: no run has the metric 'val_los'; nearest: val_loss")
+end)
+
 t.test('only finished cells are ranked', function()
   local output = runs.command('sweep', 'top', 'stopped')
   t.contains(output, 'val_loss, lowest first')
