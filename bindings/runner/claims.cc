@@ -1,10 +1,13 @@
 // Claims of work that processes share (engine/run/process/lease.h).
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "bindings/runner/host.h"
 #include "engine/base/files/files.h"
+#include "engine/run/json_text.h"
 #include "engine/run/process/lease.h"
+#include "engine/run/process/process_identity.h"
 
 namespace lanthorn::runner {
 namespace {
@@ -60,8 +63,22 @@ int Close(lua_State* L) {
   return PushOutcome(L, WriteFileAtomic(claim + "/exit.json", {text, size}));
 }
 
-constexpr luaL_Reg kFunctions[] = {
-    {"read_claim", Read}, {"take_claim", Take}, {"end_claim", End}, {"close_claim", Close}, {nullptr, nullptr}};
+// this_process(): what tells this process from all others, of other machines too, as JSON text.
+int This(lua_State* L) {
+  lua_pushstring(L, JsonText(ThisProcess()).c_str());
+  return 1;
+}
+
+// is_alive(text): whether a process of this machine that such a text names exists.
+int Alive(lua_State* L) {
+  const nlohmann::json process = nlohmann::json::parse(luaL_checkstring(L, 1), nullptr, /*allow_exceptions=*/false);
+  lua_pushboolean(L, process.is_object() && IsAlive(process));
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"read_claim", Read},   {"take_claim", Take},   {"end_claim", End},
+                                   {"close_claim", Close}, {"this_process", This}, {"is_alive", Alive},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

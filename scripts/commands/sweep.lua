@@ -31,7 +31,7 @@ function sweep.configure(parser)
   parser:option '--sampler-seed':argname 'N':convert(tonumber):description 'Of what is drawn (default 0).'
   parser:option '--where':argname 'LUA'
     :description "Only cells for which this holds, such as 'optim.lr < 0.1'; names are those of the config."
-  parser:option '--metric':argname 'NAME':description 'What "best" is about (default val_loss).'
+  parser:option '--metric':argname 'NAME':description 'What "best" is about (default val_loss, else train_loss).'
   parser:flag '--maximize':description 'The highest value is the best.'
   parser:option '--pruner':argname 'NAME'
     :description 'Ends bad cells early: asha, asha(min=1,eta=3), median(warmup=1,startup=5), patience(epochs=3).'

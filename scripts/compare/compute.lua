@@ -22,21 +22,33 @@ local function refuse(records, arms, name)
   record.unknown_metric(records, name)
 end
 
+-- The metric that is asked for; without one the first of the defaults that any run has.
+local function metric_of(records, asked)
+  if asked then return record.metric_of(asked) end
+  for _, text in ipairs(record.DEFAULT_METRICS) do
+    local name, mode = record.metric_of(text)
+    for _, one in ipairs(records) do
+      if one:metric(name, mode) then return name, mode end
+    end
+  end
+  return record.metric_of(record.DEFAULT_METRICS[1])
+end
+
 ---Compares runs. Raises when there is nothing to compare.
 ---@param runs { experiment: string, id: string, path: string }[]
----@param o { metric: string, by: string[]?, baseline: string?, partial: boolean?, allow_mixed: boolean? }
+---@param o { metric: string?, by: string[]?, baseline: string?, partial: boolean?, allow_mixed: boolean? }
 ---@return table result for compare.view
 return function(runs, o)
-  local name, mode = record.metric_of(o.metric)
   local records = {}
   for i, run in ipairs(runs) do records[i] = record.new(run) end
+  local name, mode = metric_of(records, o.metric)
   local arms, keys, marks = arms_of.group(records, o.by, o.allow_mixed)
   for _, mark in ipairs(data.marks(arms, keys, o.allow_mixed)) do marks[#marks + 1] = mark end
   for _, badge in ipairs(badges.marks(records)) do marks[#marks + 1] = badge end
   for _, arm in ipairs(arms) do arms_of.fill(arm, name, mode, o.partial) end
   if count_values(arms) == 0 then refuse(records, arms, name) end
   local baseline = arms_of.baseline(arms, o.baseline)
-  local budget = results.budget(arms)
+  local budget = results.budget(arms, keys)
   local identical = results.identical(arms)
   return { metric = name, mode = mode, records = records, arms = arms, marks = marks, baseline = baseline,
     budget = budget, identical = identical,

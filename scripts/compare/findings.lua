@@ -26,7 +26,7 @@ end
 ---What may be said of a paired difference: only 'lower' and 'higher' are claims.
 ---@param d { n: integer, mean: number?, half: number?, p_holm: number?, same: boolean?, no_claim: string? }
 ---@param comparisons integer how many p values Holm's correction was over
----@param budget { unequal: boolean?, unit: string? } unit: what a repetition is called, seed if left out
+---@param budget { unequal: boolean?, intended: boolean?, unit: string? } unit: what a repetition is called (seed)
 ---@return string
 function findings.verdict(d, comparisons, budget)
   local unit = budget.unit or 'seed'
@@ -41,7 +41,7 @@ function findings.verdict(d, comparisons, budget)
   if d.p_holm > 1 - statistics.LEVEL then
     return ("not significant after Holm's correction for %d comparisons"):format(comparisons)
   end
-  if budget.unequal then return 'no claim: the budgets differ' end
+  if budget.unequal and not budget.intended then return 'no claim: the budgets differ' end
   return d.mean < 0 and 'lower' or 'higher'
 end
 
@@ -63,6 +63,7 @@ function findings.sentence(differences, about)
   add(worse, 'higher for %s')
   add(rest, 'no difference can be claimed for %s')
   add(none, 'no values to compare for %s')
+  if #parts == 0 then parts[1] = 'nothing, for all arms are identical' end
   return ("Found for %s, against '%s' over %s: %s."):format(about.what, about.baseline, about.over,
     table.concat(parts, '; '))
 end

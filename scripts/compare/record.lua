@@ -15,6 +15,8 @@ compare_record.__index = compare_record
 
 local SEED = 'train.seed'
 local NOISY_LOAD = 0.2 -- share of the cores that others may take (guards/README.md, Timing 6)
+-- What is compared where nothing is asked for: the first that a run has.
+compare_record.DEFAULT_METRICS = { 'val_loss', 'train_loss' }
 local DEFAULT_BEST = { val_loss = true } -- of these a run keeps the best; of other metrics the last value counts
 -- What makes two machines the same for timing; load, host name and boot are left out.
 local FINGERPRINT = { 'cpu', 'flags', 'cores', 'cpus', 'threads', 'memory_bytes', 'kernel', 'blas', 'blas_threading' }
@@ -169,6 +171,18 @@ function compare_record:train_losses()
   local losses = {}
   for _, point in ipairs(self:curve('train', 'loss')) do losses[point.step] = point.value end
   return losses
+end
+
+---What the run took, all attempts together. Energy is not measured.
+---@return { cpu_s: number?, wall_s: number?, targets: integer? }
+function compare_record:cost()
+  local cost = { targets = self:targets() }
+  for _, exit in ipairs(run_summary.exits(self.run)) do
+    for _, key in ipairs { 'cpu_s', 'wall_s' } do
+      if type(exit[key]) == 'number' then cost[key] = (cost[key] or 0) + exit[key] end
+    end
+  end
+  return cost
 end
 
 ---Targets that got gradient in all; nil when unknown.

@@ -7,6 +7,7 @@ local statistics = require 'statistics'
 
 local results = {}
 
+local LENGTHS = { ['train.epochs'] = true, ['train.max_steps'] = true } -- keys that decide how long a run is
 local COMMON_STEPS = 10 -- fewer equal steps prove nothing
 
 -- Common evals that are all the same. Cheap, and two arms that differ here need no look at their updates.
@@ -36,7 +37,8 @@ end
 local function compare_identity(a, b)
   local common, least = compare_arms.pairs(a, b), math.huge
   for _, pair in ipairs(common) do
-    local steps = identical_steps(pair.a.record, pair.b.record)
+    local ends_equal = pair.a.record.step == pair.b.record.step and statistics.same(pair.a.value, pair.b.value)
+    local steps = ends_equal and identical_steps(pair.a.record, pair.b.record)
     if not steps then return nil end
     least = math.min(least, steps)
   end
@@ -44,7 +46,8 @@ local function compare_identity(a, b)
   return { a = a, b = b, steps = least, triggers = { common[1].a.record:triggers(), common[1].b.record:triggers() } }
 end
 
----Pairs of arms whose runs are the same in every common seed and step.
+---Pairs of arms whose runs are the same in every common seed: in the losses of their updates, in how many these are,
+---and in what is compared.
 ---@param arms table[]
 ---@return { a: table, b: table, steps: integer, triggers: string[] }[]
 function results.identical(arms)
@@ -115,10 +118,12 @@ local function used_records(arms)
   return records
 end
 
----What all runs had the same of: quality is compared at equal updates or targets (Statistics 7).
+---What all runs had the same of: quality is compared at equal updates or targets (Statistics 7), unless the length of
+---a run is itself what the arms differ in.
 ---@param arms table[]
----@return { text: string, unequal: boolean }
-function results.budget(arms)
+---@param keys string[] the keys of the config that the arms differ in
+---@return { text: string, unequal: boolean, intended: boolean? }
+function results.budget(arms, keys)
   local records = used_records(arms)
   local updates = common(records, function(record) return record.step end)
   if updates then return { text = ('at equal updates (%d)'):format(updates), unequal = false } end
@@ -126,7 +131,10 @@ function results.budget(arms)
   if targets then return { text = ('at equal targets (%d)'):format(targets), unequal = false } end
   local low, high = math.huge, 0
   for _, record in ipairs(records) do low, high = math.min(low, record.step or 0), math.max(high, record.step or 0) end
-  return { text = ('budgets differ: %d to %d updates'):format(low, high), unequal = #records > 0 }
+  local cause
+  for _, key in ipairs(keys) do cause = cause or LENGTHS[key] and key or nil end
+  return { text = ('budgets differ: %d to %d updates%s'):format(low, high, cause and ', by ' .. cause or ''),
+    unequal = #records > 0, intended = cause ~= nil }
 end
 
 -- In what two runs differ so that their times may not be divided; nil when in nothing.

@@ -1,7 +1,9 @@
 -- A comparison as text for people, or as JSON objects.
+local cost = require 'compare.cost'
 local findings = require 'compare.findings'
 local dkjson = require 'dkjson'
 local duration = require 'base.duration'
+local pretty = require 'pretty'
 local provenance = require 'compare.provenance'
 local run_files = require 'runs.files'
 local statistics = require 'statistics'
@@ -94,6 +96,22 @@ local function add_times(lines, result, width)
   end
 end
 
+local function add_cost(lines, result, width)
+  local rows = {}
+  for _, arm in ipairs(result.arms) do
+    local took = cost.of_arm(arm)
+    if took.cpu_s or took.wall_s then
+      rows[#rows + 1] = ('%s  %-10s  %-10s  %s'):format(padded(arm.label, width),
+        took.cpu_s and duration.short(took.cpu_s) or 'NA', took.wall_s and duration.short(took.wall_s) or 'NA',
+        took.targets and pretty.count(math.floor(took.targets + 0.5)) or 'NA')
+    end
+  end
+  if #rows == 0 then return end
+  lines[#lines + 1] = ''
+  lines[#lines + 1] = 'cost of a run: CPU time, wall time, targets'
+  for _, row in ipairs(rows) do lines[#lines + 1] = row end
+end
+
 local function add_runs(lines, result)
   lines[#lines + 1] = ''
   for _, record in ipairs(result.records) do lines[#lines + 1] = run_files.title(record.run) end
@@ -118,6 +136,7 @@ end
 function view.lines(result)
   local lines = view.table(result)
   add_times(lines, result, widths(result.arms))
+  add_cost(lines, result, widths(result.arms))
   add_runs(lines, result)
   return lines
 end
@@ -129,6 +148,7 @@ local function arm_object(arm, result)
   end
   return { kind = 'arm', arm = arm.label, metric = result.metric, mode = result.mode, mean = arm.interval.mean,
     half = arm.interval.half, n = arm.interval.n, of = #arm.units, values = values, notes = arm.notes,
+    cost = cost.of_arm(arm),
     baseline = arm == result.baseline or nil }
 end
 

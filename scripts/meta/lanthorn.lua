@@ -1776,6 +1776,30 @@ function testing.event_file.masked_crc32c(bytes) end
 ---@return table[] events `wall_time`, `step`, and where they are there `file_version`, `scalars`, `session_log`
 function testing.event_file.read(path) end
 
+---@class Server
+Server = {}
+
+---It keeps its connections and answers nothing.
+function Server:freeze() end
+
+---@param text string
+---@return string rows
+function Server:sql(text) end
+
+---Ends it at once, with all its connections.
+function Server:stop() end
+
+---@class testing.postgres
+testing.postgres = {}
+
+---What is missing for a server; nil when nothing is.
+---@return string?
+function testing.postgres.missing() end
+
+---Starts a server.
+---@return table
+function testing.postgres.start() end
+
 ---@class Process
 Process = {}
 

@@ -28,8 +28,10 @@ local function guards_of(exits, lines)
   return guards
 end
 
--- exit.json of every attempt that ended, in order: earlier ones are exit.<attempt>.json.
-local function exits_of(run)
+---exit.json of every attempt that ended, in order: earlier ones are exit.<attempt>.json.
+---@param run { path: string }
+---@return table[]
+function run_summary.exits(run)
   local found = {}
   for _, name in ipairs(host.listdir(run.path) or {}) do
     local attempt = name == 'exit.json' and math.huge or tonumber(name:match '^exit%.(%d+)%.json$')
@@ -71,7 +73,7 @@ end
 ---@param run { path: string }
 ---@return { id: string, name: string?, level: string?, message: string?, no_claim: boolean? }[]
 function run_summary.guards(run)
-  local exits = exits_of(run)
+  local exits = run_summary.exits(run)
   local is_over = #exits > 0 and host.stat(run.path .. '/exit.json')
   return guards_of(exits, is_over and function() end or lines_of(run, { event = true }))
 end
@@ -189,7 +191,7 @@ function run_summary.full(run)
   local manifest = run_files.document(run.path, 'manifest.json') or {}
   local config = run_files.document(run.path, 'config.json') or {}
   local status = run_files.document(run.path, 'status.json') or {}
-  local exits = exits_of(run)
+  local exits = run_summary.exits(run)
   local exit = run_files.document(run.path, 'exit.json')
   local epochs = epochs_of(run)
   local made = run_summary.brief(run)

@@ -2,8 +2,10 @@
 local compute = require 'compare.compute'
 local fail = require 'fail'
 local findings = require 'compare.findings'
+local plan = require 'sweep.plan'
 local pretty = require 'pretty'
 local run_select = require 'runs.select'
+local status = require 'sweep.status'
 local top = require 'sweep.actions.top'
 local view = require 'compare.view'
 
@@ -19,6 +21,15 @@ local function over(result)
   return pretty.plural(n, 'seed')
 end
 
+-- Finished cells whose runs are not here.
+local function count_elsewhere(folder)
+  local count = 0
+  for _, row in ipairs(status.rows(folder, plan.read(folder))) do
+    if row.now.state == 'done' and row.now.elsewhere then count = count + 1 end
+  end
+  return count
+end
+
 ---The lines that end a sweep; none when its script trained nothing.
 ---@param found { path: string } the sweep
 ---@param head table of its plan
@@ -26,6 +37,15 @@ end
 ---@return string[]
 function answer.lines(found, head, is_trial)
   if is_trial then return { 'Found nothing: every cell was tried for some batches only (--fast-dev-run).' } end
+  local elsewhere = count_elsewhere(found.path)
+  if elsewhere > 0 then
+    local ok, lines = pcall(top.lines, found, { metric = head.metric, maximize = head.maximize })
+    if not ok and not fail.is(lines) then error(lines, 0) end
+    lines = ok and lines or { ('Found nothing: %s'):format(tostring(lines)) }
+    lines[#lines + 1] = ('%s ran on other machines, so that runner compare here knows only the others'):format(
+      pretty.plural(elsewhere, 'cell'))
+    return lines
+  end
   local have_runs, runs = pcall(run_select.all, { found.path })
   if not have_runs then return {} end -- a script that trains nothing
   local ok, result = pcall(compute, runs, { metric = head.metric, allow_mixed = true })

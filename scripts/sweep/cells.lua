@@ -6,6 +6,9 @@
 --   pruned    given up for better ones
 local dkjson = require 'dkjson'
 local host = require 'host'
+local index = require 'sweep.study.index'
+local json = require 'json'
+local shared = require 'sweep.study.shared'
 
 local cells = {}
 
@@ -40,12 +43,42 @@ function cells.state(folder, id, brief)
     host = claim and claim.host, exit = exit }
 end
 
+---As cells.state, with what a study that machines share knows of the cell.
+---@return { id: string, state: string, attempt: integer, pid: integer?, host: string?, exit: table?,
+---elsewhere: boolean? }
+function cells.now(folder, id, brief)
+  local own, study = cells.state(folder, id, brief), shared.of(folder)
+  return study and study:merge(id, own) or own
+end
+
 ---The ids of the cells that have a folder: all others are missing.
 ---@param folder string of the sweep
 ---@return table<string, boolean>
 function cells.begun(folder)
   local found = {}
   for _, id in ipairs(host.listdir(folder .. '/cells') or {}) do found[id] = true end
+  return found
+end
+
+---The states of all cells that have a folder, by id. Those that are over are read from the index as long as nobody
+---has claimed them since.
+---@param folder string of the sweep
+---@return table<string, table> states
+function cells.states(folder)
+  local found, kept, fresh = {}, index.read(folder, 'cell'), {}
+  for id in pairs(cells.begun(folder)) do
+    local about = host.stat(cells.folder(folder, id))
+    local row = kept[id]
+    if about and row and row.stamp == about.mtime then
+      found[id] = dkjson.decode(row.body)
+    else
+      found[id] = cells.state(folder, id, true)
+      if about and cells.is_over(found[id].state) then
+        fresh[#fresh + 1] = { id = id, stamp = about.mtime, body = json.encode(found[id]) }
+      end
+    end
+  end
+  index.keep(folder, 'cell', fresh)
   return found
 end
 

@@ -2,6 +2,7 @@
 -- ends alone; what a cell does to its process (memory, threads, a crash) reaches no other. Other pools, in another
 -- terminal or on another machine, may work on the same sweep: cells are taken by claims.
 local cells = require 'sweep.cells'
+local contact = require 'sweep.study.contact'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
@@ -68,7 +69,7 @@ function Pool:start_next()
   if self:promote(false) then return true end
   while #self.queue > 0 or self:draw_more() do
     local cell = table.remove(self.queue, 1)
-    local now = cells.state(self.folder, cell.id)
+    local now = cells.now(self.folder, cell.id)
     if cells.is_over(now.state) then
       self:over(cell, now)
     elseif now.state == 'running' then
@@ -106,10 +107,14 @@ function Pool:ended(child, how)
     host.close_claim(child.folder, now.attempt, dkjson.encode(now.exit) .. '\n')
   end
   self:note('end', cell, { pid = child.pid, state = now.state, code = how.code, signal = how.signal })
+  if self.contact then
+    self.contact:ended(cell, now)
+    now = cells.now(self.folder, cell.id)
+  end
   if cells.is_over(now.state) then return self:over(cell, now, child) end
   if now.state == 'running' then
     self.elsewhere[cell.id] = cell
-    return
+    return self.view:elsewhere(cell, now)
   end
   if self.stopping then
     if now.state ~= 'failed' then now.state = 'stopped' end -- it may have been asked before it could listen
@@ -135,7 +140,7 @@ end
 -- Cells that other processes work on: done there, or free again.
 function Pool:look_elsewhere()
   for id, cell in pairs(self.elsewhere) do
-    local now = cells.state(self.folder, id)
+    local now = cells.now(self.folder, id)
     if now.state ~= 'running' then
       self.elsewhere[id] = nil
       if cells.is_over(now.state) then
@@ -173,9 +178,11 @@ function Pool:step()
   local free = self.jobs
   for _ in pairs(self.running) do free = free - 1 end
   local ends = self.fail_fast and next(self.failed)
-  if ends then self.queue, self.elsewhere, self.study, self.pruner = {}, {}, nil, nil end
-  while free > 0 and not self.stopping and self:start_next() do free = free - 1 end
-  self.idle = free > 0 -- there was nothing to start
+  if ends then self.queue, self.elsewhere, self.search, self.pruner = {}, {}, nil, nil end
+  local answers = not self.contact or self.contact:answers(next(self.running) ~= nil)
+  while answers and free > 0 and not self.stopping and self:start_next() do free = free - 1 end
+  -- There was nothing to start, and without the study there will be nothing.
+  self.idle = free > 0 and (answers or not (self.queue[1] or self.search or self.pruner or next(self.elsewhere)))
   if self:is_over() then return end
   for _, how in ipairs(host.wait_children(LOOK_S)) do
     local child = self.running[how.pid]
@@ -183,9 +190,10 @@ function Pool:step()
     if child then self:ended(child, how) end
   end
   local signal = host.stop_signal()
-  if not signal and not self.stopping and host.stat(self.folder .. '/stop') then signal = SIGINT end
+  local asked = host.stat(self.folder .. '/stop') or self.contact and self.contact:asks_to_stop()
+  if not signal and not self.stopping and asked then signal = SIGINT end
   if signal then self:take_signal(signal) end
-  if next(self.elsewhere) and not self.stopping and host.now() - self.looked > ELSEWHERE_S then
+  if answers and next(self.elsewhere) and not self.stopping and host.now() - self.looked > ELSEWHERE_S then
     self.looked = host.now()
     self:look_elsewhere()
   end
@@ -195,13 +203,14 @@ end
 ---Runs what is not over.
 ---@param plan_cells table[] of the plan
 ---@param given { folder: string, name: string, script: string, words: string[], rest: string[], jobs: integer,
----threads: integer, retries: integer, fail_fast: boolean?, pruner: table?, study: table?, metric: string,
+---threads: integer, retries: integer, fail_fast: boolean?, pruner: table?, search: table?, metric: string,
 ---maximize: boolean?, view: table } words: overrides and options of every cell; rest: the script's own arguments
 ---@return integer code 0, 8 when cells failed, 128 + signal
 function pool.run(plan_cells, given)
   local split = work.split(given.folder, plan_cells)
   local self = setmetatable({ cells = split.cells, done = split.done, queue = split.left, running = {}, elsewhere = {},
-    failed = {}, retried = {}, promotions = {}, looked = host.now() }, Pool)
+    failed = {}, retried = {}, promotions = {}, looked = host.now(), contact = contact.new(given.folder, given.view) },
+    Pool)
   for key, value in pairs(given) do self[key] = value end
   self.view:begin(self.done, self.queue)
   host.watch_stop(true)
@@ -216,6 +225,7 @@ function pool.run(plan_cells, given)
   end
   host.watch_stop(false)
   self.view:finish()
+  if self.contact then self.contact:finish() end
   if not ok then error(problem, 0) end
   if self.stopping then return 128 + self.stopping end
   return next(self.failed) and work.FAILED_CELLS or 0

@@ -5,7 +5,9 @@ local console = require 'console'
 local duration = require 'base.duration'
 local findings = require 'compare.findings'
 local host = require 'host'
+local metric = require 'sweep.metric'
 local pretty = require 'pretty'
+local record = require 'compare.record'
 local run_files = require 'runs.files'
 
 local progress = {}
@@ -16,7 +18,7 @@ local CLEAR_LINE = '\27[2K'
 local View = {}
 View.__index = View
 
----@param about { cells: table[], total: integer, metric: string, mode: string, maximize: boolean?, jobs: integer,
+---@param about { cells: table[], total: integer, asked: string?, maximize: boolean?, jobs: integer,
 ---quiet: boolean? }
 function progress.new(about)
   local view = setmetatable({ drawn = 0, failures = 0, walls = {}, at = {} }, View)
@@ -45,9 +47,15 @@ function View:erase()
   self.drawn = 0
 end
 
--- Keeps the best value so far.
+-- Keeps the best value so far. Those of another metric do not count: where one cell validates, training losses are
+-- no answer.
 function View:take(cell, exit)
-  local value = cells.metric(exit, self.metric, self.mode)
+  local values, name = metric.values({ exit }, self.asked)
+  local value = values[1]
+  if value and name ~= self.metric then
+    if self.metric == record.DEFAULT_METRICS[1] then return nil end
+    self.metric, self.best, self.best_cell = name, nil, nil
+  end
   local counts = value and exit.state == 'FINISHED' -- a pruned cell was given up before its end
   if exit and exit.wall_s then self.walls[#self.walls + 1] = exit.wall_s end
   local better = counts and (not self.best or (self.maximize and value > self.best or not self.maximize
@@ -89,6 +97,11 @@ function View:started(cell)
   if not self.live then self:say('%s: started', self:label(cell)) end
 end
 
+-- Another process was faster.
+function View:elsewhere(cell, now)
+  self:say('%s: process %s on %s works on it', self:label(cell), tostring(now.pid), tostring(now.host))
+end
+
 function View:again(cell, now)
   self:say('%s: %s; it is begun again from its newest checkpoint', self:label(cell),
     now.exit and now.exit.reason ~= '' and now.exit.reason or now.state)
@@ -111,6 +124,15 @@ function View:ended(cell, now, child)
       exit.reason and exit.reason ~= '' and exit.reason or now.state)
     for _, line in ipairs(now.lines or {}) do self:say('    %s', line) end
   end
+end
+
+-- The study does not answer, or answers again.
+function View:study_silent(message)
+  self:say('the study does not answer, so no further cell is started; those that run go on: %s', message)
+end
+
+function View:study_answers()
+  self:say('the study answers again')
 end
 
 function View:stopping(signal, waits)

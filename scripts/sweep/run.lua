@@ -6,22 +6,24 @@ local estimate = require 'sweep.estimate'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
-local metric_of = require('compare.record').metric_of
 local nearest = require 'nearest'
 local output_files = require 'base.output_files'
 local plan = require 'sweep.plan'
 local pretty = require 'pretty'
 local progress = require 'sweep.progress'
 local pruning = require 'sweep.pruning'
+local push = require 'sweep.study.push'
 local read_file = require 'base.read_file'
 local room = require 'base.room'
 local run_files = require 'runs.files'
 local run_options = require 'cli.run_options'
 local select = require 'sweep.select'
+local shared = require 'sweep.study.shared'
 local spec = require 'sweep.spec'
 
 local run = {}
 
+local MACHINE = 9
 local CELL_BYTES = 1e9 -- what a cell may take of the memory where nothing is known
 local SHOWN_CELLS = 100
 local LAUNCHERS = 'sweep/launchers'
@@ -132,13 +134,12 @@ local function print_estimate(folder, made, args)
 end
 
 -- Runs the cells of a plan and says what came of it.
-local function execute(folder, planned, study, launcher, args)
+local function execute(folder, planned, search, launcher, args)
   local head = planned.head
-  local expected = study and head.trials * math.max(1, head.seeds or 1) or #planned.cells
+  local expected = search and head.trials * math.max(1, head.seeds or 1) or #planned.cells
   local jobs, threads = share_machine(args, expected)
   local words = words_of(head, args, jobs)
-  local metric, mode = metric_of(head.metric)
-  local view = progress.new { cells = planned.cells, total = expected, metric = metric, mode = mode,
+  local view = progress.new { cells = planned.cells, total = expected, asked = head.metric,
     maximize = head.maximize, jobs = jobs, quiet = args.quiet }
   console.note(('%-10s%s%s'):format('sweep', folder, args.launcher ~= 'local' and ' by ' .. args.launcher
     or (', %s at once with %s each'):format(pretty.plural(jobs, 'cell'), pretty.plural(threads, 'thread'))))
@@ -146,20 +147,29 @@ local function execute(folder, planned, study, launcher, args)
   local began = host.now()
   local code = launcher.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
     jobs_given = args.jobs ~= nil, threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast,
-    script = head.script, words = words, rest = head.rest, metric = metric, maximize = head.maximize, study = study,
-    pruner = head.pruner and pruning.parse(head.pruner), view = view, time = args.time, slurm_options = args.slurm,
-    detach = args.detach })
+    script = head.script, words = words, rest = head.rest, metric = head.metric, maximize = head.maximize,
+    search = search, pruner = head.pruner and pruning.parse(head.pruner), view = view, time = args.time,
+    slurm_options = args.slurm, detach = args.detach })
   if args.detach then return code end
   console.note(('%-10s%d of %s over%s in %s; runner compare %s'):format('sweep', view.over,
     pretty.plural(expected, 'cell'), view.failures > 0 and (', %d failed'):format(view.failures) or '',
     duration.short(host.now() - began), folder))
   if view.best then
-    console.write(('best %s %.6g  %s\n'):format(head.metric, view.best, progress.settings(view.best_cell)))
+    console.write(('best %s %.6g  %s\n'):format(view.metric, view.best, progress.settings(view.best_cell)))
   end
   if code > 128 then return code end -- nothing is found by half a sweep
   local found = answer.lines({ path = folder }, head, args.fast_dev_run ~= nil)
   if #found > 0 then console.write('\n' .. table.concat(found, '\n') .. '\n') end
   return code
+end
+
+-- Joins the study that machines share, if there is one, and tells it what is here already.
+local function join_study(folder, planned)
+  local study = shared.join(folder, planned.head.fingerprint)
+  if not study then return end
+  local _, message = push(study, folder)
+  if message then fail.raise(MACHINE, '%s', message) end
+  console.note(('%-10s%s'):format('study', study.db:url()))
 end
 
 ---Plans a sweep, or finds the plan, and runs what is missing of it.
@@ -172,6 +182,7 @@ function run.run(args, argv)
   local launcher = room.load(LAUNCHERS, args.launcher) or fail.usage("launcher '%s' is not known%s", args.launcher,
     nearest.hint(args.launcher, room.names(LAUNCHERS)))
   if launcher.check and not args.dry_run then launcher.check() end
+  if not args.dry_run then shared.check() end
   local flags = run_options.flags { seed = args.seed, device = args.device, max_steps = args.max_steps,
     epochs = args.epochs, max_time = args.max_time, accept_eta = args.accept_eta, fast_dev_run = args.fast_dev_run,
     quiet = args.quiet }
@@ -193,10 +204,11 @@ function run.run(args, argv)
   end
   local planned = plan.read(folder)
   check_same_plan(planned, made)
-  if made.study then made.study.folder = folder end
+  join_study(folder, planned)
+  if made.search then made.search.folder = folder end
   check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
   console.note(('%-10s%s'):format('plan', summary_of(made)))
-  return execute(folder, planned, made.study, launcher, args)
+  return execute(folder, planned, made.search, launcher, args)
 end
 
 ---Goes on with a planned sweep: the same command again.

@@ -52,7 +52,7 @@ function slurm.submit(script, count, options)
   return output:match '(%d+)' or fail.raise(MACHINE, 'sbatch gave no job id: %s', output)
 end
 
----The numbers of an array's jobs that wait or run.
+---The numbers of an array's jobs that wait, run, or end: one that is started again is COMPLETING before it waits.
 ---@param job string
 ---@return table<integer, string> states by number
 function slurm.queued(job)
@@ -62,9 +62,7 @@ function slurm.queued(job)
     if output:find 'Invalid job id' then return found end
     fail.raise(MACHINE, 'squeue: %s', output)
   end
-  for number, state in output:gmatch '(%d+) (%u+)' do
-    if state ~= 'COMPLETING' then found[tonumber(number)] = state end
-  end
+  for number, state in output:gmatch '(%d+) (%u+)' do found[tonumber(number)] = state end
   return found
 end
 

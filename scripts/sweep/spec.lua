@@ -15,7 +15,6 @@ local target = require 'sweep.target'
 local spec = {}
 
 local HASH_DIGITS = 8
-local DEFAULT_METRIC = 'val_loss'
 
 local function paths_of(word)
   local parsed, paths = axes.parse { word }, {}
@@ -167,7 +166,7 @@ end
 ---maximize, pruner, name
 ---@param flags table of run_options.flags
 ---@param argv string[]
----@return { head: table, cells: table[], texts: table<string, string>, dropped: integer, same: integer, study: table?,
+---@return { head: table, cells: table[], texts: table<string, string>, dropped: integer, same: integer, search: table?,
 ---name: string } made
 function spec.make(args, flags, argv)
   local about, words, script, texts = read_target(args, args.words, flags, argv)
@@ -212,12 +211,12 @@ function spec.make(args, flags, argv)
     sampler = #drawn > 0 and made.sampler or nil, sampler_seed = #drawn > 0 and made.sampler_seed or nil,
     where = args.where, options = args.cell_options, rest = args.rest, cells = #cells,
     source_hash = read.source_hash, experiment = read.name,
-    metric = args.metric or about.metric or DEFAULT_METRIC, maximize = args.maximize or about.maximize or false,
+    metric = args.metric or about.metric, maximize = args.maximize or about.maximize or false,
     pruner = pruner, words = args.words, cwd = host.cwd(), fast_dev_run = args.fast_dev_run }
   head.fingerprint = fingerprint_of(head, cells)
-  local study = made.sampler == 'tpe' and { head = head, drawn = drawn, seeds = made.seeds,
+  local search = made.sampler == 'tpe' and { head = head, drawn = drawn, seeds = made.seeds,
     first_seed = made.first_seed, identify = identify } or nil
-  return { head = head, cells = cells, texts = texts, dropped = dropped, same = same, study = study,
+  return { head = head, cells = cells, texts = texts, dropped = dropped, same = same, search = search,
     name = args.name or about.name or name_of(head) }
 end
 

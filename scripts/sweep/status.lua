@@ -3,9 +3,10 @@ local cells = require 'sweep.cells'
 local duration = require 'base.duration'
 local findings = require 'compare.findings'
 local json = require 'json'
-local metric_of = require('compare.record').metric_of
+local metric = require 'sweep.metric'
 local pretty = require 'pretty'
 local progress = require 'sweep.progress'
+local shared = require 'sweep.study.shared'
 
 local status = {}
 
@@ -16,16 +17,21 @@ local SHOWN = 40 -- rows of a state at most
 ---@param folder string
 ---@param plan table of plan.read
 ---@return table[] rows { cell, now, value, shown }: value of a finished cell; shown: what any cell reached
+---@return string name the metric that these are of
 function status.rows(folder, plan)
-  local rows, name, mode = {}, metric_of(plan.head.metric)
-  local begun = cells.begun(folder)
+  local rows, exits = {}, {}
+  local states, study = cells.states(folder), shared.of(folder)
   for i, cell in ipairs(plan.cells) do
-    local now = begun[cell.id] and cells.state(folder, cell.id, true)
-      or { id = cell.id, state = 'missing', attempt = 0 }
-    rows[i] = { cell = cell, now = now, shown = cells.metric(now.exit, name, mode) }
-    rows[i].value = now.state == 'done' and rows[i].shown or nil -- what others reached compares with nothing
+    local now = states[cell.id] or { id = cell.id, state = 'missing', attempt = 0 }
+    if study then now = study:merge(cell.id, now) end
+    rows[i], exits[i] = { cell = cell, now = now }, now.exit
   end
-  return rows
+  local values, name = metric.values(exits, plan.head.metric)
+  for i, row in ipairs(rows) do
+    row.shown = values[i]
+    row.value = row.now.state == 'done' and row.shown or nil -- what others reached compares with nothing
+  end
+  return rows, name
 end
 
 ---How many cells are in each state.

@@ -7,8 +7,9 @@ local expand = require 'sweep.expand'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
-local metric_of = require('compare.record').metric_of
+local metric = require 'sweep.metric'
 local read_file = require 'base.read_file'
+local shared = require 'sweep.study.shared'
 local tpe = require 'sweep.tpe'
 
 local trials = {}
@@ -20,80 +21,104 @@ local function path_of(folder, k) return ('%s/trials/%05d.json'):format(folder, 
 
 ---All trials of a sweep, in order.
 ---@param folder string
----@return { k: integer, values: string[], cells: table[] }[]
+---@return { k: integer, values: string[], cells: table[], text: string }[]
 function trials.read(folder)
   local found = {}
   while true do
     local text = read_file(path_of(folder, #found))
     local trial = text and dkjson.decode(text)
     if type(trial) ~= 'table' then return found end
+    trial.text = text
     found[#found + 1] = trial
   end
 end
 
--- The mean loss of a trial over its seeds; nil while one of them is not over, infinite when one failed.
-local function loss_of(folder, trial, head)
-  local name, mode = metric_of(head.metric)
+-- The mean loss of a trial over its seeds; nil while one of them is not over, infinite when one has none.
+local function loss_of(trial, states, values, head)
   local sum = 0
   for _, cell in ipairs(trial.cells) do
-    local now = cells.state(folder, cell.id)
-    if now.state == 'failed' then return math.huge end
-    if not cells.is_over(now.state) then return nil end
-    local value = cells.metric(now.exit, name, mode)
-    if not value then return math.huge end
+    local state, value = states[cell.id].state, values[cell.id]
+    if state ~= 'failed' and not cells.is_over(state) then return nil end
+    if state == 'failed' or not value then return math.huge end
     sum = sum + (head.maximize and -value or value)
   end
   return sum / #trial.cells
 end
 
-local function propose(study, known, k)
-  local head = study.head
-  if k < tpe.STARTUP then return draw.trial('random', study.drawn, k, head.sampler_seed) end
-  local seen = {}
-  for i, trial in ipairs(known) do
-    seen[i] = { values = trial.values, loss = loss_of(study.folder, trial, head) }
+-- Trials with their losses.
+local function losses(search, known)
+  local states, exits = {}, {}
+  for _, trial in ipairs(known) do
+    for _, cell in ipairs(trial.cells) do
+      local now = cells.now(search.folder, cell.id)
+      states[cell.id], exits[cell.id] = now, now.exit
+    end
   end
-  return tpe.propose(study.drawn, seen, function(...) return draw.unit('tpe', head.sampler_seed, k, ...) end)
+  local values, seen = metric.values(exits, search.head.metric), {}
+  for i, trial in ipairs(known) do
+    seen[i] = { values = trial.values, loss = loss_of(trial, states, values, search.head) }
+  end
+  return seen
+end
+
+local function propose(search, known, k)
+  local head = search.head
+  if k < tpe.STARTUP then return draw.trial('random', search.drawn, k, head.sampler_seed) end
+  return tpe.propose(search.drawn, losses(search, known), function(...)
+    return draw.unit('tpe', head.sampler_seed, k, ...)
+  end)
 end
 
 -- The cells of a trial, or nil when `where` rejects it.
-local function cells_of(study, values, count)
+local function cells_of(search, values, count)
   local made = {}
-  for _, seed in ipairs(expand.seeds(study)) do
-    local settings = expand.settings(study.drawn, values)
+  for _, seed in ipairs(expand.seeds(search)) do
+    local settings = expand.settings(search.drawn, values)
     for _, text in ipairs(seed) do settings[#settings + 1] = text end
-    local id, accepted = study.identify(settings)
+    local id, accepted = search.identify(settings)
     if not accepted then return nil end
     made[#made + 1] = { i = count + #made + 1, id = id, set = settings }
   end
   return made
 end
 
+-- Writes trial k, unless another process was faster.
+local function write(folder, k, text)
+  local first, problem = host.create_file(path_of(folder, k), text)
+  if first == nil then fail.raise(MACHINE, 'no further trial: %s', problem) end
+  return first
+end
+
+-- Trials that other machines began.
+local function fetch(study, folder)
+  for _, row in ipairs(study and study:trials(#trials.read(folder)) or {}) do write(folder, row[1], row[2]) end
+end
+
 ---Begins the next trial. Nil when there are as many as were asked for.
----@param study { folder: string, head: table, drawn: table[], seeds: integer?, first_seed: integer?,
+---@param search { folder: string, head: table, drawn: table[], seeds: integer?, first_seed: integer?,
 ---identify: fun(settings: string[]): string, boolean }
 ---@return table[]? cells
-function trials.next(study)
-  local head = study.head
-  local made, message = files.make_folder(study.folder .. '/trials')
+function trials.next(search)
+  local head = search.head
+  local made, message = files.make_folder(search.folder .. '/trials')
   if not made then fail.raise(MACHINE, 'no further trial: %s', message) end
+  local study = shared.of(search.folder)
   while true do
-    local known = trials.read(study.folder)
+    fetch(study, search.folder)
+    local known = trials.read(search.folder)
     local k, count = #known, 0
     if k >= head.trials then return nil end
     for _, trial in ipairs(known) do count = count + #trial.cells end
-    local values = propose(study, known, k)
-    local new = cells_of(study, values, count)
+    local values = propose(search, known, k)
+    local new = cells_of(search, values, count)
     for i = 1, MOST_REJECTED do
       if new then break end
-      values = draw.trial('random', study.drawn, k + i * head.trials, head.sampler_seed)
-      new = cells_of(study, values, count)
+      values = draw.trial('random', search.drawn, k + i * head.trials, head.sampler_seed)
+      new = cells_of(search, values, count)
     end
     if not new then fail.config('`where` rejects %d draws in a row', MOST_REJECTED) end
-    local first, problem = host.create_file(path_of(study.folder, k),
-      dkjson.encode { format = 1, k = k, values = values, cells = new } .. '\n')
-    if first == nil then fail.raise(MACHINE, 'no further trial: %s', problem) end
-    if first then return new end
+    local text = dkjson.encode { format = 1, k = k, values = values, cells = new } .. '\n'
+    if (not study or study:add_trial(k, text)) and write(search.folder, k, text) then return new end
   end
 end
 

@@ -5,6 +5,7 @@ local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
 local pruning = require 'sweep.pruning'
+local shared = require 'sweep.study.shared'
 local trials = require 'sweep.trials'
 
 local work = {}
@@ -24,7 +25,7 @@ function work.make_folder(sweep, cell, promoted)
   if not made then fail.raise(MACHINE, 'cell %s cannot start: %s', cell.id, message) end
   files.write(folder .. '/cell.json', dkjson.encode({ format = 1, id = cell.id, i = cell.i, set = cell.set,
     sweep = sweep.name, pruner = sweep.pruner, metric = sweep.metric, maximize = sweep.maximize,
-    promoted = promoted, signal_s = sweep.signal_s }) .. '\n')
+    promoted = promoted, signal_s = sweep.signal_s, shared = shared.of(sweep.folder) ~= nil or nil }) .. '\n')
   return folder
 end
 
@@ -49,7 +50,7 @@ function work.split(folder, plan_cells)
   local made = { cells = {}, done = {}, left = {} }
   for i, cell in ipairs(plan_cells) do
     made.cells[i] = cell
-    local now = cells.state(folder, cell.id)
+    local now = cells.now(folder, cell.id)
     if cells.is_over(now.state) then made.done[cell.id] = now else made.left[#made.left + 1] = cell end
   end
   return made
@@ -64,7 +65,7 @@ function work.promoted(sweep, is_last)
   local reports
   for _, cell in ipairs(sweep.cells) do
     local now = sweep.done[cell.id]
-    if now and now.state == 'pruned' and sweep.promotions[cell.id] ~= now.attempt then
+    if now and now.state == 'pruned' and not now.elsewhere and sweep.promotions[cell.id] ~= now.attempt then
       reports = reports or pruning.reports(sweep.folder)
       if pruning.promotes(sweep.pruner, cell.id, reports, is_last) then
         sweep.promotions[cell.id], sweep.done[cell.id] = now.attempt, nil
@@ -77,10 +78,10 @@ function work.promoted(sweep, is_last)
 end
 
 ---The cells of the next trial, where a sampler decides about them; nil when there is none.
----@param sweep table study, cells, to which they are added, and view
+---@param sweep table search, cells, to which they are added, and view
 ---@return table[]?
 function work.next_trial(sweep)
-  local new = sweep.study and trials.next(sweep.study)
+  local new = sweep.search and trials.next(sweep.search)
   if not new then return nil end
   for _, cell in ipairs(new) do sweep.cells[#sweep.cells + 1] = cell end
   sweep.view:planned(new)

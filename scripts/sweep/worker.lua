@@ -11,6 +11,7 @@ local json = require 'json'
 local pruning = require 'sweep.pruning'
 local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
+local shared = require 'sweep.study.shared'
 local slurm = require 'sweep.slurm'
 
 local worker = {}
@@ -22,17 +23,32 @@ local SLACK_S = 60 -- Slurm may ask so much earlier
 local Cell = {}
 Cell.__index = Cell
 
--- Takes the next claim. False when the cell is over or another process works on it.
-local function claim(folder, about)
-  local sweep = folder:match '^(.*)/cells/[^/]*$'
+local function sweep_of(folder) return (folder:match '^(.*)/cells/[^/]*$') end
+
+-- Takes the next claim of the folder. False when the cell is over or another process works on it.
+local function claim_here(folder, about)
   while true do
-    local state = cells.state(sweep, about.id)
+    local state = cells.state(sweep_of(folder), about.id)
     local goes_on = state.state == 'pruned' and about.promoted == state.attempt
     if state.state == 'running' or cells.is_over(state.state) and not goes_on then return false, state end
     local taken, message = host.take_claim(folder, state.attempt + 1)
     if taken == nil then fail.raise(MACHINE, 'the cell cannot be claimed: %s', message) end
     if taken then return state.attempt + 1 end
   end
+end
+
+-- Takes the cell: from all machines, where they share a study, then from those that share the folder.
+local function claim(folder, about)
+  if not about.shared then return claim_here(folder, about) end
+  local study = shared.join(sweep_of(folder))
+  study:pull()
+  if not study:claim(about.id, about.promoted ~= nil) then
+    study:pull()
+    return false, study:merge(about.id, cells.state(sweep_of(folder), about.id))
+  end
+  local attempt, other = claim_here(folder, about)
+  if not attempt then study:release(about.id) end
+  return attempt, other
 end
 
 -- How the newest run of the cell ended; nothing when there is none.
@@ -72,6 +88,12 @@ local function write_end(cell, code)
     reason = reason, run = run and run:match '[^/]*/[^/]*$', wall_s = host.now() - cell.began,
     cpu_s = own.cpu_s, ended = host.unix_time(), step = own.step, steps = own.steps, summary = own.summary } .. '\n')
   if not written then console.warn('the end of the cell cannot be recorded: ' .. tostring(message)) end
+  local sweep = sweep_of(cell.folder)
+  local study = shared.of(sweep)
+  if study then
+    local ok, problem = study:finish(cell.id, cells.state(sweep, cell.id))
+    if not ok then console.warn('the study does not have the end of this cell: ' .. problem) end
+  end
   if not requeue then return end
   local ok, said = slurm.requeue(code)
   if not ok then console.warn('the job cannot be started again: ' .. said) end

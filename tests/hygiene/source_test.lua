@@ -42,7 +42,7 @@ end
 -- Folder of engine/ -> folders whose headers it may include, beside its own. `train` sees all but `sweep`.
 local may_include = {
   base = '', tscore = 'base', kernels = 'base tscore', nn = 'base tscore kernels', optim = 'base tscore kernels nn',
-  data = 'base', device = 'base', run = 'base', sweep = 'base run', dist = 'base',
+  data = 'base', device = 'base', run = 'base', study = 'base', sweep = 'base run', dist = 'base',
   train = 'base tscore kernels nn optim data device run dist',
 }
 

@@ -21,11 +21,11 @@ end
 
 local function summary(found)
   local planned = plan.read(found.path)
-  local rows, head = status.rows(found.path, planned), planned.head
+  local head, rows, name = planned.head, status.rows(found.path, planned)
   local counts = status.counts(rows)
   return { experiment = found.experiment, name = found.name, path = found.path, created = head.created,
     cells = head.sampler == 'tpe' and head.trials * math.max(1, head.seeds or 1) or #rows,
-    over = counts.done + counts.pruned, running = counts.running, failed = counts.failed, metric = head.metric,
+    over = counts.done + counts.pruned, running = counts.running, failed = counts.failed, metric = name,
     best = best_of(rows, head.maximize) }
 end
 

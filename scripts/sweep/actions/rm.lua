@@ -3,6 +3,7 @@ local cells = require 'sweep.cells'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
+local look = require 'sweep.study.look'
 local output_files = require 'base.output_files'
 local plan = require 'sweep.plan'
 local pretty = require 'pretty'
@@ -11,9 +12,9 @@ local action = {}
 
 function action.run(found, args)
   if #args.words == 0 then fail.usage('sweep rm needs the name of the sweep') end
-  local planned, runs = plan.read(found.path), {}
+  local planned, runs, study = plan.read(found.path), {}, look(found.path)
   for _, cell in ipairs(planned.cells) do
-    local now = cells.state(found.path, cell.id)
+    local now = cells.now(found.path, cell.id)
     if now.state == 'running' then
       fail.usage("cell %s is running (process %d on %s); first: runner sweep stop %s", cell.id, now.pid, now.host,
         found.path)
@@ -23,6 +24,7 @@ function action.run(found, args)
   if args.runs then
     for _, path in ipairs(runs) do output_files.remove(path) end
   end
+  if study then study:remove() end
   output_files.remove(found.path)
   console.note(("removed '%s'%s"):format(found.path,
     args.runs and (' and %s'):format(pretty.plural(#runs, 'run')) or #runs > 0 and '; its runs stay' or ''))

@@ -1,11 +1,13 @@
 -- runner sweep status [SWEEP]: what became of each cell.
 local console = require 'console'
+local look = require 'sweep.study.look'
 local plan = require 'sweep.plan'
 local status = require 'sweep.status'
 
 local action = {}
 
 function action.run(found, args)
+  look(found.path)
   local planned = plan.read(found.path)
   local lines = args.json and status.json(found, planned) or status.lines(found, planned, args.all)
   console.write(table.concat(lines, '\n') .. '\n')

@@ -3,6 +3,7 @@ local cells = require 'sweep.cells'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
+local look = require 'sweep.study.look'
 local plan = require 'sweep.plan'
 local pretty = require 'pretty'
 local read_file = require 'base.read_file'
@@ -20,14 +21,18 @@ local function is_orphan(pid)
 end
 
 function action.run(found)
-  local running = {}
+  local running, study = {}, look(found.path)
   for _, cell in ipairs(plan.read(found.path).cells) do
-    local now = cells.state(found.path, cell.id)
+    local now = cells.now(found.path, cell.id)
     if now.state == 'running' then running[#running + 1] = now end
   end
   -- Pools look for this file; the next one to start removes it.
   local written, message = host.write_file(found.path .. '/stop', 'asked to stop\n')
   if not written then fail.raise(MACHINE, 'the sweep cannot be stopped: %s', message) end
+  if study then
+    local ok, problem = study:stop()
+    if not ok then fail.raise(MACHINE, 'other machines cannot be asked: %s', problem) end
+  end
   for _, now in ipairs(running) do
     if now.host == host.hostname() and is_orphan(now.pid) then host.kill(now.pid, 'TERM') end
   end

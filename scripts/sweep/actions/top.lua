@@ -4,8 +4,10 @@ local effects = require 'sweep.effects'
 local fail = require 'fail'
 local findings = require 'compare.findings'
 local json = require 'json'
-local metric_of = require('compare.record').metric_of
+local look = require 'sweep.study.look'
+local nearest = require 'nearest'
 local plan = require 'sweep.plan'
+local pretty = require 'pretty'
 local statistics = require 'statistics'
 local status = require 'sweep.status'
 
@@ -37,11 +39,21 @@ end
 local CAUTION = "the best of %d was chosen for its value, which makes it look better than it is: run it again with "
   .. 'other seeds before you believe the number'
 
+-- The metrics that finished cells have.
+local function metrics_of(rows)
+  local seen = {}
+  for _, row in ipairs(rows) do
+    local exit = row.now.state == 'done' and row.now.exit or {}
+    for name in pairs(type(exit.summary) == 'table' and exit.summary or {}) do seen[name] = true end
+  end
+  return pretty.sorted_keys(seen)
+end
+
 -- Configurations with a value, the best first.
 local function rank(found, name, maximize)
   local planned, ranked = plan.read(found.path), {}
   planned.head.metric = name or planned.head.metric
-  local rows = status.rows(found.path, planned)
+  local rows, metric = status.rows(found.path, planned)
   for _, one in ipairs(configurations(rows)) do
     if #one.values > 0 then
       one.interval = statistics.interval(one.values)
@@ -49,14 +61,15 @@ local function rank(found, name, maximize)
     end
   end
   if #ranked == 0 then
-    fail.data("no cell of '%s' has the metric '%s' yet", found.path, (metric_of(planned.head.metric)))
+    fail.data("no finished cell of '%s' has the metric '%s'%s", found.path, metric,
+      nearest.hint(metric, metrics_of(rows)))
   end
   maximize = maximize or planned.head.maximize or false
   table.sort(ranked, function(a, b)
     if a.interval.mean == b.interval.mean then return a.label < b.label end
     return (a.interval.mean < b.interval.mean) ~= maximize
   end)
-  return ranked, planned.head.metric, maximize, rows
+  return ranked, metric, maximize, rows
 end
 
 ---@param found { path: string }
@@ -78,6 +91,7 @@ function action.lines(found, o)
 end
 
 function action.run(found, args)
+  look(found.path)
   if not args.json then
     console.write(table.concat(action.lines(found, args), '\n') .. '\n')
     return 0

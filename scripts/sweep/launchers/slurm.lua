@@ -1,5 +1,6 @@
 -- slurm: the cells as job arrays. The jobs need nothing of the process that submitted them; it watches, and may leave.
 local cells = require 'sweep.cells'
+local contact = require 'sweep.study.contact'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
@@ -32,7 +33,7 @@ local function submissions(self)
   return found
 end
 
--- Cells that wait or run in an array.
+-- The states of cells that wait, run or end in an array, by id.
 local function in_queue(self)
   local queued, jobs = {}, {}
   for _, about in ipairs(submissions(self)) do
@@ -90,22 +91,25 @@ end
 
 -- Looks at all cells; those that nobody works on and that are not over are submitted as often as retries allow.
 function Watch:look()
+  if self.contact and not self.contact:answers(true) then return true end
   local queued, jobs = in_queue(self)
   self.queued_jobs, self.running = jobs, {}
   local again, waiting = {}, false
   for _, cell in ipairs(self.cells) do
-    local now = cells.state(self.folder, cell.id)
-    if cells.is_over(now.state) and not queued[cell.id] then
+    local now, state = cells.now(self.folder, cell.id), queued[cell.id]
+    if cells.is_over(now.state) and (not state or state == 'COMPLETING') then
       if not self.done[cell.id] then self.view:ended(cell, now, {}) end
       self.done[cell.id] = now
-    elseif now.state == 'running' or queued[cell.id] then
+    elseif now.state == 'running' or state then
       waiting = true
       if now.state == 'running' then
         self.running[cell.id] = { cell = cell, folder = cells.folder(self.folder, cell.id) }
       end
     elseif not self.failed[cell.id] then
       local tries = self.tries[cell.id] or 0
-      local retry = tries == 0 or (now.state == 'lost' or now.state == 'missing') and tries <= self.retries
+      -- A cell that saved and left when Slurm asked has a job again; it may be lost, as a process may.
+      local is_lost = now.state == 'lost' or now.state == 'missing' or now.exit and now.exit.state == 'PREEMPTED'
+      local retry = tries == 0 or is_lost and tries <= self.retries
       if retry and not (self.fail_fast and next(self.failed)) then
         self.tries[cell.id] = tries + 1
         again[#again + 1] = cell
@@ -154,6 +158,7 @@ function launcher.run(plan_cells, given)
     queued_jobs = {}, signal_s = SAVE_S }, Watch)
   for key, value in pairs(given) do self[key] = value end
   self.folder = host.realpath(self.folder)
+  self.contact = contact.new(self.folder, self.view)
   self.view:begin(self.done, split.left)
   local made, message = files.make_folder(folder_of(self))
   if not made then fail.raise(9, '%s', message) end
@@ -181,6 +186,7 @@ function launcher.run(plan_cells, given)
   end
   host.watch_stop(false)
   self.view:finish()
+  if self.contact then self.contact:finish() end
   if signal then return 128 + signal end
   return next(self.failed) and work.FAILED_CELLS or 0
 end

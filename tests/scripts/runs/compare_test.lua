@@ -21,11 +21,12 @@ local function make(experiment, p)
     source_hash = p.source or 'sha256:aa', versions = { libtorch = '1.13.1' },
     machine = { cpu = p.cpu or 'Some CPU', flags = { 'avx2' }, cores = 4, threads = 4, load_average = p.load or 0 } })
   write('config.json', { format = 1, values = { optim = { lr = p.lr or 0.1 }, model = { hidden = p.hidden or 64 },
-    train = { seed = p.seed } } })
+    train = { seed = p.seed, epochs = p.epochs } } })
   local losses = p.val or {}
   local ended = { format = 1, state = p.state or 'FINISHED', started = started, step = p.step or 100, steps = 100 }
   write('status.json', ended)
-  ended.summary = #losses > 0 and { val_loss = { last = losses[#losses], best = losses[#losses] } } or nil
+  ended.wall_s, ended.cpu_s = p.wall, p.cpu_s
+  ended.summary = p.summary or #losses > 0 and { val_loss = { last = losses[#losses], best = losses[#losses] } } or nil
   write('exit.json', ended)
   local lines = { '{"event":"start","kind":"event","step":0,"t":1000}' }
   for i, loss in ipairs(p.train or {}) do
@@ -203,6 +204,59 @@ t.test('guard G35: arms that are equal to 12 digits are identical, which is not 
   t.is_false(output:find 'optim.lr=0.2  0.0000')
   t.equal(code, 0, output)
   t.equal(select(2, compare('same', '--strict')), 1)
+end)
+
+t.test('prefixes of one training, and trainings with another number beside them, are not identical', function()
+  local sum = 0
+  for seed = 1, 3 do
+    make('longer', { seed = seed, epochs = 1, step = 12, val = { 2 + 0.01 * seed }, train = series(12, 0) })
+    make('longer', { seed = seed, epochs = 2, step = 24, val = { 1 + 0.02 * seed }, train = series(24, 0) })
+    sum = sum + (1 + 0.02 * seed) - (2 + 0.01 * seed)
+    for every, tscore in pairs { [0.1] = 0.8, [0.2] = 0.6 + 0.01 * seed } do
+      make('beside', { seed = seed, lr = every, val = { 1 }, train = series(12, 0),
+        summary = { val_loss = { last = 1, best = 1 }, tscore = { last = tscore } } })
+    end
+  end
+  local found = objects 'longer'
+  t.equal(#found.identical, 0)
+  t.fields(found.difference[1], { verdict = 'lower', budget = 'budgets differ: 12 to 24 updates, by train.epochs' })
+  t.near(found.difference[1].mean, sum / 3, 1e-12)
+  found = objects('beside', '--metric', 'tscore')
+  t.equal(#found.identical, 0)
+  t.equal(found.difference[1].verdict, 'lower')
+  t.equal(#objects('beside').identical, 1)
+end)
+
+t.test('where no run validates the training losses are compared, unless val_loss was asked for', function()
+  for seed = 1, 3 do
+    make('untested', { seed = seed, lr = 0.1, summary = { train_loss = { last = 0.5 } } })
+    make('untested', { seed = seed, lr = 0.2, summary = { train_loss = { last = 0.5 + 0.1 * seed } } })
+  end
+  t.equal(objects 'untested'.arm[1].metric, 'train_loss')
+  local output, code = compare('untested', '--metric', 'val_loss')
+  t.equal(code, 2, output)
+  t.contains(output, "no run has the metric 'val_loss'; nearest: ")
+end)
+
+t.test('a comparison as CSV and as Markdown, with what the runs took', function()
+  for seed = 1, 3 do
+    make('export', { seed = seed, lr = 0.1, val = { 1 }, wall = 2 * seed, cpu_s = seed, train = { 3, 2 } })
+    make('export', { seed = seed, lr = 0.2, val = { 2 + 0.01 * seed }, wall = 1, train = { 3, 2.5 } })
+  end
+  local output, code = compare('export', '--csv')
+  t.equal(code, 0, output)
+  local lines = {}
+  for line in output:gmatch '[^\n]+' do lines[#lines + 1] = line end
+  t.equal(lines[1], 'arm,metric,n,of,mean,half,baseline,difference,difference_half,p_holm,verdict,cpu_s,wall_s,targets')
+  t.equal(lines[2], 'optim.lr=0.1,val_loss.best,3,3,1,,,,,,,2,4,20')
+  t.matches(lines[3], '^optim%.lr=0%.2,val_loss%.best,3,3,2%.0[12]%d*,[%d.]+,'
+    .. 'optim%.lr=0%.1,1%.0[12]%d*,[%d.]+,[%d.e-]+,higher,,1,20$')
+  output = compare('export', '--markdown')
+  t.contains(output, '| `optim.lr=0.1` | 1.0000 +- NA (3) |  |  |  | 2.0 |\n')
+  t.contains(output, '| `optim.lr=0.2` | 2.0200 +- 0.0248 (3) | 1.0200 +- 0.0248 |')
+  t.contains(compare 'export', 'cost of a run: CPU time, wall time, targets\noptim.lr=0.1  2.0s        4.0s        20\n'
+    .. 'optim.lr=0.2  NA          1.0s        20\n')
+  t.equal(select(2, compare('export', '--csv', '--json')), 2)
 end)
 
 t.test('nine equal updates, or one that differs, are not identical', function()

@@ -63,6 +63,17 @@ t.test('a cell that went on computes what one that was never stopped computes', 
   t.equal(whole.exit.summary.val_loss, best.exit.summary.val_loss)
 end)
 
+t.test('TPE and pruners take the training loss of a script that validates nothing', function()
+  local blind = runs.write('blind.lua', (sweeps.SCRIPT:gsub(', val_x = x, val_y = y', '')))
+  local output, code = runs.command('sweep', blind, 'optim.lr=0.05,0.01,0.001,0.0001', '--pruner', 'asha(min=1,eta=2)',
+    '--name', 'blind', '-j', '1')
+  t.equal(code, 0, output)
+  for _, row in ipairs(status 'blind') do
+    local path = ('%s/results/blind/sweep-blind/cells/%s/reports.jsonl'):format(runs.root, row.id)
+    t.is_true(host.stat(path) ~= nil, row.id)
+  end
+end)
+
 t.test('what a sampler or a pruner cannot do is told', function()
   local function refused(code, text, ...)
     local output, got = runs.command('sweep', script, ...)

@@ -71,7 +71,7 @@ test('a job that Slurm asks to leave saves, is started again and goes on from it
   t.fields(runs.json(folder .. '/claim-1/exit.json'), { code = 75, state = 'PREEMPTED', reason = 'preempted' })
   watch:wait_until('a second attempt', function()
     -- A job that is started again waits for two minutes, unless somebody is impatient.
-    slurm.call(('scontrol update JobId=%s StartTime=now'):format(job))
+    slurm.call(('scontrol update JobId=%s StartTime=now; sleep 1'):format(job))
     return host.stat(folder .. '/claim-2')
   end)
   local output, code = watch:wait()

@@ -1,0 +1,299 @@
+-- The study that several machines share, named by RUNNER_STUDY_URL: who works on which cell of a sweep, and what came
+-- of it. Machines that share it need no common file system. Each has the whole plan, which the same command makes
+-- everywhere, and the files of the cells that it ran.
+local database = require 'sweep.study.database'
+local dkjson = require 'dkjson'
+local fail = require 'fail'
+local files = require 'files'
+local host = require 'host'
+local json = require 'json'
+local read_file = require 'base.read_file'
+
+local shared = {}
+
+local CONFIG, MACHINE = 3, 9
+local FORMAT = 1
+local VARIABLE = 'RUNNER_STUDY_URL'
+local LOST_S, RENEW_S = 120, 30 -- as the leases of claims
+local OVERLAP_S = 10            -- a change may be seen later than one that was made after it
+shared.RETRY_S = 5      -- between two tries while the study does not answer
+shared.GIVE_UP_S = 600  -- after which those that can do nothing else end
+local NOW = 'CAST(extract(epoch FROM clock_timestamp()) AS double precision)'
+
+local TABLES = {
+  [[CREATE TABLE IF NOT EXISTS lanthorn_sweep (sweep text PRIMARY KEY, format bigint NOT NULL,
+    fingerprint text NOT NULL, stopped double precision NOT NULL)]],
+  [[CREATE TABLE IF NOT EXISTS lanthorn_cell (sweep text, cell text, attempt bigint NOT NULL, state text NOT NULL,
+    owner text NOT NULL, expires double precision NOT NULL, exit text, changed double precision NOT NULL,
+    PRIMARY KEY (sweep, cell))]],
+  'CREATE INDEX IF NOT EXISTS lanthorn_cell_changed ON lanthorn_cell (sweep, changed)',
+  [[CREATE TABLE IF NOT EXISTS lanthorn_trial (sweep text, k bigint, body text NOT NULL, PRIMARY KEY (sweep, k))]],
+  [[CREATE TABLE IF NOT EXISTS lanthorn_report (sweep text, cell text, epoch bigint, loss double precision NOT NULL,
+    PRIMARY KEY (sweep, cell, epoch))]],
+}
+
+local Study = {}
+Study.__index = Study
+
+local joined, connected -- of this process
+
+local function url()
+  local text = host.getenv(VARIABLE)
+  return text ~= '' and text or nil
+end
+
+local function marker(folder) return folder .. '/study' end
+
+-- Calls f until it gives something, or fails for another reason than silence, or ten minutes are over.
+local function patiently(f)
+  local since = host.now()
+  while true do
+    local result, message, is_unavailable = f()
+    if result then return result end
+    if not is_unavailable or host.now() - since > shared.GIVE_UP_S then
+      fail.raise(MACHINE, '%s; nothing is lost: the same command goes on', message)
+    end
+    host.sleep(shared.RETRY_S)
+  end
+end
+
+---Runs a statement; $NOW is the time of the database, :p1 the sweep, further parameters follow.
+---@return table[]? rows, string? message, boolean? is_unavailable
+function Study:execute(sql, ...)
+  return self.db:execute(sql:gsub('%$NOW', NOW), self.sweep, ...)
+end
+
+-- As execute, for what cannot go on without an answer.
+function Study:must(sql, ...)
+  local values = { ... }
+  return patiently(function() return self:execute(sql, unpack(values)) end)
+end
+
+-- Finds the sweep in the study, or puts it there.
+function Study:register(fingerprint)
+  self:must([[INSERT INTO lanthorn_sweep (sweep, format, fingerprint, stopped) VALUES (:p1, :p2, :p3, 0)
+    ON CONFLICT DO NOTHING]], FORMAT, fingerprint)
+  local row = self:must('SELECT format, fingerprint FROM lanthorn_sweep WHERE sweep = :p1')[1] or {}
+  if row[1] and row[1] > FORMAT then
+    fail.raise(MACHINE, 'the study has format %d, newer than %d, the newest this runner knows', row[1], FORMAT)
+  end
+  if row[2] ~= fingerprint then
+    fail.raise(CONFIG, "the study has another sweep '%s'; give this one another --name", self.sweep)
+  end
+end
+
+-- The study's database; nil where none is named.
+local function connect(is_patient)
+  local where = url()
+  if not where or connected then return connected end
+  local function open() return database.open(where, TABLES) end
+  if is_patient then
+    connected = patiently(open)
+    return connected
+  end
+  local db, message = open()
+  if not db then fail.raise(MACHINE, '%s: %s', VARIABLE, message) end
+  connected = db
+  return db
+end
+
+---Raises (exit 9) when a study is named and does not answer.
+function shared.check()
+  connect()
+end
+
+---Joins the study of RUNNER_STUDY_URL; nil when there is none. Raises (exit 9) when it does not answer, and (exit 3)
+---when it has another sweep of this name.
+---@param folder string of the sweep
+---@param fingerprint string? of the plan; nil for a process that only works on a cell of it
+---@return table? study
+function shared.join(folder, fingerprint)
+  if joined then return joined end
+  local db = connect(fingerprint == nil)
+  if not db then
+    local before = read_file(marker(folder))
+    if not before then return nil end
+    fail.raise(CONFIG, "the sweep is shared through %s; set %s, or remove '%s' to go on alone", before:match '%C*',
+      VARIABLE, marker(folder))
+  end
+  local experiment, name = (host.realpath(folder) or folder):match '([^/]*)/([^/]*)$'
+  local study = setmetatable({ db = db, sweep = experiment .. '/' .. name, folder = host.realpath(folder),
+    owner = host.this_process(), rows = {}, since = 0, pulled = -math.huge, stopped = 0 }, Study)
+  if fingerprint then study:register(fingerprint) end
+  study.began = study:must('SELECT $NOW WHERE :p1 = :p1')[1][1]
+  if fingerprint then files.write(marker(folder), db:url() .. '\n') end
+  joined = study
+  return study
+end
+
+---The study that this process joined for a folder.
+---@param folder string
+---@return table?
+function shared.of(folder)
+  return joined and joined.folder == host.realpath(folder) and joined or nil
+end
+
+---Reads what changed. On failure what was known stays.
+---@return boolean ok, string? message
+function Study:pull()
+  local rows, message = self:execute([[SELECT cell, attempt, state, owner, expires - $NOW, exit, changed
+    FROM lanthorn_cell WHERE sweep = :p1 AND changed >= :p2]], self.since)
+  local about = rows and self:execute 'SELECT stopped FROM lanthorn_sweep WHERE sweep = :p1'
+  if not about then return false, message end
+  for _, row in ipairs(rows) do
+    self.rows[row[1]] = { attempt = row[2], state = row[3], owner = row[4], by = dkjson.decode(row[4]) or {},
+      left = row[5], exit = row[6] and dkjson.decode(row[6]), read = host.now() }
+    self.since = math.max(self.since, row[7] - OVERLAP_S)
+  end
+  self.stopped = about[1] and about[1][1] or 0
+  self.pulled = host.now()
+  return true
+end
+
+-- Whether the process that works on a cell exists, as far as can be told from here.
+local function lives(row)
+  if row.by.host == host.hostname() then return host.is_alive(row.owner) end
+  return row.left > host.now() - row.read
+end
+
+---What the study knows of a cell.
+---@param id string
+---@return table? now as of cells.state
+function Study:state(id)
+  local row = self.rows[id]
+  if not row then return nil end
+  local state = row.state
+  if state == 'running' and not lives(row) then state = 'lost' end
+  return { id = id, state = state, attempt = row.attempt, pid = row.by.pid, host = row.by.host, exit = row.exit,
+    elsewhere = true }
+end
+
+---Of what is known here and what the study knows, that which counts.
+---@param id string
+---@param own table of cells.state
+---@return table now
+function Study:merge(id, own)
+  if own.state == 'done' or own.state == 'running' then return own end
+  local other = self:state(id)
+  if not other then return own end
+  local counts = other.state == 'done' or other.state == 'running' or own.state == 'missing'
+    or other.state == 'pruned' and own.state ~= 'pruned'
+  return counts and other or own
+end
+
+---Takes a cell, unless somebody has it or it is over.
+---@param id string
+---@param promoted boolean a pruned cell goes on
+---@return boolean taken
+function Study:claim(id, promoted)
+  local seen = self:state(id)
+  local gone = seen and seen.state == 'lost' and self.rows[id].owner or self.owner
+  local rows = self:must([[INSERT INTO lanthorn_cell (sweep, cell, attempt, state, owner, expires, exit, changed)
+    VALUES (:p1, :p2, 1, 'running', :p3, $NOW + ]] .. LOST_S .. [[, NULL, $NOW)
+    ON CONFLICT (sweep, cell) DO UPDATE SET attempt = lanthorn_cell.attempt + 1, state = 'running', owner = :p3,
+      expires = $NOW + ]] .. LOST_S .. [[, exit = NULL, changed = $NOW
+    WHERE lanthorn_cell.state NOT IN ('running', 'done', 'pruned')
+      OR lanthorn_cell.state = 'running' AND (lanthorn_cell.expires < $NOW OR lanthorn_cell.owner IN (:p3, :p4))
+      OR lanthorn_cell.state = 'pruned' AND CAST(:p5 AS bigint) = 1
+    RETURNING attempt]], id, self.owner, gone, promoted and 1 or 0)
+  if #rows == 0 then return false end
+  self.db:repeat_every(RENEW_S, (([[UPDATE lanthorn_cell SET expires = $NOW + ]] .. LOST_S .. [[, changed = $NOW
+    WHERE sweep = :p1 AND cell = :p2 AND owner = :p3 AND state = 'running']]):gsub('%$NOW', NOW)), self.sweep, id,
+    self.owner)
+  return true
+end
+
+---Gives back a cell that was taken and not worked on.
+---@param id string
+function Study:release(id)
+  self.db:stop_repeating()
+  self:execute([[UPDATE lanthorn_cell SET state = 'stopped', expires = 0, changed = $NOW
+    WHERE sweep = :p1 AND cell = :p2 AND owner = :p3 AND state = 'running']], id, self.owner)
+end
+
+---Puts what became of a cell here into the study. A cell that is done stays so, and nobody who works is overruled.
+---@param id string
+---@param now table of cells.state
+---@return boolean ok, string? message
+function Study:record(id, now)
+  local row = self.rows[id]
+  local gone = row and not lives(row) and row.owner or self.owner
+  local by = json.encode { host = now.host or host.hostname(), pid = now.pid }
+  local done, message = self:execute([[INSERT INTO lanthorn_cell
+      (sweep, cell, attempt, state, owner, expires, exit, changed) VALUES (:p1, :p2, :p3, :p4, :p5, 0, :p6, $NOW)
+    ON CONFLICT (sweep, cell) DO UPDATE SET state = :p4, owner = :p5, expires = 0, exit = :p6,
+      changed = $NOW
+    WHERE lanthorn_cell.state <> 'done' AND (lanthorn_cell.state <> 'pruned' OR :p4 IN ('done', 'pruned'))
+      AND (lanthorn_cell.state <> 'running' OR :p4 = 'done' OR lanthorn_cell.owner IN (:p7, :p8))]],
+    id, math.max(1, now.attempt), now.state, by, now.exit and json.encode(now.exit) or nil, gone, self.owner)
+  if not done then return false, message end
+  return true
+end
+
+---Ends the work of this process on a cell.
+---@param id string
+---@param now table of cells.state
+---@return boolean ok, string? message
+function Study:finish(id, now)
+  self.db:stop_repeating()
+  return self:record(id, now)
+end
+
+---Asks the pools of all machines to stop.
+---@return boolean ok, string? message
+function Study:stop()
+  local done, message = self:execute 'UPDATE lanthorn_sweep SET stopped = $NOW WHERE sweep = :p1'
+  return done ~= nil, message
+end
+
+---Whether somebody asked to stop since this process joined.
+---@return boolean
+function Study:is_stopped()
+  return self.stopped > self.began
+end
+
+---Forgets the sweep.
+function Study:remove()
+  for _, name in ipairs { 'cell', 'trial', 'report', 'sweep' } do
+    self:must(('DELETE FROM lanthorn_%s WHERE sweep = :p1'):format(name))
+  end
+end
+
+---Makes a trial the k-th, unless there is one.
+---@param k integer
+---@param body string
+---@return boolean first
+function Study:add_trial(k, body)
+  return #self:must([[INSERT INTO lanthorn_trial (sweep, k, body) VALUES (:p1, :p2, :p3) ON CONFLICT DO NOTHING
+    RETURNING k]], k, body) > 0
+end
+
+---The trials from the k-th on.
+---@param k integer
+---@return { [1]: integer, [2]: string }[]
+function Study:trials(k)
+  return self:must('SELECT k, body FROM lanthorn_trial WHERE sweep = :p1 AND k >= :p2 ORDER BY k', k)
+end
+
+---Notes the loss of a cell at an epoch.
+---@return boolean ok, string? message
+function Study:report(id, epoch, loss)
+  local done, message = self:execute([[INSERT INTO lanthorn_report (sweep, cell, epoch, loss)
+    VALUES (:p1, :p2, :p3, :p4) ON CONFLICT (sweep, cell, epoch) DO UPDATE SET loss = :p4]], id, epoch, loss)
+  return done ~= nil, message
+end
+
+---The losses of all cells; nil when the study does not answer.
+---@return table<string, table<integer, number>>?
+function Study:reports()
+  local rows = self:execute 'SELECT cell, epoch, loss FROM lanthorn_report WHERE sweep = :p1'
+  if not rows then return nil end
+  local found = {}
+  for _, row in ipairs(rows) do
+    found[row[1]] = found[row[1]] or {}
+    found[row[1]][row[2]] = row[3]
+  end
+  return found
+end
+
+return shared
