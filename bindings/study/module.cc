@@ -126,6 +126,12 @@ int Url(lua_State* L) {
   return 1;
 }
 
+// database:disconnect(): until the next statement.
+int Disconnect(lua_State* L) {
+  Self(L).database->Disconnect();
+  return 0;
+}
+
 // database:close(): further use is an error.
 int Close(lua_State* L) {
   auto& handle = *static_cast<Handle*>(luaL_checkudata(L, 1, kType));
@@ -157,6 +163,7 @@ constexpr luaL_Reg kMethods[] = {{"execute", Execute},
                                  {"repeat_every", RepeatEvery},
                                  {"stop_repeating", StopRepeating},
                                  {"url", Url},
+                                 {"disconnect", Disconnect},
                                  {"close", Close},
                                  {"__gc", Collect},
                                  {nullptr, nullptr}};

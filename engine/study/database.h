@@ -25,6 +25,9 @@ class Database {
   virtual absl::StatusOr<std::vector<DatabaseRow>> Execute(const std::string& sql,
                                                            const std::vector<DatabaseValue>& parameters) = 0;
 
+  // Gives the connection back until the next statement: a server has few of them.
+  virtual void Disconnect() {}
+
   // Ends a statement that waits for the other side: it fails as unavailable.
   virtual void Interrupt() = 0;
 };

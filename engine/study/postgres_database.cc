@@ -92,8 +92,8 @@ DatabaseValue ValueOf(const soci::row& row, std::size_t i) {
 // PostgreSQL's message without what SOCI tells of it, on one line.
 std::string Told(const soci::soci_error& error) {
   std::string message = error.get_error_message();
-  for (const char* prefix :
-       {"Cannot establish connection to the database.", "Cannot execute query.", "Cannot prepare statement."}) {
+  for (const char* prefix : {"Cannot establish connection to the database.", "Cannot execute query.",
+                             "Cannot prepare statement.", "Fatal error."}) {
     if (absl::StartsWith(message, prefix)) message.erase(0, std::string(prefix).size());
   }
   std::vector<std::string> lines;
@@ -115,6 +115,11 @@ class Postgres : public Database {
     // A server that was started again has closed the connections of before.
     if (is_old && !session_.has_value() && !timed_out_ && !rows.ok()) rows = Try(sql, parameters);
     return rows;
+  }
+
+  void Disconnect() override {
+    KeepSocket(-1);
+    session_.reset();
   }
 
   void Interrupt() override {
@@ -185,10 +190,7 @@ class Postgres : public Database {
   absl::Status Failure(const soci::soci_error& error) {
     const std::string where = absl::StrCat("database '", WithoutPassword(url_), "': ");
     const bool is_lost = !session_ || timed_out_ || PQstatus(Connection()) == CONNECTION_BAD;
-    if (is_lost) {
-      KeepSocket(-1);
-      session_.reset();
-    }
+    if (is_lost) Disconnect();
     if (timed_out_) return absl::UnavailableError(absl::StrCat(where, "no answer within ", kStatement.count(), " s"));
     if (is_lost) return absl::UnavailableError(where + Told(error));
     return MachineError(where + Told(error));

@@ -34,6 +34,7 @@ void RepeatedStatement::Repeat(const std::string& sql, const std::vector<Databas
   while (!wake_.wait_for(lock, interval, [this] { return stopping_; })) {
     lock.unlock();
     (void)database_->Execute(sql, parameters);
+    database_->Disconnect();
     lock.lock();
   }
 }

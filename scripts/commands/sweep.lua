@@ -52,7 +52,8 @@ function sweep.configure(parser)
   parser:flag '--all':description 'With status and top: every row.'
   parser:flag '--runs':description 'With rm: the runs too.'
   parser:flag '--json':description 'With ls, status and top: one JSON object per line.'
-  parser:epilog 'The same command again runs what is missing or failed, and nothing twice.'
+  parser:epilog('The same command again runs what is missing or failed, and nothing twice. Machines that share '
+    .. 'RUNNER_STUDY_URL=postgresql://USER@HOST/NAME share the cells.')
 end
 
 sweep.normalise = run_options.normalise

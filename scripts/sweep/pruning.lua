@@ -94,6 +94,7 @@ function pruning.reports(folder)
     all[id] = all[id] or {}
     for epoch, loss in pairs(reports) do all[id][epoch] = all[id][epoch] or loss end
   end
+  if study then study:rest() end
   return all
 end
 
@@ -121,6 +122,7 @@ function pruning.report(folder, id, epoch, loss)
   local study = shared.of(folder)
   if not study then return end
   local ok, problem = study:report(id, epoch, loss)
+  study:rest()
   if not ok then console.warn('the study does not have this report: ' .. problem) end
 end
 

@@ -46,6 +46,7 @@ local function claim(folder, about)
     study:pull()
     return false, study:merge(about.id, cells.state(sweep_of(folder), about.id))
   end
+  study:rest()
   local attempt, other = claim_here(folder, about)
   if not attempt then study:release(about.id) end
   return attempt, other

@@ -1,7 +1,7 @@
 -- A PostgreSQL server for tests: Debian's, in a folder of its own, as an ordinary user, ended with the script. Servers
 -- that the machine may have are not touched.
 --   local server = require 'testing.postgres'.start()
---   server.url            for RUNNER_STUDY_URL
+--   server.url            for RUNNER_STUDY_URL; holds server.password, of which no file knows
 --   server:sql 'SELECT 1' the rows, as psql prints them
 --   server:stop(), server:begin(); server:freeze(), server:thaw()
 local at_exit = require 'boot.at_exit'
@@ -67,7 +67,8 @@ function postgres.start()
   local port = 20000 + (host.pid() * 4 + 2) % 20000
   local server = setmetatable({ folder = folder, port = port, programs = testing.shell(FIND):match '%S+',
     as = is_root and 'setpriv --reuid=postgres --regid=postgres --clear-groups' or '',
-    url = ('postgresql://lanthorn:secret@127.0.0.1:%d/postgres'):format(port) }, Server)
+    password = host.sha256(folder):sub(1, 12) }, Server)
+  server.url = ('postgresql://lanthorn:%s@127.0.0.1:%d/postgres'):format(server.password, port)
   testing.shell(('chmod 755 %s%s'):format(folder, is_root and '; chown postgres ' .. folder or ''))
   checked(server:call(('initdb -D %s/data -A trust -U lanthorn --no-sync'):format(folder)))
   server:begin()

@@ -8,6 +8,7 @@ local shared = require 'sweep.study.shared'
 ---@param folder string of the sweep
 ---@return table? study
 return function(folder)
+  if not shared.is_shared(folder) then return nil end
   local ok, study = pcall(shared.join, folder, plan.read(folder).head.fingerprint)
   local message
   if ok and study then

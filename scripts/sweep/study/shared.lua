@@ -121,7 +121,8 @@ function shared.join(folder, fingerprint)
     owner = host.this_process(), rows = {}, since = 0, pulled = -math.huge, stopped = 0 }, Study)
   if fingerprint then study:register(fingerprint) end
   study.began = study:must('SELECT $NOW WHERE :p1 = :p1')[1][1]
-  if fingerprint then files.write(marker(folder), db:url() .. '\n') end
+  local line = db:url() .. '\n'
+  if fingerprint and read_file(marker(folder)) ~= line then files.write(marker(folder), line) end
   joined = study
   return study
 end
@@ -131,6 +132,18 @@ end
 ---@return table?
 function shared.of(folder)
   return joined and joined.folder == host.realpath(folder) and joined or nil
+end
+
+---Whether a sweep was shared through a study by a process on this machine.
+---@param folder string
+---@return boolean
+function shared.is_shared(folder)
+  return host.stat(marker(folder)) ~= nil
+end
+
+---Gives the connection back until the next statement: a server has few, and a sweep may have many workers.
+function Study:rest()
+  self.db:disconnect()
 end
 
 ---Reads what changed. On failure what was known stays.

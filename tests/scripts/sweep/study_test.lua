@@ -102,8 +102,14 @@ test('two machines share the cells of a sweep, run none twice, and know the same
   t.contains(output, 'ran on other machines')
 end)
 
+test('looking at a sweep shares it with nobody', function()
+  local alone = machine 'alone' -- whose sweep ran without a study
+  t.contains(alone:call('status', 'two'), '8 done')
+  t.equal(host.stat(alone:folder 'two' .. '/study'), nil)
+end)
+
 test('the password is in no file and no message', function()
-  local output = t.shell(('grep -rl secret %s/a %s/b; true'):format(runs.root, runs.root))
+  local output = t.shell(('grep -rl %s %s/a %s/b; true'):format(server.password, runs.root, runs.root))
   t.equal(output, '')
   t.equal(runs.read(machine 'a':folder 'two' .. '/study'):match '^[^:]+://[^@]+@', 'postgresql://lanthorn@')
 end)
