@@ -36,7 +36,7 @@ class Database {
 // is connected yet but SQLite's file.
 absl::StatusOr<std::unique_ptr<Database>> OpenDatabase(const std::string& url);
 
-// A URL without its password, for messages.
+// What a URL names, for messages: without its password, and nothing of what cannot be read.
 std::string WithoutPassword(const std::string& url);
 
 }  // namespace lanthorn

@@ -1,21 +1,23 @@
 #include "engine/study/repeated_statement.h"
 
-#include <signal.h>
-
+#include <algorithm>
 #include <utility>
 
+#include "engine/study/quiet_thread.h"
+
 namespace lanthorn {
+namespace {
+
+constexpr std::chrono::milliseconds kRetry{5000};
+
+}  // namespace
 
 RepeatedStatement::RepeatedStatement(std::unique_ptr<Database> database, std::string sql,
                                      std::vector<DatabaseValue> parameters, std::chrono::milliseconds interval)
     : database_(std::move(database)) {
-  sigset_t all, before;  // signals are for the main thread
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this, sql = std::move(sql), parameters = std::move(parameters), interval] {
+  thread_ = StartQuietThread([this, sql = std::move(sql), parameters = std::move(parameters), interval] {
     Repeat(sql, parameters, interval);
   });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 RepeatedStatement::~RepeatedStatement() {
@@ -31,9 +33,10 @@ RepeatedStatement::~RepeatedStatement() {
 void RepeatedStatement::Repeat(const std::string& sql, const std::vector<DatabaseValue>& parameters,
                                std::chrono::milliseconds interval) {
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, interval, [this] { return stopping_; })) {
+  std::chrono::milliseconds wait = interval;
+  while (!wake_.wait_for(lock, wait, [this] { return stopping_; })) {
     lock.unlock();
-    (void)database_->Execute(sql, parameters);
+    wait = database_->Execute(sql, parameters).ok() ? interval : std::min(interval, kRetry);
     database_->Disconnect();
     lock.lock();
   }

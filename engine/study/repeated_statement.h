@@ -13,8 +13,8 @@
 
 namespace lanthorn {
 
-// Runs it from its own thread by a connection of its own, first after one interval. What fails is tried again at the
-// next turn.
+// Runs it from its own thread by a connection of its own, first after one interval. What fails is tried again
+// after 5 s.
 class RepeatedStatement {
  public:
   RepeatedStatement(std::unique_ptr<Database> database, std::string sql, std::vector<DatabaseValue> parameters,

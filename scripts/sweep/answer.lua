@@ -42,7 +42,7 @@ function answer.lines(found, head, is_trial)
     local ok, lines = pcall(top.lines, found, { metric = head.metric, maximize = head.maximize })
     if not ok and not fail.is(lines) then error(lines, 0) end
     lines = ok and lines or { ('Found nothing: %s'):format(tostring(lines)) }
-    lines[#lines + 1] = ('%s ran on other machines, so that runner compare here knows only the others'):format(
+    lines[#lines + 1] = ('%s ran on other machines, so `runner compare` on this machine sees only the rest'):format(
       pretty.plural(elsewhere, 'cell'))
     return lines
   end

@@ -38,7 +38,7 @@ end
 
 ---Reads a plan. Raises (exit 4) when it is damaged or of a newer format.
 ---@param folder string
----@return { head: table, cells: { i: integer, id: string, set: string[] }[] }
+---@return { head: table, cells: { i: integer, id: string, set: string[] }[], trials: integer } trials: begun so far
 function plan.read(folder)
   local path = plan.path(folder)
   local text, message = read_file(path)
@@ -63,7 +63,9 @@ function plan.read(folder)
     end
   end
   if not made.head then fail.data("'%s': the first line, which describes the sweep, is missing", path) end
-  for _, trial in ipairs(made.head.sampler == 'tpe' and trials.read(folder) or {}) do
+  local known = made.head.sampler == 'tpe' and trials.read(folder) or {}
+  made.trials = #known
+  for _, trial in ipairs(known) do
     for _, cell in ipairs(trial.cells) do made.cells[#made.cells + 1] = cell end
   end
   return made

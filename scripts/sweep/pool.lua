@@ -7,6 +7,7 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local read_file = require 'base.read_file'
+local trials = require 'sweep.trials'
 local work = require 'sweep.work'
 
 local pool = {}
@@ -120,6 +121,10 @@ function Pool:ended(child, how)
     if now.state ~= 'failed' then now.state = 'stopped' end -- it may have been asked before it could listen
     return self.view:ended(cell, now, child)
   end
+  if now.state == 'missing' and self.contact and self.contact:is_silent() then -- it waited for the study in vain
+    table.insert(self.queue, 1, cell)
+    return
+  end
   if now.state == 'missing' or (now.exit and now.pid ~= child.pid) then -- it did not get as far as a claim
     now.state, now.exit = 'failed', { state = 'FAILED', code = how.code or 128 + how.signal,
       reason = 'its process could not begin' }
@@ -169,6 +174,16 @@ function Pool:take_signal(signal)
   end
 end
 
+-- Whether anything is left that the study decides about.
+function Pool:may_need_study()
+  if self.queue[1] or next(self.elsewhere) or self.search and trials.may_come(self.search) then return true end
+  if not self.pruner then return false end
+  for _, now in pairs(self.done) do
+    if now.state == 'pruned' and not now.elsewhere then return true end
+  end
+  return false
+end
+
 function Pool:is_over()
   if next(self.running) then return false end
   return self.stopping or self.idle and #self.queue == 0 and next(self.elsewhere) == nil
@@ -181,8 +196,8 @@ function Pool:step()
   if ends then self.queue, self.elsewhere, self.search, self.pruner = {}, {}, nil, nil end
   local answers = not self.contact or self.contact:answers(next(self.running) ~= nil)
   while answers and free > 0 and not self.stopping and self:start_next() do free = free - 1 end
-  -- There was nothing to start, and without the study there will be nothing.
-  self.idle = free > 0 and (answers or not (self.queue[1] or self.search or self.pruner or next(self.elsewhere)))
+  if self.contact and self.contact:is_silent() then answers = false end
+  self.idle = free > 0 and (answers or not self:may_need_study()) -- there was nothing to start
   if self:is_over() then return end
   for _, how in ipairs(host.wait_children(LOOK_S)) do
     local child = self.running[how.pid]

@@ -164,8 +164,8 @@ local function execute(folder, planned, search, launcher, args)
 end
 
 -- Joins the study that machines share, if there is one, and tells it what is here already.
-local function join_study(folder, planned)
-  local study = shared.join(folder, planned.head.fingerprint)
+local function join_study(folder, planned, allows_changes)
+  local study = shared.join(folder, planned.head, { allows_changes = allows_changes })
   if not study then return end
   local _, message = push(study, folder)
   if message then fail.raise(MACHINE, '%s', message) end
@@ -204,9 +204,9 @@ function run.run(args, argv)
   end
   local planned = plan.read(folder)
   check_same_plan(planned, made)
-  join_study(folder, planned)
-  if made.search then made.search.folder = folder end
+  if made.search then made.search.folder, made.search.given = folder, planned.trials end
   check_sources(folder, planned.head, made.head.source_hash, made.texts, args.allow_source_change)
+  join_study(folder, planned, args.allow_source_change)
   console.note(('%-10s%s'):format('plan', summary_of(made)))
   return execute(folder, planned, made.search, launcher, args)
 end

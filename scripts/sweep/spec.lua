@@ -140,9 +140,10 @@ local function read_target(args, words, flags, argv)
   return about or {}, words, experiment, texts
 end
 
--- A hash of all that decides what a sweep computes.
+-- A hash of all that decides what a sweep computes. Of the script it has the name alone: where it lies is another
+-- matter on another machine, and what is in it is told by source_hash.
 local function fingerprint_of(head, cells)
-  local parts = { head.script }
+  local parts = { (head.script:match '[^/]*$') }
   for _, list in ipairs { head.overrides, head.options, head.rest } do
     parts[#parts + 1] = table.concat(list, '\0')
   end

@@ -89,36 +89,60 @@ local function write(folder, k, text)
   return first
 end
 
--- Trials that other machines began.
-local function fetch(study, folder)
-  for _, row in ipairs(study and study:trials(#trials.read(folder)) or {}) do write(folder, row[1], row[2]) end
+-- Makes the k-th trial, unless another process or machine is faster. False, message when the study does not answer.
+local function make(search, known)
+  local head, k, count = search.head, #known, 0
+  for _, trial in ipairs(known) do count = count + #trial.cells end
+  local values = propose(search, known, k)
+  local new = cells_of(search, values, count)
+  for i = 1, MOST_REJECTED do
+    if new then break end
+    values = draw.trial('random', search.drawn, k + i * head.trials, head.sampler_seed)
+    new = cells_of(search, values, count)
+  end
+  if not new then fail.config('`where` rejects %d draws in a row', MOST_REJECTED) end
+  local text = dkjson.encode { format = 1, k = k, values = values, cells = new } .. '\n'
+  local study = shared.of(search.folder)
+  if not study then return write(search.folder, k, text) ~= nil end
+  return study:add_trial(k, text)
 end
 
----Begins the next trial. Nil when there are as many as were asked for.
----@param search { folder: string, head: table, drawn: table[], seeds: integer?, first_seed: integer?,
----identify: fun(settings: string[]): string, boolean }
----@return table[]? cells
+-- Writes the trials that are in the study and not in files. False, message when the study does not answer.
+local function fetch(folder)
+  local study = shared.of(folder)
+  if not study then return true end
+  local rows, message = study:trials(#trials.read(folder))
+  if not rows then return false, message end
+  for _, row in ipairs(rows) do write(folder, row[1], row[2]) end
+  return true
+end
+
+---Whether trials may come that this process has not had.
+---@param search table
+---@return boolean
+function trials.may_come(search)
+  return search.given < search.head.trials
+end
+
+---The cells of the next trial that this process has not had, whoever began it. Nil when there are as many as were
+---asked for; nil, message when a study that decides does not answer.
+---@param search { folder: string, head: table, drawn: table[], seeds: integer?, first_seed: integer?, given: integer,
+---identify: fun(settings: string[]): string, boolean } given: trials that this process has had
+---@return table[]? cells, string? message
 function trials.next(search)
-  local head = search.head
   local made, message = files.make_folder(search.folder .. '/trials')
   if not made then fail.raise(MACHINE, 'no further trial: %s', message) end
-  local study = shared.of(search.folder)
   while true do
-    fetch(study, search.folder)
+    local ok, problem = fetch(search.folder)
+    if not ok then return nil, problem end
     local known = trials.read(search.folder)
-    local k, count = #known, 0
-    if k >= head.trials then return nil end
-    for _, trial in ipairs(known) do count = count + #trial.cells end
-    local values = propose(search, known, k)
-    local new = cells_of(search, values, count)
-    for i = 1, MOST_REJECTED do
-      if new then break end
-      values = draw.trial('random', search.drawn, k + i * head.trials, head.sampler_seed)
-      new = cells_of(search, values, count)
+    if #known > search.given then
+      search.given = search.given + 1
+      return known[search.given].cells
     end
-    if not new then fail.config('`where` rejects %d draws in a row', MOST_REJECTED) end
-    local text = dkjson.encode { format = 1, k = k, values = values, cells = new } .. '\n'
-    if (not study or study:add_trial(k, text)) and write(search.folder, k, text) then return new end
+    if #known >= search.head.trials then return nil end
+    ok, problem = make(search, known)
+    if not ok then return nil, problem end
   end
 end
 

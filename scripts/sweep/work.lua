@@ -78,10 +78,12 @@ function work.promoted(sweep, is_last)
 end
 
 ---The cells of the next trial, where a sampler decides about them; nil when there is none.
----@param sweep table search, cells, to which they are added, and view
+---@param sweep table search, cells, to which they are added, view, and contact with a study
 ---@return table[]?
 function work.next_trial(sweep)
-  local new = sweep.search and trials.next(sweep.search)
+  if not sweep.search then return nil end
+  local new, message = trials.next(sweep.search)
+  if message then sweep.contact:silent(message) end
   if not new then return nil end
   for _, cell in ipairs(new) do sweep.cells[#sweep.cells + 1] = cell end
   sweep.view:planned(new)

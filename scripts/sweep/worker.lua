@@ -41,6 +41,8 @@ end
 local function claim(folder, about)
   if not about.shared then return claim_here(folder, about) end
   local study = shared.join(sweep_of(folder))
+  local own = cells.state(sweep_of(folder), about.id)
+  if own.state == 'running' then return false, own end
   study:pull()
   if not study:claim(about.id, about.promoted ~= nil) then
     study:pull()
@@ -48,8 +50,9 @@ local function claim(folder, about)
   end
   study:rest()
   local attempt, other = claim_here(folder, about)
-  if not attempt then study:release(about.id) end
-  return attempt, other
+  if attempt then return attempt end
+  if cells.is_over(other.state) then study:finish(about.id, other) end -- the study did not know
+  return false, other
 end
 
 -- How the newest run of the cell ended; nothing when there is none.

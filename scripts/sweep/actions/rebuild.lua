@@ -19,8 +19,8 @@ function action.run(found)
   local count = 0
   for _, now in pairs(cells.states(found.path)) do count = count + (cells.is_over(now.state) and 1 or 0) end
   pruning.own_reports(found.path)
-  console.note(('index     %s that are over'):format(pretty.plural(count, 'cell')))
-  local study = shared.join(found.path, head.fingerprint)
+  console.note(('index     %s'):format(pretty.plural(count, 'finished cell')))
+  local study = shared.join(found.path, head, { moves = true, allows_changes = true })
   if not study then return 0 end
   local counts, message = push(study, found.path)
   if message then fail.raise(MACHINE, '%s', message) end

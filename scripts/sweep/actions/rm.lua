@@ -10,9 +10,13 @@ local pretty = require 'pretty'
 
 local action = {}
 
+local MACHINE = 9
+
 function action.run(found, args)
   if #args.words == 0 then fail.usage('sweep rm needs the name of the sweep') end
-  local planned, runs, study = plan.read(found.path), {}, look(found.path)
+  local planned, runs = plan.read(found.path), {}
+  local study, silence = look(found.path)
+  if silence then fail.raise(MACHINE, 'the study would keep it: %s', silence) end
   for _, cell in ipairs(planned.cells) do
     local now = cells.now(found.path, cell.id)
     if now.state == 'running' then

@@ -7,6 +7,7 @@ local look = require 'sweep.study.look'
 local plan = require 'sweep.plan'
 local pretty = require 'pretty'
 local read_file = require 'base.read_file'
+local room = require 'base.room'
 local run_files = require 'runs.files'
 
 local action = {}
@@ -21,7 +22,7 @@ local function is_orphan(pid)
 end
 
 function action.run(found)
-  local running, study = {}, look(found.path)
+  local running, study, silence = {}, look(found.path)
   for _, cell in ipairs(plan.read(found.path).cells) do
     local now = cells.now(found.path, cell.id)
     if now.state == 'running' then running[#running + 1] = now end
@@ -31,11 +32,16 @@ function action.run(found)
   if not written then fail.raise(MACHINE, 'the sweep cannot be stopped: %s', message) end
   if study then
     local ok, problem = study:stop()
-    if not ok then fail.raise(MACHINE, 'other machines cannot be asked: %s', problem) end
+    silence = not ok and problem or nil
   end
   for _, now in ipairs(running) do
     if now.host == host.hostname() and is_orphan(now.pid) then host.kill(now.pid, 'TERM') end
   end
+  for _, name in ipairs(room.names 'sweep/launchers') do
+    local launcher = require('sweep.launchers.' .. name)
+    if launcher.stop then launcher.stop(found.path) end
+  end
+  if silence then fail.raise(MACHINE, 'this machine stops, the others cannot be asked: %s', silence) end
   console.note(#running == 0 and 'no cell runs now; pools that wait stop too'
     or ('%s asked to save and leave'):format(pretty.plural(#running, 'cell was', 'cells were')))
   return 0

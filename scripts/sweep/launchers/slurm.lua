@@ -8,6 +8,7 @@ local files = require 'files'
 local host = require 'host'
 local pretty = require 'pretty'
 local shell = require 'base.shell'
+local shared = require 'sweep.study.shared'
 local slurm = require 'sweep.slurm'
 local work = require 'sweep.work'
 
@@ -15,6 +16,8 @@ local launcher = { summary = 'job arrays of Slurm' }
 
 local LOOK_S = 5   -- between two looks at all cells
 local SAVE_S = 120 -- before the time limit cells are asked to save and leave
+
+local SIGINT = 2
 
 local Watch = {}
 Watch.__index = Watch
@@ -89,6 +92,15 @@ function Watch:submit(list)
   end
 end
 
+function Watch:is_silent()
+  return self.contact and self.contact:is_silent() or false
+end
+
+function Watch:ended(cell, now)
+  if self.contact then self.contact:ended(cell, now) end
+  self.view:ended(cell, now, {})
+end
+
 -- Looks at all cells; those that nobody works on and that are not over are submitted as often as retries allow.
 function Watch:look()
   if self.contact and not self.contact:answers(true) then return true end
@@ -98,7 +110,7 @@ function Watch:look()
   for _, cell in ipairs(self.cells) do
     local now, state = cells.now(self.folder, cell.id), queued[cell.id]
     if cells.is_over(now.state) and (not state or state == 'COMPLETING') then
-      if not self.done[cell.id] then self.view:ended(cell, now, {}) end
+      if not self.done[cell.id] then self:ended(cell, now) end
       self.done[cell.id] = now
     elseif now.state == 'running' or state then
       waiting = true
@@ -115,7 +127,7 @@ function Watch:look()
         again[#again + 1] = cell
       elseif tries > 0 then
         self.failed[cell.id] = { cell = cell, now = now }
-        self.view:ended(cell, now, {})
+        self:ended(cell, now)
       end
     end
   end
@@ -148,6 +160,14 @@ end
 ---Raises (exit 9) when there is no Slurm.
 launcher.check = slurm.check
 
+---Ends the jobs of a sweep; their cells save first.
+---@param folder string of the sweep
+function launcher.stop(folder)
+  if #submissions { folder = folder } == 0 then return end
+  local _, jobs = in_queue { folder = folder }
+  if #jobs > 0 then slurm.cancel(jobs) end
+end
+
 ---Runs what is not over. See pool.run.
 ---@param plan_cells table[]
 ---@param given table
@@ -166,18 +186,24 @@ function launcher.run(plan_cells, given)
   local signal
   while true do
     local waiting = self:look()
+    if self.detach and self:is_silent() then fail.raise(9, shared.GO_ON, self.contact.message) end
     if self.detach then
       console.note(('%-10sthe jobs go on; runner sweep status %s'):format('slurm', self.folder))
       break
     end
-    if not waiting and not self:more() then break end
+    if not waiting and not self:more() and not self:is_silent() then break end
     for _ = 1, LOOK_S do
       self.view:tick(self.running)
       host.sleep(1)
       signal = signal or host.stop_signal()
       if signal then break end
     end
-    if signal then
+    local is_asked = host.stat(self.folder .. '/stop') or self.contact and self.contact:asks_to_stop()
+    if is_asked then
+      launcher.stop(self.folder)
+      signal = SIGINT
+      break
+    elseif signal then
       self.queued_jobs = select(2, in_queue(self))
       host.watch_stop(false)
       if asks_to_cancel(self) then slurm.cancel(self.queued_jobs) end

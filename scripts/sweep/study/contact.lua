@@ -22,30 +22,42 @@ function contact.new(folder, view)
   return study and setmetatable({ study = study, folder = folder, view = view, tried = -math.huge }, Contact) or nil
 end
 
+---Notes that the study does not answer.
 function Contact:silent(message)
   if not self.since then self.view:study_silent(message) end
-  self.since, self.message = self.since or host.now(), message
+  self.since, self.message, self.tried = self.since or host.now(), message, host.now()
 end
 
----Whether what is known of the study is fresh. Raises (exit 9) when it has been silent for ten minutes and nothing
----runs.
+---Whether the study did not answer when it was asked last.
+---@return boolean
+function Contact:is_silent()
+  return self.since ~= nil
+end
+
+-- Raises when nothing has run for ten minutes because the study is silent.
+local function give_up(self, runs)
+  self.idle_since = not runs and (self.idle_since or host.now()) or nil
+  if self.idle_since and host.now() - self.idle_since > shared.GIVE_UP_S then
+    fail.raise(MACHINE, shared.GO_ON, self.message)
+  end
+end
+
+---Whether what is known of the study is fresh. Raises (exit 9) when it is silent and nothing has run for ten minutes.
 ---@param runs boolean whether cells run here
 ---@return boolean
 function Contact:answers(runs)
-  local now = host.now()
-  if now - self.tried < (self.since and shared.RETRY_S or FRESH_S) then return self.since == nil end
-  self.tried = now
+  if host.now() - self.tried < (self.since and shared.RETRY_S or FRESH_S) then return self.since == nil end
+  self.tried = host.now()
   local ok, message = self.study:pull()
   if not ok then
     self:silent(message)
-    if not runs and now - self.since > shared.GIVE_UP_S then
-      fail.raise(MACHINE, '%s; nothing is lost: the same command goes on', message)
-    end
+    give_up(self, runs)
     return false
   end
   if self.since then
     self.view:study_answers()
-    self.since = nil
+    self.study:spare()
+    self.since, self.idle_since = nil, nil
   end
   return true
 end
@@ -54,19 +66,15 @@ end
 ---@param cell table
 ---@param now table of cells.state
 function Contact:ended(cell, now)
-  if self.since and host.now() - self.tried < shared.RETRY_S then -- it is silent
-    self.untold = true
-    return
-  end
+  self.untold = self.untold or self.since ~= nil
+  if self.since and host.now() - self.tried < shared.RETRY_S then return end
   local ok, message = self.study:pull()
-  local known = self.study:state(cell.id)
-  local is_told = known and (known.state == now.state or known.state == 'running' and now.state == 'missing')
-  if ok and now.state ~= 'running' and now.state ~= 'missing' and not is_told then
+  if ok and now.state ~= 'running' and now.state ~= 'missing' and not self.study:has(cell.id, now.state) then
     ok, message = self.study:record(cell.id, now)
   end
   if ok then ok, message = self.study:pull() end
   if ok then return end
-  self.untold, self.tried = true, host.now()
+  self.untold = true
   self:silent(message)
 end
 
@@ -81,8 +89,8 @@ function Contact:finish()
   if not self.untold then return end
   local _, message = push(self.study, self.folder)
   if message then
-    console.warn(('the study does not have all that ended here: %s; runner sweep rebuild %s tells it'):format(message,
-      self.folder))
+    console.warn(('the study is missing some of the cells that ended here: %s; runner sweep rebuild %s tells it')
+      :format(message, self.folder))
   end
 end
 

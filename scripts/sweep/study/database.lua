@@ -20,22 +20,26 @@ end
 
 ---Opens a database.
 ---@param url string "sqlite:PATH" or "postgresql://..."
----@param tables string[] statements that make what is missing
 ---@return table? db with execute(sql, ...): rows, or nil, message, whether trying again may help
 ---@return string? message, boolean? is_unavailable
-function database.open(url, tables)
+function database.open(url)
   local module, problem = load_native()
   if not module then return nil, problem, false end
-  local db, message, is_unavailable = module.open(url)
-  if not db then return nil, message, is_unavailable end
+  return module.open(url)
+end
+
+---Makes the tables that are missing.
+---@param db table
+---@param tables string[] statements
+---@return boolean ok, string? message, boolean? is_unavailable
+function database.make_tables(db, tables)
   for _, sql in ipairs(tables) do
-    local made
-    made, message, is_unavailable = db:execute(sql)
+    local made, message, is_unavailable = db:execute(sql)
     -- Of two that make a table at the same moment one may fail; then it is there.
     if not made and not is_unavailable then made, message, is_unavailable = db:execute(sql) end
-    if not made then return nil, message, is_unavailable end
+    if not made then return false, message, is_unavailable end
   end
-  return db
+  return true
 end
 
 return database

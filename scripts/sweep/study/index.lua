@@ -17,14 +17,22 @@ local function remove(path)
   for _, suffix in ipairs { '', '-wal', '-shm' } do os.remove(path .. suffix) end
 end
 
+local function open_file(path)
+  local db, message = database.open('sqlite:' .. path)
+  local ok
+  if db then ok, message = database.make_tables(db, TABLES) end
+  if ok then return db end
+  return nil, message
+end
+
 local function open(folder)
   local path = ('%s/%s'):format(folder, FILE)
   local existed = host.stat(path) ~= nil
-  local db, message = database.open('sqlite:' .. path, TABLES)
+  local db, message = open_file(path)
   if not db and existed and (message:find 'not a database' or message:find 'malformed') then
     console.warn(('%s; it is made anew from the files'):format(message))
     remove(path)
-    db = database.open('sqlite:' .. path, TABLES)
+    db = open_file(path)
   end
   return db or false
 end

@@ -7,17 +7,15 @@ local shared = require 'sweep.study.shared'
 
 ---@param folder string of the sweep
 ---@return table? study
+---@return string? problem of a study that does not answer, or is not to be found
 return function(folder)
   if not shared.is_shared(folder) then return nil end
-  local ok, study = pcall(shared.join, folder, plan.read(folder).head.fingerprint)
-  local message
-  if ok and study then
-    ok, message = study:pull()
-  elseif not ok then
-    message = study
-  end
+  local joined, study = pcall(shared.join, folder, plan.read(folder).head, { allows_changes = true })
+  if not joined and not fail.is(study) then error(study, 0) end
+  local ok, message = joined, study
+  if joined then ok, message = study:pull() end
   if ok then return study end
-  if not fail.is(message) and type(message) ~= 'string' then error(message, 0) end
-  console.warn(('only what this machine knows is shown: %s'):format(tostring(message)))
-  return nil
+  message = tostring(message)
+  console.warn(('only what this machine knows is shown: %s'):format(message))
+  return nil, message
 end

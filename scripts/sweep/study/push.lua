@@ -24,11 +24,14 @@ end
 
 local function push_trials(study, folder)
   local known, count = {}, 0
-  for _, row in ipairs(study:trials(0)) do known[row[1]] = row[2] end
+  local rows, problem = study:trials(0)
+  if not rows then return 0, problem end
+  for _, row in ipairs(rows) do known[row[1]] = row[2] end
   for _, trial in ipairs(trials.read(folder)) do
     local body = trial.text
     if not known[trial.k] then
-      study:add_trial(trial.k, body)
+      local ok, message = study:add_trial(trial.k, body)
+      if not ok then return count, message end
       count = count + 1
     elseif known[trial.k] ~= body then
       fail.raise(CONFIG, 'trial %d here is not that of the study: this sweep and that one went on apart; give this one '
@@ -58,8 +61,9 @@ end
 return function(study, folder)
   local counts = { cells = 0, trials = 0, reports = 0 }
   local ok, message = study:pull()
-  if ok then counts.cells, message = push_cells(study, folder) end
-  if not message then counts.trials = push_trials(study, folder) end
+  if not ok then return counts, message end
+  counts.cells, message = push_cells(study, folder)
+  if not message then counts.trials, message = push_trials(study, folder) end
   if not message then counts.reports, message = push_reports(study, folder) end
   return counts, message
 end

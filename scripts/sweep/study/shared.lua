@@ -18,11 +18,13 @@ local LOST_S, RENEW_S = 120, 30 -- as the leases of claims
 local OVERLAP_S = 10            -- a change may be seen later than one that was made after it
 shared.RETRY_S = 5      -- between two tries while the study does not answer
 shared.GIVE_UP_S = 600  -- after which those that can do nothing else end
+shared.GO_ON = '%s; nothing is lost, run the same command again to continue'
 local NOW = 'CAST(extract(epoch FROM clock_timestamp()) AS double precision)'
 
+-- Made in this order: where the last one is, they all are.
 local TABLES = {
   [[CREATE TABLE IF NOT EXISTS lanthorn_sweep (sweep text PRIMARY KEY, format bigint NOT NULL,
-    fingerprint text NOT NULL, stopped double precision NOT NULL)]],
+    fingerprint text NOT NULL, source_hash text NOT NULL, stopped double precision NOT NULL)]],
   [[CREATE TABLE IF NOT EXISTS lanthorn_cell (sweep text, cell text, attempt bigint NOT NULL, state text NOT NULL,
     owner text NOT NULL, expires double precision NOT NULL, exit text, changed double precision NOT NULL,
     PRIMARY KEY (sweep, cell))]],
@@ -31,6 +33,8 @@ local TABLES = {
   [[CREATE TABLE IF NOT EXISTS lanthorn_report (sweep text, cell text, epoch bigint, loss double precision NOT NULL,
     PRIMARY KEY (sweep, cell, epoch))]],
 }
+
+local HAS_TABLES = "SELECT CAST(to_regclass('lanthorn_report') AS text)"
 
 local Study = {}
 Study.__index = Study
@@ -51,7 +55,7 @@ local function patiently(f)
     local result, message, is_unavailable = f()
     if result then return result end
     if not is_unavailable or host.now() - since > shared.GIVE_UP_S then
-      fail.raise(MACHINE, '%s; nothing is lost: the same command goes on', message)
+      fail.raise(MACHINE, shared.GO_ON, message)
     end
     host.sleep(shared.RETRY_S)
   end
@@ -70,23 +74,53 @@ function Study:must(sql, ...)
 end
 
 -- Finds the sweep in the study, or puts it there.
-function Study:register(fingerprint)
-  self:must([[INSERT INTO lanthorn_sweep (sweep, format, fingerprint, stopped) VALUES (:p1, :p2, :p3, 0)
-    ON CONFLICT DO NOTHING]], FORMAT, fingerprint)
-  local row = self:must('SELECT format, fingerprint FROM lanthorn_sweep WHERE sweep = :p1')[1] or {}
+function Study:register(head, allows_changes)
+  local fingerprint = host.sha256(('%s %s %s'):format(head.fingerprint, head.metric or '', tostring(head.maximize)))
+  self:must([[INSERT INTO lanthorn_sweep (sweep, format, fingerprint, source_hash, stopped)
+    VALUES (:p1, :p2, :p3, :p4, 0) ON CONFLICT DO NOTHING]], FORMAT, fingerprint, head.source_hash)
+  local row = self:must('SELECT format, fingerprint, source_hash FROM lanthorn_sweep WHERE sweep = :p1')[1] or {}
   if row[1] and row[1] > FORMAT then
     fail.raise(MACHINE, 'the study has format %d, newer than %d, the newest this runner knows', row[1], FORMAT)
   end
   if row[2] ~= fingerprint then
-    fail.raise(CONFIG, "the study has another sweep '%s'; give this one another --name", self.sweep)
+    fail.raise(CONFIG, "the study already holds a different sweep '%s'; give this one another --name", self.sweep)
   end
+  if row[3] ~= head.source_hash and not allows_changes then
+    fail.raise(CONFIG, "the script or one of its modules is not what '%s' was begun with on another machine; use the "
+      .. 'same sources everywhere, another --name, or --allow-source-change', self.sweep)
+  end
+end
+
+-- A folder says which study it is shared through, so that nobody goes on without it, or with another one.
+local function check_marker(folder, db)
+  local before = (read_file(marker(folder)) or ''):match '%C+'
+  if not before or db and db:url() == before then return end
+  fail.raise(CONFIG, "the sweep is shared through %s, %s; set %s, or remove '%s' to go on %s", before,
+    db and 'not through ' .. db:url() or 'of which nobody tells here', VARIABLE, marker(folder),
+    db and 'with this one' or 'alone')
+end
+
+-- Whoever may use the tables need not be allowed to make them.
+local function open_database(where)
+  local db, message, is_unavailable = database.open(where)
+  local found
+  if db then found, message, is_unavailable = db:execute(HAS_TABLES) end
+  if not found then return nil, message, is_unavailable end
+  if found[1][1] then return db end
+  local made
+  made, message, is_unavailable = database.make_tables(db, TABLES)
+  if not made then return nil, message, is_unavailable end
+  return db
 end
 
 -- The study's database; nil where none is named.
 local function connect(is_patient)
   local where = url()
   if not where or connected then return connected end
-  local function open() return database.open(where, TABLES) end
+  if not where:find '^postgres' then
+    fail.raise(CONFIG, '%s: expected postgresql://USER@HOST:PORT/NAME', VARIABLE)
+  end
+  local function open() return open_database(where) end
   if is_patient then
     connected = patiently(open)
     return connected
@@ -105,24 +139,24 @@ end
 ---Joins the study of RUNNER_STUDY_URL; nil when there is none. Raises (exit 9) when it does not answer, and (exit 3)
 ---when it has another sweep of this name.
 ---@param folder string of the sweep
----@param fingerprint string? of the plan; nil for a process that only works on a cell of it
+---@param head table? of the plan; nil for a process that only works on a cell of it
+---@param o? { moves: boolean?, allows_changes: boolean? } moves: the folder may have been shared through another study;
+---allows_changes: the sources may differ from those of other machines
 ---@return table? study
-function shared.join(folder, fingerprint)
+function shared.join(folder, head, o)
+  o = o or {}
   if joined then return joined end
-  local db = connect(fingerprint == nil)
-  if not db then
-    local before = read_file(marker(folder))
-    if not before then return nil end
-    fail.raise(CONFIG, "the sweep is shared through %s; set %s, or remove '%s' to go on alone", before:match '%C*',
-      VARIABLE, marker(folder))
-  end
+  local db = connect(head == nil)
+  if not (o.moves and db) then check_marker(folder, db) end
+  if not db then return nil end
   local experiment, name = (host.realpath(folder) or folder):match '([^/]*)/([^/]*)$'
   local study = setmetatable({ db = db, sweep = experiment .. '/' .. name, folder = host.realpath(folder),
-    owner = host.this_process(), rows = {}, since = 0, pulled = -math.huge, stopped = 0 }, Study)
-  if fingerprint then study:register(fingerprint) end
+    owner = host.this_process(), rows = {}, since = 0, stopped = 0 }, Study)
+  if head then study:register(head, o.allows_changes) end
+  study.own = dkjson.decode(study.owner)
   study.began = study:must('SELECT $NOW WHERE :p1 = :p1')[1][1]
   local line = db:url() .. '\n'
-  if fingerprint and read_file(marker(folder)) ~= line then files.write(marker(folder), line) end
+  if head and read_file(marker(folder)) ~= line then files.write(marker(folder), line) end
   joined = study
   return study
 end
@@ -151,7 +185,8 @@ end
 function Study:pull()
   local rows, message = self:execute([[SELECT cell, attempt, state, owner, expires - $NOW, exit, changed
     FROM lanthorn_cell WHERE sweep = :p1 AND changed >= :p2]], self.since)
-  local about = rows and self:execute 'SELECT stopped FROM lanthorn_sweep WHERE sweep = :p1'
+  local about
+  if rows then about, message = self:execute 'SELECT stopped FROM lanthorn_sweep WHERE sweep = :p1' end
   if not about then return false, message end
   for _, row in ipairs(rows) do
     self.rows[row[1]] = { attempt = row[2], state = row[3], owner = row[4], by = dkjson.decode(row[4]) or {},
@@ -159,14 +194,28 @@ function Study:pull()
     self.since = math.max(self.since, row[7] - OVERLAP_S)
   end
   self.stopped = about[1] and about[1][1] or 0
-  self.pulled = host.now()
   return true
 end
 
+-- Whether a process is of this machine, since it was booted.
+function Study:is_here(row)
+  return row.by.host == self.own.host and row.by.boot_id == self.own.boot_id
+end
+
 -- Whether the process that works on a cell exists, as far as can be told from here.
-local function lives(row)
-  if row.by.host == host.hostname() then return host.is_alive(row.owner) end
-  return row.left > host.now() - row.read
+function Study:lives(row)
+  if self:is_here(row) then return host.is_alive(row.owner) end
+  return row.left > host.now() - row.read or host.now() < (self.patient_until or 0)
+end
+
+-- The owner of a cell if it was a process of this machine that is gone, else this process.
+function Study:gone(row)
+  return row and self:is_here(row) and not host.is_alive(row.owner) and row.owner or self.owner
+end
+
+---The study answers again: those that could not renew their leases meanwhile do so first.
+function Study:spare()
+  self.patient_until = host.now() + RENEW_S + OVERLAP_S
 end
 
 ---What the study knows of a cell.
@@ -176,9 +225,18 @@ function Study:state(id)
   local row = self.rows[id]
   if not row then return nil end
   local state = row.state
-  if state == 'running' and not lives(row) then state = 'lost' end
+  if state == 'running' and not self:lives(row) then state = 'lost' end
   return { id = id, state = state, attempt = row.attempt, pid = row.by.pid, host = row.by.host, exit = row.exit,
     elsewhere = true }
+end
+
+---Whether the study has this state of a cell, as it was written there.
+---@param id string
+---@param state string
+---@return boolean
+function Study:has(id, state)
+  local row = self.rows[id]
+  return row ~= nil and (row.state == state or row.state == 'done')
 end
 
 ---Of what is known here and what the study knows, that which counts.
@@ -199,8 +257,7 @@ end
 ---@param promoted boolean a pruned cell goes on
 ---@return boolean taken
 function Study:claim(id, promoted)
-  local seen = self:state(id)
-  local gone = seen and seen.state == 'lost' and self.rows[id].owner or self.owner
+  local gone = self:gone(self.rows[id])
   local rows = self:must([[INSERT INTO lanthorn_cell (sweep, cell, attempt, state, owner, expires, exit, changed)
     VALUES (:p1, :p2, 1, 'running', :p3, $NOW + ]] .. LOST_S .. [[, NULL, $NOW)
     ON CONFLICT (sweep, cell) DO UPDATE SET attempt = lanthorn_cell.attempt + 1, state = 'running', owner = :p3,
@@ -210,18 +267,13 @@ function Study:claim(id, promoted)
       OR lanthorn_cell.state = 'pruned' AND CAST(:p5 AS bigint) = 1
     RETURNING attempt]], id, self.owner, gone, promoted and 1 or 0)
   if #rows == 0 then return false end
-  self.db:repeat_every(RENEW_S, (([[UPDATE lanthorn_cell SET expires = $NOW + ]] .. LOST_S .. [[, changed = $NOW
-    WHERE sweep = :p1 AND cell = :p2 AND owner = :p3 AND state = 'running']]):gsub('%$NOW', NOW)), self.sweep, id,
+  -- It puts the row back into a study that was lost meanwhile.
+  self.db:repeat_every(RENEW_S, (([[INSERT INTO lanthorn_cell (sweep, cell, attempt, state, owner, expires, changed)
+    VALUES (:p1, :p2, 1, 'running', :p3, $NOW + ]] .. LOST_S .. [[, $NOW)
+    ON CONFLICT (sweep, cell) DO UPDATE SET expires = $NOW + ]] .. LOST_S .. [[, changed = $NOW
+    WHERE lanthorn_cell.owner = :p3 AND lanthorn_cell.state = 'running']]):gsub('%$NOW', NOW)), self.sweep, id,
     self.owner)
   return true
-end
-
----Gives back a cell that was taken and not worked on.
----@param id string
-function Study:release(id)
-  self.db:stop_repeating()
-  self:execute([[UPDATE lanthorn_cell SET state = 'stopped', expires = 0, changed = $NOW
-    WHERE sweep = :p1 AND cell = :p2 AND owner = :p3 AND state = 'running']], id, self.owner)
 end
 
 ---Puts what became of a cell here into the study. A cell that is done stays so, and nobody who works is overruled.
@@ -229,8 +281,7 @@ end
 ---@param now table of cells.state
 ---@return boolean ok, string? message
 function Study:record(id, now)
-  local row = self.rows[id]
-  local gone = row and not lives(row) and row.owner or self.owner
+  local gone = self:gone(self.rows[id])
   local by = json.encode { host = now.host or host.hostname(), pid = now.pid }
   local done, message = self:execute([[INSERT INTO lanthorn_cell
       (sweep, cell, attempt, state, owner, expires, exit, changed) VALUES (:p1, :p2, :p3, :p4, :p5, 0, :p6, $NOW)
@@ -275,17 +326,18 @@ end
 ---Makes a trial the k-th, unless there is one.
 ---@param k integer
 ---@param body string
----@return boolean first
+---@return boolean ok, string? message
 function Study:add_trial(k, body)
-  return #self:must([[INSERT INTO lanthorn_trial (sweep, k, body) VALUES (:p1, :p2, :p3) ON CONFLICT DO NOTHING
-    RETURNING k]], k, body) > 0
+  local done, message = self:execute([[INSERT INTO lanthorn_trial (sweep, k, body) VALUES (:p1, :p2, :p3)
+    ON CONFLICT DO NOTHING]], k, body)
+  return done ~= nil, message
 end
 
 ---The trials from the k-th on.
 ---@param k integer
----@return { [1]: integer, [2]: string }[]
+---@return { [1]: integer, [2]: string }[]? rows, string? message
 function Study:trials(k)
-  return self:must('SELECT k, body FROM lanthorn_trial WHERE sweep = :p1 AND k >= :p2 ORDER BY k', k)
+  return self:execute('SELECT k, body FROM lanthorn_trial WHERE sweep = :p1 AND k >= :p2 ORDER BY k', k)
 end
 
 ---Notes the loss of a cell at an epoch.

@@ -43,7 +43,7 @@ t.test('a damaged index is made anew, and said to be', function()
   t.contains(told, 'file is not a database; it is made anew from the files')
   t.equal(status(), with)
   told = runs.command('sweep', 'rebuild', 'indexed')
-  t.contains(told, 'index     3 cells that are over')
+  t.contains(told, 'index     3 finished cells')
 end)
 
 t.test('an index that cannot be written is done without', function()

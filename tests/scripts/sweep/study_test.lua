@@ -171,7 +171,7 @@ test('a study that hangs costs no finished cell; rebuild tells it', function()
   local told
   told, code = a:call('rebuild', 'hangs')
   t.equal(code, 0, told)
-  t.contains(told, '1 cell that')
+  t.contains(told, '1 finished cell')
   t.equal(server:sql "SELECT state FROM lanthorn_cell WHERE sweep = 'small/sweep-hangs'", 'done')
 end)
 
@@ -212,6 +212,48 @@ test('machines continue one series of TPE, and one pruner judges all', function(
   end
 end)
 
+test('a trial whose maker is gone is run by others', function()
+  local last = dkjson.decode(server:sql "SELECT body FROM lanthorn_trial WHERE k = 13").cells[1].id
+  server:sql(("DELETE FROM lanthorn_cell WHERE sweep = 'small/sweep-tpe' AND cell = '%s'"):format(last))
+  local d = machine 'd'
+  local output, code = d:call(script, 'optim.lr=loguniform(1e-4,0.1)', '--trials', '14', '--sampler', 'tpe', '--pruner',
+    'median', '--name', 'tpe', '-j', '1')
+  t.equal(code, 0, output)
+  t.contains(output, '14 of 14 cells over')
+  t.equal(server:sql "SELECT count(*), max(attempt) FROM lanthorn_cell WHERE sweep = 'small/sweep-tpe'", '14|1')
+  local own = 0
+  for id in pairs(d:own 'tpe') do
+    t.equal(id, last)
+    own = own + 1
+  end
+  t.equal(own, 1)
+end)
+
+test('a cell whose process was killed is told, also by a database user who may not make tables', function()
+  server:sql "CREATE ROLE guest LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guest"
+  local guest = machine 'guest'
+  guest.url = guest.url:gsub('lanthorn:', 'guest:')
+  local pool = guest:start(script, 'optim.lr=0.01', 'test.sleep=1', '--name', 'killed', '--retries', '0')
+  pool:wait_until('a cell that runs', function() return next(guest:own 'killed') end)
+  t.shell(('pkill -KILL -P %s'):format(pool.pid))
+  local output, code = pool:wait()
+  t.equal(code, 8, output)
+  t.equal(server:sql [[SELECT state, exit LIKE '%killed by signal 9%' FROM lanthorn_cell
+    WHERE sweep = 'small/sweep-killed']], 'lost|t', output)
+end)
+
+test('machines with other sources, or another idea of what is best, do not join', function()
+  host.mkdir(runs.root .. '/edited')
+  local other = runs.write('edited/small.lua', '-- edited\n' .. runs.read(script))
+  local words = { EIGHT, 'seeds=2', 'test.sleep=0.05', '--name', 'two', '-j', '1' }
+  local output, code = machine 'e':call(other, unpack(words))
+  t.equal(code, 3, output)
+  t.contains(output, 'use the same sources everywhere, another --name, or --allow-source-change')
+  output, code = machine 'g':call(script, '--maximize', unpack(words))
+  t.equal(code, 3, output)
+  t.contains(output, 'already holds a different sweep')
+end)
+
 test('stop reaches all machines, and rm forgets the sweep', function()
   local a, b = machine 'a', machine 'b'
   local pool = a:start(script, EIGHT, 'test.sleep=0.5', '--name', 'halt', '-j', '1')
@@ -225,6 +267,14 @@ test('stop reaches all machines, and rm forgets the sweep', function()
   output, code = a:call('rm', 'halt')
   t.equal(code, 0, output)
   t.equal(server:sql "SELECT count(*) FROM lanthorn_cell WHERE sweep = 'small/sweep-halt'", '0')
+  server:stop()
+  output, code = a:call('rm', 'two')
+  t.equal(code, 9, output)
+  t.is_true(host.stat(a:folder 'two') ~= nil)
+  output, code = a:call('stop', 'two')
+  t.equal(code, 9, output)
+  t.contains(output, 'this machine stops, the others cannot be asked')
+  server:begin()
 end)
 
 test('what is wrong with a study is told before anything starts', function()
@@ -237,7 +287,7 @@ test('what is wrong with a study is told before anything starts', function()
     t.equal(host.stat(m:folder 'refused'), nil)
   end
   refused('postgresql://lanthorn@127.0.0.1:1/postgres', 9, 'Connection refused')
-  refused('mysql://u:secret@h/x', 9, "'mysql://u@h/x': only postgresql://")
+  refused('mysql://u:secret@h/x', 3, 'RUNNER_STUDY_URL: expected postgresql://USER@HOST:PORT/NAME')
   refused(server.url:gsub('postgres$', 'nothere'), 9, 'database "nothere" does not exist')
   local a = machine 'a'
   local output, code = a:call(script, 'seeds=3', '--name', 'two')
@@ -245,11 +295,11 @@ test('what is wrong with a study is told before anything starts', function()
   local c = machine 'c'
   output, code = c:call(script, 'seeds=3', '--name', 'two')
   t.equal(code, 3, output)
-  t.contains(output, "the study has another sweep 'small/sweep-two'; give this one another --name")
+  t.contains(output, "the study already holds a different sweep 'small/sweep-two'; give this one another --name")
   a.url = ''
   output, code = a:call('resume', 'two')
   t.equal(code, 3, output)
-  t.contains(output, 'set RUNNER_STUDY_URL, or remove')
+  t.contains(output, 'of which nobody tells here; set RUNNER_STUDY_URL, or remove')
   output, code = a:call('status', 'two')
   t.equal(code, 0, output)
   t.contains(output, 'only what this machine knows is shown')
