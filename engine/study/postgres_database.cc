@@ -218,8 +218,9 @@ class Postgres : public Database {
       connecting_ = nullptr;
     }
     if (!session_) {
-      return absl::UnavailableError(
-          absl::StrCat("database '", name_, "': ", connecting->done ? Told(connecting->error) : "no answer"));
+      return absl::UnavailableError(absl::StrCat(
+          "database '", name_,
+          "': ", connecting->done ? Told(connecting->error) : absl::StrCat("no answer within ", kConnectS + 1, " s")));
     }
     KeepSocket(PQsocket(Connection()));
     // What the server says beside errors is not for the terminal.

@@ -7,6 +7,7 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local read_file = require 'base.read_file'
+local stopping = require 'sweep.stopping'
 local trials = require 'sweep.trials'
 local work = require 'sweep.work'
 
@@ -205,7 +206,7 @@ function Pool:step()
     if child then self:ended(child, how) end
   end
   local signal = host.stop_signal()
-  local asked = host.stat(self.folder .. '/stop') or self.contact and self.contact:asks_to_stop()
+  local asked = stopping.is_asked(self.folder) or self.contact and self.contact:asks_to_stop()
   if not signal and not self.stopping and asked then signal = SIGINT end
   if signal then self:take_signal(signal) end
   if answers and next(self.elsewhere) and not self.stopping and host.now() - self.looked > ELSEWHERE_S then

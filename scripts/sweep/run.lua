@@ -20,6 +20,7 @@ local run_options = require 'cli.run_options'
 local select = require 'sweep.select'
 local shared = require 'sweep.study.shared'
 local spec = require 'sweep.spec'
+local stopping = require 'sweep.stopping'
 
 local run = {}
 
@@ -143,7 +144,7 @@ local function execute(folder, planned, search, launcher, args)
     maximize = head.maximize, jobs = jobs, quiet = args.quiet }
   console.note(('%-10s%s%s'):format('sweep', folder, args.launcher ~= 'local' and ' by ' .. args.launcher
     or (', %s at once with %s each'):format(pretty.plural(jobs, 'cell'), pretty.plural(threads, 'thread'))))
-  os.remove(folder .. '/stop')
+  stopping.forget(folder)
   local began = host.now()
   local code = launcher.run(planned.cells, { folder = folder, name = folder:match 'sweep%-([^/]*)$', jobs = jobs,
     jobs_given = args.jobs ~= nil, threads = threads, retries = args.retries or 1, fail_fast = args.fail_fast,

@@ -66,10 +66,17 @@ function slurm.queued(job)
   return found
 end
 
----Ends jobs.
----@param jobs string[]
-function slurm.cancel(jobs)
-  checked('scancel', unpack(jobs))
+---Asks jobs of an array that run to save and leave, and takes those that wait from the queue.
+---@param job string
+---@param states table<integer, string> of slurm.queued
+function slurm.stop(job, states)
+  local waiting, running = { 'scancel' }, { 'scancel', '--batch', '--signal=TERM' } -- without a signal they are killed
+  for number, state in pairs(states) do
+    local words = state == 'PENDING' and waiting or state == 'RUNNING' and running or {}
+    words[#words + 1] = ('%s_%d'):format(job, number)
+  end
+  if #waiting > 1 then checked(unpack(waiting)) end
+  if #running > 3 then checked(unpack(running)) end
 end
 
 ---The job that this process alone is, as the script of an array says; nil for others, such as the workers of a pool

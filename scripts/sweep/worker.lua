@@ -13,6 +13,7 @@ local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 local shared = require 'sweep.study.shared'
 local slurm = require 'sweep.slurm'
+local stopping = require 'sweep.stopping'
 
 local worker = {}
 
@@ -73,6 +74,7 @@ end
 
 -- What becomes of a cell that Slurm asked to leave: its job is started again, and goes on from what was saved.
 local function leave_job(cell, own)
+  if stopping.is_asked(sweep_of(cell.folder)) then return 'INTERRUPTED', 'the sweep was asked to stop', false end
   local left = slurm.time_left()
   if left == nil or left > (cell.signal_s or 0) + SLACK_S then return 'PREEMPTED', 'preempted', true end
   if is_stuck(cell, own.step) then
@@ -111,6 +113,10 @@ function worker.begin(folder)
   local text = read_file(folder .. '/cell.json')
   local about = text and dkjson.decode(text)
   if type(about) ~= 'table' then fail.usage("--cell: '%s' is not the folder of a cell", folder) end
+  if stopping.is_asked(sweep_of(folder)) then
+    console.note(('cell %s is not begun: the sweep was asked to stop'):format(about.id))
+    return nil
+  end
   local began = host.now()
   local attempt, other = claim(folder, about)
   if not attempt then

@@ -10,6 +10,7 @@ local testing = require 'testing'
 
 local postgres = {}
 
+local PORTS = 5
 local FIND = 'ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1'
 
 local Server = {}
@@ -32,8 +33,8 @@ local function checked(output, code)
 end
 
 function Server:begin()
-  checked(self:call(('pg_ctl -D %s/data -l %s/log -w -o %s start'):format(self.folder, self.folder,
-    testing.quote(('-p %d -k %s -c listen_addresses=127.0.0.1 -c fsync=off'):format(self.port, self.folder)))))
+  return self:call(('pg_ctl -D %s/data -l %s/log -w -o %s start'):format(self.folder, self.folder,
+    testing.quote(('-p %d -k %s -c listen_addresses=127.0.0.1 -c fsync=off'):format(self.port, self.folder))))
 end
 
 ---Ends it at once, with all its connections.
@@ -64,14 +65,19 @@ end
 function postgres.start()
   local folder = testing.temporary_folder()
   local is_root = testing.shell('id -u'):match '%d+' == '0'
-  local port = 20000 + (host.pid() * 4 + 2) % 20000
-  local server = setmetatable({ folder = folder, port = port, programs = testing.shell(FIND):match '%S+',
+  local server = setmetatable({ folder = folder, programs = testing.shell(FIND):match '%S+',
     as = is_root and 'setpriv --reuid=postgres --regid=postgres --clear-groups' or '',
     password = host.sha256(folder):sub(1, 12) }, Server)
-  server.url = ('postgresql://lanthorn:%s@127.0.0.1:%d/postgres'):format(server.password, port)
   testing.shell(('chmod 755 %s%s'):format(folder, is_root and '; chown postgres ' .. folder or ''))
   checked(server:call(('initdb -D %s/data -A trust -U lanthorn --no-sync'):format(folder)))
-  server:begin()
+  local output, code
+  for i = 0, PORTS - 1 do -- somebody may have the first
+    server.port = 20000 + (host.pid() * 4 + 2 + i * 997) % 20000
+    output, code = server:begin()
+    if code == 0 then break end
+  end
+  checked(output, code)
+  server.url = ('postgresql://lanthorn:%s@127.0.0.1:%d/postgres'):format(server.password, server.port)
   at_exit.add(function()
     server:thaw()
     server:stop()

@@ -16,7 +16,7 @@ function action.run(found, args)
   if #args.words == 0 then fail.usage('sweep rm needs the name of the sweep') end
   local planned, runs = plan.read(found.path), {}
   local study, silence = look(found.path)
-  if silence then fail.raise(MACHINE, 'the study would keep it: %s', silence) end
+  if silence then fail.raise(MACHINE, 'it cannot be removed from its study: %s', silence) end
   for _, cell in ipairs(planned.cells) do
     local now = cells.now(found.path, cell.id)
     if now.state == 'running' then

@@ -9,13 +9,17 @@ local pretty = require 'pretty'
 local read_file = require 'base.read_file'
 local room = require 'base.room'
 local run_files = require 'runs.files'
+local stopping = require 'sweep.stopping'
 
 local action = {}
 
 local MACHINE = 9
 
--- Whether a worker's pool is gone: then nobody passes the request on to it.
+-- Whether a worker's pool is gone: then nobody passes the request on to it. A job has its launcher's signal; with a
+-- second one it would not save.
 local function is_orphan(pid)
+  local environment = read_file(('/proc/%d/environ'):format(pid)) or ''
+  if environment:find '%f[%w]RUNNER_JOB=[^%z]' then return false end
   local stat = read_file(('/proc/%d/stat'):format(pid))
   local parent = stat and stat:match '.*%) %a (%d+)'
   return parent ~= nil and not run_files.is_runner(tonumber(parent))
@@ -27,9 +31,7 @@ function action.run(found)
     local now = cells.now(found.path, cell.id)
     if now.state == 'running' then running[#running + 1] = now end
   end
-  -- Pools look for this file; the next one to start removes it.
-  local written, message = host.write_file(found.path .. '/stop', 'asked to stop\n')
-  if not written then fail.raise(MACHINE, 'the sweep cannot be stopped: %s', message) end
+  stopping.ask(found.path)
   if study then
     local ok, problem = study:stop()
     silence = not ok and problem or nil

@@ -10,6 +10,7 @@ local pretty = require 'pretty'
 local shell = require 'base.shell'
 local shared = require 'sweep.study.shared'
 local slurm = require 'sweep.slurm'
+local stopping = require 'sweep.stopping'
 local work = require 'sweep.work'
 
 local launcher = { summary = 'job arrays of Slurm' }
@@ -160,12 +161,15 @@ end
 ---Raises (exit 9) when there is no Slurm.
 launcher.check = slurm.check
 
----Ends the jobs of a sweep; their cells save first.
+---Ends the jobs of a sweep that was asked to stop; their cells save first.
 ---@param folder string of the sweep
 function launcher.stop(folder)
-  if #submissions { folder = folder } == 0 then return end
-  local _, jobs = in_queue { folder = folder }
-  if #jobs > 0 then slurm.cancel(jobs) end
+  for _, about in ipairs(submissions { folder = folder }) do slurm.stop(about.job, slurm.queued(about.job)) end
+end
+
+local function stop_jobs(folder)
+  stopping.ask(folder)
+  launcher.stop(folder)
 end
 
 ---Runs what is not over. See pool.run.
@@ -198,15 +202,17 @@ function launcher.run(plan_cells, given)
       signal = signal or host.stop_signal()
       if signal then break end
     end
-    local is_asked = host.stat(self.folder .. '/stop') or self.contact and self.contact:asks_to_stop()
-    if is_asked then
-      launcher.stop(self.folder)
+    if stopping.is_asked(self.folder) then -- and the jobs have their signal: a second one would end them at once
+      signal = SIGINT
+      break
+    elseif self.contact and self.contact:asks_to_stop() then
+      stop_jobs(self.folder)
       signal = SIGINT
       break
     elseif signal then
       self.queued_jobs = select(2, in_queue(self))
       host.watch_stop(false)
-      if asks_to_cancel(self) then slurm.cancel(self.queued_jobs) end
+      if asks_to_cancel(self) then stop_jobs(self.folder) end
       break
     end
   end

@@ -95,9 +95,12 @@ end
 local function check_marker(folder, db)
   local before = (read_file(marker(folder)) or ''):match '%C+'
   if not before or db and db:url() == before then return end
-  fail.raise(CONFIG, "the sweep is shared through %s, %s; set %s, or remove '%s' to go on %s", before,
-    db and 'not through ' .. db:url() or 'of which nobody tells here', VARIABLE, marker(folder),
-    db and 'with this one' or 'alone')
+  if db then
+    fail.raise(CONFIG, "the sweep is shared through %s, but %s names %s; name the former, or remove '%s' to go on with "
+      .. 'the latter', before, VARIABLE, db:url(), marker(folder))
+  end
+  fail.raise(CONFIG, "the sweep is shared through %s, but %s is not set; set it, or remove '%s' to go on alone", before,
+    VARIABLE, marker(folder))
 end
 
 -- Whoever may use the tables need not be allowed to make them.

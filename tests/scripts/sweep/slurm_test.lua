@@ -1,5 +1,6 @@
 -- Sweeps as job arrays, on a real Slurm of one node.
 local host = require 'host'
+local postgres = require 'testing.postgres'
 local runs = require 'testing.runs'
 local slurm_cluster = require 'testing.slurm'
 local sweeps = require 'testing.sweeps'
@@ -89,6 +90,35 @@ test('what the jobs leave undone is told, with its exit code', function()
   local states = {}
   for _, cell in ipairs(cells 'bad') do states[#states + 1] = cell.state end
   t.equal(states, { 'done', 'failed' }, output)
+end)
+
+test('jobs take their cells in a study too, and stop ends them', function()
+  if postgres.missing() then t.skip(postgres.missing()) end
+  local server = postgres.start()
+  local environment = ('RUNNER_STUDY_URL=%s RUNNER_RESULTS_DIR=%s/results'):format(t.quote(server.url), runs.root)
+  local function command(...)
+    return ('%s %s sweep %s'):format(environment, runs.RUNNER, table.concat({ ... }, ' '))
+  end
+  local output, code = slurm.call(command(script, 'optim.lr=0.01,0.02', '--name', 'shared', '--launcher', 'slurm'))
+  t.equal(code, 0, output)
+  t.equal(server:sql "SELECT state, attempt FROM lanthorn_cell WHERE sweep = 'small/sweep-shared'", 'done|1\ndone|1')
+  local watch = require('testing.processes').start(('exec env %s %s'):format(slurm.environment, command(script,
+    'optim.lr=0.01,0.02,0.03', 'test.sleep=1', '--name', 'halt', '--launcher', 'slurm')), runs.root .. '/halt')
+  watch:wait_until('cells that train', function()
+    local training = 0
+    for _, cell in ipairs(cells 'halt') do
+      local now = sweeps.progress(runs.root .. '/results/small/sweep-halt', cell)
+      training = training + (now and now.step >= 2 and 1 or 0)
+    end
+    return training == 2
+  end)
+  output, code = slurm.call(command('stop', 'halt'))
+  t.equal(code, 0, output)
+  output, code = watch:wait()
+  t.equal(code, 130, output)
+  t.wait_until('cells that saved', function()
+    return server:sql "SELECT DISTINCT state FROM lanthorn_cell WHERE sweep = 'small/sweep-halt'" == 'stopped'
+  end)
 end)
 
 t.test('without Slurm nothing starts', function()

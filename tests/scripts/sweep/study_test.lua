@@ -299,7 +299,7 @@ test('what is wrong with a study is told before anything starts', function()
   a.url = ''
   output, code = a:call('resume', 'two')
   t.equal(code, 3, output)
-  t.contains(output, 'of which nobody tells here; set RUNNER_STUDY_URL, or remove')
+  t.contains(output, 'but RUNNER_STUDY_URL is not set; set it, or remove')
   output, code = a:call('status', 'two')
   t.equal(code, 0, output)
   t.contains(output, 'only what this machine knows is shown')
