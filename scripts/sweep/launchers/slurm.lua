@@ -1,5 +1,6 @@
 -- slurm: the cells as job arrays. The jobs need nothing of the process that submitted them; it watches, and may leave.
 local cells = require 'sweep.cells'
+local connection = require 'sweep.study.connection'
 local contact = require 'sweep.study.contact'
 local console = require 'console'
 local dkjson = require 'dkjson'
@@ -8,7 +9,6 @@ local files = require 'files'
 local host = require 'host'
 local pretty = require 'pretty'
 local shell = require 'base.shell'
-local shared = require 'sweep.study.shared'
 local slurm = require 'sweep.slurm'
 local stopping = require 'sweep.stopping'
 local work = require 'sweep.work'
@@ -190,7 +190,7 @@ function launcher.run(plan_cells, given)
   local signal
   while true do
     local waiting = self:look()
-    if self.detach and self:is_silent() then fail.raise(9, shared.GO_ON, self.contact.message) end
+    if self.detach and self:is_silent() then fail.raise(9, connection.GO_ON, self.contact.message) end
     if self.detach then
       console.note(('%-10sthe jobs go on; runner sweep status %s'):format('slurm', self.folder))
       break

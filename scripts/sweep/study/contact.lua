@@ -1,5 +1,6 @@
 -- A launcher's contact with the study that machines share. While it does not answer, nothing is started that another
 -- machine may have; what runs goes on, and ends in its files. What the study missed is told to it later.
+local connection = require 'sweep.study.connection'
 local console = require 'console'
 local fail = require 'fail'
 local host = require 'host'
@@ -37,8 +38,8 @@ end
 -- Raises when nothing has run for ten minutes because the study is silent.
 local function give_up(self, runs)
   self.idle_since = not runs and (self.idle_since or host.now()) or nil
-  if self.idle_since and host.now() - self.idle_since > shared.GIVE_UP_S then
-    fail.raise(MACHINE, shared.GO_ON, self.message)
+  if self.idle_since and host.now() - self.idle_since > connection.GIVE_UP_S then
+    fail.raise(MACHINE, connection.GO_ON, self.message)
   end
 end
 
@@ -46,7 +47,7 @@ end
 ---@param runs boolean whether cells run here
 ---@return boolean
 function Contact:answers(runs)
-  if host.now() - self.tried < (self.since and shared.RETRY_S or FRESH_S) then return self.since == nil end
+  if host.now() - self.tried < (self.since and connection.RETRY_S or FRESH_S) then return self.since == nil end
   self.tried = host.now()
   local ok, message = self.study:pull()
   if not ok then
@@ -67,7 +68,7 @@ end
 ---@param now table of cells.state
 function Contact:ended(cell, now)
   self.untold = self.untold or self.since ~= nil
-  if self.since and host.now() - self.tried < shared.RETRY_S then return end
+  if self.since and host.now() - self.tried < connection.RETRY_S then return end
   local ok, message = self.study:pull()
   if ok and now.state ~= 'running' and now.state ~= 'missing' and not self.study:has(cell.id, now.state) then
     ok, message = self.study:record(cell.id, now)

@@ -1,7 +1,7 @@
 -- The study that several machines share, named by RUNNER_STUDY_URL: who works on which cell of a sweep, and what came
 -- of it. Machines that share it need no common file system. Each has the whole plan, which the same command makes
 -- everywhere, and the files of the cells that it ran.
-local database = require 'sweep.study.database'
+local connection = require 'sweep.study.connection'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
 local files = require 'files'
@@ -13,53 +13,17 @@ local shared = {}
 
 local CONFIG, MACHINE = 3, 9
 local FORMAT = 1
-local VARIABLE = 'RUNNER_STUDY_URL'
+local VARIABLE = connection.VARIABLE
 local LOST_S, RENEW_S = 120, 30 -- as the leases of claims
 local OVERLAP_S = 10            -- a change may be seen later than one that was made after it
-shared.RETRY_S = 5      -- between two tries while the study does not answer
-shared.GIVE_UP_S = 600  -- after which those that can do nothing else end
-shared.GO_ON = '%s; nothing is lost, run the same command again to continue'
 local NOW = 'CAST(extract(epoch FROM clock_timestamp()) AS double precision)'
-
--- Made in this order: where the last one is, they all are.
-local TABLES = {
-  [[CREATE TABLE IF NOT EXISTS lanthorn_sweep (sweep text PRIMARY KEY, format bigint NOT NULL,
-    fingerprint text NOT NULL, source_hash text NOT NULL, stopped double precision NOT NULL)]],
-  [[CREATE TABLE IF NOT EXISTS lanthorn_cell (sweep text, cell text, attempt bigint NOT NULL, state text NOT NULL,
-    owner text NOT NULL, expires double precision NOT NULL, exit text, changed double precision NOT NULL,
-    PRIMARY KEY (sweep, cell))]],
-  'CREATE INDEX IF NOT EXISTS lanthorn_cell_changed ON lanthorn_cell (sweep, changed)',
-  [[CREATE TABLE IF NOT EXISTS lanthorn_trial (sweep text, k bigint, body text NOT NULL, PRIMARY KEY (sweep, k))]],
-  [[CREATE TABLE IF NOT EXISTS lanthorn_report (sweep text, cell text, epoch bigint, loss double precision NOT NULL,
-    PRIMARY KEY (sweep, cell, epoch))]],
-}
-
-local HAS_TABLES = "SELECT CAST(to_regclass('lanthorn_report') AS text)"
 
 local Study = {}
 Study.__index = Study
 
-local joined, connected -- of this process
-
-local function url()
-  local text = host.getenv(VARIABLE)
-  return text ~= '' and text or nil
-end
+local joined -- of this process
 
 local function marker(folder) return folder .. '/study' end
-
--- Calls f until it gives something, or fails for another reason than silence, or ten minutes are over.
-local function patiently(f)
-  local since = host.now()
-  while true do
-    local result, message, is_unavailable = f()
-    if result then return result end
-    if not is_unavailable or host.now() - since > shared.GIVE_UP_S then
-      fail.raise(MACHINE, shared.GO_ON, message)
-    end
-    host.sleep(shared.RETRY_S)
-  end
-end
 
 ---Runs a statement; $NOW is the time of the database, :p1 the sweep, further parameters follow.
 ---@return table[]? rows, string? message, boolean? is_unavailable
@@ -70,7 +34,7 @@ end
 -- As execute, for what cannot go on without an answer.
 function Study:must(sql, ...)
   local values = { ... }
-  return patiently(function() return self:execute(sql, unpack(values)) end)
+  return connection.patiently(function() return self:execute(sql, unpack(values)) end)
 end
 
 -- Finds the sweep in the study, or puts it there.
@@ -103,40 +67,9 @@ local function check_marker(folder, db)
     VARIABLE, marker(folder))
 end
 
--- Whoever may use the tables need not be allowed to make them.
-local function open_database(where)
-  local db, message, is_unavailable = database.open(where)
-  local found
-  if db then found, message, is_unavailable = db:execute(HAS_TABLES) end
-  if not found then return nil, message, is_unavailable end
-  if found[1][1] then return db end
-  local made
-  made, message, is_unavailable = database.make_tables(db, TABLES)
-  if not made then return nil, message, is_unavailable end
-  return db
-end
-
--- The study's database; nil where none is named.
-local function connect(is_patient)
-  local where = url()
-  if not where or connected then return connected end
-  if not where:find '^postgres' then
-    fail.raise(CONFIG, '%s: expected postgresql://USER@HOST:PORT/NAME', VARIABLE)
-  end
-  local function open() return open_database(where) end
-  if is_patient then
-    connected = patiently(open)
-    return connected
-  end
-  local db, message = open()
-  if not db then fail.raise(MACHINE, '%s: %s', VARIABLE, message) end
-  connected = db
-  return db
-end
-
 ---Raises (exit 9) when a study is named and does not answer.
 function shared.check()
-  connect()
+  connection.open()
 end
 
 ---Joins the study of RUNNER_STUDY_URL; nil when there is none. Raises (exit 9) when it does not answer, and (exit 3)
@@ -149,7 +82,7 @@ end
 function shared.join(folder, head, o)
   o = o or {}
   if joined then return joined end
-  local db = connect(head == nil)
+  local db = connection.open(head == nil)
   if not (o.moves and db) then check_marker(folder, db) end
   if not db then return nil end
   local experiment, name = (host.realpath(folder) or folder):match '([^/]*)/([^/]*)$'
