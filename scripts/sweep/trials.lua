@@ -7,6 +7,7 @@ local expand = require 'sweep.expand'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
+local index = require 'sweep.study.index'
 local metric = require 'sweep.metric'
 local read_file = require 'base.read_file'
 local shared = require 'sweep.study.shared'
@@ -23,14 +24,20 @@ local function path_of(folder, k) return ('%s/trials/%05d.json'):format(folder, 
 ---@param folder string
 ---@return { k: integer, values: string[], cells: table[], text: string }[]
 function trials.read(folder)
-  local found = {}
+  local found, kept, fresh = {}, index.read(folder, 'trial'), {}
   while true do
-    local text = read_file(path_of(folder, #found))
+    local path, id = path_of(folder, #found), tostring(#found)
+    local about, row = host.stat(path), kept[id]
+    local is_kept = about and row and row.stamp == about.mtime
+    local text = is_kept and row.body or read_file(path)
     local trial = text and dkjson.decode(text)
-    if type(trial) ~= 'table' then return found end
+    if type(trial) ~= 'table' then break end
+    if about and not is_kept then fresh[#fresh + 1] = { id = id, stamp = about.mtime, body = text } end
     trial.text = text
     found[#found + 1] = trial
   end
+  index.keep(folder, 'trial', fresh)
+  return found
 end
 
 -- The mean loss of a trial over its seeds; nil while one of them is not over, infinite when one has none.

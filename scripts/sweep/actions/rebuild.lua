@@ -8,6 +8,7 @@ local pretty = require 'pretty'
 local pruning = require 'sweep.pruning'
 local push = require 'sweep.study.push'
 local shared = require 'sweep.study.shared'
+local trials = require 'sweep.trials'
 
 local action = {}
 
@@ -19,6 +20,7 @@ function action.run(found)
   local count = 0
   for _, now in pairs(cells.states(found.path)) do count = count + (cells.is_over(now.state) and 1 or 0) end
   pruning.own_reports(found.path)
+  trials.read(found.path)
   console.note(('index     %s'):format(pretty.plural(count, 'finished cell')))
   local study = shared.join(found.path, head, { moves = true, allows_changes = true })
   if not study then return 0 end

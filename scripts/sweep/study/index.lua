@@ -44,7 +44,7 @@ end
 
 ---What is kept of a kind. No rows where there is no index.
 ---@param folder string of the sweep
----@param kind "cell"|"reports"
+---@param kind "cell"|"reports"|"trial"
 ---@return table<string, { stamp: number, body: string }> rows by id
 function index.read(folder, kind)
   local db, found = of(folder), {}
@@ -55,7 +55,7 @@ end
 
 ---Keeps rows. What cannot be kept now is read again.
 ---@param folder string of the sweep
----@param kind "cell"|"reports"
+---@param kind "cell"|"reports"|"trial"
 ---@param rows { id: string, stamp: number, body: string }[]
 function index.keep(folder, kind, rows)
   local db = #rows > 0 and of(folder)
