@@ -148,7 +148,7 @@ end
 -- The runs of a sweep's cells, in the order of its plan.
 local function of_sweep(sweep)
   local found = {}
-  for _, cell in ipairs(require('sweep.plan').read(sweep.path).cells) do
+  for _, cell in ipairs(require('sweep.planning.plan').read(sweep.path).cells) do
     local path = host.realpath(('%s/cells/%s/run'):format(sweep.path, cell.id))
     local experiment, id = (path or ''):match '([^/]*)/([^/]*)$'
     if id then found[#found + 1] = { experiment = experiment, id = id, path = path } end

@@ -2,7 +2,7 @@
 local compute = require 'compare.compute'
 local fail = require 'fail'
 local findings = require 'compare.findings'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local pretty = require 'pretty'
 local run_select = require 'runs.select'
 local status = require 'sweep.status'

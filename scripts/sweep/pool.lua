@@ -8,7 +8,7 @@ local fail = require 'fail'
 local host = require 'host'
 local read_file = require 'base.read_file'
 local stopping = require 'sweep.stopping'
-local trials = require 'sweep.trials'
+local trials = require 'sweep.planning.trials'
 local work = require 'sweep.work'
 
 local pool = {}

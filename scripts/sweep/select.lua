@@ -4,7 +4,7 @@ local dkjson = require 'dkjson'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local run_files = require 'runs.files'
 
 local select = {}

@@ -6,7 +6,7 @@ local files = require 'files'
 local host = require 'host'
 local pruning = require 'sweep.pruning'
 local shared = require 'sweep.study.shared'
-local trials = require 'sweep.trials'
+local trials = require 'sweep.planning.trials'
 
 local work = {}
 

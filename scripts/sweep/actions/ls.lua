@@ -2,7 +2,7 @@
 local console = require 'console'
 local findings = require 'compare.findings'
 local json = require 'json'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local run_files = require 'runs.files'
 local select = require 'sweep.select'
 local status = require 'sweep.status'

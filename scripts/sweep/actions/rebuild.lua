@@ -3,12 +3,12 @@ local cells = require 'sweep.cells'
 local console = require 'console'
 local fail = require 'fail'
 local index = require 'sweep.study.index'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local pretty = require 'pretty'
 local pruning = require 'sweep.pruning'
 local push = require 'sweep.study.push'
 local shared = require 'sweep.study.shared'
-local trials = require 'sweep.trials'
+local trials = require 'sweep.planning.trials'
 
 local action = {}
 

@@ -5,7 +5,7 @@ local fail = require 'fail'
 local host = require 'host'
 local look = require 'sweep.study.look'
 local output_files = require 'base.output_files'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local pretty = require 'pretty'
 
 local action = {}

@@ -1,7 +1,7 @@
 -- runner sweep status [SWEEP]: what became of each cell.
 local console = require 'console'
 local look = require 'sweep.study.look'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local status = require 'sweep.status'
 
 local action = {}

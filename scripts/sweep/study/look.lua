@@ -2,7 +2,7 @@
 -- and said to be no more.
 local console = require 'console'
 local fail = require 'fail'
-local plan = require 'sweep.plan'
+local plan = require 'sweep.planning.plan'
 local shared = require 'sweep.study.shared'
 
 ---@param folder string of the sweep

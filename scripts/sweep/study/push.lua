@@ -3,7 +3,7 @@
 local cells = require 'sweep.cells'
 local fail = require 'fail'
 local pruning = require 'sweep.pruning'
-local trials = require 'sweep.trials'
+local trials = require 'sweep.planning.trials'
 
 local CONFIG = 3
 

@@ -1,5 +1,5 @@
 -- The axes of a sweep: lists, ranges, draws, zips and seeds, and what is said of those that make no sense.
-local axes = require 'sweep.axes'
+local axes = require 'sweep.planning.axes'
 local fail = require 'fail'
 local t = require 'testing'
 

@@ -1,8 +1,8 @@
 -- The cells of a plan: their order, their ids and what a sweep script says.
-local axes = require 'sweep.axes'
-local cell_config = require 'sweep.cell_config'
+local axes = require 'sweep.planning.axes'
+local cell_config = require 'sweep.planning.cell_config'
 local config_tree = require 'config.tree'
-local expand = require 'sweep.expand'
+local expand = require 'sweep.planning.expand'
 local fail = require 'fail'
 local sweep = require 'sweep'
 local t = require 'testing'

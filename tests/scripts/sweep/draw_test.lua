@@ -1,5 +1,5 @@
 -- Drawn values: they depend on nothing but the sweep's seed, the axis and the number of the trial.
-local draw = require 'sweep.draw'
+local draw = require 'sweep.planning.draw'
 local host = require 'host'
 local t = require 'testing'
 

@@ -2,13 +2,13 @@
 -- functions (tests/golden/make_optuna_search.py): over 20 seeds of each, the rank-sum test of Mann and Whitney does not
 -- find ours worse at the 1 % level.
 local asha = require 'sweep.pruners.asha'
-local draw = require 'sweep.draw'
+local draw = require 'sweep.planning.draw'
 local json = require 'json'
 local median = require 'sweep.pruners.median'
 local patience = require 'sweep.pruners.patience'
 local read_file = require 'base.read_file'
 local t = require 'testing'
-local tpe = require 'sweep.tpe'
+local tpe = require 'sweep.planning.tpe'
 
 local TESTS = arg[0]:match '^(.*)/scripts/' or 'tests'
 local GOLDEN = json.decode(assert(read_file(TESTS .. '/golden/optuna_search.json')))

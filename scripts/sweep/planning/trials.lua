@@ -2,8 +2,8 @@
 -- depends on what has come of those before.
 local cells = require 'sweep.cells'
 local dkjson = require 'dkjson'
-local draw = require 'sweep.draw'
-local expand = require 'sweep.expand'
+local draw = require 'sweep.planning.draw'
+local expand = require 'sweep.planning.expand'
 local fail = require 'fail'
 local files = require 'files'
 local host = require 'host'
@@ -11,7 +11,7 @@ local index = require 'sweep.study.index'
 local metric = require 'sweep.metric'
 local read_file = require 'base.read_file'
 local shared = require 'sweep.study.shared'
-local tpe = require 'sweep.tpe'
+local tpe = require 'sweep.planning.tpe'
 
 local trials = {}
 

@@ -1,5 +1,5 @@
 -- The cells of a sweep: grid x trials x seeds, axes in the order written, the last one fastest, seeds innermost.
-local draw = require 'sweep.draw'
+local draw = require 'sweep.planning.draw'
 local fail = require 'fail'
 local pretty = require 'pretty'
 

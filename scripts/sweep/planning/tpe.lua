@@ -1,7 +1,7 @@
 -- The tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), each axis
 -- by itself: the best trials make a density l(x), the others g(x); of 24 points drawn from l the one with the largest
 -- l(x) / g(x) is tried next. Weights and widths are those of Optuna's TPESampler.
-local draw = require 'sweep.draw'
+local draw = require 'sweep.planning.draw'
 local host = require 'host'
 
 local tpe = {}

@@ -6,7 +6,7 @@ local files = require 'files'
 local host = require 'host'
 local output_files = require 'base.output_files'
 local read_file = require 'base.read_file'
-local trials = require 'sweep.trials'
+local trials = require 'sweep.planning.trials'
 
 local plan = {}
 

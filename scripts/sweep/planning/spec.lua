@@ -1,8 +1,8 @@
 -- From a command line, or a sweep script and a command line, to the plan of a sweep.
-local axes = require 'sweep.axes'
-local cell_config = require 'sweep.cell_config'
-local draw = require 'sweep.draw'
-local expand = require 'sweep.expand'
+local axes = require 'sweep.planning.axes'
+local cell_config = require 'sweep.planning.cell_config'
+local draw = require 'sweep.planning.draw'
+local expand = require 'sweep.planning.expand'
 local fail = require 'fail'
 local host = require 'host'
 local nearest = require 'nearest'
@@ -10,7 +10,7 @@ local pruning = require 'sweep.pruning'
 local pretty = require 'pretty'
 local sources = require 'boot.sources'
 local sweep = require 'sweep'
-local target = require 'sweep.target'
+local target = require 'sweep.planning.target'
 
 local spec = {}
 
