@@ -18,7 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "engine/study/quiet_thread.h"
+#include "engine/base/quiet_thread.h"
 
 namespace lanthorn {
 namespace {

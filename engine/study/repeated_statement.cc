@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/study/quiet_thread.h"
+#include "engine/base/quiet_thread.h"
 
 namespace lanthorn {
 namespace {

@@ -1747,6 +1747,11 @@ function testing.temporary_path() end
 ---@param body function
 function testing.test(name, body) end
 
+---A function like testing.test whose tests are skipped when something is missing.
+---@param missing string? what, as the reason
+---@return fun(name: string, body: fun())
+function testing.test_unless(missing) end
+
 ---Waits until `holds` gives something true, which it returns; fails when that does not come in time.
 ---@param what string what is waited for
 ---@param holds function

@@ -5,6 +5,7 @@ local findings = require 'compare.findings'
 local plan = require 'sweep.planning.plan'
 local pretty = require 'pretty'
 local run_select = require 'runs.select'
+local shared = require 'sweep.study.shared'
 local status = require 'sweep.status'
 local top = require 'sweep.actions.top'
 local view = require 'compare.view'
@@ -23,6 +24,7 @@ end
 
 -- Finished cells whose runs are not here.
 local function count_elsewhere(folder)
+  if not shared.of(folder) then return 0 end
   local count = 0
   for _, row in ipairs(status.rows(folder, plan.read(folder))) do
     if row.now.state == 'done' and row.now.elsewhere then count = count + 1 end

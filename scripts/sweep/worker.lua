@@ -44,9 +44,9 @@ local function claim(folder, about)
   local study = shared.join(sweep_of(folder))
   local own = cells.state(sweep_of(folder), about.id)
   if own.state == 'running' then return false, own end
-  study:pull()
+  study:pull(about.id)
   if not study:claim(about.id, about.promoted ~= nil) then
-    study:pull()
+    study:pull(about.id)
     return false, study:merge(about.id, cells.state(sweep_of(folder), about.id))
   end
   study:rest()

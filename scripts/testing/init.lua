@@ -76,6 +76,18 @@ function testing.skip(reason)
   error({ skip = reason }, 0)
 end
 
+---A function like testing.test whose tests are skipped when something is missing.
+---@param missing string? what, as the reason
+---@return fun(name: string, body: fun())
+function testing.test_unless(missing)
+  return function(name, body)
+    testing.test(name, function()
+      if missing then testing.skip(missing) end
+      body()
+    end)
+  end
+end
+
 -- What a message of a failure ends with.
 local function detail(what)
   if what == nil then return '' end

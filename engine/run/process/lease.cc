@@ -1,7 +1,6 @@
 #include "engine/run/process/lease.h"
 
 #include <dirent.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "engine/base/files/files.h"
 #include "engine/base/files/syscalls.h"
+#include "engine/base/quiet_thread.h"
 #include "engine/run/json_text.h"
 #include "engine/run/process/process_identity.h"
 
@@ -104,12 +104,7 @@ absl::StatusOr<std::unique_ptr<Lease>> Lease::Take(const std::string& folder, in
   }
   LANTHORN_RETURN_IF_ERROR(SyncFolder(folder));
   std::unique_ptr<Lease> lease(new Lease(claim));
-  // Signals are for the main thread.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  lease->thread_ = std::thread([lease = lease.get(), renewal] { lease->Renew(renewal); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  lease->thread_ = StartQuietThread([lease = lease.get(), renewal] { lease->Renew(renewal); });
   return lease;
 }
 

@@ -114,14 +114,14 @@ local function make(search, known)
   return study:add_trial(k, text)
 end
 
--- Writes the trials that are in the study and not in files. False, message when the study does not answer.
-local function fetch(folder)
-  local study = shared.of(folder)
-  if not study then return true end
-  local rows, message = study:trials(#trials.read(folder))
-  if not rows then return false, message end
+-- All trials, those of other machines too, which become files here. Nil, message when the study does not answer.
+local function read_all(folder)
+  local known, study = trials.read(folder), shared.of(folder)
+  if not study then return known end
+  local rows, message = study:trials(#known)
+  if not rows then return nil, message end
   for _, row in ipairs(rows) do write(folder, row[1], row[2]) end
-  return true
+  return #rows > 0 and trials.read(folder) or known
 end
 
 ---Whether trials may come that this process has not had.
@@ -140,14 +140,14 @@ function trials.next(search)
   local made, message = files.make_folder(search.folder .. '/trials')
   if not made then fail.raise(MACHINE, 'no further trial: %s', message) end
   while true do
-    local ok, problem = fetch(search.folder)
-    if not ok then return nil, problem end
-    local known = trials.read(search.folder)
+    local known, problem = read_all(search.folder)
+    if not known then return nil, problem end
     if #known > search.given then
       search.given = search.given + 1
       return known[search.given].cells
     end
     if #known >= search.head.trials then return nil end
+    local ok
     ok, problem = make(search, known)
     if not ok then return nil, problem end
   end

@@ -117,17 +117,18 @@ function Study:rest()
 end
 
 ---Reads what changed. On failure what was known stays.
+---@param id string? of the only cell that matters
 ---@return boolean ok, string? message
-function Study:pull()
+function Study:pull(id)
   local rows, message = self:execute([[SELECT cell, attempt, state, owner, expires - $NOW, exit, changed
-    FROM lanthorn_cell WHERE sweep = :p1 AND changed >= :p2]], self.since)
+    FROM lanthorn_cell WHERE sweep = :p1 AND changed >= :p2 AND (:p3 = '' OR cell = :p3)]], self.since, id or '')
   local about
   if rows then about, message = self:execute 'SELECT stopped FROM lanthorn_sweep WHERE sweep = :p1' end
   if not about then return false, message end
   for _, row in ipairs(rows) do
     self.rows[row[1]] = { attempt = row[2], state = row[3], owner = row[4], by = dkjson.decode(row[4]) or {},
       left = row[5], exit = row[6] and dkjson.decode(row[6]), read = host.now() }
-    self.since = math.max(self.since, row[7] - OVERLAP_S)
+    if not id then self.since = math.max(self.since, row[7] - OVERLAP_S) end
   end
   self.stopped = about[1] and about[1][1] or 0
   return true

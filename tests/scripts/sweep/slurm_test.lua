@@ -10,12 +10,7 @@ local script = runs.write('small.lua', sweeps.SCRIPT)
 local missing = slurm_cluster.missing()
 local slurm = not missing and slurm_cluster.start { max_array = 3 }
 
-local function test(name, body)
-  t.test(name, function()
-    if missing then t.skip(missing) end
-    body()
-  end)
-end
+local test = t.test_unless(missing)
 
 -- The runner's words with this Slurm in reach.
 local function sweep(...)

@@ -12,12 +12,7 @@ local script = runs.write('small.lua', sweeps.SCRIPT)
 local missing = postgres.missing()
 local server = not missing and postgres.start()
 
-local function test(name, body)
-  t.test(name, function()
-    if missing then t.skip(missing) end
-    body()
-  end)
-end
+local test = t.test_unless(missing)
 
 local Machine = {}
 Machine.__index = Machine
