@@ -35,6 +35,13 @@ class RunningScope {
   lua_State* before_;
 };
 
+// Whether Ctrl-C waits to be raised in Lua, as the prompt does it: by a hook at the next instruction. Native code that
+// takes long asks now and then, and returns.
+inline bool InterruptPending() {
+  lua_State* L = RunningState();
+  return L != nullptr && (lua_gethookmask(L) & LUA_MASKCOUNT) != 0 && lua_gethookcount(L) == 1;
+}
+
 // Lets dumps of SIGQUIT (engine/run/process/stack_dump.h) show the Lua stack: of the running thread, else of the one
 // that opened the module. [-0, +0, -]
 void AddLuaStackToDumps(lua_State* L);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,13 @@ int SetEnv(lua_State* L) {
   const int rc = lua_isnoneornil(L, 2) ? unsetenv(name) : setenv(name, luaL_checkstring(L, 2), /*overwrite=*/1);
   if (rc != 0) return luaL_error(L, "setenv '%s': %s", name, strerror(errno));
   return 0;
+}
+
+// user_name(): of the user whose rights the process has; nil when there is no name for them.
+int UserName(lua_State* L) {
+  const passwd* entry = getpwuid(geteuid());
+  lua_pushstring(L, entry != nullptr ? entry->pw_name : nullptr);
+  return 1;
 }
 
 int Exit(lua_State* L) {
@@ -134,11 +142,22 @@ int EmbeddedList(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"version", Version},   {"isatty", IsATty},      {"columns", Columns},
-                                   {"getenv", GetEnv},     {"setenv", SetEnv},      {"exit", Exit},
-                                   {"now", Now},           {"unix_time", UnixTime}, {"sleep", Sleep},
-                                   {"pid", Pid},           {"hostname", Hostname},  {"cores", Cores},
-                                   {"cpu_budget", Budget}, {"embedded", Embedded},  {"embedded_list", EmbeddedList},
+constexpr luaL_Reg kFunctions[] = {{"version", Version},
+                                   {"isatty", IsATty},
+                                   {"columns", Columns},
+                                   {"getenv", GetEnv},
+                                   {"setenv", SetEnv},
+                                   {"exit", Exit},
+                                   {"now", Now},
+                                   {"unix_time", UnixTime},
+                                   {"sleep", Sleep},
+                                   {"pid", Pid},
+                                   {"hostname", Hostname},
+                                   {"cores", Cores},
+                                   {"cpu_budget", Budget},
+                                   {"embedded", Embedded},
+                                   {"embedded_list", EmbeddedList},
+                                   {"user_name", UserName},
                                    {nullptr, nullptr}};
 
 }  // namespace

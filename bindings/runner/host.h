@@ -18,6 +18,7 @@ void RegisterClaims(lua_State* L);      // claims.cc: work that processes share
 void RegisterSobol(lua_State* L);       // sobol.cc: quasi-random points
 void RegisterStudentT(lua_State* L);    // student_t.cc: quantiles of Student's t
 void RegisterLineEdit(lua_State* L);    // line_edit.cc: line editing and history
+void RegisterUnixSocket(lua_State* L);  // unix_socket.cc: the client's end of `runner attach`
 void RegisterOptionRows(lua_State* L);  // option_rows.cc: the options that the engine declares
 void EndLineEdit();                     // restores the terminal; call once before the process ends
 

@@ -2,6 +2,7 @@
 // does it. Hooks do not fire in compiled loops, so the prompt keeps its chunks out of the JIT compiler.
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bindings/runner/host.h"
 
@@ -24,7 +25,24 @@ void OnSignal(int) {
   if (raise_in_lua) lua_sethook(watched, RaiseFromHook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
-// watch_interrupt(mode): "flag" (poll interrupted()), "raise" (an error in the running Lua code) or "default".
+volatile sig_atomic_t leave_signal = 0;
+
+// Of a prompt that is to end: what runs is interrupted, too.
+void OnLeave(int number) {
+  if (leave_signal != 0) _exit(128 + number);  // the first had no effect
+  leave_signal = number;
+  OnSignal(number);
+}
+
+// leave_signal(): the SIGTERM or SIGHUP that came since watch_interrupt, or nil.
+int LeaveSignal(lua_State* L) {
+  if (leave_signal == 0) return 0;
+  lua_pushinteger(L, leave_signal);
+  return 1;
+}
+
+// watch_interrupt(mode): "flag" (poll interrupted()), "raise" (an error in the running Lua code) or "default". In the
+// first two SIGTERM and SIGHUP interrupt too, and are told by leave_signal().
 int WatchInterrupt(lua_State* L) {
   static const char* const kModes[] = {"flag", "raise", "default", nullptr};
   const int mode = luaL_checkoption(L, 1, nullptr, kModes);
@@ -36,6 +54,12 @@ int WatchInterrupt(lua_State* L) {
   action.sa_handler = mode == 2 ? SIG_DFL : OnSignal;
   sigemptyset(&action.sa_mask);  // no SA_RESTART: a waiting read must return
   sigaction(SIGINT, &action, nullptr);
+  if (mode != 2) action.sa_handler = OnLeave;
+  for (const int number : {SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // as under nohup
+  }
   return 0;
 }
 
@@ -72,11 +96,9 @@ int StopSignal(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"watch_interrupt", WatchInterrupt},
-                                   {"interrupted", Interrupted},
-                                   {"watch_stop", WatchStop},
-                                   {"stop_signal", StopSignal},
-                                   {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"watch_interrupt", WatchInterrupt}, {"interrupted", Interrupted},
+                                   {"leave_signal", LeaveSignal},       {"watch_stop", WatchStop},
+                                   {"stop_signal", StopSignal},         {nullptr, nullptr}};
 
 }  // namespace
 

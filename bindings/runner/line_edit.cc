@@ -5,13 +5,18 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
+#include <algorithm>
+#include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bindings/runner/host.h"
+#include "engine/base/text/terminal.h"
 
 namespace lanthorn::runner {
 namespace {
@@ -21,6 +26,10 @@ struct Editor {
   History* history = nullptr;
   lua_State* state = nullptr;
   std::string prompt;
+  std::optional<termios> terminal;  // as it was
+  bool brackets = false;            // the terminal marks where a paste begins and ends
+  std::deque<std::string> pasted;   // lines of a paste behind it
+  std::string pasted_rest;          // what a paste has behind its last line's end
   int completer =
       LUA_NOREF;  // a Lua function: text up to the cursor -> list of whole-word candidates, length of the word
 };
@@ -75,6 +84,55 @@ std::vector<std::string> Candidates(lua_State* L, const std::string& text, std::
   return found;
 }
 
+constexpr char kPasteEnd[] = "\x1b[201~";
+
+// The text of a paste, up to the mark of its end.
+std::string ReadPaste() {
+  std::string text;
+  char byte = 0;
+  while (!text.ends_with(kPasteEnd)) {
+    if (read(STDIN_FILENO, &byte, 1) != 1) return text;
+    text += byte == '\r' ? '\n' : byte;
+  }
+  text.resize(text.size() - (sizeof kPasteEnd - 1));
+  return text;
+}
+
+// The terminal said that a paste begins. One without an end of line is typed in; of others each line is read on its
+// own, without the keys having their meanings.
+unsigned char Paste(EditLine* line, int) {
+  Editor& editor = TheEditor();
+  std::string text = ReadPaste();
+  size_t end = text.find('\n');
+  el_insertstr(line, text.substr(0, end).c_str());
+  if (end == std::string::npos) return CC_REFRESH;
+  for (text.erase(0, end + 1); (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
+    editor.pasted.push_back(text.substr(0, end));
+  editor.pasted_rest = text;
+  el_push(line, "\n");
+  return CC_REFRESH;
+}
+
+// In columns as wide as the terminal, the first of them where there are very many.
+std::string Columns(const std::vector<std::string>& words) {
+  constexpr size_t kMost = 200;
+  const size_t shown = std::min(words.size(), kMost);
+  int widest = 0;
+  for (size_t i = 0; i < shown; ++i) widest = std::max(widest, DisplayWidth(words[i]));
+  const size_t across = static_cast<size_t>(std::max(1, TerminalColumns() / (widest + 2)));
+  const size_t rows = (shown + across - 1) / across;
+  std::string text;
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t i = row; i < shown; i += rows) {
+      text += words[i];
+      if (i + rows < shown) text.append(static_cast<size_t>(widest + 2 - DisplayWidth(words[i])), ' ');
+    }
+    text += "\n";
+  }
+  if (words.size() > shown) text += "... and " + std::to_string(words.size() - shown) + " more\n";
+  return text;
+}
+
 std::string CommonPrefix(const std::vector<std::string>& words) {
   std::string prefix = words.front();
   for (const auto& word : words) {
@@ -87,8 +145,9 @@ unsigned char Complete(EditLine* line, int) {
   const Editor& editor = TheEditor();
   const LineInfo* info = el_line(line);
   const std::string before(info->buffer, info->cursor);
-  // A tab of pasted text is a blank and asks for nothing.
-  if (before.find_first_not_of(" \t") == std::string::npos || MoreIsThere(0))
+  // A tab of pasted text is a blank and asks for nothing; where pastes are marked, it does not come here.
+  const bool pasted = !editor.brackets && MoreIsThere(0);
+  if (before.find_first_not_of(" \t") == std::string::npos || pasted)
     return el_insertstr(line, "  ") == 0 ? CC_REFRESH : CC_ERROR;
   if (editor.completer == LUA_NOREF) return CC_ERROR;
   std::size_t word = 0;
@@ -97,9 +156,7 @@ unsigned char Complete(EditLine* line, int) {
   const std::string rest = CommonPrefix(found).substr(word);
   if (!rest.empty()) return el_insertstr(line, rest.c_str()) == 0 ? CC_REFRESH : CC_ERROR;
   if (found.size() == 1) return CC_NORM;
-  std::string list = "\n";
-  for (const auto& name : found) list += name + "  ";
-  list += "\n";
+  const std::string list = "\n" + Columns(found);
   if (write(STDOUT_FILENO, list.data(), list.size()) < 0) return CC_ERROR;
   return CC_REDISPLAY;
 }
@@ -108,6 +165,13 @@ void Start(lua_State* L) {
   Editor& editor = TheEditor();
   editor.state = L;
   if (editor.line != nullptr) return;
+  // "^C" in the middle of a bar or a table would stay there.
+  termios settings;
+  if (tcgetattr(STDIN_FILENO, &settings) == 0) {
+    editor.terminal = settings;
+    settings.c_lflag &= ~static_cast<tcflag_t>(ECHOCTL);
+    tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+  }
   HistEvent event;
   editor.history = history_init();
   history(editor.history, &event, H_SETSIZE, 10000);
@@ -120,27 +184,59 @@ void Start(lua_State* L) {
   el_set(editor.line, EL_HIST, history, editor.history);
   el_set(editor.line, EL_ADDFN, "lua-complete", "Complete a Lua name", Complete);
   el_set(editor.line, EL_BIND, "^I", "lua-complete", nullptr);
+  el_set(editor.line, EL_ADDFN, "paste", "Read a paste", Paste);
+  el_set(editor.line, EL_BIND, "\\e[200~", "paste", nullptr);
   el_set(editor.line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_source(editor.line, nullptr);  // the user's ~/.editrc
+  const char* terminal = getenv("TERM");
+  editor.brackets = isatty(STDOUT_FILENO) && terminal != nullptr && strcmp(terminal, "dumb") != 0;
 }
 
-// readline(prompt): the line without its end; nil at the end of input; nil, "interrupted" after Ctrl-C.
+// A line of a paste, shown as if it were typed.
+std::string NextPasted(Editor& editor) {
+  std::string line = std::move(editor.pasted.front());
+  editor.pasted.pop_front();
+  const std::string shown = editor.prompt + line + "\n";
+  if (write(STDOUT_FILENO, shown.data(), shown.size()) < 0) editor.pasted.clear();
+  return line;
+}
+
+int PushLine(lua_State* L, const std::string& line) {
+  lua_pushlstring(L, line.data(), line.size());
+  lua_pushnil(L);
+  lua_pushboolean(L, !TheEditor().pasted.empty());
+  return 3;
+}
+
+// The editor's own reading, with pastes marked meanwhile.
+const char* Edit(Editor& editor, int* count) {
+  constexpr char kOn[] = "\x1b[?2004h", kOff[] = "\x1b[?2004l";
+  if (editor.brackets && write(STDOUT_FILENO, kOn, sizeof kOn - 1) < 0) editor.brackets = false;
+  if (!editor.pasted_rest.empty()) el_push(editor.line, editor.pasted_rest.c_str());
+  editor.pasted_rest.clear();
+  const char* text = el_gets(editor.line, count);
+  if (editor.brackets && write(STDOUT_FILENO, kOff, sizeof kOff - 1) < 0) editor.brackets = false;
+  return text;
+}
+
+// readline(prompt): the line without its end, nil, whether it is of a paste with further lines; nil at the end of
+// input; nil, "interrupted" after Ctrl-C.
 int ReadLine(lua_State* L) {
   Start(L);
   Editor& editor = TheEditor();
   editor.prompt = luaL_optstring(L, 1, "> ");
+  if (!editor.pasted.empty()) return PushLine(L, NextPasted(editor));
   int count = 0;
-  const char* text = el_gets(editor.line, &count);
+  const char* text = Edit(editor, &count);
   if (text == nullptr || count <= 0) {
     lua_pushnil(L);
     if (!TakeInterrupt()) return 1;
     lua_pushliteral(L, "interrupted");
     return 2;
   }
-  std::size_t size = strlen(text);
-  if (size > 0 && text[size - 1] == '\n') --size;
-  lua_pushlstring(L, text, size);
-  return 1;
+  std::string line = text;
+  if (line.ends_with('\n')) line.pop_back();
+  return PushLine(L, line);
 }
 
 // more_typed(): whether input waits that was typed or pasted before this line was read.
@@ -196,6 +292,7 @@ void EndLineEdit() {
   Editor& editor = TheEditor();
   if (editor.line == nullptr) return;
   el_end(editor.line);
+  if (editor.terminal) tcsetattr(STDIN_FILENO, TCSANOW, &*editor.terminal);
   history_end(editor.history);
   editor.line = nullptr;
   editor.history = nullptr;

@@ -82,6 +82,7 @@ void InstallHost(lua_State* L, const std::string& scripts) {
   RegisterSobol(L);
   RegisterStudentT(L);
   RegisterLineEdit(L);
+  RegisterUnixSocket(L);
   RegisterOptionRows(L);
   lua_pushstring(L, OwnFolder().c_str());
   lua_setfield(L, -2, "folder");

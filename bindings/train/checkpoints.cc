@@ -53,6 +53,12 @@ absl::StatusOr<train::Restored> Restore(LuaTrainer& self, const std::string& run
   return self.trainer->Restore(StoreOf(run_folder), name.value_or(""));
 }
 
+absl::Status SaveNow(LuaTrainer& self) { return self.trainer->SaveNow(); }
+
+absl::StatusOr<train::Restored> GoBack(LuaTrainer& self, std::optional<std::string> name) {
+  return self.trainer->GoBack(name.value_or(""));
+}
+
 std::tuple<train::FitResult, json> Finished(LuaTrainer& self, const std::string& run_folder) {
   train::Restored restored;
   train::FitResult result = Value(self.trainer->RestoreFinished(StoreOf(run_folder), &restored));
@@ -109,6 +115,10 @@ const std::vector<FunctionRow> kMethods = {
      "Goes on from the newest checkpoint that verifies, or the named one: {checkpoint=, step=, passed_over=, "
      "set_aside=, note=, extra=}.",
      Typed<&Restore>},
+    {"Trainer:save_now", "", "A checkpoint of the training as it is.", Typed<&SaveNow>},
+    {"Trainer:go_back", "name",
+     "Goes back to the newest checkpoint, or the named one, in the middle of a training; gives what restore() gives.",
+     Typed<&GoBack>},
     {"Trainer:finished", "run_folder",
      "Loads the end of a finished run; gives what its run() gave, and what extra() kept.", Typed<&Finished>},
 };

@@ -193,6 +193,7 @@ void OpenTrain(lua_State* L) {
   RegisterCallbacks(L);
   RegisterWatch(L);
   RegisterSaving(L);
+  RegisterAttach(L);
   lua_pop(L, 1);
   lua_setfield(L, -2, "train");
 }

@@ -5,6 +5,7 @@
 
 #include "bindings/lua/ref.h"
 #include "bindings/lua/userdata.h"
+#include "bindings/train/attach.h"
 #include "engine/train/report/progress.h"
 #include "engine/train/report/run_progress.h"
 #include "engine/train/signals.h"
@@ -21,6 +22,7 @@ struct LuaTrainer {
   std::shared_ptr<train::Progress> progress;
   std::unique_ptr<train::SignalScope> signals;
   std::shared_ptr<train::RunProgress> life;
+  std::shared_ptr<Attach> attach;
 
   // Takes the bar off the screen, since something else is printed.
   void ClearProgress() const {
@@ -38,11 +40,12 @@ absl::StatusOr<train::Loss> CallLoss(LuaTrainer* owner, const data::Batch& batch
 // Adds train.generate to the table on the top of the stack. [-0, +0, m]
 void RegisterGenerate(lua_State* L);
 // Add methods of the Trainer to the table of methods on the top of the stack: training and measuring; callbacks;
-// signals and progress; checkpoints. [-0, +0, m]
+// signals and progress; checkpoints; clients. [-0, +0, m]
 void RegisterTraining(lua_State* L);
 void RegisterCallbacks(lua_State* L);
 void RegisterWatch(lua_State* L);
 void RegisterSaving(lua_State* L);
+void RegisterAttach(lua_State* L);
 // Adds `checkpoints` to the module table on the top of the stack. [-0, +0, m]
 void OpenCheckpoints(lua_State* L);
 // Adds `train` to the module table on the top of the stack. [-0, +0, m]

@@ -1,5 +1,11 @@
 // What a trainer does when it is asked: train, measure, evaluate.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "bindings/data/data.h"
+#include "bindings/lua/json.h"
+#include "bindings/lua/running.h"
 #include "bindings/lua/typed.h"
 #include "bindings/train/records.h"
 #include "bindings/train/run.h"
@@ -26,11 +32,66 @@ absl::StatusOr<train::FitResult> Run(LuaTrainer& self) {
 }
 
 absl::StatusOr<train::EvalRecord> Evaluate(LuaTrainer& self, std::optional<std::shared_ptr<data::Batches>> batches) {
-  return batches ? self.trainer->EvaluateOn(**batches) : self.trainer->Evaluate();
+  return batches ? self.trainer->EvaluateOn(**batches, &InterruptPending) : self.trainer->Evaluate(&InterruptPending);
 }
 
 absl::StatusOr<std::vector<tscore::Score>> ProbeTScore(LuaTrainer& self, int64_t batches) {
   return self.trainer->ProbeTScore(batches);
+}
+
+// Everything but Run is for a training in parts.
+absl::Status Begin(LuaTrainer& self) { return self.trainer->Begin(); }
+
+absl::Status TrainUntil(LuaTrainer& self, std::optional<int64_t> updates, std::optional<int64_t> epochs) {
+  const train::Stretch stretch{updates.value_or(0), epochs.value_or(0)};
+  return self.trainer->TrainUntil(&stretch);
+}
+
+absl::StatusOr<train::FitResult> Finish(LuaTrainer& self) { return self.trainer->Finish(); }
+
+bool Done(LuaTrainer& self) { return self.trainer->done(); }
+
+void Stop(LuaTrainer& self, const std::string& reason) { self.trainer->Stop(reason); }
+
+train::FitResult SoFar(LuaTrainer& self) { return self.trainer->so_far(); }
+
+std::optional<train::StepRecord> Last(LuaTrainer& self) { return self.trainer->last(); }
+
+absl::Status Tune(LuaTrainer& self, const nlohmann::json& changes) { return self.trainer->Tune(changes); }
+
+nlohmann::json Tuning(LuaTrainer& self) { return self.trainer->Tuning(); }
+
+struct RehearseOptions {
+  int64_t updates = 1;
+  bool one_batch = false;
+  double from = 0, to = 0, stop_above = 0, stop_below = 0;
+};
+template <typename Visit>
+void Fields(Visit&& visit, RehearseOptions& options) {
+  visit({"updates", "how many", 1}, options.updates);
+  visit({"one_batch", "the same batch again and again"}, options.one_batch);
+  visit({"from", "learning rate of the first one; 0: the schedule's", 0}, options.from);
+  visit({"to", "of the last one; they grow by the same factor", 0}, options.to);
+  visit({"stop_above", "end at a loss of so many times the lowest; 0: never", 0}, options.stop_above);
+  visit({"stop_below", "end at this loss; 0: never", 0}, options.stop_below);
+}
+
+absl::StatusOr<std::vector<double>> Rehearse(LuaTrainer& self, const RehearseOptions& options) {
+  train::Trainer::Rehearsal plan{.updates = options.updates, .one_batch = options.one_batch};
+  if (options.from > 0) {
+    if (!(options.to > options.from)) throw UsageError("rehearse: `to` must be above `from`");
+    const double base = self.trainer->base_rate();
+    if (base <= 0) throw UsageError("rehearse: the learning rate is 0, so there is nothing to vary");
+    const double last = static_cast<double>(std::max<int64_t>(1, options.updates - 1));
+    plan.factor = [=](int64_t i) {
+      return options.from * std::pow(options.to / options.from, static_cast<double>(i) / last) / base;
+    };
+  }
+  plan.keep_on = [&options, lowest = std::numeric_limits<double>::infinity()](double loss, int64_t) mutable {
+    lowest = std::min(lowest, loss);
+    return (options.stop_above == 0 || loss <= options.stop_above * lowest) && loss > options.stop_below;
+  };
+  return self.trainer->Rehearse(plan);
 }
 
 std::string WeightsSha256(LuaTrainer& self) { return train::WeightsHash(self.trainer->model().Parameters()); }
@@ -64,6 +125,7 @@ void Close(LuaTrainer& self) {
   self.trainer->RemoveObservers();
   self.progress.reset();
   self.life.reset();
+  self.attach.reset();
   self.signals.reset();
 }
 
@@ -73,6 +135,21 @@ const std::vector<FunctionRow> kMethods = {
      "abs=}, what a fresh model's loss must be and by how much it may differ.",
      Typed<&Measure>},
     {"Trainer:run", "", "Trains; gives epochs, best, tscore, seconds and how it ended.", Typed<&Run>},
+    {"Trainer:begin", "", "Begins a training in parts.", Typed<&Begin>},
+    {"Trainer:train_until", "updates, epochs",
+     "Trains until so many updates are made, or the end of that epoch, or until SIGINT comes.", Typed<&TrainUntil>},
+    {"Trainer:finish", "", "Ends a training in parts; gives what run() gives.", Typed<&Finish>},
+    {"Trainer:done", "", "Whether nothing is left to do but finish().", Typed<&Done>},
+    {"Trainer:stop", "reason", "Ends the training before its plan.", Typed<&Stop>},
+    {"Trainer:so_far", "", "What finish() would give now.", Typed<&SoFar>},
+    {"Trainer:last", "", "The record of the last update; nothing before the first.", Typed<&Last>},
+    {"Trainer:tune", "changes",
+     "Changes options while it trains: {train={epochs=, max_steps=}, tscore={every=}, eval={val_cap=}, optim={lr=, "
+     "...}}.",
+     Typed<&Tune>},
+    {"Trainer:tuning", "", "All options that tune() takes, as they are now.", Typed<&Tuning>},
+    {"Trainer:rehearse", "", "The losses of updates for a try; model, optimiser and random numbers are put back.",
+     Typed<&Rehearse>},
     {"Trainer:evaluate", "batches", "Mean loss over the val batches, or those given, in eval mode.", Typed<&Evaluate>},
     {"Trainer:probe_tscore", "batches", "T-Scores of the first train batches in eval mode.", Typed<&ProbeTScore>},
     {"Trainer:weights_sha256", "", "One hash of the values of all parameters.", Typed<&WeightsSha256>},

@@ -45,8 +45,8 @@ void ShowProgress(LuaTrainer& self, std::optional<std::shared_ptr<RunDirectory>>
   self.trainer->AddObserver(self.progress);
 }
 
-std::optional<std::string> Watch(LuaTrainer& self, std::optional<std::shared_ptr<RunDirectory>> run) {
-  self.signals = std::make_unique<train::SignalScope>();
+std::optional<std::string> Watch(LuaTrainer& self, std::optional<std::shared_ptr<RunDirectory>> run, bool signals) {
+  if (signals) self.signals = std::make_unique<train::SignalScope>();
   if (!run) return std::nullopt;
   SetStackDumpFolder((*run)->path());
   auto file = ProgressFile::Create((*run)->path() + "/.progress");
@@ -75,8 +75,9 @@ const std::vector<FunctionRow> kMethods = {
     {"Trainer:show_progress", "run", "Reports on stderr and into the run directory.", Typed<&ShowProgress>},
     {"Trainer:clear_progress", "", "Takes the bar off the screen before something else is printed.",
      Typed<&LuaTrainer::ClearProgress>},
-    {"Trainer:watch", "run",
-     "From here to close() signals ask the training to save or stop and, with a run, stacks of SIGQUIT go there and "
+    {"Trainer:watch", "run, signals=True",
+     "From here to close() signals ask the training to save or stop (unless signals is false) and, with a run, stacks "
+     "of SIGQUIT go there and "
      ".progress tells what goes on; gives the reason where that file cannot be made.",
      Typed<&Watch>},
     {"Trainer:phase", "name", "Tells observers what goes on: load, build, train, eval, save or report.", Typed<&Phase>},

@@ -1,4 +1,6 @@
 // What ends a training before its plan from outside: a signal, or the time limit.
+#include <signal.h>
+
 #include "absl/strings/str_format.h"
 #include "engine/train/guards/step_guards.h"
 #include "engine/train/report/progress.h"
@@ -13,7 +15,13 @@ bool Trainer::Interrupted() {
   }
   if (result_.code != 0) return true;
   const std::string done = absl::StrFormat("%d of %d updates", result_.steps, planned_steps());
-  if (const auto stop = StopRequested()) {
+  const auto stop = StopRequested();
+  if (stop && stretch_ != nullptr && stop->signal == SIGINT) {
+    ForgetStop();
+    paused_ = true;
+    return false;
+  }
+  if (stop) {
     result_.state = stop->state;
     result_.code = stop->code;
     result_.signal = stop->signal;

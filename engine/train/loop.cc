@@ -16,22 +16,48 @@ namespace lanthorn::train {
 
 absl::StatusOr<FitResult> Trainer::Run() {
   const SignalScope signals;
-  const double begin = Now(), before = result_.seconds;
-  const int64_t planned = planned_steps();
-  Control control;
-  control.stop = Interrupted();  // by now the time limit may be over
-  LANTHORN_RETURN_IF_ERROR(BeginGuards());
-  BeginTraining(*model_);
-  last_record_s_ = Now();
+  LANTHORN_RETURN_IF_ERROR(Begin());
+  LANTHORN_RETURN_IF_ERROR(TrainUntil(nullptr));
+  return Finish();
+}
+
+absl::Status Trainer::Begin() {
+  control_.stop = Interrupted();  // by now the time limit may be over
+  return BeginGuards();
+}
+
+bool Trainer::done() const {
   // All updates may be done and only the end of the last epoch be left.
-  const auto more = [&] { return result_.steps < planned || result_.batch >= train_->count(); };
-  while (result_.epoch <= options_.train.epochs && !control.stop && result_.code == 0 && more()) {
-    if (absl::Status status = RunEpoch(&control); !status.ok()) LANTHORN_RETURN_IF_ERROR(RollBack(status));
+  const bool more = result_.steps < planned_steps() || result_.batch >= train_->count();
+  return control_.stop || result_.code != 0 || result_.epoch > options_.train.epochs || !more;
+}
+
+absl::Status Trainer::TrainUntil(const Stretch* stretch) {
+  const SignalScope signals;
+  const double begin = Now();
+  stretch_ = stretch;
+  training_ = true;
+  paused_ = false;
+  BeginTraining(*model_);
+  last_record_s_ = begin;
+  if (stretch != nullptr) timer_.Interrupted();
+  absl::Status status;
+  while (!done() && !paused_ && status.ok()) {
+    status = RunEpoch(&control_);
+    if (!status.ok()) status = RollBack(status);
   }
+  stretch_ = nullptr;
+  training_ = false;
+  result_.seconds += Now() - begin;
+  if (stretch != nullptr) Announce(kPausedPhase);
+  return status;
+}
+
+absl::StatusOr<FitResult> Trainer::Finish() {
+  const SignalScope signals;
   alive_.reset();
   LANTHORN_RETURN_IF_ERROR(guards_->Finish(result_.steps));
-  EndRun(control);
-  result_.seconds = before + Now() - begin;
+  EndRun(control_);
   if (checkpointer_ != nullptr && result_.steps > 0) {
     Announce("save");
     const bool best_here = result_.best && result_.best->step == result_.steps;
@@ -43,11 +69,11 @@ absl::StatusOr<FitResult> Trainer::Run() {
 absl::Status Trainer::RunEpoch(Control* control) {
   Announce("train");
   train_->SetEpoch(result_.epoch - 1);
-  const int64_t planned = planned_steps();
-  while (result_.batch < train_->count() && !control->stop && result_.steps < planned) {
+  while (result_.batch < train_->count() && !control->stop && result_.steps < planned_steps()) {
     LANTHORN_RETURN_IF_ERROR(TrainStep(control));
     if (Interrupted()) control->stop = true;
     LANTHORN_RETURN_IF_ERROR(SaveWithin(control));
+    if (PauseAfterUpdate()) return absl::OkStatus();
   }
   if (result_.code != 0) return absl::OkStatus();
   const bool whole = result_.batch >= train_->count();
@@ -62,8 +88,18 @@ absl::Status Trainer::RunEpoch(Control* control) {
     result_.sums = {};
     LANTHORN_RETURN_IF_ERROR(SaveEpoch());
   }
-  if (result_.steps < planned && Interrupted()) control->stop = true;
+  if (result_.steps < planned_steps() && Interrupted()) control->stop = true;
+  if (stretch_ != nullptr && stretch_->epochs > 0 && result_.epoch > stretch_->epochs) paused_ = true;
+  if (stretch_ != nullptr && stretch_->updates > 0 && result_.steps >= stretch_->updates) paused_ = true;
   return absl::OkStatus();
+}
+
+// Never between the last update of an epoch and its eval.
+bool Trainer::PauseAfterUpdate() {
+  const bool at_end = result_.batch >= train_->count() || result_.steps >= planned_steps();
+  if (stretch_ == nullptr || control_.stop || at_end) return false;
+  if (stretch_->updates > 0 && result_.steps >= stretch_->updates) paused_ = true;
+  return paused_;
 }
 
 absl::Status Trainer::TrainStep(Control* control) {
@@ -90,6 +126,7 @@ absl::Status Trainer::TrainStep(Control* control) {
     const PhaseClock clock(&between_, Phase::kGuards);
     LANTHORN_RETURN_IF_ERROR(guards_->AfterUpdate(record));
   }
+  last_ = record;
   return Tell(observers_, &between_,
               [&record, control](Observer& observer) { return observer.OnStep(record, control); });
 }

@@ -86,6 +86,11 @@ std::optional<StopSignal> StopRequested() {
   return StopSignal{signal, code == kPreempted ? "PREEMPTED" : code == kStalled ? "STALLED" : "INTERRUPTED", code};
 }
 
+void ForgetStop() {
+  for (auto& count : counts) count = 0;
+  stop_signal = stop_code = 0;
+}
+
 bool TakeSaveRequest() { return save_wanted.exchange(false); }
 
 void NoteSignal(int signal) { arrived |= uint64_t{1} << (signal & 63); }

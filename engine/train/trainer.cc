@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_format.h"
 #include "engine/kernels/loss/linear_cross_entropy.h"
 #include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/step_guards.h"
+#include "engine/train/state/state_hash.h"
 
 namespace lanthorn::train {
 namespace {
@@ -40,6 +42,7 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
       val_(std::move(val)),
       optimizer_(std::move(optimizer)),
       options_(std::move(options)),
+      given_(options_),
       gradients_(model_, loss_,
                  {options_.device, options_.tscore_groups, options_.tscore.loop(), options_.tscore.v11()}),
       evaluator_(model_, loss_, OutputOf(model_, options_), options_.loss_name, options_.eval, options_.precision,
@@ -53,6 +56,10 @@ Trainer::~Trainer() = default;
 int64_t Trainer::epoch_steps() const { return options_.train.EpochUpdates(train_->count()); }
 
 int64_t Trainer::planned_steps() const { return options_.train.Updates(train_->count()); }
+
+std::string Trainer::StateHash() const {
+  return absl::StrFormat("%016x", train::StateHash(optimizer_->StateTensors(), train::StateHash(model_->StateDict())));
+}
 
 void Trainer::Announce(const std::string& phase) {
   for (const auto& observer : observers_) observer->OnPhase(phase);

@@ -77,6 +77,11 @@ struct FitResult : FitState {
   HostReadMeans reads;                   // of this process
 };
 
+// How far a training goes at once: until so many updates, or the end of that epoch; 0: no limit.
+struct Stretch {
+  int64_t updates = 0, epochs = 0;
+};
+
 // What a resumed training began with.
 struct Restored {
   std::string checkpoint;
@@ -123,6 +128,45 @@ class Trainer {
   // observers end it with their status.
   absl::StatusOr<FitResult> Run();
 
+  // The same in parts, for a training that people steer: Begin once, TrainUntil until done(), Finish once. With a
+  // stretch it comes back at its end, or after the update in which SIGINT came, with everything as a checkpoint would
+  // hold it. What is trained is the same, bit for bit.
+  absl::Status Begin();
+  absl::Status TrainUntil(const Stretch* stretch);
+  absl::StatusOr<FitResult> Finish();
+  // Nothing is left to do but to finish.
+  bool done() const;
+  // What a Finish here would give.
+  const FitResult& so_far() const { return result_; }
+  // Ends a training before its plan, as an observer can.
+  void Stop(const std::string& reason) { control_ = {true, reason}; }
+
+  // The last update; nothing before the first of this process.
+  const std::optional<StepRecord>& last() const { return last_; }
+  // A checkpoint of the training as it is, at a step boundary.
+  absl::Status SaveNow();
+  // Goes back to the newest checkpoint, or the one of this name, in the middle of a training; later ones are set aside.
+  absl::StatusOr<Restored> GoBack(const std::string& name);
+
+  // Options that people change while it trains (tune.cc): {section: {key: value}} of `train` epochs, max_steps;
+  // `tscore` every; `eval` val_cap; `optim` lr, what the optimiser's groups have, clip_norm, clip_value, and the
+  // schedule. lr is that of the first group, others keep their ratio to it. All or nothing; ConfigError names what
+  // cannot be changed. Checkpoints hold the changes.
+  absl::Status Tune(const nlohmann::json& changes);
+  // Everything that Tune takes, as it is now; of the optimiser's options those of the first group.
+  nlohmann::json Tuning() const;
+
+  // What `updates` further updates would give: their losses, with everything put back afterwards. `rate` gives the
+  // learning rate of each, as a factor on every group's rate; one_batch repeats the next update's batches. It ends
+  // early when keep_on(loss, number) says so, or SIGINT comes.
+  struct Rehearsal {
+    int64_t updates = 1;
+    bool one_batch = false;
+    std::function<double(int64_t)> factor = {};  // of update 0, 1, ...; the schedule's when empty
+    std::function<bool(double, int64_t)> keep_on = {};
+  };
+  absl::StatusOr<std::vector<double>> Rehearse(const Rehearsal& plan);
+
   // Mean loss over the val batches in eval mode, without gradient; `stop` is asked before each batch.
   absl::StatusOr<EvalRecord> Evaluate(const std::function<bool()>& stop = nullptr);
 
@@ -141,15 +185,18 @@ class Trainer {
   const FitOptions& options() const { return options_; }
   const optim::Schedule& schedule() const { return options_.schedule; }
   // Another curve from the next update on. Valid ones only.
-  void SetSchedule(const optim::Schedule& schedule) { options_.schedule = schedule; }
+  void SetSchedule(const optim::Schedule& schedule) { options_.schedule = given_.schedule = schedule; }
   // The first group's learning rate before the schedule's factor.
   double base_rate() const { return optimizer_->groups().front().base_lr; }
   nn::Module& model() { return *model_; }
+  // Weights, buffers and state of the optimiser in one hash (state_hash.h), as text.
+  std::string StateHash() const;
 
  private:
   // The loop, from the outside in (loop.cc).
   absl::Status RunEpoch(Control* control);
   absl::Status TrainStep(Control* control);
+  bool PauseAfterUpdate();
   void EndRun(const Control& control);
 
   // The parts of an update, in their order (update.cc).
@@ -173,6 +220,12 @@ class Trainer {
   absl::Status SaveWithin(Control* control);
   absl::Status SaveEpoch();
 
+  // Takes over `changes` (tune.cc); nothing is changed where one cannot be.
+  absl::Status ApplyTuning(const nlohmann::json& changes);
+  absl::Status TuneOptimizer(const nlohmann::json& changes);
+  absl::Status RehearseAll(const Rehearsal& plan, std::vector<double>* losses);
+  absl::StatusOr<double> RehearseUpdate(int64_t batch, double factor);
+
   absl::StatusOr<CheckpointContent> LoadChecked(const CheckpointStore& store, Restored* restored);
   absl::Status Load(const CheckpointContent& content);
   absl::StatusOr<nlohmann::json> Probe();
@@ -184,6 +237,7 @@ class Trainer {
                                        const std::vector<data::Batch>& batches);
   // Goes on from the newest checkpoint after `status`, or gives the status that ends the training.
   absl::Status RollBack(const absl::Status& status);
+  absl::StatusOr<Restored> LoadEarlier(const std::string& name);
   // Whether a signal or the time limit ends the training; `result_` then says which. Tells observers about signals.
   bool Interrupted();
 
@@ -192,6 +246,7 @@ class Trainer {
   std::shared_ptr<data::Batches> train_, val_;
   std::shared_ptr<optim::Optimizer> optimizer_;
   FitOptions options_;
+  FitOptions given_;  // before any Tune
   Gradients gradients_;
   Evaluator evaluator_;
   std::vector<std::shared_ptr<Observer>> observers_;
@@ -201,6 +256,7 @@ class Trainer {
   PhaseSeconds between_{};      // since the last record
   double last_record_s_ = 0;    // when that was
   FitResult result_;
+  std::optional<StepRecord> last_;
   std::unique_ptr<class AliveCheck> alive_;
   std::unique_ptr<class StepGuards> guards_;
   int64_t nonfinite_in_a_row_ = 0;
@@ -211,6 +267,11 @@ class Trainer {
   std::string config_hash_;
   // A training that ends within an epoch is evaluated there, and goes on from before that.
   std::optional<CheckpointContent> stop_point_;
+  Control control_;                   // what observers asked for
+  const Stretch* stretch_ = nullptr;  // while TrainUntil has one
+  bool training_ = false;             // while TrainUntil runs
+  bool paused_ = false;
+  nlohmann::json tuned_ = nlohmann::json::object();  // of Tune, by section and key
 };
 
 }  // namespace lanthorn::train

@@ -26,6 +26,7 @@ class Evaluator {
   // Over the first options.val_cap batches; `stop` is asked before each, and `part(done, of)` told behind it.
   absl::StatusOr<EvalRecord> Over(const data::Batches& batches, const std::function<bool()>& stop,
                                   const std::function<void(int64_t, int64_t)>& part) const;
+  void SetValCap(int64_t batches) { options_.val_cap = batches; }
   // The loss of one batch, which is added to the metrics.
   absl::StatusOr<Loss> LossOf(const data::Batch& batch, Metrics* metrics) const;
 

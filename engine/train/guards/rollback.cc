@@ -66,6 +66,34 @@ absl::StatusOr<bool> Trainer::CheckDivergence(const GradientPass& pass, double g
   return false;
 }
 
+absl::StatusOr<Restored> Trainer::LoadEarlier(const std::string& name) {
+  Restored restored;
+  restored.checkpoint = name;
+  LANTHORN_RETURN_IF_ERROR(LoadChecked(checkpointer_->store(), &restored).status());
+  model_->ZeroGrad();
+  model_->Train(true);
+  stop_point_.reset();
+  nonfinite_in_a_row_ = 0;
+  timer_.Interrupted();
+  first_update_ = std::min(first_update_, optimizer_->steps());
+  if (alive_ != nullptr) alive_ = WatchAlive();
+  return restored;
+}
+
+absl::StatusOr<Restored> Trainer::GoBack(const std::string& name) {
+  if (checkpointer_ == nullptr)
+    return ConfigError("this training makes no checkpoints, so there is none to go back to");
+  LANTHORN_RETURN_IF_ERROR(checkpointer_->WriteHeld());
+  LANTHORN_ASSIGN_OR_RETURN(Restored restored, LoadEarlier(name));
+  LANTHORN_RETURN_IF_ERROR(checkpointer_->SaveAnew(result_.steps));
+  return restored;
+}
+
+absl::Status Trainer::SaveNow() {
+  if (checkpointer_ == nullptr) return ConfigError("this training makes no checkpoints");
+  return checkpointer_->SaveAnew(result_.steps);  // one of the same update may be from before a change
+}
+
 absl::Status Trainer::RollBack(const absl::Status& status) {
   const GuardOptions& guards = options_.guards;
   if (!guards.rollback || checkpointer_ == nullptr || !IsDivergence(status)) return status;
@@ -80,21 +108,13 @@ absl::Status Trainer::RollBack(const absl::Status& status) {
   }
   const double factor = result_.lr_factor * guards.rollback_factor;
   LANTHORN_RETURN_IF_ERROR(checkpointer_->WriteHeld());
-  Restored restored;
-  if (const auto content = LoadChecked(checkpointer_->store(), &restored); !content.ok())
-    return NumericsError(rollback.reason + "; no rollback: " + MessageOf(content.status()));
+  absl::StatusOr<Restored> restored = LoadEarlier("");
+  if (!restored.ok()) return NumericsError(rollback.reason + "; no rollback: " + MessageOf(restored.status()));
   for (optim::Group& group : optimizer_->groups()) group.base_lr *= factor / result_.lr_factor;
   result_.rollbacks = rollback.attempt;
   result_.lr_factor = rollback.lr_factor = factor;
-  rollback.step = restored.step;
-  rollback.extra = std::move(restored.extra);
-  model_->ZeroGrad();
-  model_->Train(true);
-  stop_point_.reset();
-  nonfinite_in_a_row_ = 0;
-  timer_.Interrupted();
-  first_update_ = std::min(first_update_, optimizer_->steps());
-  if (alive_ != nullptr) alive_ = WatchAlive();
+  rollback.step = restored->step;
+  rollback.extra = std::move(restored->extra);
   LANTHORN_RETURN_IF_ERROR(
       Warn(Warning{absl::StrFormat("%s; back to update %d with %g times the original learning rate (rollback %d of %d)",
                                    rollback.reason, rollback.step, factor, rollback.attempt, rollback.of),

@@ -69,6 +69,7 @@ void Progress::Poll() {
 
 // A phase that reports nothing (loading, a slow eval, a long step) still says every interval that it lives.
 void Progress::PollLocked() {
+  if (phase_ == kPausedPhase) return;
   const double now = options_.now();
   if (now - last_line_ < options_.interval_s || (options_.terminal && now - last_draw_ < options_.interval_s)) return;
   const bool trains = phase_ == "train" && last_.step > 0 && now - last_step_ < options_.interval_s;
@@ -182,6 +183,7 @@ absl::Status Progress::OnEpoch(const EpochRecord& record, Control*) {
 void Progress::OnPhase(const std::string& phase) {
   const std::lock_guard<std::mutex> lock(mutex_);
   phase_ = phase;
+  if (phase == kPausedPhase) ClearLocked();
   phase_since_ = last_step_ = options_.now();
   parts_done_ = parts_ = 0;
 }

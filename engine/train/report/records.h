@@ -127,6 +127,9 @@ struct Control {
   std::string reason;
 };
 
+// The phase of a training that waits for people.
+inline constexpr const char* kPausedPhase = "paused";
+
 class Observer {
  public:
   virtual ~Observer() = default;

@@ -147,6 +147,7 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
       {"optimizer", {{"name", optimizer_->name()}, {"steps", optimizer_->steps()}, {"groups", std::move(groups)}}},
       {"fit", ToJson(result_)},
       {"extra", nullptr}};
+  if (!tuned_.empty()) content.state["tuned"] = tuned_;
   if (extra_) {
     LANTHORN_ASSIGN_OR_RETURN(content.state["extra"], extra_());
   }
@@ -172,6 +173,7 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
     }
     static_cast<FitState&>(result_) = std::move(fit);
     train_->SetEpoch(result_.epoch - 1);
+    LANTHORN_RETURN_IF_ERROR(ApplyTuning(content.state.value("tuned", json::object())));
     return SetRandomBytes(content.state.at("ranks").at(0).at("rng").at("torch_cpu"));
   } catch (const json::exception& error) {
     return WeightsError(absl::StrCat("state.json: ", error.what()));

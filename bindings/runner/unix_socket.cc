@@ -1,0 +1,137 @@
+// The client's end of `runner attach`: a Unix socket, and a thread that tells the other end every second that somebody
+// is here.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "bindings/runner/host.h"
+#include "engine/base/quiet_thread.h"
+
+namespace lanthorn::runner {
+namespace {
+
+struct Connection {
+  int fd = -1;
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool ending = false;
+  std::thread alive;
+};
+
+// One at a time.
+Connection& TheConnection() {
+  static Connection connection;
+  return connection;
+}
+
+// All of the text, or false.
+bool SendAll(int fd, const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t put = send(fd, text.data() + at, text.size() - at, MSG_NOSIGNAL);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    at += static_cast<size_t>(put);
+  }
+  return true;
+}
+
+void KeepAlive() {
+  Connection& self = TheConnection();
+  std::unique_lock<std::mutex> lock(self.mutex);
+  while (!self.ended.wait_for(lock, std::chrono::seconds(1), [&] { return self.ending; }))
+    SendAll(self.fd, "{\"alive\":true}\n");
+}
+
+// socket_connect(folder, name): true, or nil, message, errno. A path that is too long for a socket's address is reached
+// through its folder's descriptor.
+int Connect(lua_State* L) {
+  const std::string folder = luaL_checkstring(L, 1), name = luaL_checkstring(L, 2), whole = folder + "/" + name;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const int directory = open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return PushFailure(L, folder.c_str(), errno);
+  std::string path = whole;
+  if (path.size() >= sizeof address.sun_path) path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+  strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int rc = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = errno;
+  close(directory);
+  if (rc != 0) {
+    close(fd);
+    PushFailure(L, whole.c_str(), error);
+    lua_pushinteger(L, error);
+    return 3;
+  }
+  Connection& self = TheConnection();
+  self.fd = fd;
+  self.ending = false;
+  self.alive = StartQuietThread(&KeepAlive);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+// socket_send(text): false when the other end is gone.
+int Send(lua_State* L) {
+  size_t size = 0;
+  const char* text = luaL_checklstring(L, 1, &size);
+  const std::lock_guard<std::mutex> lock(TheConnection().mutex);
+  lua_pushboolean(L, SendAll(TheConnection().fd, std::string(text, size)));
+  return 1;
+}
+
+// socket_receive(seconds): what came, "" when the other end is gone; nil after the time, or when a signal came.
+int Receive(lua_State* L) {
+  pollfd wait{TheConnection().fd, POLLIN, 0};
+  const int ready = poll(&wait, 1, static_cast<int>(1000 * luaL_checknumber(L, 1)));
+  if (ready <= 0) return 0;
+  static char room[65536];
+  const ssize_t got = recv(TheConnection().fd, room, sizeof room, 0);
+  if (got < 0 && errno == EINTR) return 0;
+  lua_pushlstring(L, room, got > 0 ? static_cast<size_t>(got) : 0);
+  return 1;
+}
+
+int Close(lua_State*) {
+  Connection& self = TheConnection();
+  if (self.fd < 0) return 0;
+  {
+    const std::lock_guard<std::mutex> lock(self.mutex);
+    self.ending = true;
+  }
+  self.ended.notify_all();
+  self.alive.join();
+  close(self.fd);
+  self.fd = -1;
+  return 0;
+}
+
+// socket_errors: names of the errors that callers tell apart.
+constexpr luaL_Reg kFunctions[] = {{"socket_connect", Connect},
+                                   {"socket_send", Send},
+                                   {"socket_receive", Receive},
+                                   {"socket_close", Close},
+                                   {nullptr, nullptr}};
+
+}  // namespace
+
+void RegisterUnixSocket(lua_State* L) {
+  luaL_register(L, nullptr, kFunctions);
+  lua_newtable(L);
+  for (const auto& [name, number] : {std::pair{"missing", ENOENT}, {"refused", ECONNREFUSED}, {"denied", EACCES}}) {
+    lua_pushinteger(L, number);
+    lua_setfield(L, -2, name);
+  }
+  lua_setfield(L, -2, "socket_errors");
+}
+
+}  // namespace lanthorn::runner

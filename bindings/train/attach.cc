@@ -1,0 +1,151 @@
+// `runner attach`: requests of clients (engine/attach) answered by a Lua function at step boundaries.
+#include "bindings/train/attach.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+
+#include "bindings/lua/json.h"
+#include "bindings/lua/running.h"
+#include "bindings/lua/typed.h"
+#include "bindings/train/lua_callback.h"
+#include "bindings/train/trainer.h"
+#include "engine/train/state/random_state.h"
+
+namespace lanthorn::lua {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Of one boundary: what waits behind it runs at the next one.
+constexpr milliseconds kBudget{50}, kPausedTick{100};
+
+// Whether a line of a client runs now, which its Ctrl-C may stop.
+std::atomic<bool> line_runs{false};
+
+void RaiseFromHook(lua_State* L, lua_Debug*) {
+  lua_sethook(L, nullptr, 0, 0);
+  luaL_error(L, "interrupted");
+}
+
+// In the main thread, as its debugger would: the server's thread sends the signal there.
+void OnInterrupt(int) {
+  lua_State* L = RunningState();
+  if (line_runs && L != nullptr) lua_sethook(L, RaiseFromHook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+void InstallInterrupt(AttachServer* server) {
+  struct sigaction action = {};
+  action.sa_handler = &OnInterrupt;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGURG, &action, nullptr);
+  server->OnInterrupt([main = pthread_self()] { pthread_kill(main, SIGURG); });
+}
+
+}  // namespace
+
+Attach::Attach(LuaTrainer* owner, std::unique_ptr<AttachServer> server, LuaFunction answer)
+    : owner_(owner), server_(std::move(server)), answer_(std::move(answer)) {
+  InstallInterrupt(server_.get());
+}
+
+void Attach::OnPhase(const std::string& phase) {
+  state_.phase = phase;
+  state_.steps = owner_->trainer->planned_steps();
+  server_->Tell(state_);
+}
+
+absl::Status Attach::OnStep(const train::StepRecord& record, train::Control*) {
+  state_.step = record.step;
+  server_->Step(record.step);
+  if (!server_->pending()) return absl::OkStatus();
+  const train::RandomState random;  // a client draws none of the training's numbers
+  return Serve();
+}
+
+// Answers what is queued, and waits while the training is paused.
+absl::Status Attach::Serve() {
+  server_->Tell(state_);
+  do {
+    const auto begin = steady_clock::now();
+    while (steady_clock::now() - begin < kBudget) {
+      const auto request = server_->Take();
+      if (!request) break;
+      LANTHORN_RETURN_IF_ERROR(Answer(*request));
+    }
+    if (paused_by_ == 0) break;
+    if (train::StopRequested()) break;  // the loop acts on it
+    if (!server_->IsThere(paused_by_))
+      LANTHORN_RETURN_IF_ERROR(Ask({{"kind", "left"}, {"client", paused_by_}}, nullptr));
+    if (owner_->life != nullptr) owner_->life->Tick();
+    if (paused_by_ != 0) server_->Wait(kPausedTick);
+  } while (paused_by_ != 0);
+  return absl::OkStatus();
+}
+
+absl::Status Attach::Answer(const AttachRequest& request) {
+  owner_->ClearProgress();
+  nlohmann::json reply;
+  LANTHORN_RETURN_IF_ERROR(Ask({{"kind", request.kind},
+                                {"client", request.client},
+                                {"who", request.who},
+                                {"text", request.text},
+                                {"columns", request.columns}},
+                               &reply));
+  server_->Reply(request, reply.is_object() ? std::move(reply) : nlohmann::json::object());
+  return absl::OkStatus();
+}
+
+absl::Status Attach::Ask(const nlohmann::json& request, nlohmann::json* reply) {
+  lua_State* L = RunningState();
+  line_runs = request["kind"] == "run";
+  const absl::Status status =
+      answer_.Call(LuaCallback::Tensors::kStay, request, 1, [reply](lua_State* state, int first) {
+        if (reply != nullptr && lua_istable(state, first)) *reply = ReadJson(state, first);
+      });
+  if (line_runs.exchange(false)) lua_sethook(L, nullptr, 0, 0);
+  return status;
+}
+
+namespace {
+
+// Why nobody can attach, where that is so.
+std::optional<std::string> Listen(LuaTrainer& self, const std::string& folder, const std::string& name,
+                                  const nlohmann::json& hello, LuaFunction answer) {
+  auto server = AttachServer::Create(folder, name, hello);
+  if (!server.ok()) return MessageOf(server.status());
+  self.attach = std::make_shared<Attach>(&self, *std::move(server), std::move(answer));
+  self.trainer->AddObserver(self.attach);
+  return std::nullopt;
+}
+
+void Pause(LuaTrainer& self, int64_t client) {
+  if (self.attach != nullptr) self.attach->Pause(client);
+}
+
+std::string StateHash(LuaTrainer& self) { return self.trainer->StateHash(); }
+
+const std::vector<FunctionRow> kMethods = {
+    {"Trainer:listen", "folder, name, hello, answer",
+     "From here to close() a Unix socket takes requests; at step boundaries answer({kind=, client=, who=, text=, "
+     "columns=}) gives the reply. Gives the reason where there can be no socket.",
+     Typed<&Listen>},
+    {"Trainer:pause", "client",
+     "In an answer: the training waits from here on until this is called with 0, or that client leaves.",
+     Typed<&Pause>},
+    {"Trainer:state_hash", "",
+     "One number, as text, for all weights, buffers and state of the optimiser: equal before and behind something that "
+     "only looked.",
+     Typed<&StateHash>},
+};
+
+}  // namespace
+
+void RegisterAttach(lua_State* L) { RegisterRows(L, "train", kMethods); }
+
+}  // namespace lanthorn::lua
