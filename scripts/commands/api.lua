@@ -13,7 +13,7 @@ local api = { summary = 'Print every exposed function, or what one does.' }
 
 function api.configure(parser)
   parser:argument 'name':args '?':description 'A function, such as nn.GRU or matmul, or a module, such as optim.'
-  parser:flag '--json':description 'One JSON object per line (the default).'
+  parser:flag '--json':description 'One JSON object per line; without a name the default.'
   parser:flag '--md':description 'A Markdown reference.'
   parser:flag '--stubs':description 'LuaCATS stubs (---@meta).'
   parser:flag '--library':target 'lua_only':description 'The Lua library only; the native module is not loaded.'
@@ -66,31 +66,44 @@ local function print_markdown(rows)
   print_config_options()
 end
 
--- What one function does, or the signatures of a module.
-local function explain(name, rows)
+-- The rows of a function, of an operator of LibTorch, or of a module.
+local function find(name, rows)
   local found = api_docs.find(name, rows)
-  if #found > 0 then return console.write(api_docs.text(found)) end
+  if #found == 0 then found = api_docs.methods(name) end
   local names, of_module = {}, {}
   for i, row in ipairs(rows) do
     names[i] = row.name
-    if row.module == name then of_module[#of_module + 1] = row.signature .. '\n' end
+    if row.module == name then of_module[#of_module + 1] = row end
   end
-  if #of_module == 0 then
+  if #found == 0 then found = of_module end
+  if #found == 0 then found = api_docs.operator(name) end
+  if #found == 0 then
     fail.usage("api: there is nothing called '%s'%s", name,
       #nearest.find(name, names) > 0 and nearest.hint(name, names) or '; `runner api --md` lists all')
   end
-  console.write(table.concat(of_module))
+  return found
+end
+
+-- What one function does, or the signatures of a module.
+local function explain(name, found)
+  if found[1].module ~= name then return console.write(api_docs.text(found)) end
+  for _, row in ipairs(found) do console.write(row.signature .. '\n') end
 end
 
 function api.run(args)
   local chosen = (args.json and 1 or 0) + (args.md and 1 or 0) + (args.stubs and 1 or 0)
   if chosen > 1 then fail.usage('--json, --md and --stubs cannot be used together') end
-  if args.name and chosen > 0 then
-    fail.usage('api NAME explains to people; --json, --md and --stubs print everything')
+  if args.name and (args.md or args.stubs) then
+    fail.usage('api NAME explains, to people or with --json to programs; --md and --stubs print everything')
   end
   local rows = api_docs.rows(args.lua_only)
   if args.name then
-    explain(args.name, rows)
+    local found = find(args.name, rows)
+    if args.json then
+      print_json(found)
+    else
+      explain(args.name, found)
+    end
     return 0
   end
   if args.md then

@@ -18,6 +18,8 @@ function compare.configure(parser)
     :description 'The arm the others are compared with, by its value or label; default: the first.'
   parser:flag '--strict':description 'Exit 1 when two arms are identical.'
   parser:flag '--partial':description 'Runs that did not finish count as well, with what they reached.'
+  parser:flag '--intervened'
+    :description 'Runs that somebody changed while they trained (runner attach, fit.lr = ...) count as well.'
   parser:flag '--allow-mixed':target 'allow_mixed':description
     'Compare runs of different configurations or data, and times of different machines or sources; the mark stays.'
   parser:mutex(parser:flag '--json':description 'One JSON object per line.',
@@ -27,7 +29,8 @@ end
 
 function compare.run(args)
   local result = compute(run_select.all(args.runs), { metric = args.metric, by = #args.by > 0 and args.by or nil,
-    baseline = args.baseline, partial = args.partial, allow_mixed = args.allow_mixed })
+    baseline = args.baseline, partial = args.partial, intervened = args.intervened,
+    allow_mixed = args.allow_mixed })
   local lines = args.json and compare_view.json or args.csv and compare_tables.csv
     or args.markdown and compare_tables.markdown or compare_view.lines
   for _, line in ipairs(lines(result)) do

@@ -8,8 +8,8 @@ function repl.configure(parser)
 end
 
 function repl.run(args, extra)
-  run_options.setup({ threads = args.threads, pin = args.pin }, nil, {}, extra.argv)
-  return require('cli.prompt').run()
+  run_options.setup({ threads = args.threads, pin = args.pin }, nil, {}, extra.argv, 'prompt')
+  return require('prompt.loop').run()
 end
 
 return repl

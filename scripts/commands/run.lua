@@ -101,7 +101,7 @@ function run.run(args, extra)
   end
   local code = (ok or dry_run_end) and 0 or problem.code
   if not args.interactive then return code end
-  local after = require('cli.prompt').run()
+  local after = require('prompt.loop').run()
   return code ~= 0 and code or after
 end
 

@@ -158,14 +158,17 @@ end
 local function partial_text(record)
   local far = record.step and ('%d of %s steps'):format(record.step,
     record.steps and ('%d'):format(record.steps) or 'NA') or 'NA'
-  return ('%s %s%s'):format(record.state, far, record.is_trial and ', a --fast-dev-run' or '')
+  local by_hand = record.by_hand and (', changed by hand %s while it trained; --intervened takes it'):format(
+    record.interventions == 1 and 'once' or record.interventions .. ' times')
+  return ('%s %s%s%s'):format(record.state, far, record.is_trial and ', a --fast-dev-run' or '', by_hand or '')
 end
 
--- The run that counts for a unit: the newest complete one, or under --partial the newest.
+-- The run that counts for a unit: the newest complete one, or under --partial the newest. One that was changed by hand
+-- counts where it was asked for.
 local function choose(records, partial)
   local chosen
   for _, record in ipairs(records) do
-    if record.complete or partial then
+    if not record.by_hand and (record.complete or partial) then
       local better = not chosen or (record.complete and not chosen.complete)
         or (record.complete == chosen.complete and record.run.id > chosen.run.id)
       if better then chosen = record end
@@ -180,7 +183,7 @@ local function describe_unit(unit, chosen, name, notes)
       notes[#notes + 1] = ('seed %s left out: %s (%s)'):format(unit.key, partial_text(record), record.name)
     elseif record == chosen and not record.complete then
       notes[#notes + 1] = ('seed %s is partial: %s (%s)'):format(unit.key, partial_text(record), record.name)
-    elseif record ~= chosen and not record.complete then
+    elseif record ~= chosen and (record.by_hand or not record.complete) then
       notes[#notes + 1] = ('seed %s: %s %s was repeated by %s'):format(unit.key, partial_text(record), record.name,
         chosen.name)
     elseif record ~= chosen then

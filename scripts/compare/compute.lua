@@ -36,11 +36,15 @@ end
 
 ---Compares runs. Raises when there is nothing to compare.
 ---@param runs { experiment: string, id: string, path: string }[]
----@param o { metric: string?, by: string[]?, baseline: string?, partial: boolean?, allow_mixed: boolean? }
+---@param o { metric: string?, by: string[]?, baseline: string?, partial: boolean?, intervened: boolean?,
+---allow_mixed: boolean? } intervened: runs that were changed by hand count as well
 ---@return table result for compare.view
 return function(runs, o)
   local records = {}
-  for i, run in ipairs(runs) do records[i] = record.new(run) end
+  for i, run in ipairs(runs) do
+    records[i] = record.new(run)
+    records[i].by_hand = records[i].interventions > 0 and not o.intervened
+  end
   local name, mode = metric_of(records, o.metric)
   local arms, keys, marks = arms_of.group(records, o.by, o.allow_mixed)
   for _, mark in ipairs(data.marks(arms, keys, o.allow_mixed)) do marks[#marks + 1] = mark end

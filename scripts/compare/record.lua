@@ -52,6 +52,7 @@ function compare_record.new(run)
   record.seed = record.values[SEED] or manifest.seed
   record.values[SEED] = nil
   record.is_trial = is_trial(manifest)
+  record.interventions = state.interventions or 0
   record.complete = record.state == 'FINISHED' and not record.is_trial
   return record
 end

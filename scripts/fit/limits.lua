@@ -20,10 +20,11 @@ end
 ---@param trainer table
 ---@param run table
 ---@param config table the section `watchdog`
+---@param signals boolean whether they ask the training for its end
 ---@return table? dog for stop
-function limits.start(trainer, run, config)
-  if run.unrecorded then return trainer:watch() end
-  local problem = trainer:watch(run)
+function limits.start(trainer, run, config, signals)
+  if run.unrecorded then return trainer:watch(nil, signals) end
+  local problem = trainer:watch(run, signals)
   if problem then
     console.warn('warning: no watchdog: ' .. problem)
     return nil

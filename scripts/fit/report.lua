@@ -1,9 +1,12 @@
 -- What train.fit prints for people: the plan before training, the summary after it.
 local console = require 'console'
 local duration = require('base.duration').short
+local host = require 'host'
 local pretty = require 'pretty'
 
 local report = {}
+
+local LABEL = 10 -- columns
 
 local count, plural = pretty.count, pretty.plural
 
@@ -14,7 +17,7 @@ local function ms(seconds)
 end
 
 local function row(label, text)
-  return ('%-10s%s'):format(label, text)
+  return ('%-' .. LABEL .. 's%s'):format(label, text)
 end
 
 ---What identifies the batches of a training, the same in a run, a dry run and a bench (guard G12).
@@ -230,10 +233,27 @@ function report.summary(fit, plan)
   return lines
 end
 
----Prints lines to stderr.
+-- A line that a terminal would cut in the middle of a word goes on below its text.
+local function wrapped(line, width)
+  local lines, indent = {}, (' '):rep(LABEL)
+  while #line > width do
+    local cut = width
+    while cut > LABEL and line:sub(cut, cut) ~= ' ' do cut = cut - 1 end
+    if cut <= LABEL then break end
+    lines[#lines + 1] = (line:sub(1, cut):gsub('%s+$', ''))
+    line = indent .. line:sub(cut + 1):gsub('^%s+', '')
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
+---Prints lines to stderr, no wider than its terminal.
 ---@param lines string[]
 function report.print(lines)
-  for _, line in ipairs(lines) do console.note(line) end
+  for _, line in ipairs(lines) do
+    local parts = host.isatty(2) and wrapped(line, host.columns()) or { line }
+    for _, part in ipairs(parts) do console.note(part) end
+  end
 end
 
 return report

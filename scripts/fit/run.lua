@@ -80,7 +80,8 @@ end
 ---already.
 ---@param about { unrecorded: boolean?, seed: integer, device: string, data: table[], first_batch_sha256: string,
 ---batches: integer, unmanaged_data: boolean?, learnable: boolean, initial_weights_sha256: string,
----gemm_gflops: number?, values: table, auto: boolean, steps: integer, settle: fun(path: string): table? }
+---gemm_gflops: number?, values: table, auto: boolean, in_parts: boolean?, steps: integer,
+---settle: fun(path: string): table? }
 ---@return table? run nil when the training is finished
 ---@return string? from the folder of the run to go on with, or of the finished one, which has a checkpoint
 ---@return table? moved what about.settle gave for the run to go on with, for its metrics
@@ -101,6 +102,10 @@ function fit_run.open(about)
     end
   end
   local plan = resume.plan()
+  if plan and about.in_parts then
+    fail.raise(5, 'a training of train.start cannot be resumed: what was done by hand is not repeated; fit:restore() '
+      .. 'goes back to a checkpoint of the training that is open')
+  end
   local from = plan and plan.runs[fits]
   if plan then launch = plan.launch end
   if from and fits < plan.fit then

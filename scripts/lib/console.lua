@@ -13,6 +13,9 @@ local function put(file, text)
   pcall(file.write, file, text)
 end
 
+-- While a client of `runner attach` has its line run, what the line prints is the client's.
+local captured
+
 local function record(text)
   text = encoding.escape(text, true)
   if console.sink then return console.sink(text) end
@@ -25,6 +28,10 @@ end
 ---a run.
 ---@param text string
 function console.write(text)
+  if captured then
+    captured[#captured + 1] = text
+    return
+  end
   put(io.stdout, host.isatty(1) and encoding.escape(text, encoding.is_unicode()) or text)
   record(text)
 end
@@ -46,6 +53,10 @@ end
 ---Writes one line for people to stderr, always; odd bytes as \xNN.
 ---@param text string
 function console.warn(text)
+  if captured then
+    captured[#captured + 1] = text .. '\n'
+    return
+  end
   pcall(io.stdout.flush, io.stdout) -- both may be one terminal or file
   put(io.stderr, encoding.escape(text, encoding.is_unicode()) .. '\n')
   record(text .. '\n')
@@ -64,10 +75,33 @@ function console.detach()
   console.sink = nil
 end
 
+---Calls f; what is printed meanwhile comes back as text, and is seen nowhere else.
+---@param columns integer how wide it may be
+---@param f function
+---@return string printed
+---@return any ... what pcall gives of f
+function console.capture(columns, f, ...)
+  local before, before_columns = captured, console.own_columns
+  local mine = {}
+  captured, console.own_columns = mine, columns
+  local function done(...)
+    captured, console.own_columns = before, before_columns
+    return table.concat(mine), ...
+  end
+  return done(pcall(f, ...))
+end
+
+---The width of the terminal that sees what is printed.
+---@return integer
+function console.columns()
+  return console.own_columns or host.columns()
+end
+
 ---Whether colours may be used on a stream: a terminal, and NO_COLOR not set.
 ---@param fd integer
 ---@return boolean
 function console.has_colour(fd)
+  if captured then return false end
   local forced = host.getenv('CLICOLOR_FORCE')
   if forced and forced ~= '0' then return true end
   return host.isatty(fd) and not host.getenv('NO_COLOR') and host.getenv('TERM') ~= 'dumb'

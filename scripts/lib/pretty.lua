@@ -16,6 +16,14 @@ function pretty.number(x)
   return tonumber(short) == x and short or ('%.17g'):format(x)
 end
 
+---A number as tables show it at the prompt: six digits of a fraction.
+---@param x number
+---@return string
+function pretty.short_number(x)
+  if x ~= x or x % 1 == 0 or math.abs(x) == math.huge then return pretty.number(x) end
+  return ('%.6g'):format(x)
+end
+
 ---1234567 as "1,234,567".
 ---@param n number
 ---@return string
@@ -63,20 +71,25 @@ local function own_tostring(value)
   return type(value) ~= 'string' and type(meta) == 'table' and rawget(meta, '__tostring') ~= nil
 end
 
-local function scalar(value, paint)
+local function scalar(value, paint, number_text)
   local kind = type(value)
   if kind == 'string' then return paint(("'%s'"):format(value:gsub('[%c\\\']', function(c)
     return c == '\n' and '\\n' or c == '\t' and '\\t' or c:find("[\\']") and '\\' .. c or ('\\x%02x'):format(c:byte())
   end)), kind) end
-  if kind == 'number' then return paint(pretty.number(value), kind) end
+  if kind == 'number' then return paint(number_text(value), kind) end
   return paint(tostring(value), kind)
+end
+
+-- As Lua's own print has it: 14 digits.
+local function lua_number(x)
+  return x == x and math.abs(x) ~= math.huge and ('%.14g'):format(x) or pretty.number(x)
 end
 
 local render
 
 local function key_text(key, paint)
   if type(key) == 'string' and key:match('^[%a_][%w_]*$') then return paint(key, 'key') end
-  return '[' .. scalar(key, paint) .. ']'
+  return '[' .. scalar(key, paint, pretty.number) .. ']'
 end
 
 local function render_entries(t, state, depth)
@@ -99,7 +112,10 @@ local function visible_length(text)
 end
 
 function render(value, state, depth)
-  if type(value) ~= 'table' or own_tostring(value) then return scalar(value, state.paint) end
+  if type(value) ~= 'table' or own_tostring(value) then
+    local number_text = not state.lines and pretty.number or depth == 0 and lua_number or pretty.short_number
+    return scalar(value, state.paint, number_text)
+  end
   if next(value) == nil then return '{}' end
   if state.open[value] then return '<itself>' end
   if depth >= state.depth then return '{...}' end

@@ -91,7 +91,7 @@ end
 ---State of one run directory; `started` is the first attempt's. Unknown numbers are nil.
 ---@param path string
 ---@return { path: string, state: string, step: integer?, steps: integer?, loss: number?, started: string?,
----code: integer? }
+---code: integer?, interventions: integer? } interventions: changes made by hand while it trained
 function files.state(path)
   local ended = files.read_json(path .. '/exit.json')
   local status = files.read_json(path .. '/status.json') or {}
@@ -99,7 +99,7 @@ function files.state(path)
   if not ended and state == 'RUNNING' and is_dead(status) then state = 'dead' end
   local source, manifest = ended or status, files.read_json(path .. '/manifest.json') or {}
   return { path = path, state = state, step = source.step, steps = source.steps, loss = status.loss,
-    started = manifest.created or source.started, code = ended and ended.code }
+    started = manifest.created or source.started, code = ended and ended.code, interventions = status.interventions }
 end
 
 ---A run in one line, for the head of every answer about it: which, in what state, since when (guard G32).

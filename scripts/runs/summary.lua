@@ -96,6 +96,17 @@ function run_summary.brief(run)
   return row
 end
 
+-- What people changed in a run while it trained.
+local function interventions_of(run)
+  local found = {}
+  for line in lines_of(run, { event = true }) do
+    if line.event == 'intervention' then
+      found[#found + 1] = { step = line.step, who = line.who, by = line.by, text = line.text, change = line.change }
+    end
+  end
+  return found
+end
+
 -- Values by epoch.
 local function epochs_of(run)
   local epochs = {}
@@ -196,6 +207,7 @@ function run_summary.full(run)
   local epochs = epochs_of(run)
   local made = run_summary.brief(run)
   made.guards = guards_of(exits, lines_of(run, { event = true }))
+  made.interventions = interventions_of(run)
   made.epoch, made.phase, made.message, made.heartbeat = status.epoch, status.phase, status.message, status.heartbeat
   made.eta_s = status.eta_s
   if exit then

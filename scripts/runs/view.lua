@@ -53,6 +53,7 @@ end
 ---@return string
 function view.line(row, width)
   local badges = run_summary.guard_ids(row.guards)
+  if (row.interventions or 0) > 0 then badges = (badges .. ' by hand'):gsub('^ ', '') end
   return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id,
     row.state, view.progress(row), number(row.best_val), row.age_s and view.age(row.age_s) .. ' ago' or 'NA',
     run_files.time_text(row.started), badges ~= '' and '  ' .. badges or ''))
@@ -210,6 +211,12 @@ local function guard_line(guard)
     guard.message or known and ('%s %s'):format(row.id, row.name) or guard.id or 'NA')
 end
 
+-- "update 154  root: fit.lr = 1e-3  (optim.lr 0.002 -> 0.001)"
+local function intervention_line(one)
+  return ('update %s  %s: %s  (%s)'):format(number(one.step, '%d'), one.who or 'NA',
+    (tostring(one.text):gsub('\n', ' ')), one.change or 'NA')
+end
+
 ---All about a run, for people.
 ---@param run table of run_summary.full
 ---@param all boolean? every value of the config, defaults too
@@ -225,6 +232,7 @@ function view.full(run, all)
   add('why', why(run))
   add('progress', progress(run))
   add_list('guards', #run.guards == 0 and { 'none fired' } or listed(run.guards, guard_line))
+  add_list('by hand', listed(run.interventions, intervention_line))
   local metrics = metric_lines(run)
   add_list('metrics', #metrics > 0 and metrics or { 'NA' })
   add_list('epochs', epoch_lines(run))
