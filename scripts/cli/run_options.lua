@@ -136,11 +136,12 @@ end
 ---@param script string?
 ---@param override_texts string[]
 ---@param argv string[]
+---@param name? string of what is done without a script; command
 ---@return table flags
-function run_options.setup(args, script, override_texts, argv)
+function run_options.setup(args, script, override_texts, argv, name)
   local flags = run_options.flags(args)
   experiment.setup { script = script, argv = argv, overrides = override_texts, flags = flags,
-    cell = flags.cell and flags.cell.settings, name = not script and 'command' or nil }
+    cell = flags.cell and flags.cell.settings, name = name or not script and 'command' or nil }
   return flags
 end
 

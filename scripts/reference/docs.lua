@@ -10,6 +10,9 @@ local PUBLIC_ROOMS = { models = true, callbacks = true, testing = true }
 -- Rooms whose files are the functions of one module.
 local MODULE_ROOMS = { data = true }
 
+-- Files with methods of what train.start returns, and of what a client of `runner attach` has.
+local FIT_METHODS = { ['live/fit.lua'] = { Fit = true, Steered = true }, ['attach/answers.lua'] = { Attached = true } }
+
 -- Native tables that a library module of the same name stands before; `require 'lanthorn'` has them.
 local BEHIND = { data = true, diagnostics = true, run = true, train = true }
 
@@ -63,6 +66,7 @@ function docs.of_source(text, module)
         local full = name:find(':', 1, true) and name or module .. '.' .. name:gsub('^[%w_]+[.]', '')
         arguments = arguments:gsub(', config$', '') -- which lib/data.lua gives a kind of data, not its user
         rows[#rows + 1] = finish_row(block, module, full, arguments)
+        rows[#rows].class = name:match '^([%a_]+)[.:]'
       end
       block = nil
     end
@@ -90,7 +94,24 @@ local function constructor_row(path, text)
     lua = { params = { 'options table' }, returns = { result }, arguments = 'options' } }
 end
 
+-- The methods of those files, as Fit:name.
+local function add_fit_methods(rows)
+  for path, classes in pairs(FIT_METHODS) do
+    for _, row in ipairs(docs.of_source(host.embedded(path), '')) do
+      local name = row.name:match '[%w_]+$'
+      if classes[row.class] then
+        local arguments = row.lua.arguments:gsub('^_,?%s*', '')
+        row.lua.arguments = arguments
+        row.name, row.module = 'Fit:' .. name, 'Fit'
+        row.signature = ('Fit:%s(%s)%s'):format(name, arguments, row.signature:match '%)( %-> .*)$' or '')
+        rows[#rows + 1] = row
+      end
+    end
+  end
+end
+
 local function library_rows(rows)
+  add_fit_methods(rows)
   for _, path in ipairs(host.embedded_list('')) do
     local module, public = module_of(path)
     local vendored = path == 'argparse.lua' or path == 'dkjson.lua'

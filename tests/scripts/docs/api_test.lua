@@ -60,6 +60,13 @@ t.test('one name is explained, a module lists its signatures, and what is unknow
   t.contains(output, "api: there is nothing called 'nn.GRUU'")
   t.contains(output, "nearest: nn.GRU")
   t.contains(t.runner('api', 'plasticity'), 'lists all')
+  output, code = t.runner('api', 'nn.GRU', '--json')
+  t.equal(code, 0, output)
+  t.fields(require('json').decode(output), { module = 'nn', name = 'nn.GRU' })
+  output, code = t.runner('api', 'torch.gru', '--json')
+  t.equal(code, 0, output)
+  t.contains(output, '"torch.gru(Tensor input')
+  t.equal(select(2, t.runner('api', 'nn.GRU', '--md')), 2)
 end)
 
 t.test('rows of the library are sorted and the same every time', function()

@@ -1,4 +1,4 @@
-local prompt = require 'cli.prompt'
+local chunk = require 'prompt.chunk'
 local t = require 'testing'
 
 local RUNNER = t.quote(require('host').folder .. '/runner')
@@ -20,6 +20,11 @@ end
 t.test('values print themselves without a prompt', function()
   expect('1 + 1\nx = 3\nx\n"a"\n{ 1, b = { true } }\nnil\n', "2\n3\n'a'\n{ 1, b = { true } }\nnil\n")
   expect('= 4\n', '4\n')
+end)
+
+t.test('an expression behind statements gives its value', function()
+  expect('x = 3; x\ny = 1; y, x\nx = 4; x;\nfoo bar\n',
+    "3\n1\n3\nerror: stdin:4: '=' expected near 'bar'\n  4 | foo bar\n", 1)
 end)
 
 t.test('a semicolon at the end silences', function()
@@ -71,7 +76,7 @@ t.test('? and ?? know the operators of torch', function()
 end)
 
 t.test('completion reaches operators, methods and parts', function()
-  local completion = require 'cli.completion'
+  local completion = require 'prompt.completion'
   _G.torch, _G.net = require 'torch', require('nn').Linear { 2, 3 }
   _G.vector = _G.torch.ones { 2 }
   t.equal(completion.complete('torch.logical_x'), { 'logical_xor', 'logical_xor_' })
@@ -85,13 +90,13 @@ t.test('completion reaches operators, methods and parts', function()
 end)
 
 t.test('compile tells unfinished from wrong', function()
-  t.equal(select(3, prompt.compile('f(', 1)), true)
-  t.equal(select(3, prompt.compile('x +', 1)), true)
-  t.is_false(select(3, prompt.compile('x = )', 1)))
+  t.equal(select(3, chunk.compile('f(', 1)), true)
+  t.equal(select(3, chunk.compile('x +', 1)), true)
+  t.is_false(select(3, chunk.compile('x = )', 1)))
 end)
 
 t.test('completion offers globals, fields and methods', function()
-  local completion = require 'cli.completion'
+  local completion = require 'prompt.completion'
   local found, length = completion.complete('x = string.for')
   t.equal(found, { 'format' })
   t.equal(length, 3)

@@ -3,7 +3,7 @@ local host = require 'host'
 local json = require 'json'
 local t = require 'testing'
 
-local TYPIST = host.realpath 'tests/scripts/cli/type_ahead.py'
+local TYPIST = host.realpath 'tests/scripts/prompt/type_ahead.py'
 
 -- What the terminal showed after these lines were typed; numbers are pauses in seconds.
 local function typed(environment, items)
