@@ -2,7 +2,6 @@
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
-local run_check = require 'runs.check'
 local run_files = require 'runs.files'
 local run_select = require 'runs.select'
 
@@ -31,6 +30,7 @@ local function show(run, report)
 end
 
 function command.run(args)
+  local run_check = require 'runs.check' -- here: it loads the native module, which --help of all commands must not
   local runs = #args.runs > 0 and run_select.all(args.runs) or run_files.list()
   if #runs == 0 then fail.usage("fsck: there are no runs in '%s'", run_files.root()) end
   local problems, wasted = 0, 0

@@ -219,3 +219,13 @@ t.test('a closed stdout does not end a script with a signal', function()
   local output = t.shell(runner .. " -e 'for i = 1, 1e5 do print(i) end io.stderr:write(\"done\\n\")' | head -1")
   t.equal(output, '1\ndone\n')
 end)
+
+t.test('no command loads the native module before it is run: --help and completion stay quick', function()
+  local script = t.write_file [[
+for _, name in ipairs(require('base.room').names 'commands') do
+  require('commands.' .. name)
+  assert(not package.loaded.lanthorn, name .. ' loads it')
+end
+print 'none']]
+  t.equal((t.runner(script)), 'none\n')
+end)
