@@ -28,6 +28,8 @@ function Attached.pause()
   request.training.paused_by = request.client
   request.training.trainer:pause(request.client)
   request.training.run:status { phase = 'paused' }
+  console.write(('paused at update %d; fit:continue() goes on, and so does leaving\n'):format(
+    request.training.trainer:so_far().steps))
 end
 
 local function go_on(training)

@@ -109,6 +109,9 @@ end
 ---@return table record loss, metrics, targets
 function Fit:eval()
   local training = training_of(self, 'eval')
+  if training.plan.eval_batches == 0 then
+    fail.raise(1, 'fit:eval: there is nothing to evaluate: the data have no val part, or eval.off is set')
+  end
   local record = training.trainer:evaluate()
   training.trainer:clear_progress()
   return record

@@ -17,11 +17,14 @@ local function history_path()
   return state .. '/lanthorn/history'
 end
 
----Loads the history; gives its file, nil where there is no place for one.
+---Loads the history; gives its file, nil where there is no place for one. Saving makes a file its owner's alone, so
+---what is no plain file, such as /dev/null, is left alone.
 ---@return string?
 function reader.load_history()
   local path = history_path()
-  if path then host.history_load(path) end
+  local info = path and host.stat(path)
+  if not path or info and info.type ~= 'file' then return nil end
+  host.history_load(path)
   return path
 end
 

@@ -172,6 +172,9 @@ t.test('mistakes are told', function()
     try(function() return fit:restore 'step-99' end)
     fit:close()
     try(function() return fit:step() end)
+    parts.eval = { off = true }
+    local blind = train.start(parts)
+    try(function() return blind:eval() end)
     try(function() fit.lr = 1 end)
   ]]
   for _, part in ipairs { 'optim.lr must be a number from 0, got "fast"', 'optim.lr must be a number from 0, got -1',
@@ -180,7 +183,8 @@ t.test('mistakes are told', function()
     "fit.options has no section 'nonsense'", "fit has no 'rate' to set; fit.lr and fit.options can be changed",
     "fit has no 'stepp'; nearest: step", 'call it with a colon: fit:step()',
     'fit:step: expected a whole number from 1, got 0', 'needs 0 < from < to', 'fit:overfit: expected a number',
-    "no line has a number 'losss'; nearest: loss", "step-99", 'fit:step: the training is over (1 update)' } do
+    "no line has a number 'losss'; nearest: loss",
+    'fit:eval: there is nothing to evaluate', "step-99", 'fit:step: the training is over (1 update)' } do
     t.contains(ran.output, part)
   end
   t.is_false(ran.output:find('told\ttrue', 1, true), ran.output)

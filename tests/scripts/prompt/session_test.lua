@@ -160,6 +160,28 @@ t.test('a live training: a changed rate, a pause, a plot, and the saved session 
   t.contains(runs.read(runs.latest('prompt').folder .. '/src/prompt.lua'), 'net = models.char_rnn')
 end)
 
+t.test('the history is kept for the next session, and only in plain files', function()
+  local terminal = open()
+  terminal:enter('remembered = 6 * 7', '> ')
+  terminal:enter('exit')
+  t.wait_until('the history', function()
+    return host.stat(runs.root .. '/history') and runs.read(runs.root .. '/history'):find('remembered', 1, true)
+  end)
+  terminal = open()
+  terminal.keys 'Up'
+  terminal.keys 'Up'
+  terminal:wait_for('remembered = 6 * 7')
+  close()
+  -- What is no plain file, such as /dev/null, is neither read nor made its owner's alone. Here a pipe stands for it.
+  local pipe = runs.root .. '/pipe'
+  t.shell(('mkfifo -m 666 %s'):format(t.quote(pipe)))
+  tmux('new-session', '-d', '-s', 's', 'sh', '-c', ('RUNNER_HISTORY=%s %s; stat -c "mode %%a" %s; sleep 60'):format(pipe,
+    runs.RUNNER, pipe))
+  Terminal:wait_for('? for help')
+  Terminal:enter('exit', 'mode 666')
+  close()
+end)
+
 t.test('sixty columns, no colours, and a dumb terminal look right', function()
   local terminal = open(60, 'NO_COLOR=1')
   terminal:enter('{ a = 1, b = "x" }', "{ a = 1, b = 'x' }")
