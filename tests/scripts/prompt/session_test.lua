@@ -175,8 +175,8 @@ t.test('the history is kept for the next session, and only in plain files', func
   -- What is no plain file, such as /dev/null, is neither read nor made its owner's alone. Here a pipe stands for it.
   local pipe = runs.root .. '/pipe'
   t.shell(('mkfifo -m 666 %s'):format(t.quote(pipe)))
-  tmux('new-session', '-d', '-s', 's', 'sh', '-c', ('RUNNER_HISTORY=%s %s; stat -c "mode %%a" %s; sleep 60'):format(pipe,
-    runs.RUNNER, pipe))
+  local command = ('RUNNER_HISTORY=%s %s; stat -c "mode %%a" %s; sleep 60'):format(pipe, runs.RUNNER, pipe)
+  tmux('new-session', '-d', '-s', 's', 'sh', '-c', command)
   Terminal:wait_for('? for help')
   Terminal:enter('exit', 'mode 666')
   close()
