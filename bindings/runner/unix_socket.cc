@@ -25,6 +25,19 @@ struct Connection {
   std::condition_variable ended;
   bool ending = false;
   std::thread alive;
+
+  void Close() {
+    if (fd < 0) return;
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      ending = true;
+    }
+    ended.notify_all();
+    alive.join();
+    close(fd);
+    fd = -1;
+  }
+  ~Connection() { Close(); }  // os.exit, or an error that nobody caught
 };
 
 // One at a time.
@@ -102,16 +115,7 @@ int Receive(lua_State* L) {
 }
 
 int Close(lua_State*) {
-  Connection& self = TheConnection();
-  if (self.fd < 0) return 0;
-  {
-    const std::lock_guard<std::mutex> lock(self.mutex);
-    self.ending = true;
-  }
-  self.ended.notify_all();
-  self.alive.join();
-  close(self.fd);
-  self.fd = -1;
+  TheConnection().Close();
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "bindings/lua/typed.h"
 #include "bindings/train/lua_callback.h"
 #include "bindings/train/trainer.h"
+#include "engine/train/eval/eval_scope.h"
 #include "engine/train/state/random_state.h"
 
 namespace lanthorn::lua {
@@ -24,18 +25,22 @@ using std::chrono::steady_clock;
 // Of one boundary: what waits behind it runs at the next one.
 constexpr milliseconds kBudget{50}, kPausedTick{100};
 
-// Whether a line of a client runs now, which its Ctrl-C may stop.
-std::atomic<bool> line_runs{false};
+// Whether a line of a client runs now, which its Ctrl-C may stop; and whether one came for the request that is
+// answered.
+std::atomic<bool> line_runs{false}, interrupt_wanted{false};
 
 void RaiseFromHook(lua_State* L, lua_Debug*) {
   lua_sethook(L, nullptr, 0, 0);
   luaL_error(L, "interrupted");
 }
 
+void RaiseSoon(lua_State* L) { lua_sethook(L, RaiseFromHook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1); }
+
 // In the main thread, as its debugger would: the server's thread sends the signal there.
 void OnInterrupt(int) {
+  interrupt_wanted = true;
   lua_State* L = RunningState();
-  if (line_runs && L != nullptr) lua_sethook(L, RaiseFromHook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  if (line_runs && L != nullptr) RaiseSoon(L);
 }
 
 void InstallInterrupt(AttachServer* server) {
@@ -63,53 +68,54 @@ void Attach::OnPhase(const std::string& phase) {
 absl::Status Attach::OnStep(const train::StepRecord& record, train::Control*) {
   state_.step = record.step;
   server_->Step(record.step);
-  if (!server_->pending()) return absl::OkStatus();
+  if (!server_->has_work()) return absl::OkStatus();
   const train::RandomState random;  // a client draws none of the training's numbers
-  return Serve();
+  Serve();
+  return absl::OkStatus();
 }
 
 // Answers what is queued, and waits while the training is paused.
-absl::Status Attach::Serve() {
+void Attach::Serve() {
   server_->Tell(state_);
-  do {
+  for (;;) {
+    for (const int64_t client : server_->TakeLeft()) Ask({{"kind", "left"}, {"client", client}});
     const auto begin = steady_clock::now();
     while (steady_clock::now() - begin < kBudget) {
+      interrupt_wanted = false;
       const auto request = server_->Take();
       if (!request) break;
-      LANTHORN_RETURN_IF_ERROR(Answer(*request));
+      Answer(*request);
     }
-    if (paused_by_ == 0) break;
-    if (train::StopRequested()) break;  // the loop acts on it
-    if (!server_->IsThere(paused_by_))
-      LANTHORN_RETURN_IF_ERROR(Ask({{"kind", "left"}, {"client", paused_by_}}, nullptr));
+    if (paused_by_ == 0) return;
+    if (train::StopRequested() || !server_->IsThere(paused_by_)) {  // the loop acts on the first
+      Ask({{"kind", "unpause"}, {"client", paused_by_}});
+      paused_by_ = 0;
+      return;
+    }
     if (owner_->life != nullptr) owner_->life->Tick();
-    if (paused_by_ != 0) server_->Wait(kPausedTick);
-  } while (paused_by_ != 0);
-  return absl::OkStatus();
+    server_->Wait(kPausedTick);
+  }
 }
 
-absl::Status Attach::Answer(const AttachRequest& request) {
+void Attach::Answer(const AttachRequest& request) {
   owner_->ClearProgress();
-  nlohmann::json reply;
-  LANTHORN_RETURN_IF_ERROR(Ask({{"kind", request.kind},
-                                {"client", request.client},
-                                {"who", request.who},
-                                {"text", request.text},
-                                {"columns", request.columns}},
-                               &reply));
-  server_->Reply(request, reply.is_object() ? std::move(reply) : nlohmann::json::object());
-  return absl::OkStatus();
+  const train::KeptModes modes(owner_->trainer->model());  // to look at a model in eval mode is not to leave it there
+  server_->Reply(request, Ask({{"kind", request.kind},
+                               {"client", request.client},
+                               {"who", request.who},
+                               {"text", request.text},
+                               {"columns", request.columns}}));
 }
 
-absl::Status Attach::Ask(const nlohmann::json& request, nlohmann::json* reply) {
-  lua_State* L = RunningState();
-  line_runs = request["kind"] == "run";
+// What Lua answers. An error there is the client's and never the training's.
+nlohmann::json Attach::Ask(const nlohmann::json& request) {
+  nlohmann::json reply = nlohmann::json::object();
   const absl::Status status =
-      answer_.Call(LuaCallback::Tensors::kStay, request, 1, [reply](lua_State* state, int first) {
-        if (reply != nullptr && lua_istable(state, first)) *reply = ReadJson(state, first);
+      answer_.Call(LuaCallback::Tensors::kStay, request, 1, [&reply](lua_State* state, int first) {
+        if (lua_istable(state, first)) reply = ReadJson(state, first);
       });
-  if (line_runs.exchange(false)) lua_sethook(L, nullptr, 0, 0);
-  return status;
+  if (!status.ok()) return {{"text", "error: " + MessageOf(status) + "\n"}, {"failed", true}};
+  return reply;
 }
 
 namespace {
@@ -128,6 +134,20 @@ void Pause(LuaTrainer& self, int64_t client) {
   if (self.attach != nullptr) self.attach->Pause(client);
 }
 
+// interruptible(f): as pcall(f), with what Ctrl-C of a client does confined to it.
+int Interruptible(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  line_runs = true;
+  if (interrupt_wanted) RaiseSoon(L);  // it came before the line began
+  const int failed = lua_pcall(L, 0, LUA_MULTRET, 0);
+  line_runs = false;
+  lua_sethook(L, nullptr, 0, 0);
+  lua_pushboolean(L, failed == 0);
+  lua_insert(L, 2);
+  return lua_gettop(L) - 1;
+}
+
 std::string StateHash(LuaTrainer& self) { return self.trainer->StateHash(); }
 
 const std::vector<FunctionRow> kMethods = {
@@ -138,6 +158,8 @@ const std::vector<FunctionRow> kMethods = {
     {"Trainer:pause", "client",
      "In an answer: the training waits from here on until this is called with 0, or that client leaves.",
      Typed<&Pause>},
+    {"Trainer:interruptible", "(function f) -> ...",
+     "In an answer: what pcall(f) gives, and there alone the client's Ctrl-C raises an error.", &Thunk<&Interruptible>},
     {"Trainer:state_hash", "",
      "One number, as text, for all weights, buffers and state of the optimiser: equal before and behind something that "
      "only looked.",

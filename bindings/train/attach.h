@@ -22,9 +22,9 @@ class Attach final : public train::Observer {
   void Pause(int64_t client) { paused_by_ = client; }
 
  private:
-  absl::Status Serve();
-  absl::Status Answer(const AttachRequest& request);
-  absl::Status Ask(const nlohmann::json& request, nlohmann::json* reply);
+  void Serve();
+  void Answer(const AttachRequest& request);
+  nlohmann::json Ask(const nlohmann::json& request);
 
   LuaTrainer* owner_;
   std::unique_ptr<AttachServer> server_;

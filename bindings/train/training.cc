@@ -51,6 +51,8 @@ absl::StatusOr<train::FitResult> Finish(LuaTrainer& self) { return self.trainer-
 
 bool Done(LuaTrainer& self) { return self.trainer->done(); }
 
+bool IsIdle(LuaTrainer& self) { return self.trainer->CheckIdle().ok(); }
+
 void Stop(LuaTrainer& self, const std::string& reason) { self.trainer->Stop(reason); }
 
 train::FitResult SoFar(LuaTrainer& self) { return self.trainer->so_far(); }
@@ -122,6 +124,7 @@ double Rate(LuaTrainer& self, int64_t updates, std::optional<int64_t> horizon) {
 
 // Ends reporting and drops the callbacks, which may hold the trainer themselves.
 void Close(LuaTrainer& self) {
+  Check(self.trainer->CheckIdle());  // they are being called
   self.trainer->RemoveObservers();
   self.progress.reset();
   self.life.reset();
@@ -140,6 +143,8 @@ const std::vector<FunctionRow> kMethods = {
      "Trains until so many updates are made, or the end of that epoch, or until SIGINT comes.", Typed<&TrainUntil>},
     {"Trainer:finish", "", "Ends a training in parts; gives what run() gives.", Typed<&Finish>},
     {"Trainer:done", "", "Whether nothing is left to do but finish().", Typed<&Done>},
+    {"Trainer:is_idle", "", "Whether it is outside of train_until() and run(), so that it may be moved and ended.",
+     Typed<&IsIdle>},
     {"Trainer:stop", "reason", "Ends the training before its plan.", Typed<&Stop>},
     {"Trainer:so_far", "", "What finish() would give now.", Typed<&SoFar>},
     {"Trainer:last", "", "The record of the last update; nothing before the first.", Typed<&Last>},

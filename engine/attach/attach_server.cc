@@ -73,6 +73,7 @@ struct AttachServer::Client {
   int bad_lines = 0;
   bool leaving = false;  // after what is to be sent
   bool gone = false;
+  bool asked = false;  // anything: the training knows of it
 };
 
 absl::StatusOr<std::unique_ptr<AttachServer>> AttachServer::Create(const std::string& folder, const std::string& name,
@@ -115,9 +116,19 @@ std::optional<AttachRequest> AttachServer::Take() {
   if (queue_.empty()) return std::nullopt;
   running_ = std::move(queue_.front().request);
   queue_.pop_front();
-  --queued_;
+  CountWork();
   return running_;
 }
+
+std::vector<int64_t> AttachServer::TakeLeft() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<int64_t> left;
+  left.swap(left_);
+  CountWork();
+  return left;
+}
+
+void AttachServer::CountWork() { work_ = static_cast<int64_t>(queue_.size() + left_.size()); }
 
 void AttachServer::Reply(const AttachRequest& request, json reply) {
   reply["id"] = request.id;
@@ -132,7 +143,7 @@ void AttachServer::Reply(const AttachRequest& request, json reply) {
 
 void AttachServer::Wait(std::chrono::milliseconds time) {
   std::unique_lock<std::mutex> lock(mutex_);
-  arrived_.wait_for(lock, time, [this] { return !queue_.empty(); });
+  arrived_.wait_for(lock, time, [this] { return !queue_.empty() || !left_.empty(); });
 }
 
 bool AttachServer::IsThere(int64_t client) const {
@@ -156,7 +167,9 @@ void AttachServer::OnInterrupt(std::function<void()> interrupt) {
 // The thread. It holds the lock only while it works on memory, and never waits for a client.
 void AttachServer::Serve() {
   while (!ending_) {
-    std::vector<pollfd> waits = {{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    const short comers = accepts_ ? POLLIN : 0;
+    accepts_ = true;
+    std::vector<pollfd> waits = {{listener_.get(), comers, 0}, {wake_.get(), POLLIN, 0}};
     std::vector<int64_t> ids;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -179,11 +192,16 @@ void AttachServer::Serve() {
     }
     TellWaiting();
   }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [id, client] : clients_) Flush(client.get());  // the last answers
 }
 
 void AttachServer::Accept() {
   FileDescriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket.valid()) return;
+  if (!socket.valid()) {
+    accepts_ = false;
+    return;
+  }
   ucred peer{};
   socklen_t size = sizeof peer;
   auto client = std::make_unique<Client>();
@@ -235,16 +253,20 @@ void AttachServer::Handle(Client* client, const std::string& line) {
     const bool fits = message.is_object() && message.contains(kind) && message[kind].is_string() &&
                       message.contains("id") && message["id"].is_number_integer();
     if (!fits) continue;
-    if (client->queued >= limits_.queued)
-      return Refuse(client, absl::StrFormat("%d lines wait already; this one is dropped", client->queued), false);
+    if (client->queued >= limits_.queued) {
+      const std::string why = absl::StrFormat("%d lines wait already; this one is dropped\n", client->queued);
+      Send(client, {{"id", message["id"]}, {"text", why}, {"failed", true}});
+      return Flush(client);
+    }
     const auto width = message.find("columns");
     const int64_t columns = width != message.end() && width->is_number_integer() ? width->get<int64_t>() : 80;
     ++client->queued;
+    client->asked = true;
     queue_.push_back(
         {{client->id, message["id"].get<int64_t>(), client->who, kind, message[kind].get<std::string>(), columns},
          Clock::now(),
          false});
-    ++queued_;
+    CountWork();
     arrived_.notify_all();
     return;
   }
@@ -277,10 +299,12 @@ void AttachServer::Flush(Client* client) {
 }
 
 void AttachServer::Drop(int64_t id) {
+  if (clients_.at(id)->asked) left_.push_back(id);
   clients_.erase(id);
   const auto of_client = [id](const Queued& queued) { return queued.request.client == id; };
   queue_.erase(std::remove_if(queue_.begin(), queue_.end(), of_client), queue_.end());
-  queued_ = static_cast<int64_t>(queue_.size());
+  CountWork();
+  arrived_.notify_all();
   if (running_ && running_->client == id && interrupt_) interrupt_();
 }
 

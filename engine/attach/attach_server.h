@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/base/files/files.h"
 #include "engine/base/status.h"
@@ -60,8 +61,10 @@ class AttachServer {
   AttachServer(const AttachServer&) = delete;
   AttachServer& operator=(const AttachServer&) = delete;
 
-  // For the training's thread. pending() costs a load.
-  bool pending() const { return queued_.load(std::memory_order_relaxed) > 0; }
+  // For the training's thread. Whether a request waits or a client has left; it costs a load.
+  bool has_work() const { return work_.load(std::memory_order_relaxed) > 0; }
+  // Clients that are gone since the last call, of those that have asked anything.
+  std::vector<int64_t> TakeLeft();
   // The request that came first; it counts as running until its Reply.
   std::optional<AttachRequest> Take();
   void Reply(const AttachRequest& request, nlohmann::json reply);
@@ -95,6 +98,7 @@ class AttachServer {
   void Flush(Client* client);
   void Drop(int64_t id);
   void TellWaiting();
+  void CountWork();
   void Wake();
 
   const std::string path_;
@@ -106,12 +110,14 @@ class AttachServer {
   std::map<int64_t, std::unique_ptr<Client>> clients_;
   std::deque<Queued> queue_;
   std::optional<AttachRequest> running_;
+  std::vector<int64_t> left_;
   AttachState state_;
   Clock::time_point phase_since_ = Clock::now();
   std::function<void()> interrupt_;
-  std::atomic<int64_t> queued_{0}, step_{0};
+  std::atomic<int64_t> work_{0}, step_{0};
   std::atomic<bool> ending_{false};
   int64_t next_client_ = 1;
+  bool accepts_ = true;  // not for a tick, where there was no descriptor for a client
   std::thread thread_;
 };
 

@@ -17,9 +17,9 @@ bool Trainer::Interrupted() {
   const std::string done = absl::StrFormat("%d of %d updates", result_.steps, planned_steps());
   const auto stop = StopRequested();
   if (stop && stretch_ != nullptr && stop->signal == SIGINT) {
-    ForgetStop();
+    ForgetInterrupt();
     paused_ = true;
-    return false;
+    return Interrupted();  // another signal may have come behind it
   }
   if (stop) {
     result_.state = stop->state;

@@ -2,6 +2,7 @@
 // what happens at the end of an epoch in epoch_end.cc.
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
@@ -22,6 +23,7 @@ absl::StatusOr<FitResult> Trainer::Run() {
 }
 
 absl::Status Trainer::Begin() {
+  const SignalScope signals;      // those of a training before this one are not its own
   control_.stop = Interrupted();  // by now the time limit may be over
   return BeginGuards();
 }
@@ -32,12 +34,24 @@ bool Trainer::done() const {
   return control_.stop || result_.code != 0 || result_.epoch > options_.train.epochs || !more;
 }
 
+absl::Status Trainer::CheckIdle() const {
+  if (!training_) return absl::OkStatus();
+  return Error(ExitCode::kScript, "the training is in the middle of an update; a callback ends it by returning 'stop'");
+}
+
 absl::Status Trainer::TrainUntil(const Stretch* stretch) {
+  LANTHORN_RETURN_IF_ERROR(CheckIdle());
   const SignalScope signals;
   const double begin = Now();
   stretch_ = stretch;
   training_ = true;
   paused_ = false;
+  const absl::Cleanup leave = [&] {  // also when data or a tensor operator throw
+    stretch_ = nullptr;
+    training_ = false;
+    result_.seconds += Now() - begin;
+    if (stretch != nullptr) Announce(kPausedPhase);
+  };
   BeginTraining(*model_);
   last_record_s_ = begin;
   if (stretch != nullptr) timer_.Interrupted();
@@ -46,14 +60,11 @@ absl::Status Trainer::TrainUntil(const Stretch* stretch) {
     status = RunEpoch(&control_);
     if (!status.ok()) status = RollBack(status);
   }
-  stretch_ = nullptr;
-  training_ = false;
-  result_.seconds += Now() - begin;
-  if (stretch != nullptr) Announce(kPausedPhase);
   return status;
 }
 
 absl::StatusOr<FitResult> Trainer::Finish() {
+  LANTHORN_RETURN_IF_ERROR(CheckIdle());
   const SignalScope signals;
   alive_.reset();
   LANTHORN_RETURN_IF_ERROR(guards_->Finish(result_.steps));

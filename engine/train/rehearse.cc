@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/cleanup/cleanup.h"
 #include "engine/train/eval/eval_scope.h"
 #include "engine/train/fetch.h"
 #include "engine/train/signals.h"
@@ -14,19 +15,22 @@ absl::StatusOr<std::vector<double>> Trainer::Rehearse(const Rehearsal& plan) {
   const SignalScope signals;
   const Stretch pausable;
   const bool paused = paused_;
+  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent kept, SnapshotApart());
   if (!training_) stretch_ = &pausable;
   paused_ = false;
+  const absl::Cleanup leave = [&] {
+    if (!training_) stretch_ = nullptr;
+    paused_ = paused;
+    model_->ZeroGrad();
+  };
   std::vector<double> losses;
-  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent before, Snapshot());
-  // The snapshot shares memory with what is about to change.
-  CheckpointContent kept = before;
-  for (NamedTensors* tensors : {&kept.model, &kept.optimizer}) {
-    for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
+  absl::Status status;
+  try {
+    status = RehearseAll(plan, &losses);
+  } catch (const std::exception&) {  // of the data, or of a tensor operator
+    LANTHORN_RETURN_IF_ERROR(Load(kept));
+    throw;
   }
-  const absl::Status status = RehearseAll(plan, &losses);
-  if (!training_) stretch_ = nullptr;
-  paused_ = paused;
-  model_->ZeroGrad();
   LANTHORN_RETURN_IF_ERROR(Load(kept));
   LANTHORN_RETURN_IF_ERROR(status);
   return losses;

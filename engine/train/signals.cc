@@ -86,9 +86,19 @@ std::optional<StopSignal> StopRequested() {
   return StopSignal{signal, code == kPreempted ? "PREEMPTED" : code == kStalled ? "STALLED" : "INTERRUPTED", code};
 }
 
-void ForgetStop() {
-  for (auto& count : counts) count = 0;
+void ForgetInterrupt() {
+  sigset_t all, before_mask;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before_mask);  // a handler must not come in between
+  counts[SIGINT] = 0;
   stop_signal = stop_code = 0;
+  for (const int signal : {SIGTERM, SIGHUP, SIGUSR2}) {
+    const bool of_watchdog = signal == SIGTERM && watchdog_count > 0;
+    if (stop_code != 0 || (counts[static_cast<size_t>(signal)] == 0 && !of_watchdog)) continue;
+    stop_signal = signal;
+    stop_code = CodeOf(signal, of_watchdog);
+  }
+  pthread_sigmask(SIG_SETMASK, &before_mask, nullptr);
 }
 
 bool TakeSaveRequest() { return save_wanted.exchange(false); }

@@ -41,8 +41,8 @@ struct StopSignal {
 // Nothing when no stop was asked for; the answer stays the same until the outermost scope ends.
 std::optional<StopSignal> StopRequested();
 
-// The stop that was asked for is answered: the next signal is a first one again.
-void ForgetStop();
+// A SIGINT is answered: the next one is a first one again. What another signal asked for meanwhile stays.
+void ForgetInterrupt();
 
 // True once after each time a save was asked for (SIGUSR1); a request to stop does not count as one.
 bool TakeSaveRequest();

@@ -134,6 +134,8 @@ class Trainer {
   absl::Status Begin();
   absl::Status TrainUntil(const Stretch* stretch);
   absl::StatusOr<FitResult> Finish();
+  // An error while TrainUntil runs: an observer must not end or move the training that calls it.
+  absl::Status CheckIdle() const;
   // Nothing is left to do but to finish.
   bool done() const;
   // What a Finish here would give.
@@ -222,6 +224,7 @@ class Trainer {
 
   // Takes over `changes` (tune.cc); nothing is changed where one cannot be.
   absl::Status ApplyTuning(const nlohmann::json& changes);
+  absl::StatusOr<CheckpointContent> SnapshotApart();
   absl::Status TuneOptimizer(const nlohmann::json& changes);
   absl::Status RehearseAll(const Rehearsal& plan, std::vector<double>* losses);
   absl::StatusOr<double> RehearseUpdate(int64_t batch, double factor);

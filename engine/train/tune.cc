@@ -120,9 +120,6 @@ absl::Status Trainer::ApplyTuning(const json& changes) {
   take("eval", options.eval);
   take("optim", optim);
   LANTHORN_RETURN_IF_ERROR(status);
-  if (options.train.epochs < result_.epoch && result_.steps > 0 && options.train.epochs != options_.train.epochs)
-    return ConfigError(
-        absl::StrFormat("train.epochs=%d: epoch %d has begun already", options.train.epochs, result_.epoch));
   if (ends_with_training) options.schedule.total = options.train.Updates(train_->count());
   LANTHORN_RETURN_IF_ERROR(options.schedule.Validate());
   options_ = std::move(options);
@@ -169,7 +166,13 @@ absl::Status Trainer::Tune(const json& changes) {
     }
   }
   const json before = tuned_;
+  const int64_t epochs = options_.train.epochs;
   LANTHORN_RETURN_IF_ERROR(ApplyTuning(loop));
+  if (options_.train.epochs != epochs && options_.train.epochs < result_.epoch && result_.steps > 0) {
+    const int64_t wanted = options_.train.epochs;
+    LANTHORN_RETURN_IF_ERROR(ApplyTuning(before));
+    return ConfigError(absl::StrFormat("train.epochs=%d: epoch %d has begun already", wanted, result_.epoch));
+  }
   if (absl::Status status = TuneOptimizer(optimizer); !status.ok()) {
     LANTHORN_RETURN_IF_ERROR(ApplyTuning(before));
     return status;

@@ -9,6 +9,7 @@ local journal = require 'live.journal'
 local live_fit = require 'live.fit'
 local lua_random = require 'fit.lua_random'
 local sessions = require 'prompt.session'
+local traceback = require 'boot.traceback'
 
 local answers = {}
 
@@ -75,18 +76,22 @@ local function writes_field(text)
 end
 
 local function run_line(prompt, request, training)
-  local noted, before = training.interventions or 0, training.trainer:state_hash()
-  local random = lua_random.get()
-  local printed, ran, worked = console.capture(request.columns, evaluate.run, prompt, request.text)
-  lua_random.set(random)
-  local changed = training.trainer:state_hash() ~= before
-  if (training.interventions or 0) == noted and (changed or worked and writes_field(request.text)) then
-    local before_it = journal.act_as { by = 'attach', who = request.who, text = request.text }
-    journal.changed(training, changed and 'weights, buffers or state of the optimiser' or 'assigned to a field')
-    journal.act_as(before_it)
+  local trainer, noted = training.trainer, training.interventions or 0
+  local random, before, others = lua_random.get(), trainer:state_hash(), journal.act_as(nil)
+  local printed, called, ran, worked = console.capture(request.columns, trainer.interruptible, trainer, function()
+    return evaluate.run(prompt, request.text)
+  end)
+  if not (called and ran) then -- stopped where the line itself was over or had not begun
+    printed, worked = printed .. traceback.message(called and worked or ran) .. '\n', false
   end
-  if not ran then printed = printed .. tostring(worked) .. '\n' end
-  return { text = printed, failed = not (ran and worked) }
+  lua_random.set(random)
+  local changed = trainer:state_hash() ~= before
+  if (training.interventions or 0) == noted and (changed or worked and writes_field(request.text)) then
+    journal.act_as { by = 'attach', who = request.who, text = request.text }
+    journal.changed(training, changed and 'weights, buffers or state of the optimiser' or 'assigned to a field')
+  end
+  journal.act_as(others)
+  return { text = printed, failed = not worked }
 end
 
 local function complete(prompt, request)
@@ -96,16 +101,19 @@ end
 
 -- What a request gets; see Trainer:listen.
 local function answer(training, clients, handle, request)
-  if request.kind == 'left' then
+  if request.kind == 'left' then clients[request.client] = nil end
+  if request.kind == 'left' or request.kind == 'unpause' then
+    if training.paused_by ~= request.client then return nil end
     go_on(training)
-    console.note 'the client that paused the training is gone; it goes on'
+    console.note 'the client that paused the training is gone, or a signal came; it goes on'
     return nil
   end
   request.training = training
   local prompt = prompt_of(clients, request, training, handle)
   current = request
-  local reply = request.kind == 'complete' and complete(prompt, request) or run_line(prompt, request, training)
+  local ok, reply = pcall(request.kind == 'complete' and complete or run_line, prompt, request, training)
   current = nil
+  if not ok then error(reply, 0) end
   return reply
 end
 

@@ -46,6 +46,7 @@ local function run_line(connection, text)
   end
   if not reply then return false end
   console.write(reply.text or '')
+  io.stdout:flush() -- whoever reads a pipe waits for it
   return not reply.failed
 end
 
@@ -94,14 +95,32 @@ local function run_all(connection, prompt, lines)
     if leaves(text) then break end
     if words.is(text) or not select(3, chunk.compile(text, 1)) then
       local worked = not text:match '%S' or act(connection, prompt, text)
-      if worked == nil then break end
+      if worked == nil then return false end
       all, text = all and worked, nil
     end
   end
   -- What is unfinished is sent all the same: the answer says what is missing.
-  if text and not leaves(text) and act(connection, prompt, text) == false then all = false end
+  if text and not leaves(text) and not act(connection, prompt, text) then all = false end
   host.watch_interrupt 'default'
   return all
+end
+
+-- Whether all that was asked worked.
+local function attached(connection, code)
+  local prompt, at = { session = sessions.new(), globals = {}, by = 'attach' }, 0
+  if #code > 0 then
+    return run_all(connection, prompt, function()
+      at = at + 1
+      return code[at]
+    end)
+  end
+  if not host.isatty(0) then return run_all(connection, prompt, reader.lines()) end
+  local hello = connection.hello
+  console.write(('attached to %s at update %s of %s\n'):format(connection.name, pretty.count(hello.step or 0),
+    pretty.count(hello.steps or 0)))
+  console.write 'fit.lr = 1e-3, fit:eval(), fit:sample(), fit:pause(); detach leaves it training\n'
+  converse(connection, prompt)
+  return true
 end
 
 ---Attaches to a run until the user leaves or the training ends. Gives the exit code.
@@ -110,24 +129,10 @@ end
 ---@return integer
 function client.attach(run, code)
   local connection = connections.open(run)
-  local prompt = { session = sessions.new(), globals = {}, by = 'attach' }
-  local at, worked = 0, true
-  if #code > 0 then
-    worked = run_all(connection, prompt, function()
-      at = at + 1
-      return code[at]
-    end)
-  elseif host.isatty(0) then
-    local hello = connection.hello
-    console.write(('attached to %s at update %s of %s\n'):format(connection.name, pretty.count(hello.step or 0),
-      pretty.count(hello.steps or 0)))
-    console.write 'fit.lr = 1e-3, fit:eval(), fit:sample(), fit:pause(); detach leaves it training\n'
-    converse(connection, prompt)
-  else
-    worked = run_all(connection, prompt, io.lines())
-  end
+  local ok, worked = pcall(attached, connection, code)
   connections.close()
-  return worked and 0 or 1
+  if not ok then error(worked, 0) end
+  return reader.signal_code() or (worked and 0 or 1)
 end
 
 return client

@@ -24,9 +24,11 @@ local native = require 'lanthorn'
 local optim = require 'optim'
 local parts = require 'fit.parts'
 local resume = require 'fit.resume'
+local run_files = require 'runs.files'
 local selection = require 'fit.selection'
 local specs = require 'config.specs'
 local torch = require 'torch'
+local traceback = require 'boot.traceback'
 local vocabulary = require 'fit.vocabulary'
 
 local training = {}
@@ -73,8 +75,19 @@ local function make_plan(o, trainer, optimizer, device)
     rate = fit_report.rate(o.data, first_batch) }
 end
 
+-- What this command changes for the rest of a run counts more than what was changed by hand before.
+local function keep_asked(trainer, run, o)
+  local config = run_files.read_json(run:path() .. '/config.json') or {}
+  local before = type(config.values) == 'table' and config.values.train or {}
+  for _, key in ipairs { 'epochs', 'max_steps' } do
+    if before[key] ~= nil and o.options[key] ~= before[key] then
+      trainer:tune { train = { [key] = o.options[key] } }
+    end
+  end
+end
+
 -- Puts a training where its run's newest checkpoint left it.
-local function restore(trainer, run, calls, moved)
+local function restore(o, trainer, run, calls, moved)
   local plan = resume.plan()
   if not plan.from and #native.checkpoints.list(run:path()).checkpoints == 0 then
     run:log { kind = 'event', event = 'resume', step = 0, attempt_n = run:attempt() }
@@ -92,6 +105,7 @@ local function restore(trainer, run, calls, moved)
   console.note(('%-10s%s of %s, attempt %d%s'):format('resumed', restored.checkpoint, run:path(), run:attempt(),
     restored.note ~= '' and '; ' .. restored.note or ''))
   calls:restore(restored.extra or {})
+  keep_asked(trainer, run, o)
 end
 
 -- The weights of a training that a full or failing disk ended: they need less room than a checkpoint.
@@ -129,6 +143,10 @@ end
 ---@param in_parts? boolean it is steered by hand
 ---@return table training with `fit` where it was finished already
 function training.open(given, launch, in_parts)
+  if steered and not steered.trainer:is_idle() then
+    fail.raise(1, 'a training cannot begin in the middle of an update of %s, which train.start has open',
+      steered.run:path() or 'another')
+  end
   if steered then steered:leave 'another training began' end
   local o = parts.read(given, launch)
   o.began = last_end or launch.started or host.now()
@@ -201,7 +219,7 @@ function training:prepare()
   if not run.unrecorded then trainer:dump_to(run) end
   calls:all 'on_start'
   if self.from then
-    restore(trainer, run, calls, self.moved)
+    restore(o, trainer, run, calls, self.moved)
     self.interventions = journal.count(self.from)
     if self.interventions > 0 then run:status { interventions = self.interventions } end
   end
@@ -249,6 +267,8 @@ function training:close(ok, fit)
   last_end = host.now()
   if not ok then
     fit_run.close(run, { failed = true, error = fit })
+    self.fit = self.trainer:so_far()
+    self.fit.state, self.fit.reason, self.fit.code = 'FAILED', traceback.message(fit), fail.code_of(fit)
     error(fit, 0)
   end
   if not run.unrecorded then

@@ -25,8 +25,18 @@ local function open_training(self, what)
   local training = trainings[self]
   if not training then fail.raise(1, 'call it with a colon: fit:%s()', what) end
   if training.fit then
-    fail.raise(1, 'fit:%s: the training is over (%s); train.start begins another', what,
+    fail.raise(1, 'fit:%s: the training is over (%s, %s); train.start begins another', what, training.fit.state,
       pretty.plural(training.fit.steps, 'update'))
+  end
+  return training
+end
+
+-- A training between two updates: a callback, or a client of runner attach, asks in the middle of one.
+local function idle_training(self, what)
+  local training = open_training(self, what)
+  if not training.trainer:is_idle() then
+    fail.raise(1, "fit:%s: the training is in the middle of an update; a callback ends it by returning 'stop', "
+      .. 'a client of runner attach by its own fit:stop()', what)
   end
   return training
 end
@@ -63,7 +73,7 @@ end
 ---@param n? integer 1
 ---@return table record of the last update: step, loss, lr, grad_norm
 function Steered:step(n)
-  local training = open_training(self, 'step')
+  local training = idle_training(self, 'step')
   train_on(training, training.trainer:so_far().steps + count_of('step', n, 1), 0)
   return last_update(training)
 end
@@ -72,7 +82,7 @@ end
 ---@param n? integer epochs, 1: the rest of this one
 ---@return table record of the epoch: train_loss, val_loss, tscore
 function Steered:epoch(n)
-  local training = open_training(self, 'epoch')
+  local training = idle_training(self, 'epoch')
   local epochs = training.trainer:so_far().epochs
   train_on(training, 0, #epochs + count_of('epoch', n, 1))
   epochs = (training.fit or training.trainer:so_far()).epochs
@@ -82,21 +92,21 @@ end
 ---Trains to the end of the plan. Ctrl-C pauses; fit:run() goes on.
 ---@return table fit as train.fit gives it, or the last update where it was paused
 function Steered:run()
-  local training = open_training(self, 'run')
+  local training = idle_training(self, 'run')
   return train_on(training, 0, 0) or last_update(training)
 end
 
 ---Ends the training here: a checkpoint and the model are saved, the run directory is closed.
 ---@return table fit
 function Steered:close()
-  return open_training(self, 'close'):leave 'closed by hand'
+  return idle_training(self, 'close'):leave 'closed by hand'
 end
 
 ---Goes back to a checkpoint of this training: weights, optimiser, options, random numbers.
 ---@param name? string such as "step-00000100"; the newest
 ---@return table record checkpoint and step
 function Steered:restore(name)
-  local training = open_training(self, 'restore')
+  local training = idle_training(self, 'restore')
   local from = training.trainer:so_far().steps
   local restored = training.trainer:go_back(name)
   training.calls:restore(restored.extra or {})

@@ -861,6 +861,15 @@ function Trainer:go_back(name) end
 ---@return integer
 function Trainer:horizon(update) end
 
+---In an answer: what pcall(f) gives, and there alone the client's Ctrl-C raises an error.
+---@param f function
+---@return any ...
+function Trainer:interruptible(f) end
+
+---Whether it is outside of train_until() and run(), so that it may be moved and ended.
+---@return boolean
+function Trainer:is_idle() end
+
 ---The record of the last update; nothing before the first.
 ---@return table|nil
 function Trainer:last() end

@@ -33,23 +33,25 @@ local function really_leave()
   return answer == nil or not answer:find '^%s*[nN]'
 end
 
--- The exit code of a signal that came for the process, while it waited or ran something.
-local function left_by_signal()
-  local signal = host.leave_signal()
-  return signal and 128 + signal or nil
+-- The exit code of a training that a signal for the process ended inside of an input; Ctrl-C is an answer to that input
+-- alone.
+local function ended_by(problem)
+  local code = problem and problem.code
+  return code and (code > 128 and code ~= 130 or code == 75) and code or nil
 end
 
 local function converse(prompt)
   while true do
     local text = reader.read(prompt.session)
-    local code = left_by_signal()
+    local code = reader.signal_code()
     if code then return code end
     if not text then
       if really_leave() then return 0 end
     elseif text:match('%S') then
       host.add_history(text)
-      if act(prompt, text) == nil then return 0 end
-      code = left_by_signal()
+      local worked, problem = act(prompt, text)
+      if worked == nil then return 0 end
+      code = reader.signal_code() or ended_by(problem)
       if code then return code end
     end
   end
@@ -80,26 +82,28 @@ end
 local function filter(prompt)
   local code, number, first, text = 0, 0, 1, nil
   prompt.interrupts = true
-  for line in io.lines() do
+  for line in reader.lines() do
     number = number + 1
     if not text then first = number end
     text = text and text .. '\n' .. line or line
     local complete = words.is(text) or words.leaves(text)
     if not complete then complete = not select(3, chunk.compile(text, first)) end
     if complete then
-      local worked = act_of_pipe(prompt, text, first)
+      local worked, problem = act_of_pipe(prompt, text, first)
       if worked == nil then return code end
+      if ended_by(problem) then return ended_by(problem) end
       if not worked then code = 1 end
       text = nil
     end
   end
-  if text then
+  if text and not reader.signal_code() then
     local _, message = chunk.compile(text, first)
     problems.syntax(prompt.session, message, evaluate.paint)
     code = 1
   end
+  local signalled = reader.signal_code()
   host.watch_interrupt('default')
-  return code
+  return signalled or code
 end
 
 ---Runs the prompt until the end of its input. Returns the exit code.

@@ -28,6 +28,26 @@ function reader.load_history()
   return path
 end
 
+local interrupted = false
+
+---The lines of a pipe. They end where a signal comes while one is waited for.
+---@return fun(): string?
+function reader.lines()
+  interrupted = false
+  return function()
+    local line, message = io.read '*l'
+    interrupted = line == nil and message ~= nil and host.interrupted()
+    return line
+  end
+end
+
+---The exit code of a signal that ended the reading, or came for the process meanwhile; nil without one.
+---@return integer?
+function reader.signal_code()
+  local signal = host.leave_signal()
+  return signal and 128 + signal or interrupted and 130 or nil
+end
+
 -- Lines that a paste brought and that did not make one chunk: they are read again, one by one.
 local queue = {}
 

@@ -8,20 +8,28 @@
 
 namespace lanthorn::train {
 
-class EvalScope {
+// Training or eval, of each module: back as it was at the end of its life.
+class KeptModes {
  public:
-  explicit EvalScope(nn::Module& model) {
+  explicit KeptModes(nn::Module& model) {
     for (nn::Module* module : model.Modules()) modes_.emplace_back(module, module->training());
-    model.Train(false);
   }
-  ~EvalScope() {
+  ~KeptModes() {
     for (const auto& [module, training] : modes_) module->SetMode(training);
   }
-  EvalScope(const EvalScope&) = delete;
-  EvalScope& operator=(const EvalScope&) = delete;
+  KeptModes(const KeptModes&) = delete;
+  KeptModes& operator=(const KeptModes&) = delete;
 
  private:
   std::vector<std::pair<nn::Module*, bool>> modes_;
+};
+
+class EvalScope {
+ public:
+  explicit EvalScope(nn::Module& model) : modes_(model) { model.Train(false); }
+
+ private:
+  KeptModes modes_;
 };
 
 // Training mode for a model that is in eval mode as a whole; one in training mode keeps its parts as they are.

@@ -1,6 +1,9 @@
 // The trainer's side of divergence (guard G23): stop with evidence, skip the update, or go back and try smaller
 // steps.
 #include <algorithm>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "engine/train/guards/alive_check.h"
@@ -83,8 +86,14 @@ absl::StatusOr<Restored> Trainer::LoadEarlier(const std::string& name) {
 absl::StatusOr<Restored> Trainer::GoBack(const std::string& name) {
   if (checkpointer_ == nullptr)
     return ConfigError("this training makes no checkpoints, so there is none to go back to");
+  LANTHORN_RETURN_IF_ERROR(CheckIdle());
   LANTHORN_RETURN_IF_ERROR(checkpointer_->WriteHeld());
-  LANTHORN_ASSIGN_OR_RETURN(Restored restored, LoadEarlier(name));
+  LANTHORN_ASSIGN_OR_RETURN(const CheckpointContent kept, SnapshotApart());
+  absl::StatusOr<Restored> restored = LoadEarlier(name);
+  if (!restored.ok()) {
+    LANTHORN_RETURN_IF_ERROR(Load(kept));  // half of the other may be loaded
+    return restored.status();
+  }
   LANTHORN_RETURN_IF_ERROR(checkpointer_->SaveAnew(result_.steps));
   return restored;
 }
@@ -107,10 +116,17 @@ absl::Status Trainer::RollBack(const absl::Status& status) {
                                          result_.rollbacks, guards.rollback_tries));
   }
   const double factor = result_.lr_factor * guards.rollback_factor;
+  // What people have changed since the checkpoint stays as they want it.
+  const nlohmann::json tuned = tuned_;
+  std::vector<std::pair<optim::Options, double>> settings;
+  for (const optim::Group& group : optimizer_->groups())
+    settings.emplace_back(group.options, group.base_lr * guards.rollback_factor);
   LANTHORN_RETURN_IF_ERROR(checkpointer_->WriteHeld());
   absl::StatusOr<Restored> restored = LoadEarlier("");
   if (!restored.ok()) return NumericsError(rollback.reason + "; no rollback: " + MessageOf(restored.status()));
-  for (optim::Group& group : optimizer_->groups()) group.base_lr *= factor / result_.lr_factor;
+  LANTHORN_RETURN_IF_ERROR(ApplyTuning(tuned));
+  for (size_t i = 0; i < settings.size(); ++i)
+    std::tie(optimizer_->groups()[i].options, optimizer_->groups()[i].base_lr) = settings[i];
   result_.rollbacks = rollback.attempt;
   result_.lr_factor = rollback.lr_factor = factor;
   rollback.step = restored->step;

@@ -19,7 +19,11 @@ uint64_t HashBytes(const char* bytes, size_t size, uint64_t hash) {
   for (; i + kStride <= size; i += kStride) {
     std::array<uint64_t, 4> words;
     std::memcpy(words.data(), bytes + i, kStride);
-    for (size_t lane = 0; lane < lanes.size(); ++lane) lanes[lane] = (lanes[lane] ^ words[lane]) * kFactor;
+    for (size_t lane = 0; lane < lanes.size(); ++lane) {
+      const uint64_t product = (lanes[lane] ^ words[lane]) * kFactor;
+      lanes[lane] =
+          product ^ (product >> 32);  // products move bits up alone: without this, two flips of the top one cancel
+    }
   }
   for (const uint64_t lane : lanes) hash = (hash ^ lane ^ (lane >> 29)) * kFactor;
   for (; i < size; ++i) hash = (hash ^ static_cast<unsigned char>(bytes[i])) * kFactor;

@@ -155,6 +155,15 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
   return content;
 }
 
+// The same with tensors of its own: those of a snapshot share their memory with what goes on changing.
+absl::StatusOr<CheckpointContent> Trainer::SnapshotApart() {
+  LANTHORN_ASSIGN_OR_RETURN(CheckpointContent content, Snapshot());
+  for (NamedTensors* tensors : {&content.model, &content.optimizer}) {
+    for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
+  }
+  return content;
+}
+
 absl::Status Trainer::Load(const CheckpointContent& content) {
   try {
     LANTHORN_ASSIGN_OR_RETURN(FitState fit, FitStateFromJson(content.state.at("fit")));
@@ -165,6 +174,7 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
       return WeightsError(absl::StrFormat("it is of %s with %d groups of parameters, this training has %s with %d",
                                           kind, optimizer.at("groups").size(), optimizer_->name(), groups.size()));
     if (fit.steps != content.step) return WeightsError(absl::StrFormat("its state is of update %d", fit.steps));
+    LANTHORN_RETURN_IF_ERROR(ApplyTuning(content.state.value("tuned", json::object())));
     LANTHORN_RETURN_IF_ERROR(model_->LoadStateDict(Named(content.model)));
     LANTHORN_RETURN_IF_ERROR(optimizer_->LoadState(Named(content.optimizer), optimizer.at("steps")));
     for (size_t i = 0; i < groups.size(); ++i) {
@@ -173,7 +183,6 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
     }
     static_cast<FitState&>(result_) = std::move(fit);
     train_->SetEpoch(result_.epoch - 1);
-    LANTHORN_RETURN_IF_ERROR(ApplyTuning(content.state.value("tuned", json::object())));
     return SetRandomBytes(content.state.at("ranks").at(0).at("rng").at("torch_cpu"));
   } catch (const json::exception& error) {
     return WeightsError(absl::StrCat("state.json: ", error.what()));

@@ -78,7 +78,7 @@ TEST_F(AttachServerTest, ARequestIsAnsweredToItsClientAlone) {
   Client one(Path()), two(Path());
   EXPECT_EQ(one.Receive()["hello"]["step"], 7);
   EXPECT_EQ(two.Receive()["hello"]["run"], "r");
-  EXPECT_FALSE(server_->pending());
+  EXPECT_FALSE(server_->has_work());
   one.Send("{\"id\": 3, \"run\": \"x\", \"columns\": 60}\n");
   const AttachRequest request = Next(*server_);
   EXPECT_EQ(request.id, 3);
@@ -119,7 +119,7 @@ TEST_F(AttachServerTest, WhatIsNoRequestIsRefusedAndThenSentAway) {
   endless.Send(std::string(200, 'x'));
   EXPECT_EQ(endless.Receive()["error"], "a line is longer than 100 bytes");
   EXPECT_TRUE(endless.Receive().is_null());
-  EXPECT_FALSE(server_->pending());
+  EXPECT_FALSE(server_->has_work());
 }
 
 TEST_F(AttachServerTest, AFloodOfRequestsIsCutAtTheQueue) {
@@ -127,8 +127,12 @@ TEST_F(AttachServerTest, AFloodOfRequestsIsCutAtTheQueue) {
   Client client(Path());
   client.Receive();
   for (int i = 0; i < 4; ++i) client.Send("{\"id\": " + std::to_string(i) + ", \"run\": \"x\"}\n");
-  EXPECT_TRUE(client.Receive().contains("error"));
-  EXPECT_TRUE(client.Receive().contains("error"));
+  // Refused by their numbers, so that whoever waits for them is not left waiting.
+  for (const int id : {2, 3}) {
+    const json refused = client.Receive();
+    EXPECT_EQ(refused["id"], id);
+    EXPECT_TRUE(refused["failed"].get<bool>());
+  }
   EXPECT_EQ(Next(*server_).id, 0);
   EXPECT_EQ(Next(*server_).id, 1);
   EXPECT_FALSE(server_->Take().has_value());
@@ -163,7 +167,10 @@ TEST_F(AttachServerTest, OneThatLeavesTakesItsRequestsAlongAndInterruptsWhatRuns
   }
   while (server_->IsThere(id)) std::this_thread::sleep_for(milliseconds(1));
   EXPECT_EQ(interrupts, 2);
-  EXPECT_FALSE(server_->pending());
+  EXPECT_TRUE(server_->has_work());
+  EXPECT_EQ(server_->TakeLeft(), std::vector<int64_t>{id});
+  EXPECT_FALSE(server_->has_work());
+  EXPECT_FALSE(server_->Take().has_value());
 }
 
 TEST_F(AttachServerTest, SilenceIsAbsence) {

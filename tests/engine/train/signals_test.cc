@@ -73,6 +73,19 @@ TEST(Signals, TheFirstStopDecides) {
   ExpectStop(StopRequested(), SIGUSR2, "PREEMPTED", 75);
 }
 
+TEST(Signals, AnAnsweredInterruptIsForgottenAndWhatCameBehindItIsNot) {
+  const Scheduler none(false);
+  const SignalScope scope;
+  raise(SIGINT);
+  ForgetInterrupt();
+  EXPECT_FALSE(StopRequested().has_value());
+  raise(SIGINT);  // a first one again: a second would end the process
+  raise(SIGTERM);
+  ExpectStop(StopRequested(), SIGINT, "INTERRUPTED", 130);
+  ForgetInterrupt();
+  ExpectStop(StopRequested(), SIGTERM, "INTERRUPTED", 143);
+}
+
 TEST(Signals, ASaveIsAskedForOnceAndStopsNothing) {
   const SignalScope scope;
   raise(SIGUSR1);

@@ -176,6 +176,89 @@ t.test('a line that never ends is stopped by its client, or with it', function()
   finish(process, run)
 end)
 
+t.test('Ctrl-C of a client stops its line and nothing else, whenever it comes', function()
+  local process, run = start(100000)
+  -- Interrupts without a pause, while lines of all lengths come and go.
+  local send = [[import socket,sys,time
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(0.0005)
+end = time.time() + 4; i = 0
+while time.time() < end:
+    i += 1
+    if i % 20 == 1: s.sendall(b'{"id": %d, "run": "1 + 1"}\n' % i)
+    s.sendall(b'{"interrupt": true}\n')
+    try: s.recv(65536)
+    except OSError: pass]]
+  t.shell(('python3 -c %s %s/attach.sock'):format(t.quote(send), t.quote(run)))
+  goes_on(process, run)
+  t.equal(attach(run, '1 + 1'), '2\n')
+  finish(process, run)
+end)
+
+t.test('what would end the training from inside of itself is refused', function()
+  number = number + 1
+  local name = 'attached' .. number
+  local body = script(100000):gsub('fit { callbacks', [[
+handle = train.start { model = net, data = text, optim = cfg.optim, options = cfg.train, callbacks]])
+    :gsub('%s*$', '') .. '\nhandle:run()\n'
+  local process = runs.start { runs.write(name .. '.lua', body) }
+  process:wait_for_text(('%s/results/%s/latest/metrics.jsonl'):format(runs.root, name), '"step":3,')
+  local run = host.realpath(('%s/results/%s/latest'):format(runs.root, name))
+  t.contains(attach(run, 'handle:close()'), 'fit:close: the training is in the middle of an update')
+  t.contains(attach(run, 'handle:step()'), 'fit:step: the training is in the middle of an update')
+  goes_on(process, run)
+  finish(process, run)
+end)
+
+t.test('the mode of a model is the training\'s, whatever a client looks at', function()
+  local process, run = start(100000)
+  t.equal(attach(run, 'model:eval();', 'model.training', 'model.embed.training'), 'true\ntrue\n')
+  goes_on(process, run)
+  finish(process, run)
+end)
+
+t.test('a training that was made shorter by hand is resumed, and what the command asks for counts more', function()
+  number = number + 1
+  local name = 'attached' .. number
+  local path = runs.write(name .. '.lua', script(100000) .. '\nerror "later"\n')
+  local process = runs.start { path }
+  process:wait_for_text(('%s/results/%s/latest/metrics.jsonl'):format(runs.root, name), '"step":3,')
+  local run = host.realpath(('%s/results/%s/latest'):format(runs.root, name))
+  t.equal(attach(run, 'fit.options.train.epochs = 1 + math.ceil(fit.last.epoch)'), '')
+  local output, code = process:wait()
+  t.equal(code, 1, output)
+  local exit = runs.json(run .. '/exit.json')
+  t.fields(exit, { state = 'FAILED' })
+  local epochs = #runs.metrics(run .. '/metrics.jsonl').epoch
+  output, code = runs.command('resume', run)
+  t.equal(code, 1, output)
+  t.contains(output, 'later')
+  t.equal(runs.json(run .. '/exit.json').step, exit.step)
+  output, code = runs.command('resume', run, ('train.epochs=%d'):format(epochs + 1))
+  t.equal(code, 1, output)
+  t.equal(#runs.metrics(run .. '/metrics.jsonl').epoch, epochs + 1)
+end)
+
+t.test('a client that is interrupted while it waits for its pipe leaves, and lines that did not run are a failure',
+  function()
+    local process, run = start(100000)
+    local fifo = t.temporary_path()
+    t.shell('mkfifo ' .. t.quote(fifo))
+    local client = runs.start { 'attach', run, environment = ('sh -c \'exec env "$@" <%s\' sh'):format(fifo) }
+    local input = assert(io.open(fifo, 'w'))
+    input:write '1 + 1\n'
+    input:flush()
+    client:wait_until('the first answer', function() return client:output():find '2\n' end)
+    client:signal 'INT'
+    local output, code = client:wait()
+    input:close()
+    t.equal(output, '2\n')
+    t.equal(code, 130)
+    output, code = attach(run, 'fit:stop()', 'while true do end', '1')
+    t.equal(code, 1, output)
+    t.equal(select(2, output:gsub('the training is over', '')), 1, output)
+    process:wait()
+  end)
+
 t.test('fifty clients leave nothing behind, and two at once have their own lines and globals', function()
   local process, run = start(100000)
   local function held()

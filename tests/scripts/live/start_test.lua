@@ -184,10 +184,144 @@ t.test('mistakes are told', function()
     "fit has no 'stepp'; nearest: step", 'call it with a colon: fit:step()',
     'fit:step: expected a whole number from 1, got 0', 'needs 0 < from < to', 'fit:overfit: expected a number',
     "no line has a number 'losss'; nearest: loss",
-    'fit:eval: there is nothing to evaluate', "step-99", 'fit:step: the training is over (1 update)' } do
+    'fit:eval: there is nothing to evaluate', "step-99", 'fit:step: the training is over (STOPPED, 1 update)' } do
     t.contains(ran.output, part)
   end
   t.is_false(ran.output:find('told\ttrue', 1, true), ran.output)
+end)
+
+t.test('a training cannot be ended or moved from inside of itself', function()
+  local ran = run [[
+    local fit
+    local function inside(ctx, record)
+      if record.step ~= 3 then return end
+      for _, name in ipairs { 'close', 'step', 'epoch', 'run', 'restore' } do
+        print('told', pcall(function() return fit[name](fit) end))
+      end
+      print('told', pcall(train.start, parts))
+    end
+    local own = {}
+    for key, value in pairs(parts) do own[key] = value end
+    own.callbacks = { { every = 1, on_step = inside, over_budget = 'off' } }
+    fit = train.start(own)
+    fit:run()
+  ]]
+  for _, name in ipairs { 'close', 'step', 'epoch', 'run', 'restore' } do
+    t.matches(ran.output, ('told\tfalse\t[^\n]*fit:%s: the training is in the middle of an update'):format(name))
+  end
+  t.contains(ran.output, 'a training cannot begin in the middle of an update of ')
+  t.equal(runs.read(plain().folder .. '/model.safetensors'), runs.read(ran.folder .. '/model.safetensors'))
+  t.fields(ran.exit, { state = 'FINISHED', code = 0 })
+end)
+
+t.test('a training that begins behind an interrupted one is not interrupted', function()
+  local ran = run [[
+    local own = { callbacks = { { every = 1, on_step = function(_, record)
+      if record.step == 2 then require('host').kill(require('host').pid(), 'INT') end
+    end } } }
+    for key, value in pairs(parts) do own[key] = own[key] or value end
+    print('fit', pcall(train.fit, own))
+    parts.guards = { init_loss = 'off', no_learning = 'off' } -- it has learnt something
+    local fit = train.start(parts)
+    print('steps', fit:step(3).step)
+  ]]
+  t.matches(ran.output, 'fit\tfalse\t[^\n]*interrupted by signal 2')
+  t.contains(ran.output, 'steps\t3\n')
+end)
+
+t.test('a training whose update failed is over', function()
+  local ran = run [[
+    local torch, count = require 'torch', 0
+    parts.loss = function(m, x, y)
+      count = count + 1
+      if count > 12 then error('no loss', 0) end
+      return torch.cross_entropy_loss(m(x):view { -1, text.vocab_size }, y:view { -1 })
+    end
+    parts.tscore = nil
+    local fit = train.start(parts)
+    print('failed', pcall(function() return fit:run() end))
+    print(fit)
+    print('told', pcall(function() fit.lr = 1 end))
+    print('told', pcall(function() fit.options.optim.clip_norm = 1 end))
+    print('told', pcall(function() return fit:save() end))
+    print('told', pcall(function() return fit:run() end))
+  ]]
+  t.matches(ran.output, 'failed\tfalse\t[^\n]*no loss')
+  t.contains(ran.output, 'training, over (FAILED)')
+  t.is_false(ran.output:find('told\ttrue', 1, true), ran.output)
+  t.fields(ran.exit, { state = 'FAILED' })
+  t.equal(#ran.lines.intervention, 0)
+end)
+
+t.test('a try whose data fail leaves the training as it was', function()
+  local ran = runs.run [[
+    local data, nn, torch, train = require 'data', require 'nn', require 'torch', require 'train'
+    torch.manual_seed(1)
+    local x, fails = torch.randn { 8, 3 }, false
+    local calls = 0
+    local set = data.custom { count = 6, rows = 8, get = function()
+      calls = calls + 1
+      if fails and calls > 5 then error('no batch', 0) end
+      return x, x:sum { dim = 1, keepdim = true }
+    end }
+    local net = nn.Linear { 3, 1 }
+    local fit = train.start { model = net, data = set, loss = 'mse', optim = { lr = 0.1 },
+      options = { epochs = 5, device = 'cpu' } }
+    fit:step(3)
+    local before, rate = net.weight:clone(), torch.rand { 1 }
+    fails, calls = true, 0
+    print('try', pcall(function() return fit:overfit(50) end))
+    fails = false
+    print('same', torch.equal(before, net.weight), fit.step_count)
+    print('goes on', fit:step(2).step)
+  ]]
+  t.equal(ran.code, 0, ran.output)
+  t.matches(ran.output, 'try\tfalse\t[^\n]*no batch')
+  t.contains(ran.output, 'same\ttrue\t3\n')
+  t.contains(ran.output, 'goes on\t5\n')
+end)
+
+t.test('a rollback keeps what was changed by hand since the checkpoint', function()
+  local ran = run [[
+    local torch, bad = require 'torch', false
+    parts.loss = function(m, x, y)
+      local loss = torch.cross_entropy_loss(m(x):view { -1, text.vocab_size }, y:view { -1 })
+      if bad then
+        bad = false
+        return loss * (0 / 0)
+      end
+      return loss
+    end
+    parts.tscore, cfg.train.on_divergence = nil, 'rollback'
+    local fit = train.start(parts)
+    fit:step(4)
+    fit:save()
+    fit.lr = 0.02
+    fit.options.optim.clip_norm = 3
+    fit:step()
+    bad = true
+    fit:step(2)
+    print('after', fit.lr, fit.options.optim.clip_norm)
+  ]]
+  t.contains(ran.output, 'after\t0.01\t3\n')
+  t.equal(#ran.lines.rollback, 1)
+end)
+
+t.test('a signal for the process ends a prompt that trains, with its code', function()
+  local session = runs.write('session.txt', ([[
+text = data.text { file = %q, batch = 4, seq = 8, stride = 8, allow_leak = true }
+net = models.char_rnn { vocab = text.vocab_size, embed = 8, hidden = 16, layers = 1 }
+fit = train.start { model = net, data = text, options = { epochs = 1000000, device = 'cpu' } }
+fit:run()
+print 'still here'
+]]):format(FILE))
+  local process = runs.start { 'repl', environment = ('sh -c \'exec env "$@" <%s\' sh'):format(session) }
+  process:wait_for_text(runs.root .. '/results/prompt/latest/metrics.jsonl', '"step":3,')
+  process:signal 'TERM'
+  local output, code = process:wait()
+  t.equal(code, 143, output)
+  t.is_false(output:find('still here', 1, true))
+  t.fields(runs.latest('prompt').exit, { state = 'INTERRUPTED', signal = 15 })
 end)
 
 t.test('a training in parts cannot be resumed', function()
