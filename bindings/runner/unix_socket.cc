@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -14,6 +13,7 @@
 #include <thread>
 
 #include "bindings/runner/host.h"
+#include "engine/base/files/socket_address.h"
 #include "engine/base/quiet_thread.h"
 
 namespace lanthorn::runner {
@@ -64,20 +64,15 @@ void KeepAlive() {
     SendAll(self.fd, "{\"alive\":true}\n");
 }
 
-// socket_connect(folder, name): true, or nil, message, errno. A path that is too long for a socket's address is reached
-// through its folder's descriptor.
+// socket_connect(folder, name): true, or nil, message, errno.
 int Connect(lua_State* L) {
   const std::string folder = luaL_checkstring(L, 1), name = luaL_checkstring(L, 2), whole = folder + "/" + name;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
   const int directory = open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return PushFailure(L, folder.c_str(), errno);
-  std::string path = whole;
-  if (path.size() >= sizeof address.sun_path) path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
-  strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  const auto address = SocketAddress(directory, folder, name);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int rc = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int error = errno;
+  const int rc = address ? connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) : -1;
+  const int error = address ? errno : ENAMETOOLONG;
   close(directory);
   if (rc != 0) {
     close(fd);
@@ -119,7 +114,6 @@ int Close(lua_State*) {
   return 0;
 }
 
-// socket_errors: names of the errors that callers tell apart.
 constexpr luaL_Reg kFunctions[] = {{"socket_connect", Connect},
                                    {"socket_send", Send},
                                    {"socket_receive", Receive},
@@ -130,6 +124,7 @@ constexpr luaL_Reg kFunctions[] = {{"socket_connect", Connect},
 
 void RegisterUnixSocket(lua_State* L) {
   luaL_register(L, nullptr, kFunctions);
+  // socket_errors: the errors that callers tell apart, by name.
   lua_newtable(L);
   for (const auto& [name, number] : {std::pair{"missing", ENOENT}, {"refused", ECONNREFUSED}, {"denied", EACCES}}) {
     lua_pushinteger(L, number);

@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/base/files/socket_address.h"
 #include "engine/base/quiet_thread.h"
 
 namespace lanthorn {
@@ -35,26 +35,16 @@ std::string UserName(uid_t user) {
   return absl::StrCat("uid ", user);
 }
 
-// A socket's address has room for 107 bytes: a longer path is reached through its folder's descriptor.
-absl::StatusOr<sockaddr_un> AddressOf(int folder, const std::string& name, const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::string text = path;
-  if (text.size() >= sizeof address.sun_path) text = absl::StrFormat("/proc/self/fd/%d/%s", folder, name);
-  if (text.size() >= sizeof address.sun_path) return MachineError(absl::StrCat("'", path, "': too long for a socket"));
-  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
-  return address;
-}
-
 absl::StatusOr<FileDescriptor> Listen(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
   const FileDescriptor directory(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return MachineError(ErrnoMessage(folder, "cannot open", errno));
-  LANTHORN_ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(directory.get(), name, path));
+  const auto address = SocketAddress(directory.get(), folder, name);
+  if (!address) return MachineError(absl::StrCat("'", path, "': too long for a socket"));
   FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.valid()) return MachineError(ErrnoMessage(path, "cannot make a socket", errno));
   unlinkat(directory.get(), name.c_str(), 0);
-  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return MachineError(ErrnoMessage(path, "cannot make a socket", errno));
   // Nobody can connect before listen, so nobody comes in before this.
   if (fchmodat(directory.get(), name.c_str(), 0600, 0) != 0 || listen(socket.get(), 16) != 0)

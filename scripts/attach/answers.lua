@@ -1,6 +1,7 @@
 -- The training's side of `runner attach`: a line of a client is run at a step boundary, with what it prints as the
 -- answer. What it changes is written down; a line that only looks leaves no trace in the run.
 local chunk = require 'prompt.chunk'
+local connection = require 'attach.connection'
 local completion = require 'prompt.completion'
 local console = require 'console'
 local evaluate = require 'prompt.evaluate'
@@ -12,8 +13,6 @@ local sessions = require 'prompt.session'
 local traceback = require 'boot.traceback'
 
 local answers = {}
-
-local SOCKET = 'attach.sock'
 
 local current -- the request whose line runs
 local Attached = {} -- methods of a training that runs
@@ -121,12 +120,10 @@ end
 ---@param training table
 function answers.listen(training)
   local clients, handle = {}, live_fit.handle(training, Attached)
-  local problem = training.trainer:listen(training.run:path(), SOCKET,
+  local problem = training.trainer:listen(training.run:path(), connection.SOCKET,
     { run = training.run:path(), pid = require('host').pid() },
     function(request) return answer(training, clients, handle, request) end)
   if problem then training.run:append_log(('runner attach will not work: %s\n'):format(problem)) end
 end
-
-answers.SOCKET = SOCKET
 
 return answers

@@ -7,7 +7,7 @@ local run_files = require 'runs.files'
 local connection = {}
 connection.__index = connection
 
-local SOCKET = 'attach.sock'
+connection.SOCKET = 'attach.sock' -- in the run's folder
 local HELLO_S = 5
 
 -- Why there is nothing to attach to, in one sentence.
@@ -43,7 +43,7 @@ end
 function connection.open(run)
   local name = run.experiment .. '/' .. run.id
   explain(run, name)
-  local ok, message, code = host.socket_connect(run.path, SOCKET)
+  local ok, message, code = host.socket_connect(run.path, connection.SOCKET)
   if not ok then cannot_connect(name, message, code) end
   local self = setmetatable({ buffer = '', number = 0, name = name }, connection)
   local first = self:receive(HELLO_S)

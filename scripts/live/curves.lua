@@ -1,6 +1,7 @@
 -- fit:plot(): curves of a training out of its metrics.jsonl.
 local chart = require 'plot.chart'
 local fail = require 'fail'
+local host = require 'host'
 local nearest = require 'nearest'
 local options = require 'options'
 local pretty = require 'pretty'
@@ -10,21 +11,35 @@ local curves = {}
 
 local PLOT = { width = 'int?', height = 'int?', log = { 'boolean', false } }
 
-local function add(series, line, value)
-  if type(value) == 'number' then
-    series.x[#series.x + 1], series.y[#series.y + 1] = line.step, value
-  end
-end
+local LOOKED_AT = 1000 -- lines, for the hint
 
--- Every number that lines have, for the hint.
+-- The numbers that lines have.
 local function names_of(path)
-  local names = {}
+  local names, count = {}, 0
   for line in run_metrics.lines(path) do
     for key, value in pairs(line) do
       if type(value) == 'number' and key ~= 't' and key ~= 'step' then names[key] = true end
     end
+    count = count + 1
+    if count == LOOKED_AT then break end
   end
   return pretty.sorted_keys(names)
+end
+
+-- Points of a metric, of evals and of other lines. A million lines are not decoded, they are looked at as text: a
+-- client of runner attach has the training wait meanwhile.
+local function points_of(path, metric)
+  local train, val = { x = {}, y = {} }, { x = {}, y = {} }
+  local wanted = '"' .. metric:gsub('%p', '%%%0') .. '":([^,}]+)'
+  for text in host.metrics_lines(path .. '/metrics.jsonl') do
+    local flat = text:sub(2):gsub('%b{}', '')
+    local value, step = tonumber(flat:match(wanted)), tonumber(flat:match '"step":(%d+)')
+    if value and step then
+      local series = flat:find('"kind":"eval"', 1, true) and val or train
+      series.x[#series.x + 1], series.y[#series.y + 1] = step, value
+    end
+  end
+  return train, val
 end
 
 ---@param training table
@@ -37,15 +52,8 @@ function curves.plot(training, metric, given)
   end
   metric = metric or 'loss'
   local path = training.run:path()
-  local train, val = { x = {}, y = {}, name = metric == 'loss' and 'train' or metric },
-    { x = {}, y = {}, name = 'val' }
-  for line in run_metrics.lines(path) do
-    if line.kind == 'eval' then
-      add(val, line, line[metric])
-    else
-      add(train, line, line[metric])
-    end
-  end
+  local train, val = points_of(path, metric)
+  train.name, val.name = metric == 'loss' and 'train' or metric, 'val'
   if #train.x + #val.x == 0 then
     if training.trainer:so_far().steps == 0 then fail.raise(1, 'fit:plot: no update has been made yet') end
     fail.config("fit:plot: no line has a number '%s'%s", metric, nearest.hint(metric, names_of(path)))

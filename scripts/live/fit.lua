@@ -202,7 +202,7 @@ local function set_field(self, name, value)
   end
 end
 
--- "training of char_rnn: update 120 of 2,000, epoch 1 of 3, loss 2.31, lr 0.002; results/prompt/..."
+-- "training, open: update 120 of 2,000, loss 2.3120, lr 0.002; results/prompt/..."
 local function describe(self)
   local training = trainings[self]
   local so_far = training.fit or training.trainer:so_far()
