@@ -2,12 +2,17 @@
 // references to the children that were added from Lua, so that a child keeps its Lua forward.
 #include "bindings/nn/module.h"
 
+#include <algorithm>
+
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "bindings/lua/function.h"
 #include "bindings/lua/running.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/base/text/nearest.h"
+#include "engine/train/report/progress.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -194,6 +199,57 @@ int ToString(lua_State* L) {
   return 1;
 }
 
+// A line of the tree that the prompt shows: a module, how many parameters are its own, and their shapes.
+struct TreeLine {
+  std::string module, shapes;
+  int64_t own = 0;
+};
+
+std::string ShapesOf(const std::vector<nn::NamedParameter>& parameters) {
+  constexpr size_t kShown = 2;
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < std::min(parameters.size(), kShown); ++i)
+    parts.push_back(absl::StrCat(parameters[i].name, " (", absl::StrJoin(parameters[i].tensor.sizes(), ", "), ")"));
+  if (parameters.size() > kShown) parts.push_back(absl::StrCat("and ", parameters.size() - kShown, " more"));
+  return absl::StrJoin(parts, ", ");
+}
+
+void AddTreeLines(const nn::Module& module, const std::string& indent, const std::string& name,
+                  std::vector<TreeLine>* lines) {
+  TreeLine line{absl::StrCat(indent, name.empty() ? "" : "(" + name + ") ", module.Describe()), "", 0};
+  std::vector<nn::NamedParameter> own;
+  for (const nn::NamedParameter& one : module.StateDict()) {
+    const bool is_own = one.name.find('.') == std::string::npos && !module.IsBuffer(one.name);
+    if (is_own) own.push_back(one);
+  }
+  for (const nn::NamedParameter& parameter : own) line.own += parameter.tensor.numel();
+  line.shapes = ShapesOf(own);
+  lines->push_back(std::move(line));
+  for (const auto& [child_name, child] : module.children()) AddTreeLines(*child, indent + "  ", child_name, lines);
+}
+
+int Show(lua_State* L) {
+  const nn::Module& module = *Self(L, "__show");
+  std::vector<TreeLine> lines;
+  AddTreeLines(module, "", "", &lines);
+  size_t width = 0, digits = 0;
+  for (const TreeLine& line : lines) {
+    width = std::max(width, line.module.size());
+    digits = std::max(digits, train::FormatCount(line.own).size());
+  }
+  std::string text;
+  for (const TreeLine& line : lines) {
+    absl::StrAppend(&text, line.module);
+    if (line.own > 0)
+      absl::StrAppendFormat(&text, "%*s  %*s  %s", static_cast<int>(width - line.module.size()), "",
+                            static_cast<int>(digits), train::FormatCount(line.own), line.shapes);
+    text += "\n";
+  }
+  absl::StrAppend(&text, train::FormatCount(module.ParameterCount()), " parameters");
+  lua_pushlstring(L, text.data(), text.size());
+  return 1;
+}
+
 int Equal(lua_State* L) {
   lua_pushboolean(L, ToObject<nn::Module>(L, 1) == ToObject<nn::Module>(L, 2));
   return 1;
@@ -309,11 +365,9 @@ void OpenModule(lua_State* L) {
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, &Thunk<&Index>, 1);
   lua_setfield(L, -2, "__index");
-  const luaL_Reg meta[] = {{"__newindex", &Thunk<&NewIndex>},
-                           {"__complete", &Thunk<&Complete>},
-                           {"__call", &Thunk<&CallMeta>},
-                           {"__tostring", &Thunk<&ToString>},
-                           {"__eq", &Thunk<&Equal>}};
+  const luaL_Reg meta[] = {{"__newindex", &Thunk<&NewIndex>}, {"__complete", &Thunk<&Complete>},
+                           {"__call", &Thunk<&CallMeta>},     {"__tostring", &Thunk<&ToString>},
+                           {"__show", &Thunk<&Show>},         {"__eq", &Thunk<&Equal>}};
   for (const luaL_Reg& entry : meta) {
     lua_pushcfunction(L, entry.func);
     lua_setfield(L, -2, entry.name);

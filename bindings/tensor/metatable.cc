@@ -89,6 +89,16 @@ int ToString(lua_State* L) {
   return 1;
 }
 
+// As the prompt shows it: with type, shape and device below.
+int Show(lua_State* L) {
+  ToString(L);
+  const TensorBox* box = ToTensorBox(L, 1);
+  if (box == nullptr || box->freed) return 1;
+  const std::string text = std::string(lua_tostring(L, -1)) + "\n" + FormatTensorSummaryLine(box->tensor);
+  lua_pushlstring(L, text.data(), text.size());
+  return 1;
+}
+
 int Concat(lua_State* L) {
   for (int i = 1; i <= 2; ++i) {
     lua_getglobal(L, "tostring");
@@ -162,6 +172,7 @@ constexpr luaL_Reg kMeta[] = {{"__gc", &Collect},
                               {"__complete", &Thunk<&Complete>},
                               {"__len", &Thunk<&Length>},
                               {"__tostring", &Thunk<&ToString>},
+                              {"__show", &Thunk<&Show>},
                               {"__concat", &Thunk<&Concat>},
                               {"__eq", &Thunk<&Equal>},
                               {"__lt", &Thunk<&Compare>},

@@ -79,8 +79,10 @@ end
 local function keep_asked(trainer, run, o)
   local config = run_files.read_json(run:path() .. '/config.json') or {}
   local before = type(config.values) == 'table' and config.values.train or {}
+  local now = trainer:tuning().train
   for _, key in ipairs { 'epochs', 'max_steps' } do
-    if before[key] ~= nil and o.options[key] ~= before[key] then
+    local asked = before[key] ~= nil and o.options[key] ~= before[key]
+    if asked and now[key] ~= o.options[key] then
       trainer:tune { train = { [key] = o.options[key] } }
     end
   end

@@ -258,8 +258,10 @@ function fit.start(given, launch)
     training.trainer:phase 'paused'
   end)
   if not ok then training:close(false, problem) end
+  -- Before what closes runs that nobody ended, and without holding this training until then.
   require('boot.at_exit').add(function()
-    if require('fit.training').steered() == training then training:leave 'left' end
+    local open = require('fit.training').steered()
+    if open then open:leave 'left' end
   end)
   return fit.handle(training, Steered)
 end

@@ -27,6 +27,20 @@ t.test('an expression behind statements gives its value', function()
     "3\n1\n3\nerror: stdin:4: '=' expected near 'bar'\n  4 | foo bar\n", 1)
 end)
 
+t.test('tensors tell type, shape and device, models their parameters', function()
+  expect('torch.ones{2, 2}\ntorch.arange(3)\nnn.Sequential { { "a", nn.Linear { 2, 3 } }, nn.Tanh() }\n', [==[
+tensor([[1., 1.],
+        [1., 1.]])
+[float32 (2, 2) cpu]
+tensor([0, 1, 2])
+[int64 (3) cpu]
+Sequential
+  (a) Linear(2, 3)  9  weight (3, 2), bias (3)
+  (1) Tanh
+9 parameters
+]==])
+end)
+
 t.test('a semicolon at the end silences', function()
   expect('1 + 1;\nx = 5;\nx\n', '5\n')
 end)
