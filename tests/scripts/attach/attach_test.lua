@@ -68,7 +68,8 @@ end
 t.test('lines run in the training, with values, errors and what they print', function()
   local process, run = start(100000)
   local output, code = attach(run, 'fit.lr', '1 + 1', 'print("x", some_global[1])', 'y = 3', 'y', 'model',
-    'fit.last.step > 2 and model.head.weight.grad:abs():sum():item() > 0', 'fit:sample("the", { length = 4 }):sub(1, 3)', 'fit:eval().loss > 0',
+    'fit.last.step > 2 and model.head.weight.grad:abs():sum():item() > 0',
+    'fit:sample("the", { length = 4 }):sub(1, 3)', 'fit:eval().loss > 0',
     'for i = 1, 2 do\nprint(i)\nend')
   t.equal(code, 0, output)
   t.matches(output, "^0%.01\n2\nx\t1\n3\n.*Embedding.*true\n'the'\ntrue\n1\n2\n$")

@@ -33,7 +33,7 @@ tensor([[1., 1.],
         [1., 1.]])
 [float32 (2, 2) cpu]
 tensor([0, 1, 2])
-[int64 (3) cpu]
+[int64 (3,) cpu]
 Sequential
   (a) Linear(2, 3)  9  weight (3, 2), bias (3)
   (1) Tanh
