@@ -66,7 +66,7 @@ nlohmann::json Tuning(LuaTrainer& self) { return self.trainer->Tuning(); }
 struct RehearseOptions {
   int64_t updates = 1;
   bool one_batch = false;
-  double from = 0, to = 0, stop_above = 0, stop_below = 0;
+  double from = 0, to = 0, stop_above = 0;
 };
 template <typename Visit>
 void Fields(Visit&& visit, RehearseOptions& options) {
@@ -75,7 +75,6 @@ void Fields(Visit&& visit, RehearseOptions& options) {
   visit({"from", "learning rate of the first one; 0: the schedule's", 0}, options.from);
   visit({"to", "of the last one; they grow by the same factor", 0}, options.to);
   visit({"stop_above", "end at a loss of so many times the lowest; 0: never", 0}, options.stop_above);
-  visit({"stop_below", "end at this loss; 0: never", 0}, options.stop_below);
 }
 
 absl::StatusOr<std::vector<double>> Rehearse(LuaTrainer& self, const RehearseOptions& options) {
@@ -91,7 +90,7 @@ absl::StatusOr<std::vector<double>> Rehearse(LuaTrainer& self, const RehearseOpt
   }
   plan.keep_on = [&options, lowest = std::numeric_limits<double>::infinity()](double loss, int64_t) mutable {
     lowest = std::min(lowest, loss);
-    return (options.stop_above == 0 || loss <= options.stop_above * lowest) && loss > options.stop_below;
+    return options.stop_above == 0 || loss <= options.stop_above * lowest;
   };
   return self.trainer->Rehearse(plan);
 }

@@ -34,6 +34,7 @@ end
 local Result = {}
 
 function Result:__tostring()
+  if #self.lr == 0 then return 'no suggestion: already the first loss is not finite' end
   if not self.suggestion then
     return ('no suggestion: the loss fell nowhere between %s and %s'):format(pretty.number(self.lr[1]),
       pretty.number(self.lr[#self.lr]))

@@ -933,9 +933,8 @@ function Trainer:rate(updates, horizon) end
 ---@param from? number default 0. (by name, in a last table)
 ---@param to? number default 0. (by name, in a last table)
 ---@param stop_above? number default 0. (by name, in a last table)
----@param stop_below? number default 0. (by name, in a last table)
 ---@return number[]
-function Trainer:rehearse(updates, one_batch, from, to, stop_above, stop_below) end
+function Trainer:rehearse(updates, one_batch, from, to, stop_above) end
 
 ---Goes on from the newest checkpoint that verifies, or the named one: {checkpoint=, step=, passed_over=, set_aside=, note=, extra=}.
 ---@param run_folder string
