@@ -18,9 +18,10 @@ local CHECKPOINT_EVERY = { steps = { 'int', 0, min = 0 }, seconds = { 'number', 
 ---Reads the parts of a fit, with the sections of the config where the call leaves them out.
 ---@param given table what train.fit was called with
 ---@param launch table of train.fit: what the start of the runner and the config mean
+---@param who string what was called
 ---@return table
-function parts.read(given, launch)
-  local o, values = options.check('train.fit', given, FIT), launch.values
+function parts.read(given, launch, who)
+  local o, values = options.check(who, given, FIT), launch.values
   o.launch = launch
   if not launch.configured and o.options.seed then
     fail.config('train.fit: options.seed comes too late for the weights of the model; call torch.manual_seed(%s) '

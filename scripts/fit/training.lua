@@ -150,7 +150,7 @@ function training.open(given, launch, in_parts)
       steered.run:path() or 'another')
   end
   if steered then steered:leave 'another training began' end
-  local o = parts.read(given, launch)
+  local o = parts.read(given, launch, in_parts and 'train.start' or 'train.fit')
   o.began = last_end or launch.started or host.now()
   if launch.estimate then o.run = false end
   local judged = launch.cell and launch.cell:callback()

@@ -23,6 +23,13 @@ function chunk.split(text)
   return nil
 end
 
+-- The closing bracket stands in the same line, whose number errors tell, in place of a comment.
+local function compile_value(compile, head, expression)
+  local source = ('local __pass = ... %s return __pass('):format(head)
+  return compile(source .. expression .. ')') or compile(source .. expression:gsub('%s*%-%-[^\n]*$', '') .. ')')
+    or compile(source .. expression .. '\n)')
+end
+
 ---What an expression's chunk is called with: it gives its values, so that they are not made by a tail call, which
 ---would take the line out of tracebacks.
 function chunk.pass(...) return ... end
@@ -41,13 +48,13 @@ function chunk.compile(text, first_line, name, environment)
   end
   local body = text:gsub('^%s*=', '')
   local is_expression, expression_message = compile('return ' .. body)
-  if is_expression then return compile('local __pass = ... return __pass(' .. body:gsub('%s*;%s*$', '') .. '\n)') end
+  if is_expression then return compile_value(compile, '', (body:gsub('%s*;%s*$', ''))) end
   local statement, message = compile(text)
   if statement then return statement end
   if message:find "'=' expected near '<eof>'$" or message:find "'=' expected near ';'$" then
     local head, last = chunk.split(text)
     if not head then return nil, message, false end
-    return compile(('local __pass = ... %s return __pass(%s\n)'):format(head, last))
+    return compile_value(compile, head, last)
   end
   return nil, message, is_incomplete(message) or is_incomplete(expression_message)
 end

@@ -149,6 +149,7 @@ end)
 
 t.test('mistakes are told', function()
   local ran = run [[
+    print('told', pcall(train.start, { model = net }))
     local fit = train.start(parts)
     local function try(f, ...)
       local ok, problem = pcall(f, ...)
@@ -177,7 +178,8 @@ t.test('mistakes are told', function()
     try(function() return blind:eval() end)
     try(function() fit.lr = 1 end)
   ]]
-  for _, part in ipairs { 'optim.lr must be a number from 0, got "fast"', 'optim.lr must be a number from 0, got -1',
+  for _, part in ipairs { "train.start: option 'data' (table) is required",
+    'optim.lr must be a number from 0, got "fast"', 'optim.lr must be a number from 0, got -1',
     "fit.options.optim: there is no 'lrate'; nearest: lr", 'train.seed cannot be changed while the model trains',
     'train.epochs must be a whole number, got 1.5', 'optim.schedule must be one of constant, step, cosine, linear',
     "fit.options has no section 'nonsense'", "fit has no 'rate' to set; fit.lr and fit.options can be changed",

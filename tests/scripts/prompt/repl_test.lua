@@ -61,6 +61,13 @@ t.test('errors tell the line, go on, and set the exit code', function()
   t.equal(code, 1, output)
 end)
 
+t.test('an error tells the line of its input, and shows it', function()
+  local output = feed('x = torch.ones{2}\nx[5]\ny = 1; x[6]\nx[7] -- a comment\n')
+  for line, source in pairs { [2] = 'x[5]', [3] = 'y = 1; x[6]', [4] = 'x[7] -- a comment' } do
+    t.contains(output, ('\n  %d | %s\n'):format(line, source))
+  end
+end)
+
 t.test('an error without a position gets one', function()
   t.contains(feed('\n\nerror({}, 0)\n'), 'error: stdin:3: ')
 end)
