@@ -188,6 +188,7 @@ void OpenData(lua_State* L) {
   RegisterRows(L, "data", kFunctions);
   RegisterLuaBatches(L);
   RegisterDomains(L);
+  RegisterPhases(L);
   RegisterDataFiles(L);
   DefineType<Text>(L);
   RegisterRows(L, "data", kTextMethods);

@@ -1,6 +1,9 @@
 // Texts and batches in Lua.
 #pragma once
 
+#include <nlohmann/json.hpp>
+#include <vector>
+
 #include "bindings/lua/value.h"
 #include "engine/data/domains.h"
 #include "engine/data/tensors.h"
@@ -37,10 +40,14 @@ void Fields(Visit&& visit, ReadingOptions& options) {
         options.newlines);
 }
 
+// What Lua knows of phases: {end_batch=, passes=, domain=} for each; those that take turns are one without a domain.
+std::vector<nlohmann::json> PhaseList(const data::PhaseBatches& batches);
+
 // Add functions that make batches to the table on the top of the stack: by a Lua function, of several texts, of tables,
-// arrays and pictures. [-0, +0, m]
+// arrays and pictures, of phases. [-0, +0, m]
 void RegisterLuaBatches(lua_State* L);
 void RegisterDomains(lua_State* L);
+void RegisterPhases(lua_State* L);
 void RegisterDataFiles(lua_State* L);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]
 void OpenData(lua_State* L);

@@ -10,15 +10,19 @@
 
 namespace lanthorn::lua {
 
-// {name=, path=, sha256=, bytes=}
+// {name=, path=, sha256=, bytes=, from=, to=}
 template <>
 struct ValueOf<data::DomainSource> {
   static std::string Type() { return "table"; }
   static bool Read(lua_State* L, int index, data::DomainSource* source) {
     if (!lua_istable(L, index)) return false;
     const nlohmann::json given = ReadJson(L, index);
-    *source = {given.at("name"), given.at("path"), given.value("sha256", std::string()),
-               given.value("bytes", int64_t{0})};
+    *source = {given.at("name"),
+               given.at("path"),
+               given.value("sha256", std::string()),
+               given.value("bytes", int64_t{0}),
+               given.value("from", 0.0),
+               given.value("to", 1.0)};
     return true;
   }
 };
@@ -53,6 +57,8 @@ std::vector<nlohmann::json> Info(const Domains& self) {
                     {"path", one.path},
                     {"sha256", one.sha256},
                     {"bytes", one.bytes},
+                    {"from", one.from},
+                    {"to", one.to},
                     {"data_bytes", one.tokens->ids().bytes()},
                     {"note", one.tokens->note()},
                     {"text_note", one.tokens->text_note()},
@@ -65,16 +71,7 @@ std::vector<nlohmann::json> Info(const Domains& self) {
   return list;
 }
 
-std::vector<nlohmann::json> Phases(const Domains& self) {
-  std::vector<nlohmann::json> list;
-  const std::vector<int64_t> ends = self.train->Ends();
-  for (size_t i = 0; i < ends.size(); ++i) {
-    nlohmann::json phase = {{"end_batch", ends[i]}};
-    if (ends.size() == self.phases.size()) phase["domain"] = self.phases[i] + 1;
-    list.push_back(phase);
-  }
-  return list;
-}
+std::vector<nlohmann::json> Phases(const Domains& self) { return PhaseList(*self.train); }
 
 int64_t VocabSize(const Domains& self) { return self.tokenizer->vocab_size(); }
 at::Tensor Encode(const Domains& self, const std::string& text) { return Value(self.tokenizer->Encode(text)); }
@@ -90,6 +87,7 @@ const data::Domain& DomainAt(const Domains& all, int64_t domain) {
 }
 std::shared_ptr<Batches> ValOf(const Domains& self, int64_t domain) { return DomainAt(self, domain).val; }
 std::shared_ptr<Batches> TestOf(const Domains& self, int64_t domain) { return DomainAt(self, domain).test; }
+std::shared_ptr<Batches> TrainOf(const Domains& self, int64_t domain) { return DomainAt(self, domain).train; }
 
 data::Leak LeakOf(const Domains& self, int64_t domain) {
   const data::Domain& one = DomainAt(self, domain);
@@ -103,12 +101,14 @@ const std::vector<FunctionRow> kFunctions = {
 };
 const std::vector<FunctionRow> kMethods = {
     {"Domains:info", "",
-     "For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, "
+     "For each domain {name=, path=, sha256=, bytes=, from=, to=, data_bytes=, note=, text_note=, train_tokens=, "
+     "val_tokens=, "
      "test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.",
      Typed<&Info>},
     {"Domains:phases", "",
-     "For each phase of an epoch {end_batch=, domain=}: the number of batches up to its end; interleaved domains are "
-     "one phase without a domain.",
+     "For each phase of an epoch {end_batch=, passes=, domain=}: the number of batches up to its end, and up to that "
+     "of "
+     "each pass; interleaved domains are one phase without a domain.",
      Typed<&Phases>},
     {"Domains:vocab_size", "", "Tokens in the vocabulary.", Typed<&VocabSize>},
     {"Domains:encode", "text", "Token ids, int64 (L).", Typed<&Encode>},
@@ -116,6 +116,7 @@ const std::vector<FunctionRow> kMethods = {
     {"Domains:train", "", "The train batches of all phases.", Typed<&Train>},
     {"Domains:val", "", "The val batches of all domains, in turn.", Typed<&Val>},
     {"Domains:val_of", "domain", "The val batches of one domain, from 1.", Typed<&ValOf>},
+    {"Domains:train_of", "domain", "The train batches of the first pass over one domain, from 1.", Typed<&TrainOf>},
     {"Domains:test_of", "domain", "The test batches of one domain, from 1.", Typed<&TestOf>},
     {"Domains:leak", "domain",
      "How many blocks of 64 tokens of a domain's val occur in its train: {block=, blocks=, shared=, searched=}.",

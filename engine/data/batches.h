@@ -25,6 +25,8 @@ class Batches {
   // Targets of an epoch that the loss does not leave out.
   virtual int64_t epoch_targets() const { return rows() > 0 ? samples() * (targets() / rows()) : 0; }
   virtual Batch Get(int64_t index) const = 0;
+  // The same without rows of others among them, such as those of a replay.
+  virtual const Batches& Own() const { return *this; }
   // Selects the epoch whose order Get follows, where the order differs between epochs.
   virtual void SetEpoch(int64_t epoch) {}
 };

@@ -13,12 +13,21 @@ absl::Status Validate(const std::vector<DomainSource>& sources, const DomainOpti
     return ConfigError(absl::StrFormat("data.domains: batch, seq and stride must be at least 1, got %d, %d and %d",
                                        o.batch, o.seq, o.stride));
   }
-  if (!(o.train > 0 && o.val > 0 && o.train + o.val <= 1)) {
-    return ConfigError(absl::StrFormat(
-        "data.domains: the shares of train and val must be positive and at most 1 together, got %g and %g", o.train,
-        o.val));
+  if (!(o.train > 0 && o.val >= 0 && o.train + o.val <= 1)) {
+    return ConfigError(
+        absl::StrFormat("data.domains: the share of train must be positive, that of val not negative, and both at most "
+                        "1 together, got %g and %g",
+                        o.train, o.val));
   }
   if (o.words < 0 || o.batches < 0) return ConfigError("data.domains: words and batches must not be negative");
+  if (o.passes < 1) return ConfigError(absl::StrFormat("data.domains: passes must be at least 1, got %d", o.passes));
+  for (const DomainSource& source : sources) {
+    if (source.from >= 0 && source.to > source.from) continue;
+    return ConfigError(
+        absl::StrFormat("data.domains: domain '%s': from=%g, to=%g: the part must begin at 0 or later "
+                        "and end behind its beginning",
+                        source.name, source.from, source.to));
+  }
   for (int64_t phase : o.phases) {
     if (phase < 0 || phase >= static_cast<int64_t>(sources.size())) {
       return ConfigError(
@@ -50,6 +59,35 @@ absl::StatusOr<Splits> Split(const TokenFile& tokens, int64_t bytes, const Domai
   return Splits{ids.Slice(0, train), ids.Slice(train, val_end - train), ids.Slice(val_end, all - val_end)};
 }
 
+// The token at which a part begins or ends: a share of all, or a number.
+absl::StatusOr<int64_t> PlaceIn(int64_t tokens, double at, const DomainSource& source, bool words) {
+  if (at <= 1) return static_cast<int64_t>(at * static_cast<double>(tokens));
+  if (at <= static_cast<double>(tokens)) return static_cast<int64_t>(at);
+  return DataError(absl::StrFormat("domain '%s': a part of it up to %.0f was asked for, but '%s' has %d %s",
+                                   source.name, at, source.path, tokens, words ? "words" : "characters"));
+}
+
+// A part of a text has its shares counted in tokens.
+absl::StatusOr<Splits> SplitPart(const DomainSource& source, const DomainOptions& o, Domain* domain) {
+  const TokenIds& ids = domain->tokens->ids();
+  LANTHORN_ASSIGN_OR_RETURN(domain->from, PlaceIn(ids.size(), source.from, source, o.words > 0));
+  LANTHORN_ASSIGN_OR_RETURN(domain->to, PlaceIn(ids.size(), source.to, source, o.words > 0));
+  const int64_t all = domain->to - domain->from;
+  if (all <= 0) {
+    return DataError(
+        absl::StrFormat("domain '%s': from=%g, to=%g are tokens %d to %d of %d: nothing lies between them; numbers up "
+                        "to 1 are shares of "
+                        "the text, larger ones count its tokens",
+                        source.name, source.from, source.to, domain->from, domain->to, ids.size()));
+  }
+  const auto place = [all](double share) {
+    return std::min(all, static_cast<int64_t>(share * static_cast<double>(all)));
+  };
+  const int64_t train = place(o.train), val = std::max(train, place(o.train + o.val));
+  return Splits{ids.Slice(domain->from, train), ids.Slice(domain->from + train, val - train),
+                ids.Slice(domain->from + val, all - val)};
+}
+
 // The share of `ids` that the vocabulary does not have; `table` is what the stored numbers stand for.
 double UnknownShare(const Tokenizer& tokenizer, const std::vector<int64_t>& table, const TokenIds& ids) {
   if (tokenizer.unknown() < 0 || ids.size() == 0) return 0;
@@ -70,6 +108,7 @@ absl::StatusOr<Splits> ReadSource(const DomainSource& source, const DomainOption
   domain->path = source.path;
   domain->sha256 = domain->tokens->sha256();
   domain->bytes = domain->tokens->text_bytes();
+  if (source.from != 0 || source.to != 1) return SplitPart(source, options, domain);
   int64_t bytes = domain->bytes;
   if (source.bytes > bytes) {
     return DataError(absl::StrFormat("domain '%s': bytes=%d, but '%s' has only %d", source.name, source.bytes,
@@ -78,6 +117,7 @@ absl::StatusOr<Splits> ReadSource(const DomainSource& source, const DomainOption
   if (source.bytes > 0) {
     LANTHORN_ASSIGN_OR_RETURN(bytes, domain->tokens->CutAt(source.bytes));
   }
+  LANTHORN_ASSIGN_OR_RETURN(domain->to, domain->tokens->TokensBefore(bytes));
   return Split(*domain->tokens, bytes, options);
 }
 
@@ -105,90 +145,25 @@ absl::StatusOr<std::shared_ptr<Tokenizer>> MakeTokenizer(const std::vector<Domai
   return std::make_shared<CharTokenizer>(CharTokenizer::FromCharacters(characters));
 }
 
-}  // namespace
-
-PhaseBatches::PhaseBatches(std::vector<std::shared_ptr<WindowBatches>> phases, bool interleaved)
-    : phases_(std::move(phases)), interleaved_(interleaved) {
-  int64_t least = phases_.front()->count();
-  for (const auto& phase : phases_) {
-    count_ += phase->count();
-    least = std::min(least, phase->count());
-  }
-  if (interleaved_) count_ = least * static_cast<int64_t>(phases_.size());
-}
-
-int64_t PhaseBatches::samples() const {
-  int64_t all = 0;
-  for (const auto& phase : phases_) {
-    const int64_t batches = interleaved_ ? count_ / static_cast<int64_t>(phases_.size()) : phase->count();
-    all += std::min(phase->samples(), batches * phase->rows());
-  }
-  return all;
-}
-
-int64_t PhaseBatches::left_out() const {
-  int64_t all = -samples();
-  for (const auto& phase : phases_) all += phase->samples() + phase->left_out();
-  return all;
-}
-
-Batch PhaseBatches::Get(int64_t index) const {
-  TORCH_CHECK(index >= 0 && index < count_, "[batches] batch ", index, " of ", count_);
-  if (interleaved_) {
-    const auto phases = static_cast<int64_t>(phases_.size());
-    return phases_[static_cast<size_t>(index % phases)]->Get(index / phases);
-  }
-  size_t phase = 0;
-  while (index >= phases_[phase]->count()) index -= phases_[phase++]->count();
-  return phases_[phase]->Get(index);
-}
-
-void PhaseBatches::SetEpoch(int64_t epoch) {
-  for (const auto& phase : phases_) phase->SetEpoch(epoch);
-}
-
-std::vector<int64_t> PhaseBatches::Ends() const {
-  if (interleaved_) return {count_};
-  std::vector<int64_t> ends;
-  for (const auto& phase : phases_) ends.push_back((ends.empty() ? 0 : ends.back()) + phase->count());
-  return ends;
-}
-
-JoinedBatches::JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts) : parts_(std::move(parts)) {
-  int64_t most = 0;
-  for (const auto& part : parts_) most = std::max(most, part->count());
-  for (int64_t index = 0; index < most; ++index) {
-    for (size_t part = 0; part < parts_.size(); ++part) {
-      if (index < parts_[part]->count()) order_.emplace_back(part, index);
-    }
-  }
-}
-
-int64_t JoinedBatches::samples() const {
-  int64_t all = 0;
-  for (const auto& part : parts_) all += part->samples();
-  return all;
-}
-
-Batch JoinedBatches::Get(int64_t index) const {
-  TORCH_CHECK(index >= 0 && index < count(), "[batches] batch ", index, " of ", count());
-  const auto& [part, at] = order_[static_cast<size_t>(index)];
-  return parts_[part]->Get(at);
-}
-
-namespace {
-
 // A split without a window, and an epoch without a batch, end here, with their numbers (guard G22).
 absl::Status CheckWindows(const Domain& domain, const DomainOptions& options, const WindowOptions& window) {
-  const int64_t windows = CountWindows(domain.train_tokens, window);
   for (const auto& [name, tokens] : {std::pair{"train", domain.train_tokens}, {"val", domain.val_tokens}}) {
-    if (CountWindows(tokens, window) > 0) continue;
+    if (CountWindows(tokens, window) > 0 || (options.val == 0 && std::string_view(name) == "val")) continue;
+    if (options.order == WindowOrder::kStreams) {
+      return DataError(
+          absl::StrFormat("domain '%s': '%s': %s: %d %s are too few for %d streams of two windows of %d; use a smaller "
+                          "domains.batch or "
+                          "domains.seq, or more text",
+                          domain.name, domain.path, name, tokens, options.words > 0 ? "words" : "characters",
+                          options.batch, options.seq));
+    }
     return DataError(absl::StrFormat(
         "domain '%s': '%s': %s: %d %s are too few for a window of %d and its target; use a smaller "
         "domains.seq, or more text",
         domain.name, domain.path, name, tokens, options.words > 0 ? "words" : "characters", options.seq));
   }
-  if (options.order != WindowOrder::kEpoch) return absl::OkStatus();
+  if (options.order != WindowOrder::kEpoch && options.order != WindowOrder::kStreams) return absl::OkStatus();
+  const int64_t windows = CountWindows(domain.train_tokens, window);
   if (windows < options.batch) {
     return DataError(
         absl::StrFormat("domain '%s': train: %d windows are fewer than a batch of %d; use a smaller "
@@ -197,10 +172,11 @@ absl::Status CheckWindows(const Domain& domain, const DomainOptions& options, co
   }
   const int64_t whole = (windows + (options.drop_last ? 0 : options.batch - 1)) / options.batch;
   if (options.batches <= whole) return absl::OkStatus();
-  return ConfigError(
-      absl::StrFormat("domain '%s': train: domains.batches is %d, but its windows make %d batches and "
-                      "domains.order=epoch takes each once; use at most %d, or domains.order=random",
-                      domain.name, options.batches, whole, whole));
+  return ConfigError(absl::StrFormat(
+      "domain '%s': train: domains.batches is %d, but its windows make %d batches and domains.order=%s takes each "
+      "once; "
+      "use at most %d, or domains.order=random",
+      domain.name, options.batches, whole, options.order == WindowOrder::kEpoch ? "epoch" : "streams", whole));
 }
 
 // The parts of a text under the vocabulary, and its val and test batches.
@@ -250,7 +226,11 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
                           .batches = options.batches,
                           .drop_last = options.drop_last,
                           .seed = options.seed};
-  std::vector<std::shared_ptr<WindowBatches>> vals;
+  if (options.order == WindowOrder::kStreams) {
+    window.order = options.order;
+    window.batches = 0;  // of val and test, all
+  }
+  std::vector<std::shared_ptr<Batches>> vals;
   for (size_t i = 0; i < sources.size(); ++i) {
     window.domain = static_cast<int64_t>(i);
     NumberTokens(*made->tokenizer, texts[i], window, &made->domains[i]);
@@ -262,12 +242,25 @@ absl::StatusOr<std::shared_ptr<Domains>> Domains::Open(const std::vector<DomainS
   for (size_t i = 0; made->phases.size() < sources.size() && options.phases.empty(); ++i)
     made->phases.push_back(static_cast<int64_t>(i));
   window.order = options.order;
-  std::vector<std::shared_ptr<WindowBatches>> phases;
-  for (size_t i = 0; i < made->phases.size(); ++i) {
-    window.domain = made->phases[i];
-    window.seed = options.seed + (static_cast<int64_t>(i) << 32);  // a domain that comes again has other windows
-    phases.push_back(
-        std::make_shared<WindowBatches>(made->domains[static_cast<size_t>(window.domain)].train_ids, window));
+  window.batches = options.batches;
+  std::vector<Phase> phases;
+  for (const int64_t domain : made->phases) {
+    Domain& source = made->domains[static_cast<size_t>(domain)];
+    Phase phase{domain, {}};
+    for (int64_t pass = 0; pass < options.passes; ++pass) {
+      window.domain = domain;
+      // A domain that comes again has other windows.
+      window.seed = options.seed + ((static_cast<int64_t>(phases.size()) * options.passes + pass) << 32);
+      phase.passes.push_back(std::make_shared<WindowBatches>(source.train_ids, window));
+    }
+    if (source.train == nullptr) source.train = phase.passes.front();
+    phases.push_back(std::move(phase));
+  }
+  window.seed = options.seed;
+  for (size_t i = 0; i < made->domains.size(); ++i) {
+    Domain& source = made->domains[i];
+    window.domain = static_cast<int64_t>(i);
+    if (source.train == nullptr) source.train = std::make_shared<WindowBatches>(source.train_ids, window);
   }
   made->train = std::make_shared<PhaseBatches>(std::move(phases), options.interleaved);
   return made;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/data/domain_options.h"
+#include "engine/data/phases.h"
 #include "engine/data/text/token_file.h"
 #include "engine/data/text/tokenizer.h"
 #include "engine/data/windows.h"
@@ -17,50 +18,19 @@ namespace lanthorn::data {
 struct DomainSource {
   std::string name, path, sha256;  // an empty checksum is not compared
   int64_t bytes = 0;               // use the first so many bytes, up to the next white space; 0: all
+  // The part of it that is used: shares up to 1, or numbers of tokens.
+  double from = 0, to = 1;
 };
 
 struct Domain {
   std::string name, path, sha256;
-  int64_t bytes = 0, train_tokens = 0, val_tokens = 0, test_tokens = 0;
+  int64_t bytes = 0, from = 0, to = 0;  // of the file; the tokens of it that are used
+  int64_t train_tokens = 0, val_tokens = 0, test_tokens = 0;
   double train_unknown = 0, val_unknown = 0;  // shares of unknown tokens
   std::shared_ptr<const TokenFile> tokens;
   TokenIds train_ids, val_ids;
-  std::shared_ptr<WindowBatches> val, test;  // every window once, in order
-};
-
-// Phases one after the other or taking turns.
-class PhaseBatches final : public Batches {
- public:
-  PhaseBatches(std::vector<std::shared_ptr<WindowBatches>> phases, bool interleaved);
-  int64_t count() const override { return count_; }
-  int64_t rows() const override { return phases_.front()->rows(); }
-  int64_t targets() const override { return phases_.front()->targets(); }
-  int64_t samples() const override;
-  int64_t left_out() const override;
-  Batch Get(int64_t index) const override;
-  void SetEpoch(int64_t epoch) override;
-  // The number of batches up to the end of each phase; those of interleaved phases end together.
-  std::vector<int64_t> Ends() const;
-
- private:
-  std::vector<std::shared_ptr<WindowBatches>> phases_;
-  bool interleaved_;
-  int64_t count_ = 0;
-};
-
-// All of several, taking turns until each is at its end: the first so many batches are of all of them.
-class JoinedBatches final : public Batches {
- public:
-  explicit JoinedBatches(std::vector<std::shared_ptr<WindowBatches>> parts);
-  int64_t count() const override { return static_cast<int64_t>(order_.size()); }
-  int64_t rows() const override { return parts_.front()->rows(); }
-  int64_t targets() const override { return parts_.front()->targets(); }
-  int64_t samples() const override;
-  Batch Get(int64_t index) const override;
-
- private:
-  std::vector<std::shared_ptr<WindowBatches>> parts_;
-  std::vector<std::pair<size_t, int64_t>> order_;  // part and its batch
+  std::shared_ptr<WindowBatches> val, test;  // every window once, in order, or as streams where train is
+  std::shared_ptr<Batches> train;            // what its first phase goes through first; without a phase, what one would
 };
 
 struct Domains {

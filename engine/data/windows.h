@@ -1,5 +1,6 @@
 // Windows of a token sequence as batches: window i has the tokens from i * stride on, its targets are the tokens one
-// later.
+// later. As streams the sequence is cut into B parts of M = floor(L / (B S)) windows each, which lie end to end; batch
+// c has window c of each part, and there are M - 1 batches.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,7 @@ struct WindowOptions {
   int64_t domain = 0;  // of every batch
 };
 
-// How many windows a sequence of `length` tokens has.
+// How many windows a sequence of `length` tokens has; of streams those that are in batches.
 int64_t CountWindows(int64_t length, const WindowOptions& options);
 
 class WindowBatches final : public Batches {
@@ -44,6 +45,9 @@ class WindowBatches final : public Batches {
   int64_t windows() const { return windows_; }
 
  private:
+  // Where a window begins.
+  int64_t StartOf(int64_t window) const;
+
   TokenIds ids_;
   WindowOptions options_;
   int64_t windows_, count_, epoch_ = 0;
