@@ -3,11 +3,16 @@
 
 #include <ATen/Functions.h>
 
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "bindings/lua/json.h"
 #include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/nn/buffers_aside.h"
 #include "engine/tscore/loop.h"
+#include "engine/tscore/published.h"
 #include "engine/tscore/tally.h"
 
 namespace lanthorn::lua {
@@ -87,35 +92,73 @@ tscore::Score Loop(lua_State* L, nn::Module& model, int64_t n, Anything loss, co
 struct Compatibility {
   std::string compat = "none";
 };
+struct RowsOptions {
+  Compatibility compatibility;
+  int64_t rows = 16;
+};
 template <typename Visit>
 void Fields(Visit&& visit, Compatibility& options) {
-  visit({"compat", "v1.1: the published formula", {}, {"none", "v1.1"}}, options.compat);
+  visit({"compat", "a published formula", {}, {"none", "v1.1", "sigmoid", "shadow", "plugin"}}, options.compat);
+}
+template <typename Visit>
+void Fields(Visit&& visit, RowsOptions& options) {
+  Fields(visit, options.compatibility);
+  visit({"rows", "compat=plugin: the first so many rows, as published 8 or 16", 1}, options.rows);
 }
 
-void ApplyTo(tscore::Score* score, const Compatibility& options) {
-  if (options.compat != "v1.1") return;
-  score->t = tscore::ComputeV11(score->s, score->q, score->n);
-  score->status = "v1.1";
+void ApplyTo(tscore::Score* score, const Compatibility& options, double norms) {
+  const std::optional<tscore::Form> form = Value(tscore::FormOf(options.compat));
+  if (!form) return;
+  score->t = tscore::Published(*form, score->s, score->q, score->n, norms);
+  score->status = options.compat;
 }
 
-tscore::Score OfRows(const at::Tensor& gradients, const Compatibility& options) {
-  const at::Tensor rows = gradients.detach().to(c10::kCPU, c10::kDouble);
+tscore::Score OfRows(const at::Tensor& gradients, const RowsOptions& options) {
+  at::Tensor rows = gradients.detach().to(c10::kCPU, c10::kDouble);
   if (rows.dim() != 2) throw UsageError("tscore.of_rows: expected gradients (N, P), got " + TensorLabel(rows));
+  if (options.compatibility.compat == "plugin") rows = rows.narrow(0, 0, std::min(options.rows, rows.size(0)));
   const at::Tensor squares = rows.square().sum(1);
   tscore::Score score =
       tscore::Compute(rows.sum(0).square().sum().item<double>(), squares.sum().item<double>(), rows.size(0));
   score.method = "rows";
   SetNoise(/*own=*/1, &score);
   score.sample_sq.assign(squares.data_ptr<double>(), squares.data_ptr<double>() + squares.numel());
-  ApplyTo(&score, options);
+  ApplyTo(&score, options.compatibility, squares.sqrt().sum().item<double>());
   return score;
 }
 
 tscore::Score OfSums(double s, double q, int64_t n, const Compatibility& options) {
   tscore::Score score = tscore::Compute(s, q, n);
   SetNoise(/*own=*/1, &score);
-  ApplyTo(&score, options);
+  if (options.compat == "shadow" || options.compat == "plugin") {
+    throw UsageError("tscore.compute: the form '" + options.compat +
+                     "' needs more than S, Q and N: norms, or the first rows alone; use tscore.of_rows");
+  }
+  ApplyTo(&score, options, 0);
   return score;
+}
+
+nlohmann::json MicroScore(double small_sq, double big_sq, int64_t b, int64_t n) {
+  if (b < 1 || n <= b) {
+    throw UsageError(absl::StrCat("tscore.micro: b is ", b, " and n is ", n, ", expected 1 or more, and more than b"));
+  }
+  const tscore::Micro micro = tscore::FromBatches(small_sq, big_sq, b, n);
+  nlohmann::json result = {{"trace", micro.trace}, {"signal", micro.signal}, {"n", n}, {"method", "micro"}};
+  if (micro.t) result["t"] = *micro.t;
+  return result;
+}
+
+std::optional<double> GradCv(const at::Tensor& gradient) {
+  const at::Tensor wide = gradient.detach().to(c10::kCPU, c10::kDouble).flatten();
+  if (wide.numel() < 2) throw UsageError("tscore.grad_cv: expected a gradient of two elements or more");
+  const double mean = std::abs(wide.mean().item<double>());
+  if (!(mean > 0)) return std::nullopt;
+  return wide.std().item<double>() / mean;
+}
+
+std::optional<double> FromSigmoid(double old, int64_t n) {
+  if (!(old > 0.5 && old < 1) || n < 2) return std::nullopt;
+  return 1 - 1 / (static_cast<double>(n) * std::log(old / (1 - old)));
 }
 
 const std::vector<FunctionRow> kRows = {
@@ -136,8 +179,21 @@ const std::vector<FunctionRow> kRows = {
     {"compute", "s, q, n",
      "T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status "
      "(too_few, nonfinite, "
-     "vanishing); compat='v1.1' is the published formula. noise takes the g as gradients of the samples' own losses.",
+     "vanishing); compat names a published formula. noise takes the g as gradients of the samples' own losses.",
      Typed<&OfSums>, "tscore.compute(2, 2, 2).t"},
+    {"micro", "small_sq, big_sq, b, n",
+     "T of n samples from squared gradient norms alone: the mean over batches of b, and that of n > b. Estimates "
+     "tr(Sigma) "
+     "and ||G||^2 without bias, and T with the noise of both; t is nil where their sum is not positive.",
+     Typed<&MicroScore>, "tscore.micro(2, 1, 1, 2).t"},
+    {"grad_cv", "gradient",
+     "Standard deviation over |mean| of the elements of one batch gradient; nil for a mean of 0. It circulates as a "
+     "T-Score, also as tanh(r / 2) of it; it has nothing to do with samples.",
+     Typed<&GradCv>},
+    {"from_sigmoid", "old, n",
+     "The T that a published value of the sigmoid form stands for: 1 - 1 / (n logit(old)); nil for one that the form "
+     "cannot have.",
+     Typed<&FromSigmoid>, "tscore.from_sigmoid(.50842, 32)"},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/square_sum.h"
 #include "engine/tscore/tally.h"
@@ -50,6 +51,14 @@ class DerivedUse final : public Use {
 };
 
 }  // namespace
+
+void Use::AddElementSquares(const at::Tensor& sums) const {
+  const at::Tensor tile = at::empty_like(sums);
+  for (int64_t i = 0; i < samples(); ++i) {
+    AddSampleGradient(i, tile.zero_());
+    sums.addcmul_(tile, tile);
+  }
+}
 
 Recorder::Ptr Recorder::Open(int64_t samples) {
   current = Ptr(new Recorder(samples));
@@ -120,14 +129,17 @@ absl::Status Recorder::CheckUses(const std::vector<NamedParameter>& parameters,
   return refused_.empty() ? absl::OkStatus() : ConfigError("tscore: " + refused_);
 }
 
-absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
+absl::StatusOr<const std::vector<Recorder::Entry>*> Recorder::EntriesOf(const NamedParameter& parameter) const {
   const auto found = uses_.find(parameter.tensor.unsafeGetTensorImpl());
-  if (found == uses_.end()) {
-    return ConfigError(
-        "tscore: parameter '" + parameter.name +
-        "' received a gradient but no layer reported its samples; use a layer with a sampler, or tscore.mode='loop'");
-  }
-  const std::vector<Entry>& entries = found->second;
+  if (found != uses_.end()) return &found->second;
+  return ConfigError(
+      "tscore: parameter '" + parameter.name +
+      "' received a gradient but no layer reported its samples; use a layer with a sampler, or tscore.mode='loop'");
+}
+
+absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
+  LANTHORN_ASSIGN_OR_RETURN(const std::vector<Entry>* const found, EntriesOf(parameter));
+  const std::vector<Entry>& entries = *found;
   if (entries.size() == 1) {
     const at::Tensor squares = entries[0].use->SampleSquares().to(c10::kCPU, c10::kDouble).contiguous();
     return std::vector<double>(squares.data_ptr<double>(), squares.data_ptr<double>() + samples_);
@@ -161,22 +173,51 @@ absl::Status Recorder::Verify(const NamedParameter& parameter, double whole) con
                       parameter.name, difference, gradient));
 }
 
-absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParameter>& parameters,
-                                                    const std::vector<bool>& received, bool verify) {
+absl::Status Recorder::Settle(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received) {
   Close();
   finished_ = true;
-  // The reports hold a step's tensors: they go with this call, however it ends.
-  struct Clear {
-    Recorder* recorder;
-    ~Clear() {
-      recorder->uses_.clear();
-      recorder->derived_.clear();
-    }
-  } const clear{this};
   LANTHORN_RETURN_IF_ERROR(CheckUses(parameters, received));
-  at::NoGradGuard no_grad;
   samples_ = std::max<int64_t>(samples_, 0);
   ResolveDerived();
+  return absl::OkStatus();
+}
+
+void Recorder::Forget() {
+  uses_.clear();
+  derived_.clear();
+}
+
+absl::StatusOr<std::vector<at::Tensor>> Recorder::ElementSquares(const std::vector<NamedParameter>& parameters) {
+  const absl::Cleanup forget = [this] { Forget(); };
+  const at::NoGradGuard no_grad;
+  std::vector<bool> received;
+  for (const NamedParameter& parameter : parameters) received.push_back(parameter.tensor.grad().defined());
+  LANTHORN_RETURN_IF_ERROR(Settle(parameters, received));
+  std::vector<at::Tensor> all(parameters.size());
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (!received[p]) continue;
+    LANTHORN_ASSIGN_OR_RETURN(const std::vector<Entry>* const entries, EntriesOf(parameters[p]));
+    all[p] = at::zeros_like(parameters[p].tensor);
+    if (entries->size() == 1) {
+      entries->front().use->AddElementSquares(all[p]);
+      continue;
+    }
+    const at::Tensor tile = at::empty_like(all[p]);
+    for (int64_t i = 0; i < samples_; ++i) {
+      tile.zero_();
+      for (const Entry& entry : *entries) entry.use->AddSampleGradient(i, tile);
+      all[p].addcmul_(tile, tile);
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<Recorder::Squares> Recorder::Collect(const std::vector<NamedParameter>& parameters,
+                                                    const std::vector<bool>& received, bool verify) {
+  // The reports hold a step's tensors: they go with this call, however it ends.
+  const absl::Cleanup forget = [this] { Forget(); };
+  const at::NoGradGuard no_grad;
+  LANTHORN_RETURN_IF_ERROR(Settle(parameters, received));
   Squares squares = {std::vector<double>(static_cast<size_t>(samples_), 0.0),
                      std::vector<double>(parameters.size(), 0.0)};
   double q = 0, s = 0;

@@ -31,6 +31,9 @@ class Use {
   virtual void AddSampleGradient(int64_t sample, const at::Tensor& tile) const = 0;
   // || G_i ||^2 for all samples, float64 (N). Valid when this is the parameter's only use.
   virtual at::Tensor SampleSquares() const = 0;
+  // sums += G_i * G_i over all samples, element by element; sums has the parameter's shape and dtype. Valid when this
+  // is the parameter's only use. One sample after the other, unless there is a faster way.
+  virtual void AddElementSquares(const at::Tensor& sums) const;
 };
 
 struct NamedParameter {
@@ -95,22 +98,28 @@ class Recorder {
   // What Finish takes from the reports. `received` tells for each parameter whether this backward reached it.
   absl::StatusOr<Squares> Collect(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received,
                                   bool verify);
+  // sum_i g_i * g_i of each parameter that has a gradient, element by element; undefined for the others. The memory is
+  // that of the parameters and one sample's gradient of one of them. Errors as of Finish; frees the reports.
+  absl::StatusOr<std::vector<at::Tensor>> ElementSquares(const std::vector<NamedParameter>& parameters);
 
  private:
   explicit Recorder(int64_t samples) : samples_(samples) {}
 
-  // Turns the uses of derived tensors into uses of their parameters.
+  // The backward is over: what is wrong with the uses, or those of derived tensors become uses of their parameters.
+  absl::Status Settle(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received);
   void ResolveDerived();
+  void Forget();
+  struct Entry {
+    const char* layer;
+    std::unique_ptr<Use> use;
+  };
+  absl::StatusOr<const std::vector<Entry>*> EntriesOf(const NamedParameter& parameter) const;
   // ConfigError for a parameter that is used in a way that was refused, or for the batch as a whole.
   absl::Status CheckUses(const std::vector<NamedParameter>& parameters, const std::vector<bool>& received) const;
   absl::StatusOr<std::vector<double>> SquaresOf(const NamedParameter& parameter) const;
   // `whole`: the norm of all gradients, for which rounding is judged.
   absl::Status Verify(const NamedParameter& parameter, double whole) const;
 
-  struct Entry {
-    const char* layer;
-    std::unique_ptr<Use> use;
-  };
   int64_t samples_;
   bool finished_ = false;
   std::string refused_;

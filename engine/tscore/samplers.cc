@@ -45,6 +45,13 @@ class LinearUseImpl final : public Use {
     return squares.empty() ? at::zeros({0}, delta_.options().dtype(c10::kDouble)) : at::cat(squares);
   }
 
+  // Of one position each: (e a^T)^2 = e^2 (a^2)^T, and the sum over samples is one GEMM.
+  void AddElementSquares(const at::Tensor& sums) const override {
+    if (input_.size(1) != 1) return Use::AddElementSquares(sums);
+    const at::Tensor rows = sums.dim() == 2 ? sums : sums.view({delta_.size(2), input_.size(2)});
+    rows.addmm_(delta_.select(1, 0).square().t(), input_.select(1, 0).square());
+  }
+
  private:
   int64_t samples_;
   at::Tensor input_, delta_, squares_;
@@ -58,6 +65,7 @@ class BiasUseImpl final : public Use {
   int64_t samples() const override { return samples_; }
   void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override { tile.add_(Summed()[sample]); }
   at::Tensor SampleSquares() const override { return squares_.defined() ? squares_ : RowSquares(Summed()); }
+  void AddElementSquares(const at::Tensor& sums) const override { sums.add_(Summed().square().sum(0)); }
 
  private:
   const at::Tensor& Summed() const {
@@ -82,11 +90,16 @@ class LazyUseImpl final : public Use {
   int64_t samples() const override { return squares_.size(0); }
   at::Tensor SampleSquares() const override { return squares_; }
   void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
-    if (unpacked_ == nullptr) unpacked_ = unpack_();
-    unpacked_->AddSampleGradient(sample, tile);
+    Unpacked().AddSampleGradient(sample, tile);
   }
+  void AddElementSquares(const at::Tensor& sums) const override { Unpacked().AddElementSquares(sums); }
 
  private:
+  const Use& Unpacked() const {
+    if (unpacked_ == nullptr) unpacked_ = unpack_();
+    return *unpacked_;
+  }
+
   at::Tensor squares_;
   std::function<std::unique_ptr<Use>()> unpack_;
   mutable std::unique_ptr<Use> unpacked_;
@@ -104,6 +117,9 @@ class StackedUse final : public Use {
     at::Tensor sum = nodes_[0]->SampleSquares();
     for (size_t i = 1; i < nodes_.size(); ++i) sum = sum + nodes_[i]->SampleSquares();
     return sum;
+  }
+  void AddElementSquares(const at::Tensor& sums) const override {
+    for (size_t i = 0; i < nodes_.size(); ++i) nodes_[i]->AddElementSquares(sums[static_cast<int64_t>(i)]);
   }
 
  private:

@@ -42,11 +42,6 @@ void SetNoise(double own, Score* score) {
   score->noise = noise;
 }
 
-double ComputeV11(double s, double q, int64_t n) {
-  if (n < 2) return 0.5;
-  return 1 - std::clamp(s / (q + 1e-8) / static_cast<double>(n), 0.0, 1.0);
-}
-
 void Statistics::Add(std::optional<double> value) {
   if (!value) {
     ++skipped;

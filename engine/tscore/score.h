@@ -54,9 +54,6 @@ Score Compute(double s, double q, int64_t n, std::optional<double> theta_norm = 
 // gradients of the samples' own losses: N when they are shares of a mean loss, 1 when they are such gradients already.
 void SetNoise(double own, Score* score);
 
-// The published formula: N < 2 gives 0.5, and an absolute eps turns vanishing gradients into 1.
-double ComputeV11(double s, double q, int64_t n);
-
 // Mean, standard deviation (n - 1) and counts over values that may be undefined.
 struct Statistics {
   int64_t counted = 0, skipped = 0;

@@ -289,6 +289,56 @@ void RunAll(bool in_double) {
   }
 }
 
+// sum_i g_i * g_i of each parameter by N backwards; undefined where none had a gradient.
+std::vector<at::Tensor> LoopElementSquares(nn::Module& model, int64_t samples, const SampleLoss& loss) {
+  const auto parameters = model.Parameters();
+  std::vector<at::Tensor> sums(parameters.size());
+  for (int64_t i = 0; i < samples; ++i) {
+    model.ZeroGrad();
+    loss(i, 1).backward();
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      const at::Tensor gradient = parameters[p].tensor.grad();
+      if (!gradient.defined()) continue;
+      sums[p] = sums[p].defined() ? sums[p] + gradient.square() : gradient.square();
+    }
+  }
+  model.ZeroGrad();
+  return sums;
+}
+
+TEST(TScoreContract, ElementSquaresEqualNBackwards) {
+  for (const auto& [name, make] : Cases()) {
+    for (int i = 0; i < kDraws; ++i) {
+      const uint64_t seed = Seed() * 1000 + static_cast<uint64_t>(i);
+      Draw draw(seed);
+      at::manual_seed(seed);
+      const int64_t samples = 1 + i % 4;
+      const Case c = make(draw, samples);
+      SCOPED_TRACE(absl::StrFormat("LANTHORN_TEST_SEED=%d, draw %d: %s", Seed(), i, c.layer->Describe()));
+      c.layer->To(c10::kCPU, c10::kDouble);
+      const SampleLoss loss = LossOf(c);
+      c.layer->ZeroGrad();
+      const Recorder::Ptr recorder = Recorder::Open(samples);
+      const at::Tensor total = loss(0, samples);
+      recorder->Close();
+      total.backward();
+      const auto squares = recorder->ElementSquares(c.layer->Parameters());
+      ASSERT_TRUE(squares.ok()) << squares.status();
+      const std::vector<at::Tensor> expected = LoopElementSquares(*c.layer, samples, loss);
+      for (size_t p = 0; p < expected.size(); ++p) {
+        const at::Tensor found = (*squares)[p];
+        if (!expected[p].defined() || !found.defined()) {  // one of them may be zeros
+          for (const at::Tensor& one : {expected[p], found})
+            EXPECT_TRUE(!one.defined() || one.eq(0).all().item<bool>()) << c.layer->Parameters()[p].name;
+          continue;
+        }
+        EXPECT_TRUE(at::allclose(found, expected[p], 1e-9, 1e-12)) << c.layer->Parameters()[p].name;
+      }
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
 TEST(TScoreContract, SampleNormsEqualNBackwardsInDouble) { RunAll(/*in_double=*/true); }
 
 TEST(TScoreContract, FloatNormsStayWithinATenThousandthOfTheDoubleLoop) { RunAll(/*in_double=*/false); }

@@ -8,6 +8,8 @@
 #include <limits>
 #include <random>
 
+#include "engine/tscore/published.h"
+
 namespace lanthorn::tscore {
 namespace {
 
@@ -22,7 +24,7 @@ Score Of(const at::Tensor& rows) {
 }
 double V11(const at::Tensor& rows) {
   const auto [s, q] = Sums(rows);
-  return ComputeV11(s, q, rows.size(0));
+  return Published(Form::kV11, s, q, rows.size(0));
 }
 at::Tensor Rows(std::vector<double> values, int64_t width) {
   return at::tensor(values, c10::kDouble).view({-1, width});
@@ -94,7 +96,7 @@ TEST(Score, OneOrNoSampleHasNoValueG46) {
     const Score score = Compute(1, 1, n, 1.0);
     EXPECT_FALSE(score.t || score.t_corrected);
     EXPECT_EQ(score.status, "too_few");
-    EXPECT_EQ(ComputeV11(1, 1, n), 0.5);
+    EXPECT_EQ(Published(Form::kV11, 1, 1, n), 0.5);
   }
 }
 
