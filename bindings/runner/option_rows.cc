@@ -7,8 +7,11 @@
 
 #include "bindings/runner/host.h"
 #include "engine/data/domain_options.h"
+#include "engine/data/replay_options.h"
 #include "engine/data/text_options.h"
 #include "engine/optim/select/selection_options.h"
+#include "engine/train/continual/ewc_options.h"
+#include "engine/train/continual/sleep_options.h"
 #include "engine/train/fit_options.h"
 
 namespace lanthorn::runner {
@@ -67,7 +70,8 @@ struct SpecWriter {
   }
 };
 
-// option_rows(): section -> option -> its row, for all options that the engine declares.
+// option_rows(): section -> option -> its row, for all options that the engine declares; ewc, sleep and replay are
+// those of callbacks and data, no sections of a config.
 int OptionRows(lua_State* L) {
   train::TrainSection train;
   train::TScoreSection tscore;
@@ -77,6 +81,9 @@ int OptionRows(lua_State* L) {
   data::TextOptions text;
   data::DomainOptions domains;
   optim::SelectionOptions select;
+  train::EwcOptions ewc;
+  train::SleepOptions sleep;
+  data::ReplayOptions replay;
   lua_newtable(L);
   const auto add = [L](const char* name, auto& section) {
     lua_newtable(L);
@@ -87,6 +94,9 @@ int OptionRows(lua_State* L) {
   add("select", select);
   add("data", text);
   add("domains", domains);
+  add("ewc", ewc);
+  add("sleep", sleep);
+  add("replay", replay);
   return 1;
 }
 

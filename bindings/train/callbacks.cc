@@ -55,9 +55,12 @@ struct OnEpochCallback final : Callback {
 
 struct BeforeUpdateCallback final : Callback {
   using Callback::Callback;
-  absl::Status BeforeUpdate(const train::StepRecord& record, bool* skip) override {
-    return function.Call(Tensors::kEnd, record, 1,
-                         [skip](lua_State* L, int first) { *skip = *skip || TextAt(L, first) == "skip"; });
+  absl::Status BeforeUpdate(const train::StepRecord& record, train::Verdict* verdict) override {
+    return function.Call(Tensors::kEnd, record, 1, [verdict](lua_State* L, int first) {
+      const std::string answer = TextAt(L, first);
+      if (answer == "skip") *verdict = train::Verdict::kSkip;
+      if (answer == "again") *verdict = train::Verdict::kAgain;
+    });
   }
 };
 
@@ -94,7 +97,8 @@ const std::vector<FunctionRow> kMethods = {
     {"Trainer:on_epoch", "f", "Calls f(record) at each epoch's end; 'stop', reason ends the training.",
      Typed<&Add<OnEpochCallback>>},
     {"Trainer:before_update", "f",
-     "Calls f(record) when the gradients of an update are there; 'skip' leaves the update out.",
+     "Calls f(record) when the gradients of an update are there; 'skip' leaves the update out, 'again' takes loss and "
+     "gradients once more, of weights that f has changed.",
      Typed<&Add<BeforeUpdateCallback>>},
     {"Trainer:on_warning", "f", "Calls f({message=, step=, value=, limit=}) when a guard warns: \"Gnn name: ...\".",
      Typed<&Add<OnWarningCallback>>},

@@ -94,6 +94,7 @@ void ValueOf<train::StepRecord>::Push(lua_State* L, const train::StepRecord& rec
       .Set("step_ms", record.seconds * 1e3)
       .Set("phases_ms", record.phases)
       .Set("between_ms", record.between)
+      .SetIf(record.again, "again", true)
       .Set("tscore", record.score);
   if (!record.terms.empty()) table.Set("term", record.terms);
 }

@@ -188,8 +188,10 @@ void OpenTrain(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "train", kFunctions);
   RegisterGenerate(L);
+  RegisterSleep(L);
   DefineType<LuaTrainer>(L);
   RegisterTraining(L);
+  RegisterContinual(L);
   RegisterCallbacks(L);
   RegisterWatch(L);
   RegisterSaving(L);

@@ -6,6 +6,7 @@
 #include "bindings/lua/ref.h"
 #include "bindings/lua/userdata.h"
 #include "bindings/train/attach.h"
+#include "engine/train/continual/ewc.h"
 #include "engine/train/report/progress.h"
 #include "engine/train/report/run_progress.h"
 #include "engine/train/signals.h"
@@ -19,6 +20,7 @@ struct LuaTrainer {
   Ref loss;   // function (x, y) -> loss [, targets [, terms]]
   Ref extra;  // function () -> table that goes into checkpoints
   std::shared_ptr<train::Trainer> trainer;
+  std::shared_ptr<train::Ewc> ewc;  // its penalty, where it has one
   std::shared_ptr<train::Progress> progress;
   std::unique_ptr<train::SignalScope> signals;
   std::shared_ptr<train::RunProgress> life;
@@ -37,6 +39,10 @@ void WriteError(const std::string& text);
 // Calls owner->loss with a batch, in a scope of its own.
 absl::StatusOr<train::Loss> CallLoss(LuaTrainer* owner, const data::Batch& batch);
 
+// Adds train.sleep_weights to the table on the top of the stack, and the methods of a Trainer that keep earlier tasks
+// to its table of methods. [-0, +0, m]
+void RegisterSleep(lua_State* L);
+void RegisterContinual(lua_State* L);
 // Adds train.generate to the table on the top of the stack. [-0, +0, m]
 void RegisterGenerate(lua_State* L);
 // Add methods of the Trainer to the table of methods on the top of the stack: training and measuring; callbacks;

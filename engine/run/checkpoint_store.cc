@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 constexpr char kManifest[] = "manifest.json", kModel[] = "model.safetensors", kOptim[] = "optim.safetensors",
-               kState[] = "state.json";
+               kPenalty[] = "penalty.safetensors", kState[] = "state.json";
 constexpr char kPrefix[] = "step-", kTemporary[] = ".tmp-", kTrash[] = ".trash-", kVoid[] = "void-";
 constexpr size_t kDigits = 8;
 
@@ -108,7 +108,12 @@ absl::Status CheckpointStore::WriteFiles(const std::string& folder, const Checkp
   state["step"] = content.step;
   LANTHORN_RETURN_IF_ERROR(WriteFileAtomic(folder + "/" + kState, JsonText(state, 1) + "\n"));
   json files = json::object();
-  for (const char* name : {kModel, kOptim, kState}) {
+  std::vector<const char*> names = {kModel, kOptim, kState};
+  if (!content.penalty.empty()) {
+    LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kPenalty, content.penalty));
+    names.push_back(kPenalty);
+  }
+  for (const char* name : names) {
     const std::string path = folder + "/" + name;
     LANTHORN_ASSIGN_OR_RETURN(const std::string hash, Sha256File(path));
     std::error_code error;
@@ -245,6 +250,10 @@ absl::StatusOr<CheckpointContent> CheckpointStore::Read(const std::string& name)
   LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile optimizer, ReadSafetensors(folder_ + "/" + name + "/" + kOptim));
   content.model = std::move(model.tensors);
   content.optimizer = std::move(optimizer.tensors);
+  if (manifest.at("files").contains(kPenalty)) {
+    LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile penalty, ReadSafetensors(folder_ + "/" + name + "/" + kPenalty));
+    content.penalty = std::move(penalty.tensors);
+  }
   return content;
 }
 

@@ -22,6 +22,7 @@ struct CheckpointContent {
   nlohmann::json state;    // state.json but for `format` and `step`
   nlohmann::json probe;    // {sha256, sum, ...}, or null
   std::map<std::string, std::string> model_metadata = {};
+  NamedTensors penalty = {};  // of a term of the objective that has a state of its own; mostly none
 };
 
 struct WrittenCheckpoint {

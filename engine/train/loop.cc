@@ -119,12 +119,14 @@ absl::Status Trainer::TrainStep(Control* control) {
   StepRecord record = BeginRecord();
   const std::vector<data::Batch> batches =
       FetchUpdate(*train_, result_.batch, options_.train.accumulate, options_.device, &record.phases);
-  model_->ZeroGrad();
-  LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, gradients_.Of(batches, WantedScore(), &record.phases));
-  LANTHORN_ASSIGN_OR_RETURN(const double scale, CheckAndClip(pass, batches, &record));
-  LANTHORN_RETURN_IF_ERROR(Tell(observers_, &record.phases, [&record](Observer& observer) {
-    return observer.BeforeUpdate(record, &record.skipped);
-  }));
+  LANTHORN_ASSIGN_OR_RETURN(GradientPass pass, PassOver(batches, WantedScore(), &record.phases));
+  LANTHORN_ASSIGN_OR_RETURN(double scale, CheckAndClip(pass, batches, &record));
+  LANTHORN_ASSIGN_OR_RETURN(Verdict verdict, AskBeforeUpdate(&record));
+  if (verdict == Verdict::kAgain) {
+    LANTHORN_ASSIGN_OR_RETURN(scale, PassAgain(batches, &pass, &record));
+    LANTHORN_ASSIGN_OR_RETURN(verdict, AskBeforeUpdate(&record));
+  }
+  record.skipped = record.skipped || verdict != Verdict::kMove;
   const HostReads before = reads.Count();
   MoveWeights(scale, batches, &record);
   const HostReads optimizer_reads = reads.Count() - before;

@@ -56,8 +56,7 @@ absl::StatusOr<double> Trainer::RehearseUpdate(int64_t batch, double factor) {
   PhaseSeconds unused{};
   const std::vector<data::Batch> batches =
       FetchUpdate(*train_, batch, options_.train.accumulate, options_.device, &unused);
-  model_->ZeroGrad();
-  LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, gradients_.Of(batches, Gradients::TScore::kOff, &unused));
+  LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, PassOver(batches, Gradients::TScore::kOff, &unused));
   if (pass.targets == 0 || !std::isfinite(pass.value)) return std::numeric_limits<double>::quiet_NaN();
   const ClipSection& clip = options_.clip;
   if (clip.clip_value > 0) optim::ClipValue(parameters_, clip.clip_value);

@@ -84,6 +84,22 @@ absl::StatusOr<EvalRecord> Trainer::EvaluateOn(const data::Batches& batches, con
   });
 }
 
+absl::Status Trainer::SetPenalty(std::shared_ptr<Penalty> penalty) {
+  penalty_ = std::move(penalty);
+  if (!unclaimed_) return absl::OkStatus();
+  const CheckpointContent content = *std::exchange(unclaimed_, {});
+  return penalty_->Load(content.penalty, content.state.at("penalty"));
+}
+
+absl::StatusOr<std::vector<at::Tensor>> Trainer::FisherOver(int64_t first, int64_t batches, FisherOf of) {
+  PhaseSeconds unused{};
+  const auto get = [&](int64_t i) { return Fetch(train_->Own(), first + i, options_.device, &unused); };
+  const int64_t count = std::min(batches, train_->count() - first);
+  return Fisher(*model_, loss_, count, get, of, [&](int64_t done) {
+    for (const auto& observer : observers_) observer->OnPart(done, count);
+  });
+}
+
 absl::StatusOr<std::vector<tscore::Score>> Trainer::ProbeTScore(int64_t batches) {
   const EvalScope eval(*model_);
   std::vector<tscore::Score> scores;

@@ -13,6 +13,8 @@
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
 #include "engine/run/checkpoint_store.h"
+#include "engine/train/continual/fisher.h"
+#include "engine/train/continual/penalty.h"
 #include "engine/train/eval/eval.h"
 #include "engine/train/fit_options.h"
 #include "engine/train/guards/guard_options.h"
@@ -112,6 +114,12 @@ class Trainer {
   // Saves to the run's checkpoints from now on. `extra` gives what else is to be kept, at each save.
   void SaveTo(std::shared_ptr<RunDirectory> run, CheckpointOptions options,
               std::function<absl::StatusOr<nlohmann::json>()> extra);
+  // From now on the objective has this term too; checkpoints hold its state, and one that was restored without it gives
+  // it back its own here.
+  absl::Status SetPenalty(std::shared_ptr<Penalty> penalty);
+  // F of `batches` train batches from `first` on, at the weights as they are; of their own rows where earlier ones are
+  // replayed among them.
+  absl::StatusOr<std::vector<at::Tensor>> FisherOver(int64_t first, int64_t batches, FisherOf of);
   // Where the update that is not finite is kept; empty: nowhere.
   void DumpTo(std::string folder) { dumps_ = std::move(folder); }
   // The training as it is: what a checkpoint of it holds.
@@ -203,6 +211,11 @@ class Trainer {
 
   // The parts of an update, in their order (update.cc).
   StepRecord BeginRecord();
+  // The gradients of the objective: those of the data, and of the penalty.
+  absl::StatusOr<GradientPass> PassOver(const std::vector<data::Batch>& batches, Gradients::TScore tscore,
+                                        PhaseSeconds* phases);
+  absl::StatusOr<double> PassAgain(const std::vector<data::Batch>& batches, GradientPass* pass, StepRecord* record);
+  absl::StatusOr<Verdict> AskBeforeUpdate(StepRecord* record);
   Gradients::TScore WantedScore() const;
   // What the gradients are to be multiplied by; marks the record as skipped where they are not finite.
   absl::StatusOr<double> CheckAndClip(const GradientPass& pass, const std::vector<data::Batch>& batches,
@@ -265,6 +278,8 @@ class Trainer {
   int64_t nonfinite_in_a_row_ = 0;
   std::string dumps_;
   int64_t first_update_ = 0;  // the optimiser's updates before this process
+  std::shared_ptr<Penalty> penalty_;
+  std::optional<CheckpointContent> unclaimed_;  // what a checkpoint held of a penalty that is not set
   std::unique_ptr<Checkpointer> checkpointer_;
   std::function<absl::StatusOr<nlohmann::json>()> extra_;
   std::string config_hash_;

@@ -1,4 +1,5 @@
 // The parts of one update: its gradients judged and clipped, the weights moved, what it did counted.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -6,6 +7,7 @@
 #include "engine/train/guards/alive_check.h"
 #include "engine/train/guards/step_guards.h"
 #include "engine/train/report/phase_clock.h"
+#include "engine/train/tell.h"
 #include "engine/train/trainer.h"
 
 namespace lanthorn::train {
@@ -27,9 +29,46 @@ Gradients::TScore Trainer::WantedScore() const {
   return first ? Gradients::TScore::kVerified : Gradients::TScore::kOn;
 }
 
+absl::StatusOr<GradientPass> Trainer::PassOver(const std::vector<data::Batch>& batches, Gradients::TScore tscore,
+                                               PhaseSeconds* phases) {
+  model_->ZeroGrad();
+  LANTHORN_ASSIGN_OR_RETURN(GradientPass pass, gradients_.Of(batches, tscore, phases));
+  if (penalty_ == nullptr || !penalty_->active() || pass.targets == 0) return pass;
+  const PhaseClock clock(phases, Phase::kBackward);
+  LANTHORN_ASSIGN_OR_RETURN(const double value, penalty_->AddGradient(parameters_));
+  AddTerms({{penalty_->name(), value}}, 1, &pass.terms);
+  pass.penalized = true;
+  return pass;
+}
+
+// T-Score is of the batch as it was met; loss and gradients are those of the changed weights.
+absl::StatusOr<double> Trainer::PassAgain(const std::vector<data::Batch>& batches, GradientPass* pass,
+                                          StepRecord* record) {
+  std::optional<tscore::Score> score = std::move(pass->score);
+  LANTHORN_ASSIGN_OR_RETURN(*pass, PassOver(batches, Gradients::TScore::kOff, &record->phases));
+  record->again = true;
+  LANTHORN_ASSIGN_OR_RETURN(const double scale, CheckAndClip(*pass, batches, record));
+  record->score = pass->score = std::move(score);
+  return scale;
+}
+
+absl::StatusOr<Verdict> Trainer::AskBeforeUpdate(StepRecord* record) {
+  Verdict verdict = Verdict::kMove;
+  LANTHORN_RETURN_IF_ERROR(Tell(observers_, &record->phases, [&](Observer& observer) {
+    Verdict own = Verdict::kMove;
+    LANTHORN_RETURN_IF_ERROR(observer.BeforeUpdate(*record, &own));
+    verdict = std::max(verdict, own);
+    return absl::OkStatus();
+  }));
+  if (verdict == Verdict::kAgain && record->again)
+    return Error(ExitCode::kScript, "a callback asked for the gradients of one update again, twice");
+  return verdict;
+}
+
 absl::StatusOr<double> Trainer::CheckAndClip(const GradientPass& pass, const std::vector<data::Batch>& batches,
                                              StepRecord* record) {
   record->micro_batches = static_cast<int64_t>(batches.size());
+  record->batch = result_.batch + record->micro_batches;
   record->loss = pass.value;
   record->terms = pass.terms;
   record->score = pass.score;
@@ -38,8 +77,8 @@ absl::StatusOr<double> Trainer::CheckAndClip(const GradientPass& pass, const std
   {
     const PhaseClock clock(&record->phases, Phase::kClip);
     // T-Score in the backward has S = || gradient ||^2 already; by N backwards S is that of the samples' own losses.
-    record->grad_norm =
-        pass.score && !options_.tscore.loop() ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
+    const bool known = pass.score && !options_.tscore.loop() && !pass.penalized;
+    record->grad_norm = known ? std::sqrt(pass.score->s) : optim::GradientNorm(parameters_);
   }
   {
     const PhaseClock clock(&record->phases, Phase::kGuards);
@@ -66,6 +105,7 @@ void Trainer::MoveWeights(double scale, const std::vector<data::Batch>& batches,
 absl::Status Trainer::Count(const GradientPass& pass, const std::vector<data::Batch>& batches, StepRecord* record) {
   ++result_.steps;
   if (record->skipped) ++result_.skipped;
+  if (pass.penalized) penalty_->CountUpdate();
   if (pass.empty > 0) {
     if (result_.empty == 0) LANTHORN_RETURN_IF_ERROR(WarnOfEmpty(pass.empty, *record));
     result_.empty += pass.empty;
@@ -77,7 +117,7 @@ absl::Status Trainer::Count(const GradientPass& pass, const std::vector<data::Ba
   record->tokens = record->skipped ? 0 : pass.targets;
   record->tokens_total = result_.tokens += record->tokens;
   for (const data::Batch& batch : batches) {
-    result_.tokens_forward += batch.y.numel();
+    result_.tokens_forward += batch.y.numel() * (record->again ? 2 : 1);
     if (!record->skipped) record->samples += batch.x.size(0);
   }
   result_.samples += record->samples;

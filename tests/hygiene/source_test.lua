@@ -79,7 +79,8 @@ end)
 -- The runner itself is built without LibTorch: of the engine it may have what needs none of it, PLAIN_ENGINE and
 -- headers alone.
 local plain = { ['data/text_options.h'] = true, ['data/domain_options.h'] = true, ['train/fit_options.h'] = true,
-  ['optim/select/selection_options.h'] = true,
+  ['data/replay_options.h'] = true, ['optim/select/selection_options.h'] = true,
+  ['train/continual/ewc_options.h'] = true, ['train/continual/sleep_options.h'] = true,
   ['base/quiet_thread.h'] = true, ['base/files/socket_address.h'] = true }
 for source in read('CMakeLists.txt'):match('set%(PLAIN_ENGINE ([^)]*)%)'):gmatch('engine/([^%s]+)%.cc') do
   plain[source .. '.h'] = true

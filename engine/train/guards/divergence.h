@@ -28,7 +28,8 @@ absl::StatusOr<std::string> DumpUpdate(const std::string& folder, int64_t step, 
                                        const std::vector<nn::NamedParameter>& parameters,
                                        const optim::Optimizer& optimizer);
 
-// Whether the loss ran away: above `ratio` times the first loss of the training, once `warm_up` updates are over.
+// Whether the loss ran away: above `ratio` times the first loss of the training, or of the domain of this update where
+// that was higher, once `warm_up` updates are over.
 // A first loss that is not positive says nothing. Gives the message.
 std::optional<std::string> LossSpike(int64_t step, double loss, double first_loss, double ratio, int64_t warm_up);
 

@@ -9,10 +9,11 @@ std::optional<Warning> LearningCheck::Add(int64_t step, double loss) {
   if (done_ || !std::isfinite(loss)) return std::nullopt;
   sum_ = kDecay * sum_ + loss;
   weight_ = kDecay * weight_ + 1;
+  const double smoothed = sum_ / weight_, limit = uniform_ - kReach;
+  if (++seen_ >= kFirst) least_ = std::min(least_, smoothed);
   if (step < from_) return std::nullopt;
   done_ = true;
-  const double smoothed = sum_ / weight_, limit = uniform_ - kReach;
-  if (smoothed <= limit) return std::nullopt;
+  if (std::min(smoothed, least_) <= limit) return std::nullopt;
   return Warning{
       absl::StrFormat("G37 no_learning: the loss is %.3f nats, guessing gives %.3f (ln V): after %d updates at "
                       "most %.3f is expected; is the learning rate 0 or far too small, or are targets unrelated to "

@@ -62,9 +62,14 @@ absl::StatusOr<bool> Trainer::CheckDivergence(const GradientPass& pass, double g
   }
   nonfinite_in_a_row_ = 0;
   if (!result_.first_loss) result_.first_loss = pass.value;
+  // A text that is met for the first time may be further from what was learnt than the first one was from nothing.
+  const auto domain = static_cast<size_t>(std::max<int64_t>(0, batches.front().domain));
+  if (result_.domain_losses.size() <= domain) result_.domain_losses.resize(domain + 1, 0.0);
+  if (result_.domain_losses[domain] == 0) result_.domain_losses[domain] = pass.value;
+  const double reference = std::max(*result_.first_loss, result_.domain_losses[domain]);
   constexpr int64_t kWarmUp = 5;
   const auto spike =
-      LossSpike(step, pass.value, *result_.first_loss, guards.spike_ratio, std::max(kWarmUp, options_.schedule.warmup));
+      LossSpike(step, pass.value, reference, guards.spike_ratio, std::max(kWarmUp, options_.schedule.warmup));
   if (spike) return NumericsError(*spike);
   return false;
 }

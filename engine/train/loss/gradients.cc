@@ -10,6 +10,7 @@
 #include "engine/train/report/phase_clock.h"
 #include "engine/train/state/random_state.h"
 #include "engine/tscore/loop.h"
+#include "engine/tscore/published.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::train {
@@ -31,7 +32,7 @@ class CloseRecorder {
 // but for the score by loops, whose gradients are such already.
 void ApplyPublishedFormula(bool loop, tscore::Score* score) {
   const double scale = loop ? 1 : static_cast<double>(score->n * score->n);
-  score->t = tscore::ComputeV11(scale * score->s, scale * score->q, score->n);
+  score->t = tscore::Published(tscore::Form::kV11, scale * score->s, scale * score->q, score->n);
   score->status = "v1.1";
 }
 

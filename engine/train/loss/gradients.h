@@ -27,6 +27,7 @@ struct GradientPass {
   int64_t empty = 0;  // batches without a target: they have neither a loss nor a gradient
   TermValues terms;
   std::optional<tscore::Score> score;
+  bool penalized = false;  // the gradients have more in them than those of the data
 };
 
 class Gradients {

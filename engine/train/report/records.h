@@ -50,6 +50,7 @@ struct StepRecord {
   double loss = 0, lr = 0, grad_norm = 0;
   TermValues terms = {};      // of the loss
   bool skipped = false;       // nothing was changed: a callback or guards.nonfinite=skip:N asked for it
+  bool again = false;         // an observer changed the weights, and loss and gradients are those after it
   int64_t skipped_total = 0;  // updates skipped so far
   bool empty = false;         // skipped because no batch of it has a target; then it has no loss
   int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
@@ -121,6 +122,13 @@ struct Rollback {
   nlohmann::json extra;             // as the function given to SaveTo gave it
 };
 
+// What is to become of an update whose gradients are there; of several answers the last in this order counts.
+enum class Verdict {
+  kMove,
+  kSkip,   // leave it out
+  kAgain,  // the weights were changed: take loss and gradients of the same batches once more, and ask again
+};
+
 // What an observer may ask of the loop.
 struct Control {
   bool stop = false;
@@ -135,8 +143,9 @@ class Observer {
   virtual ~Observer() = default;
   // The phase that its time belongs to.
   virtual Phase phase() const { return Phase::kLog; }
-  // The gradients of update `record.step` are there, nothing is changed yet; `skip` leaves it out.
-  virtual absl::Status BeforeUpdate(const StepRecord& record, bool* skip) { return absl::OkStatus(); }
+  // The gradients of update `record.step` are there, nothing is changed yet. Where an observer asked for them again,
+  // all are called a second time, with record.again, and may not ask once more.
+  virtual absl::Status BeforeUpdate(const StepRecord& record, Verdict* verdict) { return absl::OkStatus(); }
   virtual absl::Status OnStep(const StepRecord& record, Control* control) { return absl::OkStatus(); }
   virtual absl::Status OnEval(const EvalRecord& record, int64_t step) { return absl::OkStatus(); }
   virtual absl::Status OnEpoch(const EpochRecord& record, Control* control) { return absl::OkStatus(); }

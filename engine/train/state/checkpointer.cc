@@ -11,7 +11,7 @@ constexpr int64_t kMostFailures = 3;
 
 int64_t BytesOf(const CheckpointContent& content) {
   int64_t bytes = 0;
-  for (const NamedTensors* tensors : {&content.model, &content.optimizer}) {
+  for (const NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty}) {
     for (const auto& [name, tensor] : *tensors) bytes += static_cast<int64_t>(tensor.nbytes());
   }
   return bytes;

@@ -85,6 +85,7 @@ void Fields(Visitor visit, T& value) {
     visit.Later("skipped", value.skipped);
     visit.Later("empty", value.empty);
     visit.Later("first_loss", value.first_loss);
+    visit.Later("domain_losses", value.domain_losses);
     visit.Later("rollbacks", value.rollbacks);
     visit.Later("lr_factor", value.lr_factor);
   }

@@ -25,11 +25,12 @@ struct FitState {
   // The batch that comes next: the epoch (1-based) and its 0-based number in it, which is the number of batches when
   // only the end of the epoch is left to do.
   int64_t epoch = 1, batch = 0;
-  int64_t tokens_forward = 0;        // targets of all forwards of updates
-  int64_t skipped = 0;               // updates that were skipped
-  int64_t empty = 0;                 // batches without any target, which no update learnt from
-  std::optional<double> first_loss;  // of the first update
-  int64_t rollbacks = 0;             // so far, and what they have multiplied every base learning rate by
+  int64_t tokens_forward = 0;         // targets of all forwards of updates
+  int64_t skipped = 0;                // updates that were skipped
+  int64_t empty = 0;                  // batches without any target, which no update learnt from
+  std::optional<double> first_loss;   // of the first update
+  std::vector<double> domain_losses;  // of the first update on each domain; 0 for one that was not met
+  int64_t rollbacks = 0;              // so far, and what they have multiplied every base learning rate by
   double lr_factor = 1;
   double seconds = 0;       // of training in earlier attempts
   double eval_seconds = 0;  // of the last eval

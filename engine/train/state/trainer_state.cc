@@ -148,6 +148,10 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
       {"fit", ToJson(result_)},
       {"extra", nullptr}};
   if (!tuned_.empty()) content.state["tuned"] = tuned_;
+  if (penalty_ != nullptr && penalty_->active()) {
+    content.penalty = penalty_->Tensors();
+    content.state["penalty"] = penalty_->State();
+  }
   if (extra_) {
     LANTHORN_ASSIGN_OR_RETURN(content.state["extra"], extra_());
   }
@@ -158,7 +162,7 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
 // The same with tensors of its own: those of a snapshot share their memory with what goes on changing.
 absl::StatusOr<CheckpointContent> Trainer::SnapshotApart() {
   LANTHORN_ASSIGN_OR_RETURN(CheckpointContent content, Snapshot());
-  for (NamedTensors* tensors : {&content.model, &content.optimizer}) {
+  for (NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty}) {
     for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
   }
   return content;
@@ -180,6 +184,16 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
     for (size_t i = 0; i < groups.size(); ++i) {
       optimizer["groups"][i].at("options").get_to(groups[i].options);
       optimizer["groups"][i].at("base_lr").get_to(groups[i].base_lr);
+    }
+    unclaimed_.reset();
+    if (content.state.contains("penalty")) {
+      if (penalty_ == nullptr) {
+        unclaimed_ = content;
+      } else {
+        LANTHORN_RETURN_IF_ERROR(penalty_->Load(content.penalty, content.state["penalty"]));
+      }
+    } else if (penalty_ != nullptr) {
+      penalty_->Clear();
     }
     static_cast<FitState&>(result_) = std::move(fit);
     train_->SetEpoch(result_.epoch - 1);
@@ -219,6 +233,11 @@ absl::StatusOr<Restored> Trainer::Restore(CheckpointStore store, const std::stri
   Restored restored;
   restored.checkpoint = name;
   LANTHORN_RETURN_IF_ERROR(LoadChecked(store, &restored).status());
+  if (unclaimed_) {
+    return WeightsError(absl::StrFormat(
+        "checkpoint '%s': its training had the penalty '%s', this one has none; give the callback of that name",
+        restored.checkpoint, unclaimed_->state["penalty"].value("name", "?")));
+  }
   LANTHORN_ASSIGN_OR_RETURN(restored.set_aside, store.SetAside(restored.step));
   return restored;
 }

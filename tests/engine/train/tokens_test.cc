@@ -8,8 +8,8 @@ namespace lanthorn::train {
 namespace {
 
 struct SkipsTheSecond final : Observer {
-  absl::Status BeforeUpdate(const StepRecord& record, bool* skip) override {
-    *skip = *skip || record.step == 2;
+  absl::Status BeforeUpdate(const StepRecord& record, Verdict* verdict) override {
+    if (record.step == 2) *verdict = Verdict::kSkip;
     return absl::OkStatus();
   }
 };

@@ -255,5 +255,42 @@ TEST(LossTermsG44, AreMeansOverTheTargetsOfAllMicroBatches) {
   for (const StepRecord& step : tiny.notes->steps) EXPECT_NEAR(step.terms[0].second, step.loss, 1e-9);
 }
 
+// The second half of the batches is of another domain.
+class TwoDomains final : public data::Batches {
+ public:
+  explicit TwoDomains(std::shared_ptr<data::Batches> all) : all_(std::move(all)) {}
+  int64_t count() const override { return all_->count(); }
+  int64_t rows() const override { return all_->rows(); }
+  int64_t targets() const override { return all_->targets(); }
+  data::Batch Get(int64_t index) const override {
+    data::Batch batch = all_->Get(index);
+    batch.domain = 2 * index >= count() ? 1 : 0;
+    return batch;
+  }
+
+ private:
+  std::shared_ptr<data::Batches> all_;
+};
+
+TEST(LossSpikeG23, IsMeasuredByWhereADomainBegan) {
+  for (const bool runs_away : {false, true}) {
+    Tiny tiny({.options = {.train = {.epochs = 1}, .eval = {.off = true}}});
+    tiny.train = std::make_shared<TwoDomains>(tiny.train);
+    const LossFn inner = tiny.loss;
+    int64_t seen = 0;
+    tiny.loss = [inner, runs_away, &seen](const data::Batch& batch) -> absl::StatusOr<Loss> {
+      auto loss = inner(batch);
+      if (batch.domain == 1) loss->mean = loss->mean * (runs_away && ++seen > 3 ? 100.0 : 10.0);
+      return loss;
+    };
+    const absl::Status status = tiny.Start().Run().status();
+    if (runs_away) {
+      ExpectStatus(status, ExitCode::kNumerics, {"G23 nonfinite: the loss is", "times the first loss"});
+    } else {
+      EXPECT_TRUE(status.ok()) << status;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanthorn::train

@@ -18,8 +18,8 @@ namespace {
 struct Skipper final : Observer {
   std::function<bool(int64_t)> which;
   explicit Skipper(std::function<bool(int64_t)> f) : which(std::move(f)) {}
-  absl::Status BeforeUpdate(const StepRecord& record, bool* skip) override {
-    if (which(record.step)) *skip = true;
+  absl::Status BeforeUpdate(const StepRecord& record, Verdict* verdict) override {
+    if (which(record.step)) *verdict = Verdict::kSkip;
     return absl::OkStatus();
   }
 };
