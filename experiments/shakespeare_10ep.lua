@@ -1,5 +1,6 @@
 -- shakespeare_10ep: the published A/B setting; T over the first 3 batches at each epoch's end, beside every batch.
 local experiment, data, models, train = require 'experiment', require 'data', require 'models', require 'train'
+local published = require 'research.published'
 
 local cfg = experiment.config {
   data = { corpus = 'tinyshakespeare', batch = 64, seq = 100, stride = 100, split = 0.9, drop_last = true },
@@ -27,19 +28,8 @@ local fit = train.fit {
   callbacks = { probe, 'sample_text' },
 }
 
--- What was given on the command line and changes the numbers, or another text than the published one; nil for neither.
-local function difference()
-  local current = experiment.current()
-  for path, origin in pairs(current.origin) do
-    local same = path == 'train.epochs' or path == 'train.device' or path:find '^checkpoint%.'
-      or path:find '^watchdog%.' or path:find '^guards%.' or path:find '^data%.cache'
-    if origin == 'cli' and not same then return path end
-  end
-  return text.sha256 ~= require('corpus.registry').known.tinyshakespeare.sha256 and 'another text' or nil
-end
-
 local function number(x) return x and ('%.4f'):format(x) or 'NA' end
-local other = difference()
+local other = published.difference(experiment.current(), text.sha256, { ['^train%.epochs$'] = true })
 print(other and ('not the published configuration (%s): its numbers are left out'):format(other)
   or 'epoch   train  published     val  published       T  published   T all batches')
 if other then print 'epoch   train     val       T   T all batches' end
@@ -53,3 +43,12 @@ for i, epoch in ipairs(fit.epochs) do
       :format(i, train_loss, number(p[1]), val_loss, number(p[2]), t, number(p[3]), all))
   end
 end
+if other then return end
+local off, train_off = 0, 0
+for i, epoch in ipairs(fit.epochs) do
+  local p = PUBLISHED[i] or {}
+  local function far(ours, theirs) return ours and theirs and math.abs(ours - theirs) or 0 end
+  off = math.max(off, far(epoch.val_loss, p[2]), far(probe.history[i], p[3]))
+  train_off = math.max(train_off, far(epoch.train_loss, p[1]))
+end
+print(('Found: of the published series train is off by %.4f at most, val and T by %.4f.'):format(train_off, off))

@@ -54,11 +54,14 @@ local result = arms.run { seeds = cfg.compare.seeds, baseline = ALL, arms = {
   arm('tree, path', function() return { select = { rule = 'path' } } end),
   arm(label, function() return { model = dense } end),
   arm(label .. ', EWC', function()
-    local penalty = continual.ewc { strength = cfg.compare.ewc, batches = cfg.compare.fisher_batches }
-    return { model = dense, loss = penalty.loss, callbacks = { penalty.callback }, checkpoint = { off = true } }
+    -- strength / 2 F d^2, as Kirkpatrick et al. write it.
+    return { model = dense, callbacks = { { 'ewc', strength = cfg.compare.ewc / 2,
+      batches = cfg.compare.fisher_batches } } }
   end),
-  arm(label .. ', replay', function(seed)
-    return { model = dense, text = continual.replay(k1.seeded(text, seed), seed) }
+  arm(label .. ', replay', function(seed) -- of everything that was met, in place of half of each batch
+    local own = k1.seeded(text, seed)
+    return { model = dense, text = continual.replay(own, { memory = own.train:samples(), in_place = true,
+      seed = seed }) }
   end),
 } }
 for _, one in ipairs(result.arms) do

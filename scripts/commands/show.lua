@@ -13,10 +13,15 @@ function show.configure(parser)
     "A run directory, a run id or its beginning, an experiment (its newest run), or 'latest' (the default)."
   parser:flag '--all':description 'Every value of the config, also those left at their defaults.'
   parser:flag '--json':description 'One JSON object.'
+  parser:flag '--md':description 'Markdown: epochs, curves, and where the time went.'
 end
 
 function show.run(args)
   local run = run_select.one(args.run or 'latest')
+  if args.md then
+    console.write(table.concat(require('runs.markdown').lines(run), '\n') .. '\n')
+    return 0
+  end
   local full = run_summary.full(run)
   if args.json then
     console.write(dkjson.encode(full) .. '\n')

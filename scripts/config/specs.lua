@@ -20,6 +20,17 @@ function specs.native_part(section, values)
   return made
 end
 
+---Rows of options that are those of a callback or of data, not of a section: the engine's, and some more.
+---@param name string ewc, sleep or replay
+---@param more table
+---@return table
+function specs.rows(name, more)
+  local rows = {}
+  for key, row in pairs(native[name]) do rows[key] = row end
+  for key, row in pairs(more) do rows[key] = row end
+  return rows
+end
+
 ---Whether an option of a section is one that the engine reads.
 ---@param section string
 ---@param name string
@@ -48,10 +59,10 @@ specs.data = with_native('data', {
 
 -- Several texts under one vocabulary, for data.domains.
 specs.domains = with_native('domains', {
-  texts = { 'list', {}, meaning = 'file names, or {file=|corpus=, name=, bytes=}' },
+  texts = { 'list', {}, meaning = 'file names, or {file=|corpus=, name=, bytes=} or {..., from=, to=}' },
   stride = { 'int?', meaning = 'tokens from one window to the next; half of seq when unset' },
-  order = { 'string', 'random', one_of = { 'random', 'epoch' },
-    meaning = 'windows drawn at random, or each once an epoch' },
+  order = { 'string', 'random', one_of = { 'random', 'epoch', 'streams' },
+    meaning = 'windows drawn at random, or each once an epoch, or as streams that go on from batch to batch' },
   allow_leak = { 'boolean', false, meaning = 'accept val text that is in train too (guard G24)' },
   newlines = { 'string?', nil, one_of = { 'keep', 'lf' }, meaning = 'as in data' },
   cache = { 'boolean', true, meaning = 'tokens of long texts stay in files beside them' },

@@ -6,6 +6,7 @@ local corpora = require 'corpus.registry'
 local count = require('pretty').count
 local data_set = require 'sources.data_set'
 local fail = require 'fail'
+local guards = require 'guards.registry'
 local native = require 'lanthorn'
 local opened = require 'sources.opened'
 local options = require 'options'
@@ -13,9 +14,12 @@ local specs = require 'config.specs'
 
 local data = {}
 
+local ORDERS = { random = 'windows drawn at random', epoch = 'each window once an epoch',
+  streams = 'as parallel streams' }
 local MOST_UNKNOWN = 0.1 -- share of the words, above which perplexities say little
 
-local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 } }
+local DOMAIN = { name = 'string?', file = 'string?', corpus = 'string?', bytes = { 'int', 0 },
+  from = { 'number', 0 }, to = { 'number', 1 } }
 
 local function domain_source(given, index)
   local option = ('domains.texts[%d]'):format(index)
@@ -25,16 +29,21 @@ local function domain_source(given, index)
   end
   if o.bytes < 0 then fail.config('data.domains: %s.bytes must not be negative (0: all), got %d', option, o.bytes) end
   if o.file then check_file(o.file, option .. '.file') end
+  local part = o.from ~= 0 or o.to ~= 1
+  if part and o.bytes > 0 then
+    fail.config('data.domains: %s has bytes and a part (from, to); use one of them', option)
+  end
   local source = o.file and { name = o.file:match('[^/]*$'):gsub('%.%w+$', ''), path = o.file, sha256 = '' }
     or corpora.find(o.corpus, option .. '.file')
-  return { name = o.name or source.name, path = source.path, sha256 = source.sha256, bytes = o.bytes }
+  return { name = o.name or part and ('%s_%d'):format(source.name, index) or source.name, path = source.path,
+    sha256 = source.sha256, bytes = o.bytes, from = o.from, to = o.to }
 end
 
 ---@class DomainData: DataSet
 ---@field vocab_size integer
 ---@field names string[]
 ---@field info table[] of Domains:info
----@field phases table[] of Domains:phases
+---@field phases table[] { end_batch=, passes=, domain= } of each
 ---@field seed integer of the windows
 local Domains = data_set.derive { kind = 'domains', usual_shift = 1, row_word = 'windows',
   leak_option = 'domains.allow_leak' }
@@ -42,6 +51,8 @@ local Domains = data_set.derive { kind = 'domains', usual_shift = 1, row_word = 
 -- The val or test batches of a domain, from 1.
 function Domains:val_of(domain) return self.native:val_of(domain) end
 function Domains:test_of(domain) return self.native:test_of(domain) end
+-- The train batches of a domain: those of the first pass of its first phase.
+function Domains:train_of(domain) return self.native:train_of(domain) end
 -- Token ids of a text, int64, and back.
 function Domains:encode(text) return self.native:encode(text) end
 function Domains:decode(ids) return self.native:decode(ids) end
@@ -55,10 +66,9 @@ function Domains:lines(plan)
     lines[i] = ('%s  %s %s train, %s val%s'):format(one.name, count(one.train_tokens), self.token_word,
       count(one.val_tokens), unknown)
   end
-  lines[#lines + 1] = ('vocabulary %s  batches of %d x %d, %s; %s'):format(count(self.vocab_size), o.batch, o.seq,
-    o.order == 'random' and 'windows drawn at random' or 'each window once an epoch',
-    o.interleaved and 'domains take turns' or #self.phases == 1 and '1 phase'
-    or #self.phases .. ' phases one after the other')
+  lines[#lines + 1] = ('vocabulary %s  batches of %d x %d, %s; %s%s'):format(count(self.vocab_size), o.batch, o.seq,
+    ORDERS[o.order], o.interleaved and 'domains take turns' or #self.phases == 1 and '1 phase'
+    or #self.phases .. ' phases one after the other', o.passes > 1 and (', %d passes each'):format(o.passes) or '')
   lines[#lines + 1] = plan.batches
   return lines
 end
@@ -102,6 +112,16 @@ local function open_domains(o, sources, seed)
     vocab_size = domains:vocab_size(), train = domains:train(), val = domains:val() }, Domains)
 end
 
+---The same texts with other options, such as `phases` or `interleaved`.
+---@param changes table
+---@return DomainData
+function Domains:with(changes)
+  local o = {}
+  for key, value in pairs(self.options) do o[key] = value end
+  for key, value in pairs(changes) do o[key] = value end
+  return open_domains(options.check('data.domains', o, specs.domains), self.sources, changes.seed or self.seed)
+end
+
 ---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are
 ---drawn when texts are opened. The newest is kept, so that all arms of a seed share one.
 ---@param seed integer
@@ -110,26 +130,47 @@ function Domains:with_seed(seed)
   if seed == self.seed then return self end
   local kept = rawget(self, 'reseeded')
   if not kept or kept.seed ~= seed then
-    local o = {}
-    for key, value in pairs(self.options) do o[key] = value end
-    o.seed = seed
-    kept = open_domains(o, self.sources, seed)
+    kept = self:with { seed = seed }
     self.reseeded = kept
   end
   return kept
 end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a
----vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2),
----drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`); `batches` of
----each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns
----(`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+-- Parts of one file must not have in train what another has in val (guard G24).
+local function check_parts(info)
+  for i, one in ipairs(info) do
+    local val_begin = one.from + one.train_tokens
+    for j, other in ipairs(info) do
+      local train_end = other.from + other.train_tokens
+      if i ~= j and one.path == other.path and one.val_tokens > 0 and other.from < val_begin + one.val_tokens
+        and val_begin < train_end then
+        fail.data('%s', guards.say('G24', "domain '%s' trains on tokens %d to %d of '%s', in which lie val tokens of "
+          .. "domain '%s' (%d to %d); choose parts that do not overlap; to accept: domains.allow_leak=true", other.name,
+          other.from, train_end, one.path, one.name, val_begin, val_begin + one.val_tokens))
+      end
+    end
+  end
+end
+
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}, or a part of
+---one, {file=|corpus=, from=0.5, to=1}: shares, or tokens where they are above 1. words = n: a vocabulary of n words
+---from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once
+---an `order='epoch'` (the last batch smaller, or left out by `drop_last`), or as `order='streams'`, `batch` of them,
+---each of which goes on from batch to batch; `batches` of each phase an epoch. Phases follow one another, each domain
+---once or as `phases = {1, 2, 1}` says, with `passes` over its text; or take turns (`interleaved`). Shares `train` and
+---`val` are by position, the rest is the test split.
 ---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?,
----val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?,
----allow_leak: boolean?, seed: integer? }
+---val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, passes: integer?,
+---interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given, config)
   local o = options.check('data.domains', given, specs.domains)
+  if o.order == 'streams' and o.stride and o.stride ~= o.seq then
+    fail.config("data.domains: stride=%d has no meaning with order='streams', whose windows lie end to end", o.stride)
+  end
+  if o.val == 0 and config.evaluates then
+    fail.data('%s', guards.say('G22', 'domains.val=0 leaves nothing to evaluate; set domains.val, or eval.off=true'))
+  end
   o.stride = o.stride or math.max(1, math.floor(o.seq / 2))
   local sources, places = {}, {}
   for i, domain in ipairs(o.texts) do
@@ -142,6 +183,7 @@ function data.domains(given, config)
     sources[i], places[source.name] = source, i
   end
   local made = open_domains(o, sources, o.seed or config.seed)
+  if not o.allow_leak then check_parts(made.info) end
   for _, one in ipairs(made.info) do
     if math.max(one.train_unknown, one.val_unknown) > MOST_UNKNOWN then
       console.warn(("data: domain '%s': %.1f %% of the train and %.1f %% of the val words are unknown; perplexities "

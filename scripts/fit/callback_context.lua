@@ -42,7 +42,9 @@ end
 function callback_context.new(o, trainer, run, evaluates)
   return {
     model = o.model, data = o.data, selection = o.selection, trainer = trainer, run = run, evaluates = evaluates,
-    callbacks = o.callback_list, owners = {}, epochs = o.options.epochs,
+    callbacks = o.callback_list, owners = {}, epochs = o.options.epochs, seed = o.options.seed,
+    guards = o.guards, tscore_every = o.tscore.every, loss = o.loss, accumulate = o.options.accumulate,
+    clip_norm = o.optim.clip_norm or 0, precision = o.options.precision,
     print = function(text)
       trainer:clear_progress()
       console.note(text)

@@ -5,7 +5,9 @@
 --   local result = arms.run { seeds = { 1, 2, 3 }, baseline = 'dense',
 --     arms = { { 'dense', train_dense }, { 'tree', train_tree } } }   -- function(seed) -> { val_loss = 1.5, ... }
 --   arms.print(result, { { 'val_loss', 'val loss' } })
+local columns_of = require 'base.columns'
 local findings = require 'compare.findings'
+local guards = require 'guards.registry'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local options = require 'options'
@@ -111,20 +113,6 @@ function arms.differences(result, metric)
   return found
 end
 
--- Cells of text under each other.
-local function aligned(rows)
-  local widths, lines = {}, {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
-  for r, row in ipairs(rows) do
-    local cells = {}
-    for i, cell in ipairs(row) do cells[i] = cell .. (' '):rep(widths[i] - #cell) end
-    lines[r] = (table.concat(cells, '  '):gsub('%s+$', ''))
-  end
-  return lines
-end
-
 -- How the numbers of a metric are written: whole ones as such, where all of them are whole, and means of those with
 -- one decimal.
 local function format_of(result, metric)
@@ -156,7 +144,7 @@ function arms.lines(result, columns)
       rows[r + 1][i + 1] = cell_text(statistics.interval(arms.values(arm, column[1])), format_of(result, column[1]))
     end
   end
-  return aligned(rows)
+  return columns_of.lines(rows)
 end
 
 ---Prints each arm's difference from the baseline.
@@ -171,14 +159,54 @@ function arms.print_differences(result, metric, title)
     rows[i] = { d.name, cell_text(d, format_of(result, metric)),
       d.verdict .. (d.p_holm and ('  p %.2g'):format(d.p_holm) or '') }
   end
-  print(table.concat(aligned(rows), '\n'))
+  print(table.concat(columns_of.lines(rows), '\n'))
 end
 
----Prints the table and, for the first column, each arm's difference from the baseline.
+-- Numbers of a cell that say how long something took, in which equal trainings differ, or how much was planned, in
+-- which different ones are equal.
+local NOT_RESULTS = { '_s$', '_ms$', '^seconds$', '^updates$', '^parameters$' }
+
+local function is_result(metric)
+  for _, pattern in ipairs(NOT_RESULTS) do
+    if metric:find(pattern) then return false end
+  end
+  return true
+end
+
+local function same_cell(a, b)
+  local compared = 0
+  for metric, value in pairs(a) do
+    if type(value) == 'number' and b[metric] and is_result(metric) then
+      if not statistics.same(value, b[metric]) then return false end
+      compared = compared + 1
+    end
+  end
+  return compared > 0
+end
+
+---The arms that have all numbers in common with the baseline, to 12 digits in every seed but for times (guard G35):
+---whatever was meant to make them differ did nothing.
+---@param result table of arms.run
+---@return string[] names
+function arms.identical(result)
+  local baseline, names = find(result, result.baseline), {}
+  for _, arm in ipairs(result.arms) do
+    local same = arm ~= baseline and #arm.cells > 0
+    for s, cell in ipairs(arm.cells) do same = same and same_cell(cell, baseline.cells[s]) end
+    if same then names[#names + 1] = arm.name end
+  end
+  return names
+end
+
+---Prints the table and, for the first column, each arm's difference from the baseline; says which arms are identical.
 ---@param result table of arms.run
 ---@param columns { [1]: string, [2]: string }[]
 function arms.print(result, columns)
   print(table.concat(arms.lines(result, columns), '\n'))
+  for _, name in ipairs(arms.identical(result)) do
+    print('warning: ' .. guards.say('G35', "arms '%s' and '%s' are identical, to 12 digits in every %s: nothing that "
+      .. 'makes them differ was at work', result.baseline, name, result.unit))
+  end
   arms.print_differences(result, columns[1][1], columns[1][2])
 end
 

@@ -90,13 +90,18 @@ function arms.differences(result, metric) end
 ---@return string
 function arms.finding(result, metric, what) end
 
+---The arms that have all numbers in common with the baseline, to 12 digits in every seed but for times (guard G35): whatever was meant to make them differ did nothing.
+---@param result table of arms.run
+---@return string[] names
+function arms.identical(result) end
+
 ---The table: a row for each arm, a column "mean +- half width of the 95 % interval (n)" for each metric.
 ---@param result table of arms.run
 ---@param columns { [1]: string, [2]: string }[] metric and title
 ---@return string[] lines
 function arms.lines(result, columns) end
 
----Prints the table and, for the first column, each arm's difference from the baseline.
+---Prints the table and, for the first column, each arm's difference from the baseline; says which arms are identical.
 ---@param result table of arms.run
 ---@param columns { [1]: string, [2]: string }[]
 function arms.print(result, columns) end
@@ -128,7 +133,12 @@ function arms.values(arm, metric) end
 ---@class callbacks
 callbacks = {}
 
----the val loss of every domain before training and after each phase of data.domains: rows R[i][j] of loss on domain j after phase i, row 0 before the first. Events `domain_eval`; the matrix is in the callback's `matrix` and in the fit's `domains`. Options: `{}`
+---the penalty of GodelAI's first agent ("compression, state, propagation"): weight * max(0, T_before - T)^gamma of T = 1 / (1 + ||g|| / (sd(theta) + 1e-6)), which falls when the gradient grows beside the spread of the weights. It has nothing to do with samples, nor with T-Score. Unlike the later one, which is a constant to the weights (see `sleep`), it has a gradient: the product of the loss's second derivative with g, taken here by a difference of two gradients: two forwards and backwards more in each update that it acts in. Events `csp`; what it did is in the fit's `csp`. Options: `{ weight = { 'number', 10, min = 0 }, gamma = { 'number', 2, min = 1 } }`
+---@param options table
+---@return table
+function callbacks.csp(options) end
+
+---the loss on every domain before training and after each phase of data.domains or data.tasks: rows R[i][j] of the loss on domain j after phase i, row 0 before the first. It is measured on the val split; with `on` = 'train' on the first `batches` train batches of each domain, as published. Events `domain_eval` (domain_train_eval), and `domain_pass` with the mean train loss of each pass. The matrix is in the callback's `matrix` and in the fit's `domains` (`domains_train`), those of eval.metrics by name in `domain_metrics`, the passes in `passes`. Options: `{ on = { 'string', 'val', one_of = { 'val', 'train' } }, batches = { 'int', 0, min = 0 } }`
 ---@param options table
 ---@return table
 function callbacks.domain_matrix(options) end
@@ -138,10 +148,20 @@ function callbacks.domain_matrix(options) end
 ---@return table
 function callbacks.early_stop(options) end
 
+---elastic weight consolidation over the phases of data.domains or data.tasks: after each phase but the last the weights are held near where they are, by their importance for it. Options as of the engine (`form`, `strength` ...); `batches` of the phase, at most, tell the importance. Events `ewc_anchor`; what it did is in the fit's `ewc`.
+---@param options table
+---@return table
+function callbacks.ewc(options) end
+
 ---prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
 ---@param options table
 ---@return table
 function callbacks.sample_text(options) end
+
+---what GodelAI published as a cure of forgetting. When the T-Score of a batch falls below `below`, small weights are pruned, all are shrunk and shaken, and the update is made with the gradients of the weights after it (`skip_update`: not at all). Between two sleeps lie `cooldown` updates; they make up `max_share` of the last 200, and the first is after `start_after` epochs. compat = 'v1.1': none of these limits, and no update where it sleeps. `steps`: sleep at these updates and no others, whatever T is: the control. Events `sleep`; what it did is in the fit's `sleep`. l_prop = max(0, T_before - T)^gamma, the published penalty, is logged at each epoch's end (`propagation`): it is a constant to the weights, so it has no gradient and is not added to the loss.
+---@param options table
+---@return table
+function callbacks.sleep(options) end
 
 ---writes every metrics line of the run into a TensorBoard event file as well, natively, while training goes on. View it with `tensorboard --logdir results`. Options: `{}`
 ---@param options table
@@ -152,6 +172,11 @@ function callbacks.tensorboard(options) end
 ---@param options table
 ---@return table
 function callbacks.tscore(options) end
+
+---T over the last `window` updates at each epoch's end: mean, standard deviation (published as "variance"), and the trend from the mean of its first half to that of its second, which counts beyond `dead_band`. Undefined scores are left out. Events `tscore_window`; the statistics are in the callback's `history`. Options: `{ window = { 'int', 50, min = 4 }, dead_band = { 'number', 0.01, min = 0 } }`
+---@param options table
+---@return table
+function callbacks.tscore_window(options) end
 
 ---@class checkpoints
 checkpoints = {}
@@ -223,10 +248,28 @@ function console.write(text) end
 ---@class Domains
 Domains = {}
 
+---The same texts with other options, such as `phases` or `interleaved`.
+---@param changes table
+---@return DomainData
+function Domains:with(changes) end
+
 ---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are drawn when texts are opened. The newest is kept, so that all arms of a seed share one.
 ---@param seed integer
 ---@return DomainData
 function Domains:with_seed(seed) end
+
+---@class Tasks
+Tasks = {}
+
+---The same tasks with other options, such as `phases` or `seed`.
+---@param changes table
+---@return TaskData
+function Tasks:with(changes) end
+
+---The same tasks with the orders of another seed.
+---@param seed integer
+---@return TaskData
+function Tasks:with_seed(seed) end
 
 ---@class data
 data = {}
@@ -240,8 +283,8 @@ function data.csv(given) end
 ---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?, shift: integer?, vocab_size: integer? }
 function data.custom(given) end
 
----Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`); `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
----@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
+---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}, or a part of one, {file=|corpus=, from=0.5, to=1}: shares, or tokens where they are above 1. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`), or as `order='streams'`, `batch` of them, each of which goes on from batch to batch; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says, with `passes` over its text; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
+---@param given { texts: table[], words: integer?, batch: integer?, seq: integer?, stride: integer?, train: number?, val: number?, order: string?, batches: integer?, drop_last: boolean?, phases: integer[]?, passes: integer?, interleaved: boolean?, allow_leak: boolean?, seed: integer? }
 ---@return DomainData
 function data.domains(given) end
 
@@ -249,6 +292,11 @@ function data.domains(given) end
 ---@param given { images: string, labels: string, val_images: string?, val_labels: string?, test_images: string?, test_labels: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data as of data.csv
 function data.idx(given) end
+
+---Continual tasks of 28 x 28 pictures as rows of 784: `permuted` (every task has an order of the pixels of its own, the first none) or `split` (two classes each). Without files ten classes are made here: each the sum of five soft spots, shifted by up to two pixels, with noise; `train` and `test` are their rows. With files in MNIST's format these.
+---@param given { kind: string?, tasks: integer?, images: string?, labels: string?, test_images: string?, test_labels: string?, train: integer?, test: integer?, batch: integer?, passes: integer?, interleaved: boolean?, phases: integer[]?, seed: integer? }
+---@return TaskData
+function data.image_tasks(given) end
 
 ---Pictures of a folder, each sub-folder a class: x is (N, channels, height, width), standardised by channel over the train split. Pictures of different sizes need `size = {height, width}`.
 ---@param given { folder: string, size: integer[]?, channels: integer?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
@@ -264,6 +312,11 @@ function data.npy(given) end
 ---@param given { file: string, x: string?, y: string?, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data as of data.csv
 function data.npz(given) end
+
+---Tasks one after the other, each once or as `phases` says, with `passes` over its rows, or over those of its first `batches`; or taking turns (`interleaved`). `vocab_size`: how many classes y has.
+---@param given { tasks: { name: string?, x: Tensor, y: Tensor, val_x: Tensor, val_y: Tensor }[], batch: integer?, shuffle: boolean?, drop_last: boolean?, batches: integer?, phases: integer[]?, passes: integer?, interleaved: boolean?, vocab_size: integer?, seed: integer? }
+---@return TaskData
+function data.tasks(given) end
 
 ---Batches over rows of two tensors; batch = 0 takes all rows at once. Rows that do not fill a last batch make a smaller one, unless `drop_last` leaves them out of the training; `shuffle`: a new order each epoch, from `seed` (train.seed). `vocab_size`: how many classes y has, for which a fresh model's loss is ln V (guard G05). `floor_nats`: the lowest loss that is possible. `learnable = false`: nothing can be learnt, such as random targets. `shift`: the targets are the inputs so many positions later, which is checked (guard G45).
 ---@param given { x: Tensor, y: Tensor, batch: integer?, drop_last: boolean?, shuffle: boolean?, seed: integer?, val_x: Tensor?, val_y: Tensor?, vocab_size: integer?, floor_nats: number?, learnable: boolean?, shift: integer? }
@@ -504,7 +557,7 @@ function Domains:decode(ids) end
 ---@return Tensor
 function Domains:encode(text) end
 
----For each domain {name=, path=, sha256=, bytes=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
+---For each domain {name=, path=, sha256=, bytes=, from=, to=, data_bytes=, note=, text_note=, train_tokens=, val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.
 ---@return table[]
 function Domains:info() end
 
@@ -513,7 +566,7 @@ function Domains:info() end
 ---@return table
 function Domains:leak(domain) end
 
----For each phase of an epoch {end_batch=, domain=}: the number of batches up to its end; interleaved domains are one phase without a domain.
+---For each phase of an epoch {end_batch=, passes=, domain=}: the number of batches up to its end, and up to that of each pass; interleaved domains are one phase without a domain.
 ---@return table[]
 function Domains:phases() end
 
@@ -525,6 +578,11 @@ function Domains:test_of(domain) end
 ---The train batches of all phases.
 ---@return Batches
 function Domains:train() end
+
+---The train batches of the first pass over one domain, from 1.
+---@param domain integer
+---@return Batches
+function Domains:train_of(domain) end
 
 ---The val batches of all domains, in turn.
 ---@return Batches
@@ -570,6 +628,13 @@ lanthorn.data = {}
 ---@return Batches
 function lanthorn.data.from_function(get, count, rows, targets) end
 
+---Batches of phases one after the other, or taking turns: as many `passes` for each phase, those of the first phase first; `domains` has a number for each phase, from 1.
+---@param passes Batches[]
+---@param domains integer[]
+---@param interleaved? boolean default False (by name, in a last table)
+---@return Batches
+function lanthorn.data.from_phases(passes, domains, interleaved) end
+
 ---Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch are left out. shuffle: a new order of rows each epoch, from the seed.
 ---@param x Tensor
 ---@param y Tensor
@@ -579,6 +644,11 @@ function lanthorn.data.from_function(get, count, rows, targets) end
 ---@param seed? integer default 0 (by name, in a last table)
 ---@return Batches
 function lanthorn.data.from_tensors(x, y, batch, drop_last, shuffle, seed) end
+
+---Batches of all parts, taking turns until each is at its end.
+---@param parts Batches[]
+---@return Batches
+function lanthorn.data.joined(parts) end
 
 ---Several texts under one vocabulary; data.domains calls this.
 ---@param sources table[]
@@ -595,11 +665,12 @@ function lanthorn.data.from_tensors(x, y, batch, drop_last, shuffle, seed) end
 ---@param order? string default 'random' (by name, in a last table)
 ---@param batches? integer default 0 (by name, in a last table)
 ---@param phases? integer[] default {} (by name, in a last table)
+---@param passes? integer default 1 (by name, in a last table)
 ---@param drop_last? boolean default False (by name, in a last table)
 ---@param interleaved? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
 ---@return Domains
-function lanthorn.data.open_domains(sources, quiet, keep, other_folder, newlines, words, batch, seq, stride, train, val, order, batches, phases, drop_last, interleaved, seed) end
+function lanthorn.data.open_domains(sources, quiet, keep, other_folder, newlines, words, batch, seq, stride, train, val, order, batches, phases, passes, drop_last, interleaved, seed) end
 
 ---A character text split into batches; data.text finds the corpus and calls this. Says every 30 s that it goes on. keep: tokens of a long text stay in a file beside it, or in other_folder where that cannot be written. drop_last: rows that do not fill a last batch are left out, else they make a smaller one. newlines: 'lf' reads CR LF and a lone CR as LF, 'keep' keeps carriage returns, 'ask' refuses a text that has some.
 ---@param name? string default '' (by name, in a last table)
@@ -627,6 +698,11 @@ function lanthorn.data.open_text(name, path, sha256, quiet, keep, other_folder, 
 ---@param seed integer
 ---@return Tensor
 function lanthorn.data.order(rows, seed) end
+
+---For each phase {end_batch=, passes=, domain=}: the number of batches up to its end, and up to that of each pass; phases that take turns are one without a domain.
+---@param batches Batches
+---@return table[]
+function lanthorn.data.phases_of(batches) end
 
 ---A table by columns: {rows=, columns={{name=, values=Tensor, classes=?, missing=, first_missing=?}}}. Columns of numbers are float64 with NaN where nothing stands or one of `missing_values`; columns of text are int64 numbers of `classes`, from 0, -1 where missing. A number column with something else in it is an error unless `text` names it.
 ---@param path string
@@ -657,6 +733,15 @@ function lanthorn.data.read_npy(path) end
 ---@param path string
 ---@return table
 function lanthorn.data.read_npz(path) end
+
+---The same batches with rows of earlier phases beside the new ones, or in place of half of them. What is kept and drawn depends on the seed and the number of the batch alone.
+---@param batches Batches
+---@param memory? integer default 0 (by name, in a last table)
+---@param kind? string default 'per_task' (by name, in a last table)
+---@param in_place? boolean default False (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
+---@return Batches
+function lanthorn.data.replay(batches, memory, kind, in_place, seed) end
 
 ---The checksum of a file.
 ---@param path string
@@ -815,7 +900,7 @@ function lanthorn.run.reopen(run_folder) end
 ---@class Trainer
 Trainer = {}
 
----Calls f(record) when the gradients of an update are there; 'skip' leaves the update out.
+---Calls f(record) when the gradients of an update are there; 'skip' leaves the update out, 'again' takes loss and gradients once more, of weights that f has changed.
 ---@param f function
 function Trainer:before_update(f) end
 
@@ -827,6 +912,13 @@ function Trainer:clear_progress() end
 
 ---Ends reporting, drops all callbacks and gives signals back.
 function Trainer:close() end
+
+---Holds the weights near where they are, each by its importance for `batches` train batches from `first` (0-based) on. Gives {fisher_largest=, fisher_sum=, dead_pct=, strength=, tasks=}.
+---@param first integer
+---@param batches integer
+---@param fisher? string default 'batch' (by name, in a last table)
+---@return table
+function Trainer:consolidate(first, batches, fisher) end
 
 ---Whether nothing is left to do but finish().
 ---@return boolean
@@ -840,6 +932,22 @@ function Trainer:dump_to(run) end
 ---@param batches? Batches|nil default None
 ---@return table
 function Trainer:evaluate(batches) end
+
+---The objective gets a term of elastic weight consolidation; nothing is held before consolidate.
+---@param form? string default 'raw' (by name, in a last table)
+---@param strength? number default 1. (by name, in a last table)
+---@param target? number default 1. (by name, in a last table)
+---@param normalize? boolean default True (by name, in a last table)
+---@param threshold? number default 0.0001 (by name, in a last table)
+---@param relative? boolean default False (by name, in a last table)
+---@param release? number default 0.1 (by name, in a last table)
+---@param cap? number default 0.05 (by name, in a last table)
+---@param compat? string default 'none' (by name, in a last table)
+function Trainer:ewc(form, strength, target, normalize, threshold, relative, release, cap, compat) end
+
+---What the penalty did: {updates=, with_gradient=, penalty=, distance=}; the last two at the last update.
+---@return table
+function Trainer:ewc_counts() end
 
 ---Ends a training in parts; gives what run() gives.
 ---@return table
@@ -1052,6 +1160,15 @@ function lanthorn.train.new(parts) end
 ---@return integer
 function lanthorn.train.planned_updates(section, batches) end
 
+---The published sleep, once: weights up to `prune` standard deviations of their tensor become 0, all are multiplied by `decay`, and noise is added. Gives {weights=, pruned=, pruned_pct=, norm_before=, norm_after=}.
+---@param model Module
+---@param prune? number default 0.1 (by name, in a last table)
+---@param decay? number default 0.995 (by name, in a last table)
+---@param noise? number default 0.001 (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
+---@return table
+function lanthorn.train.sleep_weights(model, prune, decay, noise, seed) end
+
 ---@class model
 model = {}
 
@@ -1077,6 +1194,11 @@ function models.k1_tree(options) end
 ---@param options table
 ---@return Module
 function models.k1_wide(options) end
+
+---Linear layers with ReLU or tanh between them. in: rows (N, inputs), or of more dimensions; out: (N, outputs). State-dict names fc1.*, fc2.* ..., head.*. Options: `{ inputs = 'int', outputs = 'int', hidden = { 'list', { 256, 256 } }, activation = { 'string', 'relu', one_of = { 'relu', 'tanh' } } }`
+---@param options table
+---@return Module
+function models.mlp(options) end
 
 ---Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the embedding's. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, bias = { 'boolean', true }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } }`
 ---@param options table
@@ -2338,13 +2460,24 @@ function train.start(given) end
 ---@class tscore
 tscore = {}
 
----T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, vanishing); compat='v1.1' is the published formula. noise takes the g as gradients of the samples' own losses.
+---T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status (too_few, nonfinite, vanishing); compat names a published formula. noise takes the g as gradients of the samples' own losses.
 ---@param s number
 ---@param q number
 ---@param n integer
 ---@param compat? string default 'none' (by name, in a last table)
 ---@return table
 function tscore.compute(s, q, n, compat) end
+
+---The T that a published value of the sigmoid form stands for: 1 - 1 / (n logit(old)); nil for one that the form cannot have.
+---@param old number
+---@param n integer
+---@return number|nil
+function tscore.from_sigmoid(old, n) end
+
+---Standard deviation over |mean| of the elements of one batch gradient; nil for a mean of 0. It circulates as a T-Score, also as tanh(r / 2) of it; it has nothing to do with samples.
+---@param gradient Tensor
+---@return number|nil
+function tscore.grad_cv(gradient) end
 
 ---The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle. Gradients and buffers are put back afterwards.
 ---@param model Module
@@ -2363,8 +2496,17 @@ function tscore.loop(model, n, loss, groups) end
 ---@return table
 function tscore.measure(model, loss, verify, groups, reduction) end
 
+---T of n samples from squared gradient norms alone: the mean over batches of b, and that of n > b. Estimates tr(Sigma) and ||G||^2 without bias, and T with the noise of both; t is nil where their sum is not positive.
+---@param small_sq number
+---@param big_sq number
+---@param b integer
+---@param n integer
+---@return table
+function tscore.micro(small_sq, big_sq, b, n) end
+
 ---T-Score of explicit gradients (N, P).
 ---@param gradients Tensor
 ---@param compat? string default 'none' (by name, in a last table)
+---@param rows? integer default 16 (by name, in a last table)
 ---@return table
-function tscore.of_rows(gradients, compat) end
+function tscore.of_rows(gradients, compat, rows) end

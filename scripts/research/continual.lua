@@ -1,110 +1,79 @@
--- What helps a model to keep earlier texts while it learns the next (for data.domains with phases): elastic weight
--- consolidation (Kirkpatrick et al. 2017) and replay of earlier batches.
+-- What continual trainings share (data.domains and data.tasks with phases): where phases end, and the arms that
+-- experiments compare. What keeps earlier tasks is elsewhere: the callbacks `ewc` and `sleep`, and replay of data.
 local fail = require 'fail'
 local native = require 'lanthorn'
 local options = require 'options'
-local token_loss = require 'research.token_loss'
-local torch = require 'torch'
+local specs = require 'config.specs'
 
 local continual = {}
 
--- Mean squares of the gradients of the last batches, so many at most, of the phase from `begin` up to `last`. Each
--- gradient is the mean over a batch, so these are smaller than the diagonal of the empirical Fisher matrix, which
--- squares those of single samples; `strength` makes up for the scale.
-local function fisher(model, train, begin, last, batches)
-  local sums, first, modes = {}, math.max(begin, last - batches), model:modes()
-  model:eval()
-  for b = first, last - 1 do
-    model:zero_grad()
-    local x, y = train:get(b)
-    token_loss(model, x, y):backward()
-    for i, parameter in ipairs(model:named_parameters()) do
-      local grad = parameter.tensor.grad
-      local square = grad and grad * grad / (last - first)
-      sums[i] = sums[i] and square and sums[i] + square or square or sums[i]
-    end
-  end
-  model:zero_grad()
-  model:set_modes(modes)
-  return sums
+local function ended_between(end_batch, record)
+  return end_batch <= record.batch and end_batch > record.batch - record.micro_batches
 end
 
----The last phase of data.domains that ended in this update, which may have several batches; nil for none.
+---The last phase of data with phases that ended in this update, which may have several batches; nil for none.
 ---@param phases { end_batch: integer }[]
 ---@param record { batch: integer, micro_batches: integer } of on_step
 ---@return integer?
 function continual.ended(phases, record)
   local found
   for phase, one in ipairs(phases) do
-    if one.end_batch <= record.batch and one.end_batch > record.batch - record.micro_batches then found = phase end
+    if ended_between(one.end_batch, record) then found = phase end
   end
   return found
 end
 
----Elastic weight consolidation: after each phase, parameters are held near where they are by strength / 2 F (p -
----p*)^2, F the mean squared gradient of `batches` batches of the phase, in place of the Fisher matrix's diagonal
----(squares for each sample). Its state is not part of checkpoints: train with checkpoint = { off = true }.
----@param given { strength: number, batches: integer? }
----@return { loss: function, callback: table } for train.fit
-function continual.ewc(given)
-  local o = options.check('continual.ewc', given, { strength = 'number', batches = { 'int', 8 } })
-  if o.batches < 1 then
-    fail.config('continual.ewc: batches is %d, expected at least 1: the importance of weights is taken from them',
-      o.batches)
-  end
-  local tasks = {}
-  local function loss(model, x, y)
-    local task, penalty = token_loss(model, x, y), nil
-    for _, anchor in ipairs(tasks) do
-      for i, parameter in ipairs(model:named_parameters()) do
-        if anchor.fisher[i] then
-          local moved = parameter.tensor - anchor.values[i]
-          local term = (anchor.fisher[i] * moved * moved):sum() * (o.strength / 2)
-          penalty = penalty and penalty + term or term
-        end
-      end
+---The last pass that ended in this update, and its phase; nil for none.
+---@param phases { passes: integer[] }[]
+---@param record { batch: integer, micro_batches: integer } of on_step
+---@return integer? phase, integer? pass
+function continual.pass_ended(phases, record)
+  local phase, pass
+  for i, one in ipairs(phases) do
+    for p, end_batch in ipairs(one.passes) do
+      if ended_between(end_batch, record) then phase, pass = i, p end
     end
-    if not penalty or not model.training then return task end -- evals are of the task
-    return task + penalty, nil, { task = task, ewc = penalty }
   end
-  local callback = { name = 'ewc', every = 1, on_step = function(ctx, record)
-    local phase = continual.ended(ctx.data.phases, record)
-    if not phase or phase == #ctx.data.phases then return end
-    local values = {}
-    for i, parameter in ipairs(ctx.model:named_parameters()) do values[i] = parameter.tensor:detach():clone() end
-    local begin = phase > 1 and ctx.data.phases[phase - 1].end_batch or 0
-    local squares = fisher(ctx.model, ctx.data.train, begin, ctx.data.phases[phase].end_batch, o.batches)
-    torch.keep(values, squares) -- beyond the scope of this call
-    tasks[#tasks + 1] = { values = values, fisher = squares }
-  end }
-  return { loss = loss, callback = callback }
+  return phase, pass
 end
 
----Replay: from the second phase on, half the rows of a batch come from batches of earlier phases, drawn anew each
----time. A batch counts for the domain of its phase.
----@param text table of data.domains
----@param seed integer
----@return table data for train.fit
-function continual.replay(text, seed)
-  local train, starts = text.train, { 0 }
-  for i, phase in ipairs(text.phases) do starts[i + 1] = phase.end_batch end
-  local function get(index, epoch)
-    local x, y, domain = train:get(index, epoch)
-    local begin = 0
-    for _, start in ipairs(starts) do
-      if start <= index then begin = start end
-    end
-    if begin == 0 then return x, y, domain end
-    -- A function of seed, epoch and index: Knuth's multiplicative hash, twice.
-    local draw = ((index * 2654435761 + seed * 40503 + epoch * 69069) % 4294967296 * 1597 + 51749) % 4294967296 % begin
-    local half = math.floor(x:size(0) / 2)
-    local old_x, old_y = train:get(draw)
-    return torch.cat { x:narrow(0, 0, x:size(0) - half), old_x:narrow(0, 0, half) },
-      torch.cat { y:narrow(0, 0, y:size(0) - half), old_y:narrow(0, 0, half) }, domain
+---Raises (exit 3) where the data have no phases that follow one another.
+---@param data table
+---@param who string
+function continual.check_phases(data, who)
+  if type(data.phases) ~= 'table' then
+    fail.config('%s needs data with phases: data.domains or data.tasks', who)
   end
-  local mixed = native.data.from_function(get,
-    { count = train:count(), rows = train:rows(), targets = train:targets() })
-  return setmetatable({ train = mixed }, { __index = text })
+  if #data.phases < 2 then
+    fail.config('%s needs at least two phases, one after the other (interleaved=false)', who)
+  end
+end
+
+---Raises (exit 3) where phases would begin again with each epoch.
+---@param epochs integer
+---@param who string
+function continual.check_epochs(epochs, who)
+  if epochs > 1 then
+    fail.config('%s needs train.epochs=1, got %d: phases would begin again; repeat them by phases={1,2,1,2}, or '
+      .. 'lengthen them by passes', who, epochs)
+  end
+end
+
+---The same data with rows of earlier phases in each batch: `memory` rows are kept, in equal shares of the phases that
+---are over or as a reservoir of all rows seen (`kind`); as many of them as a batch has rows come beside its own, or
+---take the place of half of them (`in_place`). A batch counts for the domain of its phase. memory = 0: the data as they
+---are.
+---@param data table of data.domains or data.tasks
+---@param given { memory: integer, kind: string?, in_place: boolean?, seed: integer? }
+---@return table data for train.fit
+function continual.replay(data, given)
+  local o = options.check('continual.replay', given, specs.rows('replay', {}))
+  continual.check_phases(data, 'continual.replay')
+  local function check_plan(self, plan, eta)
+    continual.check_epochs(plan.epochs, 'continual.replay')
+    return data.check_plan(self, plan, eta)
+  end
+  return setmetatable({ train = native.data.replay(data.train, o), check_plan = check_plan }, { __index = data })
 end
 
 return continual

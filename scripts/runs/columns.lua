@@ -27,14 +27,14 @@ local COLUMNS = {
 -- Events that tell what has happened: their numbers are not metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true,
   stop = true, sample = true, early_stop = true, rollback = true, ready = true, horizon = true,
-  selection_report = true }
+  selection_report = true, ewc_anchor = true, sleep = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }
 local FREE = { t = true, step = true, epoch = true, loss = true, lr = true, grad_norm = true, step_norm = true,
   tscore = true, seed = true, n = true, of = true, targets = true, best = true, value = true, limit = true,
   batch = true, tokens_backprop = true, tokens_forward = true, tokens_per_s = true, samples_per_s = true, empty = true,
   term = true }
-local FREE_PATTERNS = { '_loss$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
+local FREE_PATTERNS = { '_loss$', '_norm$', '^tscore_', '^noise_', '_gini$', '_entropy$' }
 -- What eval.metrics measures, by patterns: columns of eval lines, with val_ before them in an epoch's event.
 local EVAL_METRICS = { '^accuracy$', '^top%d+$', '^perplexity$', '^binary_accuracy$', '^mae$', '^mse$', '^rmse$',
   '^r2$' }

@@ -1,6 +1,7 @@
 -- Whether two run directories hold the same training: parameters, optimiser, state and metrics, byte for byte but for
 -- what is measured with a clock.
 local dkjson = require 'dkjson'
+local host = require 'host'
 local read_file = require 'base.read_file'
 local run_files = require 'runs.files'
 local run_metrics = require 'runs.metrics'
@@ -56,6 +57,11 @@ function equality.compare(a, b)
   local first, second = a .. '/checkpoints/latest/', b .. '/checkpoints/latest/'
   for _, file in ipairs { 'model.safetensors', 'optim.safetensors' } do
     if read(first .. file) ~= read(second .. file) then found[#found + 1] = file .. ' differs' end
+  end
+  local penalty = 'penalty.safetensors' -- of some trainings
+  local one, other = host.stat(first .. penalty) ~= nil, host.stat(second .. penalty) ~= nil
+  if one ~= other or one and read(first .. penalty) ~= read(second .. penalty) then
+    found[#found + 1] = penalty .. ' differs'
   end
   local left, right = dkjson.decode(read(first .. 'state.json')), dkjson.decode(read(second .. 'state.json'))
   local where = difference(left, right, 'state.json')

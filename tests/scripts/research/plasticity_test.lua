@@ -44,6 +44,6 @@ t.test('the whole matrix and all measures are shown together', function()
     '   after     prose      code',
     '   prose    1.0000    3.0000',
     '    code    1.5000    1.2500',
-    'final mean 1.3750  new-task loss 1.1250  forgetting 0.5000  backward transfer -0.5000',
+    'final mean 1.3750  new-task loss 1.1250  forgetting from the best 0.5000  backward transfer -0.5000',
   })
 end)
