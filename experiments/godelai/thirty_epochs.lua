@@ -57,16 +57,27 @@ rows[#rows + 1] = { 'best val loss', all.full.best_val and ('%.4f at update %d')
   all.full.best_step) or 'NA', 'none', '' }
 print(table.concat(markdown.table({ 'what', 'here [measured]', 'published', 'tag' }, rows), '\n'))
 
+if probe then -- the same training but for the order in which sums are made where norms are taken
+  local most = 0
+  for i, epoch in ipairs(all.full.epochs) do
+    local other = probe.full.epochs[i]
+    if other and epoch.train_loss and other.train_loss then
+      most = math.max(most, math.abs(epoch.train_loss - other.train_loss))
+    end
+  end
+  print(('\nThe train losses of both runs differ by %.4f at most.'):format(most))
+end
 if cfg.report.peer then
   local lines, machine = {}, nil
   for line in files.read(cfg.report.peer):gmatch '[^\n]+' do
     local row = json.decode(line)
     machine = machine or row.kind == 'machine' and row or nil
     if row.peer_ms and row.ours_ms then
-      lines[#lines + 1] = { row.name, ms(row.ours_ms), ms(row.peer_ms), ('%.1f'):format(row.peer_ms / row.ours_ms) }
+      local name = row.workload and ('%s, %s, %s'):format(row.workload, row.name, row.precision or '') or row.name
+      lines[#lines + 1] = { name, ms(row.ours_ms), ms(row.peer_ms), ('%.1f'):format(row.peer_ms / row.ours_ms) }
     end
   end
-  print '\n## Beside PyTorch on this machine, in one run\n'
+  print(('\n## Beside PyTorch %s on this machine, in one run\n'):format(machine and machine.peer or '?'))
   print(table.concat(markdown.table({ 'workload', 'ours', 'PyTorch', 'ratio' }, lines), '\n'))
 end
 for _, one in ipairs { all, probe } do
