@@ -220,7 +220,7 @@ t.test('domains evaluated after each phase need a training of one epoch', functi
   local ran = runs.run((HEAD:gsub('epochs = 1', 'epochs = 2')) .. 'train.fit(fit)')
   t.equal(ran.code, 3, ran.output)
   t.contains(ran.output, 'callback domain_matrix needs train.epochs=1, got 2')
-  t.contains(ran.output, 'domains.phases={1,2,1,2}')
+  t.contains(ran.output, 'repeat them by phases={1,2,1,2}')
 end)
 
 t.test('no shares, and no interval of the log, are refused', function()
