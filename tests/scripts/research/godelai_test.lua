@@ -22,10 +22,8 @@ local function try(name, words)
   t.test(('experiments/godelai/%s.lua runs under --fast-dev-run'):format(name), function()
     local given = { '--fast-dev-run', '-q' }
     for _, word in ipairs(words) do given[#given + 1] = word end
-    local begin = host.now()
     local output, code = runs.command(('experiments/godelai/%s.lua'):format(name), unpack(given))
     t.equal(code, 0, output)
-    t.is_true(host.now() - begin < 60, host.now() - begin)
   end)
 end
 for name, words in pairs(EXPERIMENTS) do
