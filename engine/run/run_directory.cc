@@ -76,16 +76,18 @@ bool IsInside(const std::string& name) {
   return std::all_of(path.begin(), path.end(), [](const auto& part) { return part != ".." && part != "."; });
 }
 
-// Hex digits for a run of this second: random, and above those of the run that this process claimed before in the same
-// second, so that the newest of a script's runs is the newest by id.
-std::string DrawAbove(const std::string& stamp) {
+// Hex digits for a run made at this time: the millisecond, then 14 random bits, and above those of the run that this
+// process claimed before in the same second. So the newer of two runs is the newer by id, whichever process made it.
+std::string DrawAbove(const std::string& time) {
   static std::mutex mutex;
   static std::string last_stamp;
   static uint32_t last = 0;
-  constexpr uint32_t kMost = 0xffffff, kStep = 0xfff;
+  constexpr uint32_t kRandom = 1u << 14, kMost = 0xffffff;
   const std::lock_guard lock(mutex);
-  const uint32_t drawn = static_cast<uint32_t>(std::stoul(DrawHex(), nullptr, 16));
-  last = stamp == last_stamp ? std::min(kMost, last + 1 + drawn % kStep) : drawn % (kMost / 2);
+  const std::string stamp = StampOf(time);
+  const auto milliseconds = static_cast<uint32_t>(std::stoul(time.substr(time.find('.') + 1, 3)));
+  const uint32_t drawn = milliseconds * kRandom + static_cast<uint32_t>(std::stoul(DrawHex(), nullptr, 16)) % kRandom;
+  last = stamp == last_stamp ? std::min(kMost, std::max(last + 1, drawn)) : drawn;
   last_stamp = stamp;
   char text[8];
   std::snprintf(text, sizeof text, "%06x", last);
@@ -123,8 +125,8 @@ absl::StatusOr<std::unique_ptr<RunDirectory>> RunDirectory::Claim(const std::str
   LANTHORN_RETURN_IF_ERROR(CheckExperimentName(experiment));
   const std::string folder = results_root + "/" + experiment;
   if (absl::Status status = EnsureDirectory(folder); !status.ok()) return Unwritable(results_root, status);
-  const std::string created = UtcNow(), stamp = StampOf(created);
-  const auto id = ClaimRunId(folder, stamp, [&stamp] { return DrawAbove(stamp); });
+  const std::string created = UtcNow();
+  const auto id = ClaimRunId(folder, StampOf(created), [&created] { return DrawAbove(created); });
   if (!id.ok()) return Unwritable(results_root, id.status());
 
   std::unique_ptr<RunDirectory> run(new RunDirectory(folder + "/" + *id, *id, experiment, created, options));

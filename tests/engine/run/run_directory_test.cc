@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -103,6 +104,23 @@ TEST_F(RunDirectoryTest, RunsOfOneProcessHaveGrowingIds) {
   for (int i = 0; i < 20; ++i) ids.push_back(Claim()->id());
   EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
   EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), ids.size());
+}
+
+TEST_F(RunDirectoryTest, RunsOfProcessesOneAfterTheOtherHaveGrowingIds) {
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const pid_t child = fork();
+    if (child == 0) _exit(RunDirectory::Claim(root_, "exp", options_).ok() ? 0 : 1);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const std::string own = Claim()->id();
+    for (const auto& entry : fs::directory_iterator(root_ + "/exp")) {
+      const std::string name = entry.path().filename();
+      EXPECT_TRUE(!IsRunId(name) || name <= own) << name << " after " << own;
+    }
+  }
 }
 
 TEST_F(RunDirectoryTest, AHundredProcessesAtOnceClaimAHundredFolders) {
