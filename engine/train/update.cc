@@ -69,6 +69,7 @@ absl::StatusOr<double> Trainer::CheckAndClip(const GradientPass& pass, const std
                                              StepRecord* record) {
   record->micro_batches = static_cast<int64_t>(batches.size());
   record->batch = result_.batch + record->micro_batches;
+  record->domain = batches.front().domain;
   record->loss = pass.value;
   record->terms = pass.terms;
   record->score = pass.score;

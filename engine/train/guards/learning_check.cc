@@ -5,15 +5,19 @@
 
 namespace lanthorn::train {
 
-std::optional<Warning> LearningCheck::Add(int64_t step, double loss) {
+std::optional<Warning> LearningCheck::Add(int64_t step, double loss, int64_t domain) {
   if (done_ || !std::isfinite(loss)) return std::nullopt;
+  const double limit = uniform_ - kReach;
+  if (domains_.insert(domain).second && weight_ >= kFirst && sum_ / weight_ <= limit) {
+    done_ = true;
+    return std::nullopt;
+  }
   sum_ = kDecay * sum_ + loss;
   weight_ = kDecay * weight_ + 1;
-  const double smoothed = sum_ / weight_, limit = uniform_ - kReach;
-  if (++seen_ >= kFirst) least_ = std::min(least_, smoothed);
   if (step < from_) return std::nullopt;
   done_ = true;
-  if (std::min(smoothed, least_) <= limit) return std::nullopt;
+  const double smoothed = sum_ / weight_;
+  if (smoothed <= limit) return std::nullopt;
   return Warning{
       absl::StrFormat("G37 no_learning: the loss is %.3f nats, guessing gives %.3f (ln V): after %d updates at "
                       "most %.3f is expected; is the learning rate 0 or far too small, or are targets unrelated to "
@@ -31,7 +35,7 @@ class LearningGuard final : public LoopGuard {
   }
   std::optional<Finding> AfterUpdate(const StepRecord& record) override {
     if (check_.done()) return std::nullopt;
-    const auto found = check_.Add(record.step, record.loss);
+    const auto found = check_.Add(record.step, record.loss, record.domain);
     return found ? std::optional(Finding{*found}) : std::nullopt;
   }
 

@@ -46,6 +46,7 @@ struct StepRecord {
   int64_t epoch = 0;          // 1-based
   int64_t batch = 0;          // 1-based within the epoch, the last one of this update
   int64_t micro_batches = 1;  // batches in this update
+  int64_t domain = 0;         // of the first of them
   int64_t batches = 0;        // per epoch
   double loss = 0, lr = 0, grad_norm = 0;
   TermValues terms = {};      // of the loss
