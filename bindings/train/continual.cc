@@ -52,11 +52,12 @@ absl::StatusOr<nlohmann::json> Consolidate(LuaTrainer& self, int64_t first, int6
 }
 
 nlohmann::json EwcCounts(LuaTrainer& self) {
-  const train::Ewc::Counts& counts = EwcOf(self, "ewc_counts").counts();
+  const train::Ewc& ewc = EwcOf(self, "ewc_counts");
+  const train::Ewc::Counts& counts = ewc.counts();
   return {{"updates", counts.updates},
           {"with_gradient", counts.with_gradient},
           {"penalty", counts.last},
-          {"distance", counts.distance}};
+          {"distance", ewc.Distance(self.trainer->model().Parameters())}};
 }
 
 const std::vector<FunctionRow> kFunctions = {
@@ -74,7 +75,8 @@ const std::vector<FunctionRow> kMethods = {
      "on. Gives {fisher_largest=, fisher_sum=, dead_pct=, strength=, tasks=}.",
      Typed<&Consolidate>},
     {"Trainer:ewc_counts", "",
-     "What the penalty did: {updates=, with_gradient=, penalty=, distance=}; the last two at the last update.",
+     "What the penalty did: {updates=, with_gradient=, penalty=, distance=}; penalty is that of the last update, "
+     "distance that of the weights from the newest anchor.",
      Typed<&EwcCounts>},
 };
 

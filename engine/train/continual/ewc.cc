@@ -212,11 +212,14 @@ absl::StatusOr<double> Ewc::AddGradient(const std::vector<nn::NamedParameter>& p
   }
   had_gradient_ = gradient_squares > 0;
   counts_.last = total;
+  return total;
+}
+
+double Ewc::Distance(const std::vector<nn::NamedParameter>& parameters) const {
   double squares = 0;
   for (size_t i = 0; i < newest_.size(); ++i)
     squares += (Float(parameters[i].tensor) - newest_[i]).square().sum().item<double>();
-  counts_.distance = std::sqrt(squares);
-  return total;
+  return std::sqrt(squares);
 }
 
 void Ewc::CountUpdate() {
@@ -245,9 +248,9 @@ json Ewc::State() const {
     anchors.push_back(
         {{"names", anchor.names}, {"factors", anchor.factors}, {"constant", anchor.constant}, {"least", anchor.least}});
   }
-  return {{"name", name()},       {"form", options_.form},       {"anchors", anchors},
-          {"tasks", tasks_},      {"updates", counts_.updates},  {"with_gradient", counts_.with_gradient},
-          {"last", counts_.last}, {"distance", counts_.distance}};
+  return {{"name", name()},      {"form", options_.form},      {"anchors", anchors},
+          {"tasks", tasks_},     {"updates", counts_.updates}, {"with_gradient", counts_.with_gradient},
+          {"last", counts_.last}};
 }
 
 void Ewc::Clear() {
@@ -288,7 +291,7 @@ absl::Status Ewc::Load(const NamedTensors& tensors, const json& state) {
     const at::Tensor kept = find("newest/" + anchors_.front().names[i]);
     if (kept.defined()) newest_[i] = kept;
   }
-  counts_ = {state.at("updates"), state.at("with_gradient"), state.at("last"), state.at("distance")};
+  counts_ = {state.at("updates"), state.at("with_gradient"), state.at("last")};
   return absl::OkStatus();
 }
 

@@ -1,6 +1,6 @@
 // Elastic weight consolidation (Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks"):
-// after each task the weights are held near where they are, the more the more important they were for it. With d = p -
-// p* and the importance F of fisher.h:
+// after each task the weights are held near where they are, the more the more important they were for it. With
+// d = p - p* and the importance F of fisher.h:
 //
 //   raw     strength * sum F d^2                             scaled  F over the largest of all
 //   target  F times target / sum over tensors of ||F||       layer   F over the largest of its tensor
@@ -8,8 +8,7 @@
 //   dr      strength * sum over F >= threshold of F d^2 - release * sum over the others of min(d^2, cap^2)
 //
 // Scaling goes into the strength, never into F: scaled with s is raw with s / max F, bit for bit. The sum over several
-// tasks is one of the same form: F = sum F_k, p* = sum F_k p*_k / F, and a constant (not for dr, which keeps them
-// apart).
+// tasks is one of the same form: F = sum F_k, p* = sum F_k p*_k / F, and a constant; dr keeps its tasks apart.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -52,10 +51,11 @@ class Ewc final : public Penalty {
   // Over all updates since the first anchor.
   struct Counts {
     int64_t updates = 0, with_gradient = 0;
-    double last = 0;      // value
-    double distance = 0;  // of the parameters from the newest anchor, at the last update
+    double last = 0;  // value
   };
   const Counts& counts() const { return counts_; }
+  // How far the parameters are from the newest anchor.
+  double Distance(const std::vector<nn::NamedParameter>& parameters) const;
   int64_t tasks() const { return tasks_; }
 
  private:
@@ -72,12 +72,13 @@ class Ewc final : public Penalty {
   double Least(const AnchorReport& report) const;
   void Merge(const Anchor& anchor);
 
-  EwcOptions options_;
-  std::vector<Anchor> anchors_;
   // What one anchor makes of the parameters as they are: its value, and its gradient for each, undefined where nothing
   // is held.
   double ValueAndGradients(const Anchor& anchor, const std::vector<nn::NamedParameter>& parameters,
                            std::vector<at::Tensor>* gradients) const;
+
+  EwcOptions options_;
+  std::vector<Anchor> anchors_;
   std::vector<at::Tensor> newest_;  // values of the newest anchor
   int64_t tasks_ = 0;
   Counts counts_;

@@ -1,8 +1,7 @@
 // How important each weight is for a task: the diagonal of the empirical Fisher matrix, in one of two forms.
 //
-//   batch    mean over batches of (gradient of the batch's mean loss)^2: what published code computes. It is smaller,
-//   by
-//            up to the number of rows.
+//   batch    mean over batches of (gradient of the batch's mean loss)^2: what published code computes; smaller than the
+//            other by up to the number of rows.
 //   sample   mean over samples of (gradient of the sample's own mean loss)^2: the diagonal itself. Its sum is Q / N.
 //
 // The gradients of the samples come from the backward that T-Score uses; there is no backward for each.
