@@ -164,11 +164,11 @@ std::optional<double> FromSigmoid(double old, int64_t n) {
 const std::vector<FunctionRow> kRows = {
     {"measure", "model, function loss",
      "T-Score of one batch: calls loss() -> Tensor once, runs its backward, and takes every sample's gradient norm "
-     "from it. Dimension 0 of "
-     "every layer's input is the sample. Gradients are put back afterwards. A parameter that no layer reports is an "
-     "error that names it. groups: 'module' or 'parameter' adds a score for each. noise is the simple noise scale "
-     "tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean or the sum over the "
-     "samples. Computed in the type of the model: train.precision concerns the trainer's own T-Scores only.",
+     "from it. Dimension 0 of every layer's input is the sample. Gradients are put back afterwards. A parameter that "
+     "no layer reports is an error that names it. groups: 'module' or 'parameter' adds a score for each. noise is "
+     "the simple noise scale tr(Sigma) / ||G||^2 with both estimates; reduction tells whether the loss is the mean "
+     "or the sum over the samples. Computed in the type of the model: train.precision concerns the trainer's own "
+     "T-Scores only.",
      Typed<&Measure>},
     {"loop", "model, n, function loss",
      "The same by n backward passes: loss(i) gives the loss of sample i alone, i = 0 .. n-1. The oracle. Gradients and "
@@ -178,13 +178,12 @@ const std::vector<FunctionRow> kRows = {
      "tscore.of_rows(torch.tensor{{1, 0}, {0, 1}}).t"},
     {"compute", "s, q, n",
      "T = 1 - S/(N Q) from S = ||sum g||^2 and Q = sum ||g||^2. t is nil when undefined, with the reason in status "
-     "(too_few, nonfinite, "
-     "vanishing); compat names a published formula. noise takes the g as gradients of the samples' own losses.",
+     "(too_few, nonfinite, vanishing); compat names a published formula. noise takes the g as gradients of the "
+     "samples' own losses.",
      Typed<&OfSums>, "tscore.compute(2, 2, 2).t"},
     {"micro", "small_sq, big_sq, b, n",
      "T of n samples from squared gradient norms alone: the mean over batches of b, and that of n > b. Estimates "
-     "tr(Sigma) "
-     "and ||G||^2 without bias, and T with the noise of both; t is nil where their sum is not positive.",
+     "tr(Sigma) and ||G||^2 without bias, and T with the noise of both; t is nil where their sum is not positive.",
      Typed<&MicroScore>, "tscore.micro(2, 1, 1, 2).t"},
     {"grad_cv", "gradient",
      "Standard deviation over |mean| of the elements of one batch gradient; nil for a mean of 0. It circulates as a "

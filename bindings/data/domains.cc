@@ -102,13 +102,11 @@ const std::vector<FunctionRow> kFunctions = {
 const std::vector<FunctionRow> kMethods = {
     {"Domains:info", "",
      "For each domain {name=, path=, sha256=, bytes=, from=, to=, data_bytes=, note=, text_note=, train_tokens=, "
-     "val_tokens=, "
-     "test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.",
+     "val_tokens=, test_tokens=, train_unknown=, val_unknown=}; unknown are shares of tokens.",
      Typed<&Info>},
     {"Domains:phases", "",
      "For each phase of an epoch {end_batch=, passes=, domain=}: the number of batches up to its end, and up to that "
-     "of "
-     "each pass; interleaved domains are one phase without a domain.",
+     "of each pass; interleaved domains are one phase without a domain.",
      Typed<&Phases>},
     {"Domains:vocab_size", "", "Tokens in the vocabulary.", Typed<&VocabSize>},
     {"Domains:encode", "text", "Token ids, int64 (L).", Typed<&Encode>},

@@ -76,8 +76,7 @@ absl::StatusOr<Splits> SplitPart(const DomainSource& source, const DomainOptions
   if (all <= 0) {
     return DataError(
         absl::StrFormat("domain '%s': from=%g, to=%g are tokens %d to %d of %d: nothing lies between them; numbers up "
-                        "to 1 are shares of "
-                        "the text, larger ones count its tokens",
+                        "to 1 are shares of the text, larger ones count its tokens",
                         source.name, source.from, source.to, domain->from, domain->to, ids.size()));
   }
   const auto place = [all](double share) {
@@ -152,8 +151,7 @@ absl::Status CheckWindows(const Domain& domain, const DomainOptions& options, co
     if (options.order == WindowOrder::kStreams) {
       return DataError(
           absl::StrFormat("domain '%s': '%s': %s: %d %s are too few for %d streams of two windows of %d; use a smaller "
-                          "domains.batch or "
-                          "domains.seq, or more text",
+                          "domains.batch or domains.seq, or more text",
                           domain.name, domain.path, name, tokens, options.words > 0 ? "words" : "characters",
                           options.batch, options.seq));
     }
@@ -174,8 +172,7 @@ absl::Status CheckWindows(const Domain& domain, const DomainOptions& options, co
   if (options.batches <= whole) return absl::OkStatus();
   return ConfigError(absl::StrFormat(
       "domain '%s': train: domains.batches is %d, but its windows make %d batches and domains.order=%s takes each "
-      "once; "
-      "use at most %d, or domains.order=random",
+      "once; use at most %d, or domains.order=random",
       domain.name, options.batches, whole, options.order == WindowOrder::kEpoch ? "epoch" : "streams", whole));
 }
 
