@@ -3,8 +3,8 @@
 --   runner experiments/shakespeare_30ep.lua tscore.every=0 probe.batches=5
 --   runner bench gru tscore --peer --json > peer.jsonl
 --   runner experiments/godelai/thirty_epochs.lua report.all=RUN report.probe=RUN report.peer=peer.jsonl
-local duration, experiment, fail = require 'base.duration', require 'experiment', require 'fail'
-local files, json, markdown = require 'files', require 'json', require 'runs.markdown'
+local columns, duration, experiment = require 'base.columns', require 'base.duration', require 'experiment'
+local fail, files, json, markdown = require 'fail', require 'files', require 'json', require 'runs.markdown'
 local run_select, run_summary = require 'runs.select', require 'runs.summary'
 
 local cfg = experiment.config {
@@ -40,6 +40,7 @@ print 'authors, or claimed, on a CPU that they do not name: for orientation, no 
 
 local function ms(value) return value and ('%.1f ms'):format(value) or 'NA' end
 local rows = {
+  { 'what', 'here [measured]', 'published', 'tag' },
   { 'all of it', all.full.wall_s and duration.short(all.full.wall_s) or 'NA', '71 min', 'claimed' },
   { 'forward, a batch', ms(ms_of(all, 'forward')), '315 ms', 'measured' },
   { 'backward, a batch', ms(ms_of(all, 'backward')) .. (on_every and ', norms of all samples in it' or ''), '278 ms',
@@ -55,7 +56,7 @@ if probe then
 end
 rows[#rows + 1] = { 'best val loss', all.full.best_val and ('%.4f at update %d'):format(all.full.best_val,
   all.full.best_step) or 'NA', 'none', '' }
-print(table.concat(markdown.table({ 'what', 'here [measured]', 'published', 'tag' }, rows), '\n'))
+print(table.concat(columns.markdown(rows), '\n'))
 
 if probe then -- the same training but for the order in which sums are made where norms are taken
   local most = 0
@@ -68,7 +69,7 @@ if probe then -- the same training but for the order in which sums are made wher
   print(('\nThe train losses of both runs differ by %.4f at most.'):format(most))
 end
 if cfg.report.peer then
-  local lines, machine = {}, nil
+  local lines, machine = { { 'workload', 'ours', 'PyTorch', 'ratio' } }, nil
   for line in files.read(cfg.report.peer):gmatch '[^\n]+' do
     local row = json.decode(line)
     machine = machine or row.kind == 'machine' and row or nil
@@ -78,7 +79,7 @@ if cfg.report.peer then
     end
   end
   print(('\n## Beside PyTorch %s on this machine, in one run\n'):format(machine and machine.peer or '?'))
-  print(table.concat(markdown.table({ 'workload', 'ours', 'PyTorch', 'ratio' }, lines), '\n'))
+  print(table.concat(columns.markdown(lines), '\n'))
 end
 for _, one in ipairs { all, probe } do
   print ''

@@ -1,4 +1,5 @@
 -- runner ls: run directories with their state; runner ls experiments: the scripts with their first line.
+local columns = require 'base.columns'
 local console = require 'console'
 local dkjson = require 'dkjson'
 local fail = require 'fail'
@@ -41,7 +42,7 @@ local function experiments()
   local rows, width = {}, 0
   add_scripts(rows, 'experiments')
   for _, row in ipairs(rows) do width = math.max(width, #row.path) end
-  return rows, function(row) return ('%-' .. width .. 's  %s'):format(row.path, row.doc) end,
+  return rows, function(row) return columns.pad(row.path, width) .. '  ' .. row.doc end,
     'no experiments/*.lua in this folder'
 end
 

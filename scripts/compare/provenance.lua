@@ -5,6 +5,7 @@
 -- A number without one of these cannot be rendered. What is derived from literature is written "for orientation".
 local fail = require 'fail'
 local guards = require 'guards.registry'
+local layout = require 'base.columns'
 
 local provenance = {}
 
@@ -99,24 +100,14 @@ end
 ---@param rows { label: string, cells: table<string, any> }[] cells by column
 ---@return string[]
 function provenance.render(columns, rows)
-  local texts, widths = {}, { 0 }
-  for j, column in ipairs(columns) do widths[j + 1] = #column end
+  local texts = { { '', unpack(columns) } }
   for i, row in ipairs(rows) do
-    texts[i] = { row.label }
-    widths[1] = math.max(widths[1], #row.label)
+    texts[i + 1] = { row.label }
     for j, column in ipairs(columns) do
-      texts[i][j + 1] = provenance.text(row.cells[column], ("row '%s', column '%s'"):format(row.label, column))
-      widths[j + 1] = math.max(widths[j + 1], #texts[i][j + 1])
+      texts[i + 1][j + 1] = provenance.text(row.cells[column], ("row '%s', column '%s'"):format(row.label, column))
     end
   end
-  local function line(words)
-    local padded = {}
-    for j, word in ipairs(words) do padded[j] = word .. (' '):rep(widths[j] - #word) end
-    return (table.concat(padded, '  '):gsub('%s+$', ''))
-  end
-  local lines = { line { '', unpack(columns) } }
-  for i = 1, #rows do lines[i + 1] = line(texts[i]) end
-  return lines
+  return layout.lines(texts)
 end
 
 return provenance

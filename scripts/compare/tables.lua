@@ -1,5 +1,6 @@
 -- A comparison as a table for other programs: CSV (RFC 4180), or Markdown for a report. A row for each arm.
 local cost = require 'compare.cost'
+local columns = require 'base.columns'
 local findings = require 'compare.findings'
 
 local tables = {}
@@ -41,22 +42,21 @@ function tables.csv(result)
   return lines
 end
 
-local function cell(text) return (text:gsub('|', '\\|')) end
-
 ---@param result table of compare.compute
 ---@return string[] lines
 function tables.markdown(result)
-  local lines = { ('| arm | %s, %s of each run (n) | difference from `%s` | p (Holm) | verdict | CPU s a run |'):format(
-    result.metric, result.mode, cell(result.baseline.label)), '|---|---|---|---|---|---|' }
+  local texts = { { 'arm', ('%s, %s of each run (n)'):format(result.metric, result.mode),
+    ('difference from `%s`'):format(result.baseline.label), 'p (Holm)', 'verdict', 'CPU s a run' } }
   for _, row in ipairs(rows(result)) do
     local difference = row.difference and findings.interval_text { n = 0, mean = row.difference,
       half = row.difference_half } or ''
-    lines[#lines + 1] = ('| `%s` | %s | %s | %s | %s | %s |'):format(cell(row.arm),
+    texts[#texts + 1] = { ('`%s`'):format(row.arm),
       findings.interval_text { n = row.n, mean = row.mean, half = row.half }, (difference:gsub(' %(0%)$', '')),
-      row.p_holm and ('%.2g'):format(row.p_holm) or '', cell(row.verdict or ''),
-      row.cpu_s and ('%.1f'):format(row.cpu_s) or '')
+      row.p_holm and ('%.2g'):format(row.p_holm) or '', row.verdict or '',
+      row.cpu_s and ('%.1f'):format(row.cpu_s) or '' }
   end
-  for _, mark in ipairs(result.marks) do lines[#lines + 1] = '\n' .. cell(mark) end
+  local lines = columns.markdown(texts)
+  for _, mark in ipairs(result.marks) do lines[#lines + 1] = '\n' .. (mark:gsub('|', '\\|')) end
   return lines
 end
 

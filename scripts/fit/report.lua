@@ -1,4 +1,5 @@
 -- What train.fit prints for people: the plan before training, the summary after it.
+local columns = require 'base.columns'
 local console = require 'console'
 local duration = require('base.duration').short
 local host = require 'host'
@@ -90,11 +91,13 @@ local function model_lines(model)
     width, kinds = math.max(width, #layer.name), math.max(kinds, #layer.layer)
   end
   local lines = {}
-  local form = ('%%-%ds  %%-%ds %%12s'):format(width, kinds)
-  for i, layer in ipairs(rows) do
-    lines[#lines + 1] = row(i == 1 and 'model' or '', form:format(layer.name, layer.layer, count(layer.parameters)))
+  local function line(name, layer, parameters)
+    return ('%s  %s %12s'):format(columns.pad(name, width), columns.pad(layer, kinds), count(parameters))
   end
-  lines[#lines + 1] = row('', form:format('', 'parameters', count(model:parameter_count())))
+  for i, layer in ipairs(rows) do
+    lines[#lines + 1] = row(i == 1 and 'model' or '', line(layer.name, layer.layer, layer.parameters))
+  end
+  lines[#lines + 1] = row('', line('', 'parameters', model:parameter_count()))
   return lines
 end
 

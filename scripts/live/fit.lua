@@ -135,6 +135,10 @@ function Fit:sample(prompt, given)
   local training = training_of(self, 'sample')
   local data = training.o.data
   if not data.native or not data.decode then fail.raise(1, 'fit:sample: data.%s is not a text', data.kind) end
+  if given ~= nil and type(given) ~= 'table' then
+    fail.config('fit:sample: after the prompt comes a table of options, such as { length = 200 }; got %s',
+      pretty.inline(given))
+  end
   prompt = prompt or sample_prompt.of(data, 'give fit:sample a prompt')
   local o = { prompt = prompt, length = 200, temperature = 0.8 }
   for key, value in pairs(given or {}) do o[key] = value end

@@ -945,7 +945,7 @@ function Trainer:evaluate(batches) end
 ---@param compat? string default 'none' (by name, in a last table)
 function Trainer:ewc(form, strength, target, normalize, threshold, relative, release, cap, compat) end
 
----What the penalty did: {updates=, with_gradient=, penalty=, distance=}; the last two at the last update.
+---What the penalty did: {updates=, with_gradient=, penalty=, distance=}; penalty is that of the last update, distance that of the weights from the newest anchor.
 ---@return table
 function Trainer:ewc_counts() end
 
@@ -1850,6 +1850,12 @@ options = {}
 ---@param spec table
 ---@return table checked a new table with defaults filled in
 function options.check(who, given, spec) end
+
+---A table of options with some of them changed; the given one stays as it is.
+---@param given table
+---@param changes table?
+---@return table
+function options.with(given, changes) end
 
 ---@class pretty
 pretty = {}

@@ -1,4 +1,5 @@
 -- Globals of the prompt: library modules appear at their first use, and who() lists what the user made.
+local columns = require 'base.columns'
 local console = require 'console'
 local pretty = require 'pretty'
 
@@ -65,20 +66,15 @@ end
 
 ---Lists the user's variables: name, type, shape or value, bytes.
 local function who()
-  local rows, widths = {}, { 0, 0, 0 }
+  local rows = {}
   for _, name in ipairs(pretty.sorted_keys(_G)) do
     if prompt_globals.is_own(name) then
       local kind, what, bytes = describe(rawget(_G, name))
-      local row = { name, kind, what, size_text(bytes) }
-      for i = 1, 3 do widths[i] = math.max(widths[i], #row[i]) end
-      rows[#rows + 1] = row
+      rows[#rows + 1] = { name, kind, what, size_text(bytes) }
     end
   end
   if #rows == 0 then console.write 'no variables yet\n' end
-  for _, row in ipairs(rows) do
-    local format = ('%%-%ds  %%-%ds  %%-%ds  %%s'):format(widths[1], widths[2], widths[3])
-    console.write((format:format(unpack(row)):gsub('%s+$', '')) .. '\n')
-  end
+  for _, line in ipairs(columns.lines(rows)) do console.write(line .. '\n') end
 end
 
 ---Takes the user's globals away.

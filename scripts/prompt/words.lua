@@ -1,4 +1,4 @@
--- Inputs that are not Lua: `? name`, `?? word`, `$ command`, `%word ...`, and `exit`.
+-- Inputs that are not Lua: `? name`, `?? words`, `$ command`, `%word ...`, and `exit`.
 local api_docs = require 'reference.docs'
 local console = require 'console'
 local fail = require 'fail'
@@ -21,15 +21,15 @@ end
 
 local SHOWN_OPERATORS = 40
 
-local function search(word)
-  local rows, operators = api_docs.search(word)
+local function search(sought)
+  local rows, operators = api_docs.search(sought)
   local text = #rows > 0 and api_docs.text(rows) or ''
   if #operators > 0 then
     text = ('%soperators of torch: %s%s\n'):format(text,
       table.concat(operators, ' ', 1, math.min(#operators, SHOWN_OPERATORS)),
       #operators > SHOWN_OPERATORS and (' and %d more'):format(#operators - SHOWN_OPERATORS) or '')
   end
-  console.write(text ~= '' and text or ("nothing mentions '%s'\n"):format(word))
+  console.write(text ~= '' and text or ("nothing mentions '%s'\n"):format(sought))
 end
 
 -- What a newcomer needs, on one screen.
@@ -60,7 +60,7 @@ end
 
 -- Kinds of such lines: a pattern, and what it does with what it caught.
 local KINDS = {
-  { '^%s*%?%?%s*(%S+)%s*$', function(_, word) search(word) end },
+  { '^%s*%?%?%s*(%S.-)%s*$', function(_, sought) search(sought) end },
   { '^%s*%?%s*([%w_.:]+)%s*$', function(_, name) explain(name) end },
   { '^%s*%?+%s*$', function() help() end },
   { '^%s*help%s*%(?%)?%s*$', function() help() end },

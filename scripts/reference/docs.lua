@@ -209,18 +209,25 @@ function docs.text(rows)
   return table.concat(lines, '\n') .. '\n'
 end
 
----Rows with a word in their name or doc, in any case, and operators with it in their name.
----@param word string
+---Rows with all these words in their name or doc, in any case, and operators with them in their name.
+---@param text string
 ---@return table[] rows
 ---@return string[] operators names, sorted
-function docs.search(word)
-  local found, operators, wanted = {}, {}, word:lower()
+function docs.search(text)
+  local found, operators = {}, {}
+  local function mentions(place)
+    place = place:lower()
+    for word in text:lower():gmatch '%S+' do
+      if not place:find(word, 1, true) then return false end
+    end
+    return true
+  end
   local has_native = pcall(require, 'lanthorn')
   for _, row in ipairs(docs.rows(not has_native)) do
-    if (row.name .. '\n' .. row.doc):lower():find(wanted, 1, true) then found[#found + 1] = row end
+    if mentions(row.name .. '\n' .. row.doc) then found[#found + 1] = row end
   end
   for _, name in ipairs(has_native and require('lanthorn').torch.operators() or {}) do
-    if name:sub(1, 1) ~= '_' and name:lower():find(wanted, 1, true) then operators[#operators + 1] = name end
+    if name:sub(1, 1) ~= '_' and mentions(name) then operators[#operators + 1] = name end
   end
   return found, operators
 end

@@ -1,5 +1,6 @@
 -- A run as Markdown: what was trained on which machine, epoch by epoch, the curves, and where the time went.
 local chart = require 'plot.chart'
+local columns = require 'base.columns'
 local duration = require 'base.duration'
 local pretty = require 'pretty'
 local run_files = require 'runs.files'
@@ -10,20 +11,6 @@ local run_view = require 'runs.view'
 local markdown = {}
 
 local function number(value, form) return value and (form or '%.4f'):format(value) or '' end
-
----A table of Markdown.
----@param head string[]
----@param rows string[][]
----@return string[] lines
-function markdown.table(head, rows)
-  local lines = { '| ' .. table.concat(head, ' | ') .. ' |', '|' .. ('---|'):rep(#head) }
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i = 1, #head do cells[i] = (row[i] or ''):gsub('|', '\\|') end
-    lines[#lines + 1] = '| ' .. table.concat(cells, ' | ') .. ' |'
-  end
-  return lines
-end
 
 local function add(lines, more)
   for _, line in ipairs(more) do lines[#lines + 1] = line end
@@ -58,6 +45,20 @@ function markdown.updates(path)
   return made
 end
 
+-- The rows without those columns that are empty in all but the head.
+local function without_empty(rows)
+  local narrow = {}
+  for r in ipairs(rows) do narrow[r] = {} end
+  for i in ipairs(rows[1]) do
+    local filled = false
+    for r = 2, #rows do filled = filled or rows[r][i] ~= '' end
+    for r, row in ipairs(rows) do
+      if filled then table.insert(narrow[r], row[i]) end
+    end
+  end
+  return narrow
+end
+
 -- A row for each epoch; columns that no epoch has are left out.
 local function epoch_table(path, updates)
   local rows, sleeps = {}, {}
@@ -81,40 +82,25 @@ local function epoch_table(path, updates)
         line.tokens_per_s and pretty.count(math.floor(line.tokens_per_s)) or '' }
     end
   end
-  local head = { 'epoch', 'train', 'val', 'T', 'T_c', 'T of the first batches', 'S', 'Q', 'N', 'noise scale', 'sleeps',
-    'train s', 'eval s', 'tokens/s' }
-  local kept, narrow = {}, {}
-  for i in ipairs(head) do
-    for _, row in ipairs(rows) do
-      if row[i] ~= '' then
-        kept[#kept + 1] = i
-        break
-      end
-    end
-  end
-  for r, row in ipairs(rows) do
-    narrow[r] = {}
-    for k, i in ipairs(kept) do narrow[r][k] = row[i] end
-  end
-  local names = {}
-  for k, i in ipairs(kept) do names[k] = head[i] end
-  return markdown.table(names, narrow)
+  table.insert(rows, 1, { 'epoch', 'train', 'val', 'T', 'T_c', 'T of the first batches', 'S', 'Q', 'N', 'noise scale',
+    'sleeps', 'train s', 'eval s', 'tokens/s' })
+  return columns.markdown(without_empty(rows))
 end
 
 ---Where the time of the updates went: a row for each phase, the largest first.
 ---@param updates table of markdown.updates
 ---@return string[] lines
 function markdown.time(updates)
-  local names, rows = pretty.sorted_keys(updates.phases), {}
+  local names, rows = pretty.sorted_keys(updates.phases), { { 'phase', 'ms an update', 'in all', 'share' } }
   table.sort(names, function(a, b) return updates.phases[a] > updates.phases[b] end)
   for i, name in ipairs(names) do
     local ms = updates.phases[name]
-    rows[i] = { name, ('%.2f'):format(ms / updates.updates), duration.short(ms / 1e3),
+    rows[i + 1] = { name, ('%.2f'):format(ms / updates.updates), duration.short(ms / 1e3),
       ('%.1f %%'):format(100 * ms / updates.wall_ms) }
   end
   rows[#rows + 1] = { '**all**', ('%.2f'):format(updates.wall_ms / updates.updates),
     duration.short(updates.wall_ms / 1e3), '' }
-  return markdown.table({ 'phase', 'ms an update', 'in all', 'share' }, rows)
+  return columns.markdown(rows)
 end
 
 ---Median, 10th and 90th percentile of the time of an update, in ms; the first five of the run are warm-up.
@@ -151,12 +137,13 @@ function markdown.lines(run)
   end
   local lines = { '# ' .. run_files.title(run), '', ('%s, %s%s.'):format(full.state, run_view.progress(full),
     full.wall_s and ', ' .. duration.short(full.wall_s) or ''), '' }
-  add(lines, markdown.table({ 'what', 'value' }, {
+  add(lines, columns.markdown {
+    { 'what', 'value' },
     { 'command', table.concat(full.argv or {}, ' ') }, { 'seed', tostring(full.seed) }, { 'device', full.device or '' },
     { 'machine', ('%s, %s threads'):format(machine.cpu or '?', tostring(machine.threads or '?')) },
     { 'data', table.concat(data, '; ') },
     { 'best val loss', full.best_val and ('%.4f at update %d'):format(full.best_val, full.best_step) or 'NA' },
-    { 'guards', run_summary.guard_ids(full.guards) ~= '' and run_summary.guard_ids(full.guards) or 'none fired' } }))
+    { 'guards', run_summary.guard_ids(full.guards) ~= '' and run_summary.guard_ids(full.guards) or 'none fired' } })
   local updates = markdown.updates(run.path)
   if updates.updates == 0 then return lines end
   add(lines, { '', '## Epochs', '' })

@@ -1,4 +1,5 @@
 -- Run directories as text: the lines of `runner ls` and `runner show`. Unknown numbers are NA, never 0.
+local columns = require 'base.columns'
 local config_values = require 'config.values'
 local duration = require 'base.duration'
 local guards = require 'guards.registry'
@@ -54,9 +55,10 @@ end
 function view.line(row, width)
   local badges = run_summary.guard_ids(row.guards)
   if (row.interventions or 0) > 0 then badges = (badges .. ' by hand'):gsub('^ ', '') end
-  return (('%-' .. width .. 's  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(row.experiment .. '/' .. row.run_id,
-    row.state, view.progress(row), number(row.best_val), row.age_s and view.age(row.age_s) .. ' ago' or 'NA',
-    run_files.time_text(row.started), badges ~= '' and '  ' .. badges or ''))
+  return (('%s  %-11s  %-18s  best val %-8s  %8s  %s%s'):format(
+    columns.pad(row.experiment .. '/' .. row.run_id, width), row.state, view.progress(row), number(row.best_val),
+    row.age_s and view.age(row.age_s) .. ' ago' or 'NA', run_files.time_text(row.started),
+    badges ~= '' and '  ' .. badges or ''))
 end
 
 -- Collects lines under labels.

@@ -1,6 +1,8 @@
 -- What the keys of a sweep do to its metric: the share of the variance that each explains alone, and the means of two
 -- keys as a grid. Cells, not configurations, are counted, so that the seed is a key like others.
+local columns = require 'base.columns'
 local findings = require 'compare.findings'
+local statistics = require 'statistics'
 
 local effects = {}
 
@@ -48,12 +50,6 @@ local function groups_of(key, count)
   return groups, is_binned and BINS or #key.values
 end
 
-local function mean(values)
-  local sum = 0
-  for _, value in ipairs(values) do sum = sum + value end
-  return sum / #values
-end
-
 -- The share of the variance between groups, less what as many groups would explain of noise alone.
 local function explained(rows, key)
   local groups, count = groups_of(key, #rows)
@@ -64,10 +60,10 @@ local function explained(rows, key)
     by_group[group] = by_group[group] or {}
     table.insert(by_group[group], row.value)
   end
-  local centre, total, within = mean(all), 0, 0
+  local centre, total, within = statistics.mean(all), 0, 0
   for _, value in ipairs(all) do total = total + (value - centre) ^ 2 end
   for _, values in pairs(by_group) do
-    local own = mean(values)
+    local own = statistics.mean(values)
     for _, value in ipairs(values) do within = within + (value - own) ^ 2 end
   end
   if total == 0 or #rows <= count then return nil end
@@ -107,23 +103,17 @@ local function grid(rows, keys, name)
     sums[key] = sums[key] or {}
     table.insert(sums[key], row.value)
   end
-  local table_rows, widths = { { ('%s \\ %s'):format(axes[1].path, axes[2].path), unpack(axes[2].values) } }, {}
+  local table_rows = { { ('%s \\ %s'):format(axes[1].path, axes[2].path), unpack(axes[2].values) } }
   for _, first in ipairs(axes[1].values) do
     local cells = { first }
     for _, second in ipairs(axes[2].values) do
       local values = sums[first .. '\0' .. second]
-      cells[#cells + 1] = values and findings.number(mean(values)) or '-'
+      cells[#cells + 1] = values and findings.number(statistics.mean(values)) or '-'
     end
     table_rows[#table_rows + 1] = cells
   end
-  for _, cells in ipairs(table_rows) do
-    for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, #cell) end
-  end
   local lines = { ('means of %s'):format(name) }
-  for _, cells in ipairs(table_rows) do
-    for i, cell in ipairs(cells) do cells[i] = cell .. (' '):rep(widths[i] - #cell) end
-    lines[#lines + 1] = ('  ' .. table.concat(cells, '  ')):gsub('%s+$', '')
-  end
+  for _, line in ipairs(columns.lines(table_rows)) do lines[#lines + 1] = '  ' .. line end
   return lines
 end
 

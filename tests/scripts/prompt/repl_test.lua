@@ -85,6 +85,8 @@ end)
 t.test('? explains a name, ?? searches', function()
   t.matches(feed('? experiment.config\n'), '^experiment.config%(defaults%)')
   t.contains(feed('?? Damerau\n'), 'nearest.distance(a, b)')
+  t.contains(feed('?? distance damerau\n'), 'nearest.distance(a, b)')
+  t.contains(feed('?? Damerau nosuchword\n'), "nothing mentions 'Damerau nosuchword'")
   t.contains(feed('? nothing_of_this_name\n'), 'no documentation')
 end)
 

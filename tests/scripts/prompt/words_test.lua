@@ -42,6 +42,8 @@ t.test('who lists what the user made, %reset forgets it', function()
   t.matches(output, '\nf  function\n'
     .. 'm  Module +6 parameters +24 B\nn  number +4\nt  table +2 entries\nx  Tensor +float32 %(2, 3%) +24 B\n')
   t.matches(output, '\n5 variables forgotten\nno variables yet\nnil\n$')
+  t.matches(feed("long = setmetatable({}, { __tostring = function() return ('x'):rep(150) end })\n"
+    .. 'x = torch.ones{2}\nwho()\n'), 'long  table   x+\nx     Tensor  float32 %(2%)%s+8 B\n')
 end)
 
 t.test('%run runs a script in the session, %edit what an editor wrote', function()
