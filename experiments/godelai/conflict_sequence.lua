@@ -5,8 +5,9 @@ local models = require 'models'
 
 local cfg = experiment.config {
   domains = { texts = { { corpus = 'tinyshakespeare', from = 0, to = 20000, name = 'comedy' },
-    { corpus = 'python_code', from = 0, to = 20000, name = 'code' }, { corpus = 'kjv', from = 0, to = 20000,
-    name = 'bible' }, { corpus = 'tinyshakespeare', from = 500000, to = 520000, name = 'drama' } },
+    { corpus = 'python_code', from = 0, to = 20000, name = 'code' },
+    { corpus = 'kjv', from = 600000, to = 620000, name = 'bible' },
+    { corpus = 'tinyshakespeare', from = 500000, to = 520000, name = 'drama' } },
     batch = 8, seq = 64, order = 'streams', passes = 15, train = 0.9, val = experiment.number(0.1),
     allow_leak = true },
   model = { embed = 128, hidden = 128, layers = 2 },

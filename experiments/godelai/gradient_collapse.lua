@@ -1,7 +1,7 @@
 -- gradient_collapse: six GRU layers of 512 at learning rate 0.01: do gradients vanish, and does T-Score say so?
 local arms, data, experiment, models = require 'arms', require 'data', require 'experiment', require 'models'
 local findings, published, statistics = require 'compare.findings', require 'research.published', require 'statistics'
-local torch, train = require 'torch', require 'train'
+local options, torch, train = require 'options', require 'torch', require 'train'
 
 local cfg = experiment.config {
   data = { corpus = 'tinyshakespeare', chars = 5000, batch = 16, seq = 100, stride = 100, split = 0.9,
@@ -33,9 +33,7 @@ end
 
 local first
 local result = arms.run { seeds = cfg.compare.seeds, arms = { { 'six layers', function(seed)
-  local numbers, settings = {}, {}
-  for key, value in pairs(cfg.train) do settings[key] = value end
-  settings.seed = seed
+  local numbers = {}
   local watch = { name = 'norms', every = 1, on_step = function(_, record)
     local norms = norms_of(record.tscore)
     for _, layer in ipairs(LAYERS) do
@@ -46,8 +44,8 @@ local result = arms.run { seeds = cfg.compare.seeds, arms = { { 'six layers', fu
   end }
   torch.manual_seed(seed)
   local model = models.char_rnn { vocab = text.vocab_size, embed = m.embed, hidden = m.hidden, layers = m.layers }
-  local fit = train.fit { model = model, data = text, optim = cfg.optim, options = settings, eval = cfg.eval,
-    tscore = cfg.tscore, callbacks = { watch } }
+  local fit = train.fit { model = model, data = text, optim = cfg.optim, eval = cfg.eval, tscore = cfg.tscore,
+    options = options.with(cfg.train, { seed = seed }), callbacks = { watch } }
   first = first or fit
   local last = fit.epochs[#fit.epochs] or {}
   numbers.train_loss, numbers.t = last.train_loss, last.tscore and last.tscore.mean

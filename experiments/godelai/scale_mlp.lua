@@ -1,6 +1,6 @@
 -- scale_mlp: T-Score of networks of growing width on one task: does it say something about size?
 local arms, data, experiment, models = require 'arms', require 'data', require 'experiment', require 'models'
-local torch, train = require 'torch', require 'train'
+local options, torch, train = require 'options', require 'torch', require 'train'
 
 local cfg = experiment.config {
   model = { widths = { 64, 128, 256, 512 } },
@@ -30,11 +30,8 @@ for i, width in ipairs(cfg.model.widths) do
       shuffle = true, vocab_size = cfg.task.classes }
     torch.manual_seed(seed)
     local model = models.mlp { inputs = 64, outputs = cfg.task.classes, hidden = { width, width } }
-    local settings = {}
-    for key, value in pairs(cfg.train) do settings[key] = value end
-    settings.seed = seed
-    local fit = train.fit { model = model, data = text, optim = cfg.optim, options = settings, tscore = cfg.tscore,
-      eval = cfg.eval }
+    local fit = train.fit { model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, eval = cfg.eval,
+      options = options.with(cfg.train, { seed = seed }) }
     local first, last = fit.epochs[1] or {}, fit.epochs[#fit.epochs] or {}
     local function t(epoch) return epoch.tscore and epoch.tscore.mean end
     return { parameters = model:parameter_count(), t_first = t(first), t_last = t(last), val_loss = last.val_loss,

@@ -1,7 +1,7 @@
 -- shakespeare_mini: a small char GRU on 100 kB for ten epochs, with the window statistics of T.
 local arms, data, experiment, models = require 'arms', require 'data', require 'experiment', require 'models'
 local findings, statistics, torch = require 'compare.findings', require 'statistics', require 'torch'
-local train = require 'train'
+local options, train = require 'options', require 'train'
 
 local cfg = experiment.config {
   data = { corpus = 'tinyshakespeare', chars = 100000, batch = 32, seq = 100, stride = 100, split = 0.9,
@@ -15,13 +15,10 @@ local cfg = experiment.config {
 
 local text, m = data.text(cfg.data), cfg.model
 local result = arms.run { seeds = cfg.compare.seeds, arms = { { 'mini', function(seed)
-  local settings = {}
-  for key, value in pairs(cfg.train) do settings[key] = value end
-  settings.seed = seed
   torch.manual_seed(seed)
   local model = models.char_rnn { vocab = text.vocab_size, embed = m.embed, hidden = m.hidden, layers = m.layers }
-  local fit = train.fit { model = model, data = text, optim = cfg.optim, tscore = cfg.tscore, options = settings,
-    callbacks = { 'tscore_window', 'sample_text' } }
+  local fit = train.fit { model = model, data = text, optim = cfg.optim, tscore = cfg.tscore,
+    options = options.with(cfg.train, { seed = seed }), callbacks = { 'tscore_window', 'sample_text' } }
   local first, last = fit.epochs[1] or {}, fit.epochs[#fit.epochs] or {}
   local function t(epoch) return epoch.tscore and epoch.tscore.mean end
   return { val_loss = last.val_loss, train_loss = last.train_loss, t_first = t(first), t_last = t(last) }

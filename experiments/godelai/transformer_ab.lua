@@ -1,7 +1,8 @@
 -- transformer_ab: a small transformer with and without sleep, on distant rows and on rows that are shifted by one
 -- character: what T is low for.
 local arms, data, experiment, models = require 'arms', require 'data', require 'experiment', require 'models'
-local findings, sleep_arms, statistics = require 'compare.findings', require 'research.sleep_arms', require 'statistics'
+local findings, options, statistics = require 'compare.findings', require 'options', require 'statistics'
+local sleep_arms = require 'research.sleep_arms'
 
 local cfg = experiment.config {
   data = { corpus = 'tinyshakespeare', chars = 20000, batch = 64, seq = 100, split = 0.9, allow_overlap = true,
@@ -18,10 +19,8 @@ local cfg = experiment.config {
 
 local said = {}
 for _, layout in ipairs(cfg.compare.layouts) do
-  local options = {}
-  for key, value in pairs(cfg.data) do options[key] = value end
-  options.layout, options.stride = layout, layout == 'rows' and cfg.data.seq or 1
-  local text, m = data.text(options), cfg.model
+  local m, stride = cfg.model, layout == 'rows' and cfg.data.seq or 1
+  local text = data.text(options.with(cfg.data, { layout = layout, stride = stride }))
   local result = sleep_arms.run { data = text, seeds = cfg.compare.seeds, arms = { 'standard', 'sleep' },
     sleep = cfg.sleep, optim = cfg.optim, train = cfg.train, tscore = cfg.tscore, eval = cfg.eval, guards = cfg.guards,
     build = function()

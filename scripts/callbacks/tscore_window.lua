@@ -3,23 +3,18 @@
 -- Undefined scores are left out. Events `tscore_window`; the statistics are in the callback's `history`.
 local callbacks = require 'fit.callbacks'
 local fail = require 'fail'
+local statistics = require 'statistics'
 
 local ARGS = { window = { 'int', 50, min = 4 }, dead_band = { 'number', 0.01, min = 0 } }
 
-local function mean(values, from, to)
-  local sum = 0
-  for i = from, to do sum = sum + values[i] end
-  return sum / (to - from + 1)
-end
-
 ---Statistics of a window of values.
-local function statistics(values, dead_band)
+local function describe(values, dead_band)
   local n = #values
   if n < 2 then return { n = n } end
-  local average, squares, half = mean(values, 1, n), 0, math.floor(n / 2)
-  for _, value in ipairs(values) do squares = squares + (value - average) ^ 2 end
-  local change = mean(values, n - half + 1, n) - mean(values, 1, half)
-  return { n = n, mean = average, std = math.sqrt(squares / (n - 1)), change = change,
+  local half = math.floor(n / 2)
+  local first, second = { unpack(values, 1, half) }, { unpack(values, n - half + 1) }
+  local change = statistics.mean(second) - statistics.mean(first)
+  return { n = n, mean = statistics.mean(values), std = statistics.sd(values), change = change,
     trend = math.abs(change) <= dead_band and 'flat' or change > 0 and 'rising' or 'falling' }
 end
 
@@ -35,7 +30,7 @@ return callbacks.define { name = 'tscore_window', args = ARGS, build = function(
     if #values > o.window then table.remove(values, 1) end
   end
   function callback.on_epoch(ctx, record)
-    local s = statistics(values, o.dead_band)
+    local s = describe(values, o.dead_band)
     callback.history[record.epoch] = s
     ctx.log { kind = 'event', event = 'tscore_window', step = record.step, epoch = record.epoch, tscore_mean = s.mean,
       tscore_std = s.std, tscore_change = s.change, trend = s.trend, updates_n = s.n }

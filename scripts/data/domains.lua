@@ -116,10 +116,8 @@ end
 ---@param changes table
 ---@return DomainData
 function Domains:with(changes)
-  local o = {}
-  for key, value in pairs(self.options) do o[key] = value end
-  for key, value in pairs(changes) do o[key] = value end
-  return open_domains(options.check('data.domains', o, specs.domains), self.sources, changes.seed or self.seed)
+  local o = options.check('data.domains', options.with(self.options, changes), specs.domains)
+  return open_domains(o, self.sources, changes.seed or self.seed)
 end
 
 ---The same texts with the windows of another seed: for a script that trains with several seeds, since windows are

@@ -85,10 +85,7 @@ end
 ---@param changes table
 ---@return TaskData
 function Tasks:with(changes)
-  local o = {}
-  for key, value in pairs(self.options) do o[key] = value end
-  for key, value in pairs(changes) do o[key] = value end
-  return open(o, changes.seed or self.seed)
+  return open(options.with(self.options, changes), changes.seed or self.seed)
 end
 
 ---The same tasks with the orders of another seed.

@@ -114,4 +114,15 @@ function options.check(who, given, spec)
   return checked
 end
 
+---A table of options with some of them changed; the given one stays as it is.
+---@param given table
+---@param changes table?
+---@return table
+function options.with(given, changes)
+  local made = {}
+  for key, value in pairs(given) do made[key] = value end
+  for key, value in pairs(changes or {}) do made[key] = value end
+  return made
+end
+
 return options

@@ -10,6 +10,7 @@ local nearest = require 'nearest'
 local options = require 'options'
 local plasticity = require 'research.plasticity'
 local pretty = require 'pretty'
+local statistics = require 'statistics'
 local torch = require 'torch'
 local train = require 'train'
 
@@ -86,12 +87,6 @@ local function matrix_of(all, parts, tasks)
   return #rows == tasks and rows or nil
 end
 
-local function mean(values)
-  local sum = 0
-  for _, value in ipairs(values) do sum = sum + value end
-  return sum / #values
-end
-
 -- The numbers of one training.
 local function numbers_of(fit, parts, data)
   local last = fit.domains and fit.domains[#fit.domains]
@@ -102,8 +97,8 @@ local function numbers_of(fit, parts, data)
   if not last or #fit.domains < 2 then return numbers, {} end -- cut short
   local accuracy = fit.domain_metrics.accuracy
   if parts.mixed then
-    numbers.final_mean, numbers.last_task = mean(last), last[#last]
-    numbers.accuracy = accuracy and mean(accuracy[#accuracy])
+    numbers.final_mean, numbers.last_task = statistics.mean(last), last[#last]
+    numbers.accuracy = accuracy and statistics.mean(accuracy[#accuracy])
     return numbers, {}
   end
   local tasks = #data.names
@@ -162,32 +157,29 @@ function forgetting.with_equal_time(modes, costs)
   return all
 end
 
-local function fit_arm(o, arm, seed)
-  local data, own, tscore, cost = o.data:with_seed(seed), {}, nil, 1
-  for key, value in pairs(o.options) do own[key] = value end
-  for key, value in pairs(arm.changes) do
-    if key == 'tscore' then
-      tscore = value
-    elseif key == 'cost' then
-      cost = value
-    else
-      own[key] = value
-    end
+-- What an arm's mode gets, and what else its training does: T-Score, the cost of an update.
+local function arm_settings(o, arm)
+  local own = options.with(o.options, arm.changes)
+  local tscore, cost = own.tscore or o.tscore, own.cost or 1
+  own.tscore, own.cost = nil, nil
+  if type(cost) ~= 'number' or cost <= 0 then
+    fail.config("the cost of an update of '%s' must be a number above 0, got %s", arm.mode, pretty.inline(cost))
   end
-  if cost ~= 1 then data = data:with { batches = batches_at(data, cost) } end
-  own = options.check('forgetting.run: ' .. arm.label, own, forgetting.spec())
-  local parts = MODES[arm.mode](own, data, seed)
-  local optim, settings, callbacks = {}, {}, {}
-  for key, value in pairs(o.optim) do optim[key] = value end
-  for key, value in pairs(o.train) do settings[key] = value end
-  if parts.slower then optim.lr = optim.lr * parts.slower end
-  settings.seed, settings.epochs = seed, 1
+  return { options = options.check('forgetting.run: ' .. arm.label, own, forgetting.spec()), tscore = tscore,
+    cost = cost }
+end
+
+local function fit_arm(o, arm, settings, seed)
+  local data = o.data:with_seed(seed)
+  if settings.cost ~= 1 then data = data:with { batches = batches_at(data, settings.cost) } end
+  local parts, callbacks = MODES[arm.mode](settings.options, data, seed), {}
+  local optim = options.with(o.optim, parts.slower and { lr = o.optim.lr * parts.slower })
   for _, list in ipairs { o.matrix, o.callbacks, parts.callbacks or {} } do
     for _, callback in ipairs(list) do callbacks[#callbacks + 1] = callback end
   end
   torch.manual_seed(seed)
-  local fit = train.fit { model = o.build(), data = parts.data, optim = optim, options = settings,
-    callbacks = callbacks, tscore = tscore or o.tscore, eval = o.eval }
+  local fit = train.fit { model = o.build(), data = parts.data, optim = optim, callbacks = callbacks,
+    tscore = settings.tscore, options = options.with(o.train, { seed = seed, epochs = 1 }), eval = o.eval }
   local numbers, told = numbers_of(fit, parts, data)
   return numbers, lines_of(told or {}, data.names)
 end
@@ -220,8 +212,9 @@ function forgetting.run(given)
   end
   for i, mode in ipairs(o.modes) do
     local arm = read_arm(mode)
+    local settings = arm_settings(o, arm) -- all are checked before the first training
     list[i] = { arm.label, function(seed)
-      local numbers, lines = fit_arm(o, arm, seed)
+      local numbers, lines = fit_arm(o, arm, settings, seed)
       matrices[arm.label] = lines or matrices[arm.label]
       return numbers
     end }
@@ -236,9 +229,11 @@ end
 function forgetting.spec()
   local spec = {}
   for key, value in pairs(forgetting.DEFAULTS) do
-    spec[key] = { type(value) == 'number' and 'number' or 'string', value }
+    spec[key] = { 'number', value, min = 0 }
   end
-  spec.fisher_batches[1], spec.memory[1] = 'int', 'int'
+  spec.fisher = { 'string', forgetting.DEFAULTS.fisher, one_of = { 'batch', 'sample' } }
+  spec.fisher_batches = { 'int', forgetting.DEFAULTS.fisher_batches, min = 1 }
+  spec.memory = { 'int', forgetting.DEFAULTS.memory, min = 0 }
   return spec
 end
 

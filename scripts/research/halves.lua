@@ -2,6 +2,7 @@
 -- the first ten train batches. With the published sleep no update is ever made; the guards that would end that are off.
 local data = require 'data'
 local models = require 'models'
+local options = require 'options'
 local published = require 'research.published'
 local torch = require 'torch'
 local train = require 'train'
@@ -26,10 +27,7 @@ end
 ---@param cfg table of experiments/godelai/forgetting_ab.lua
 ---@param current table experiment.current()
 function halves.run(cfg, current)
-  local options = {}
-  for key, value in pairs(cfg.domains) do options[key] = value end
-  options.train, options.val = 1, 0
-  local text = data.domains(options)
+  local text = data.domains(options.with(cfg.domains, { train = 1, val = 0 }))
   local naive = fit_half(cfg, text, {})
   local slept = fit_half(cfg, text, { tscore = { every = 1, compat = 'v1.1' },
     sleep = { 'sleep', below = 0.935, compat = 'v1.1' }, guards = { skipped_updates = 'off', no_learning = 'off' } })

@@ -3,16 +3,16 @@
 local arms = require 'arms'
 local fail = require 'fail'
 local nearest = require 'nearest'
+local options = require 'options'
 local pretty = require 'pretty'
 local torch = require 'torch'
 local train = require 'train'
 
 local sleep_arms = {}
 
-local function changed(options, changes)
-  local made = { 'sleep' }
-  for key, value in pairs(options) do made[key] = value end
-  for key, value in pairs(changes) do made[key] = value end
+local function changed(o, changes)
+  local made = options.with(o, changes)
+  made[1] = 'sleep'
   return made
 end
 
@@ -58,13 +58,12 @@ function sleep_arms.run(given)
       fail.config "the arm 'random' sleeps as often as the arm 'sleep', which must stand before it"
     end
     list[i] = { name, function(seed)
-      local callbacks, settings = given.callbacks and given.callbacks() or {}, {}
-      for key, value in pairs(given.train) do settings[key] = value end
-      settings.seed = seed
+      local callbacks = given.callbacks and given.callbacks() or {}
       local sleep = ARMS[name](given.sleep, slept[seed], seed)
       if sleep then table.insert(callbacks, 1, sleep) end
       torch.manual_seed(seed)
-      local fit = train.fit { model = given.build(), data = given.data, optim = given.optim, options = settings,
+      local fit = train.fit { model = given.build(), data = given.data, optim = given.optim,
+        options = options.with(given.train, { seed = seed }),
         tscore = given.tscore, eval = given.eval, guards = given.guards, callbacks = callbacks }
       if name == 'sleep' then slept[seed] = { sleeps = fit.sleep.sleeps, updates = fit.steps } end
       fits[name] = fits[name] or fit

@@ -256,6 +256,22 @@ t.test('a script of many arms that was killed in the middle ends with the same t
   t.equal(told(output), told(whole.output))
 end)
 
+t.test('what a later arm cannot take is refused before the first training', function()
+  local forgetting = require 'research.forgetting'
+  local function with(modes, given)
+    return function()
+      forgetting.run { data = open(), seeds = { 1 }, modes = modes, optim = {}, options = given or {},
+        build = function() error 'a training began' end }
+    end
+  end
+  t.error_matches(with({ 'naive', 'ewc' }, { ewc = -1 }), "option 'ewc' must be at least 0, got %-1")
+  t.error_matches(with({ 'naive', 'ewc' }, { fisher = 'batches' }), "option 'fisher' is 'batches'; nearest: batch")
+  t.error_matches(with { 'naive', { 'strong', 'ewc', lambda = 3 } }, "strong: unknown option 'lambda'")
+  t.error_matches(with { 'naive', { 'short', 'replay', cost = 0 } }, "cost of an update of 'replay' must be .* above 0")
+  t.error_matches(with { 'naive', 'ewcc' }, "no mode 'ewcc'; nearest: ewc")
+  t.error_matches(with { 'naive' }, 'a training began')
+end)
+
 t.test('the penalty of the first agent has the gradient of its formula', function()
   torch.manual_seed(4)
   local nn = require 'nn'
