@@ -34,17 +34,19 @@ struct Context : torch::CustomClassHolder {
 const float* Data(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
 float* Mutable(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
 bool Trainable(const at::Tensor& parameter) { return parameter.defined() && parameter.requires_grad(); }
+bool IsStacked(const at::Tensor& weight) { return weight.defined() && weight.dim() == 2; }
 
 class NormFunction : public torch::autograd::Function<NormFunction> {
  public:
   // Gives {normed} without y, else {normed, sum}; both (nodes, N, K, d) in memory, in the shape of y or x.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& y,
-                               const at::Tensor& weight, const MaybeTensor& bias,
+                               const MaybeTensor& weight, const MaybeTensor& bias,
                                const c10::intrusive_ptr<Context>& context) {
     const NormLayout& l = context->layout;
     const at::Tensor input = x.contiguous(), added = y ? y->contiguous() : at::Tensor();
-    const at::Tensor scale = weight.contiguous(), shift = bias ? bias->contiguous() : at::Tensor();
-    const std::vector<int64_t> sizes = SizesOf(l, y ? *y : x, weight);
+    const at::Tensor scale = weight ? weight->contiguous() : at::Tensor(),
+                     shift = bias ? bias->contiguous() : at::Tensor();
+    const std::vector<int64_t> sizes = SizesOf(l, y ? *y : x, context->weight);
     const at::Tensor normed = at::empty(sizes, x.options()), sum = y ? at::empty(sizes, x.options()) : at::Tensor();
     const at::Tensor statistics = at::empty({l.nodes * l.rows(), 2}, x.options());
     const NormForwardMemory memory = {Data(input),  Data(added),     Data(scale),        Data(shift),
@@ -74,26 +76,28 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
     const at::Tensor &sum = saved[0], &scale = saved[1], &statistics = saved[2];
     const at::Tensor grad_x = at::empty({l.shared ? 1 : l.nodes, l.rows(), l.d}, sum.options());
     const at::Tensor grad_y = with_y ? at::empty_like(sum) : at::Tensor();
-    const at::Tensor parts = at::empty({l.nodes, l.N, l.segments(), 2, l.d}, sum.options());
+    const at::Tensor parts =
+        scale.defined() ? at::empty({l.nodes, l.N, l.segments(), 2, l.d}, sum.options()) : at::Tensor();
     const NormBackwardMemory memory = {Data(sum),         with_y,        Data(scale),    Data(statistics),
                                        Data(grad_normed), grad_shared,   Data(grad_sum), Mutable(grad_x),
                                        Mutable(grad_y),   Mutable(parts)};
     ForThreads(l.shared ? l.parts() : l.nodes * l.parts(),
                [&](int64_t begin, int64_t end) { NormBackward(l, memory, begin, end); });
+    std::vector<int64_t> sizes = sum.sizes().vec();
+    if (IsStacked(context->weight) && l.shared) sizes = {context->layout.N, context->layout.K, l.d};
+    if (!scale.defined()) return {grad_x.view(sizes), grad_y, at::Tensor(), at::Tensor(), at::Tensor()};
     const at::Tensor samples = parts.sum(2);  // (nodes, N, 2, d)
     if (context->recorder != nullptr) Report(*context, samples);
     const at::Tensor total = samples.sum(1).view({l.nodes, 2, l.d});
     const auto of = [&](const at::Tensor& parameter, int64_t which) {
       return Trainable(parameter) ? total.select(1, which).reshape(parameter.sizes()) : at::Tensor();
     };
-    std::vector<int64_t> sizes = sum.sizes().vec();
-    if (context->weight.dim() == 2 && l.shared) sizes = {context->layout.N, context->layout.K, l.d};
     return {grad_x.view(sizes), grad_y, of(context->weight, 0), of(context->bias, 1), at::Tensor()};
   }
 
  private:
   static std::vector<int64_t> SizesOf(const NormLayout& l, const at::Tensor& like, const at::Tensor& weight) {
-    return weight.dim() == 2 ? std::vector<int64_t>{l.nodes, l.N, l.K, l.d} : like.sizes().vec();
+    return IsStacked(weight) ? std::vector<int64_t>{l.nodes, l.N, l.K, l.d} : like.sizes().vec();
   }
 
   // samples (nodes, N, 2, d): the samples' gradients themselves.
@@ -111,10 +115,13 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
 
 void CheckShapes(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, const at::Tensor& bias,
                  const NormOptions& o) {
-  const bool stacked = weight.dim() == 2;
-  TORCH_CHECK(weight.dim() == 1 || stacked, kTag, " weight must be (d) or (n, d), got ", weight.sizes());
-  const int64_t d = weight.size(-1);
-  TORCH_CHECK(x.dim() >= 1 && x.size(-1) == d && d > 0, kTag, " x must be (N, ..., ", d, "), got ", x.sizes());
+  const bool stacked = IsStacked(weight);
+  TORCH_CHECK(!weight.defined() || weight.dim() == 1 || stacked, kTag, " weight must be (d) or (n, d), got ",
+              weight.sizes());
+  TORCH_CHECK(weight.defined() || !bias.defined(), kTag, " a bias needs a weight beside it");
+  TORCH_CHECK(x.dim() >= 1, kTag, " x must be (N, ..., d), got ", x.sizes());
+  const int64_t d = weight.defined() ? weight.size(-1) : x.size(-1);
+  TORCH_CHECK(x.size(-1) == d && d > 0, kTag, " x must be (N, ..., ", d, "), got ", x.sizes());
   const bool fits = !y.defined() || y.sizes() == x.sizes() || (stacked && y.dim() == 4 && y[0].sizes() == x.sizes());
   TORCH_CHECK(fits, kTag, " y must have the shape of x, ", x.sizes(), stacked ? " (or that for each node)" : "",
               ", got ", y.defined() ? y.sizes() : x.sizes());
@@ -135,25 +142,25 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& y, const at::Tensor& wei
 }
 
 NormLayout LayoutOf(const at::Tensor& x, const at::Tensor& weight, const NormOptions& options) {
-  const bool stacked = weight.dim() == 2, shared = !stacked || x.dim() == 3;
+  const bool stacked = IsStacked(weight), shared = !stacked || x.dim() == 3;
   const int64_t first = shared ? 0 : 1;
   const int64_t N = x.dim() > first + 1 ? x.size(first) : 1;
   int64_t K = 1;
   for (int64_t dim = first + 1; dim + 1 < x.dim(); ++dim) K *= x.size(dim);
-  return {stacked ? weight.size(0) : 1, N, K, weight.size(-1), shared, options};
+  return {stacked ? weight.size(0) : 1, N, K, x.size(-1), shared, options};
 }
 
-std::tuple<at::Tensor, at::Tensor> Registered(const at::Tensor& x, const MaybeTensor& y, const at::Tensor& weight,
+std::tuple<at::Tensor, at::Tensor> Registered(const at::Tensor& x, const MaybeTensor& y, const MaybeTensor& weight,
                                               const MaybeTensor& bias, bool rms, double eps, double dropout,
                                               int64_t seed) {
   const auto or_none = [](const MaybeTensor& tensor) { return tensor ? *tensor : at::Tensor(); };
-  const AddNormOutput output = AddNorm(x, or_none(y), weight, or_none(bias), {rms, eps, dropout, seed});
+  const AddNormOutput output = AddNorm(x, or_none(y), or_none(weight), or_none(bias), {rms, eps, dropout, seed});
   return {output.normed, output.sum};
 }
 
 TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
   m.def(
-      "add_norm(Tensor x, Tensor? y, Tensor weight, Tensor? bias=None, bool rms=False, float eps=1e-05, float "
+      "add_norm(Tensor x, Tensor? y, Tensor? weight, Tensor? bias=None, bool rms=False, float eps=1e-05, float "
       "dropout=0., int seed=0) -> (Tensor normed, Tensor sum)",
       &Registered);
 }
@@ -178,7 +185,7 @@ AddNormOutput AddNorm(const at::Tensor& x, const at::Tensor& y, const at::Tensor
     }
   }
   const auto maybe = [](const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt; };
-  const variable_list outputs = NormFunction::apply(x, maybe(y), weight, maybe(bias), context);
+  const variable_list outputs = NormFunction::apply(x, maybe(y), maybe(weight), maybe(bias), context);
   return {y.defined() ? outputs[1] : x, outputs[0]};
 }
 

@@ -16,10 +16,10 @@ struct AddNormOutput {
   at::Tensor sum, normed;
 };
 
-// weight (d), bias (d) or undefined: x and y (N, ..., d). weight (n, d), bias (n, d): y (n, N, K, d), x the same or
-// (N, K, d) for all nodes. Without y (undefined) the sum is x as it is. N counts the samples: with a recorder open, the
-// gradients' squares of each sample are reported, under the name `layer`. Wrong shapes are c10::Error with the tag
-// [add_norm].
+// weight (d), bias (d) or undefined, or neither: x and y (N, ..., d). weight (n, d), bias (n, d): y (n, N, K, d), x
+// the same or (N, K, d) for all nodes. Without y (undefined) the sum is x as it is. N counts the samples: with a
+// recorder open, the gradients' squares of each sample are reported, under the name `layer`. Wrong shapes are
+// c10::Error with the tag [add_norm].
 //
 // float32 on the CPU goes through the fused kernel, one pass forward and one backward; it has no second derivative
 // (asking for one is an error), and its results are the same bits for any number of threads. Everything else goes

@@ -70,7 +70,8 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
   for (int64_t row = begin; row < end; ++row) {
     const int64_t node = row / l.rows();
     const float* x = m.x + (l.shared ? row % l.rows() : row) * l.d;
-    const float *weight = m.weight + node * l.d, *bias = m.bias != nullptr ? m.bias + node * l.d : nullptr;
+    const float* weight = m.weight != nullptr ? m.weight + node * l.d : nullptr;
+    const float* bias = m.bias != nullptr ? m.bias + node * l.d : nullptr;
     const float* sum = x;
     Sum mean_of = {hn::Zero(D()), 0}, square_of = mean_of;
     if (m.y != nullptr) {
@@ -98,7 +99,7 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
     float* to = m.normed + row * l.d;
     ForColumns(l.d, [&](auto d, int64_t c) HWY_ATTR {
       const auto normalized = hn::Mul(hn::Sub(hn::LoadU(d, sum + c), hn::Set(d, mean)), hn::Set(d, scale));
-      const auto scaled = hn::Mul(normalized, hn::LoadU(d, weight + c));
+      const auto scaled = weight != nullptr ? hn::Mul(normalized, hn::LoadU(d, weight + c)) : normalized;
       hn::StoreU(bias != nullptr ? hn::Add(scaled, hn::LoadU(d, bias + c)) : scaled, d, to + c);
     });
     m.statistics[2 * row] = mean;
@@ -106,21 +107,24 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
   }
 }
 
-// One row's gradients. `add`: grad_x has those of other nodes already. parameters: (2, d), added to.
+// One row's gradients. `add`: grad_x has those of other nodes already. parameters: (2, d), added to; or null.
 void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node, int64_t row, bool add,
                  float* parameters) {
   const int64_t at = node * l.rows() + row, size = l.d;
   const float* sum = m.sum + (l.shared && !m.with_y ? row : at) * size;
-  const float* weight = m.weight + node * size;
+  const float* weight = m.weight != nullptr ? m.weight + node * size : nullptr;
+  const auto weighted_of = [&](auto d, auto own, int64_t c)
+                               HWY_ATTR { return weight != nullptr ? hn::Mul(own, hn::LoadU(d, weight + c)) : own; };
   const float* grad = m.grad_normed != nullptr ? m.grad_normed + (m.grad_shared ? row : at) * size : nullptr;
   const float mean = m.statistics[2 * at], scale = m.statistics[2 * at + 1];
   Sum mean_of = {hn::Zero(D()), 0}, slope_of = mean_of;
   if (grad != nullptr) {
     ForColumns(size, [&](auto d, int64_t c) HWY_ATTR {
       const auto normalized = hn::Mul(hn::Sub(hn::LoadU(d, sum + c), hn::Set(d, mean)), hn::Set(d, scale));
-      const auto own = hn::LoadU(d, grad + c), weighted = hn::Mul(own, hn::LoadU(d, weight + c));
+      const auto own = hn::LoadU(d, grad + c), weighted = weighted_of(d, own, c);
       mean_of.Add(d, weighted);
       slope_of.Add(d, hn::Mul(weighted, normalized));
+      if (parameters == nullptr) return;
       hn::StoreU(hn::MulAdd(own, normalized, hn::LoadU(d, parameters + c)), d, parameters + c);
       hn::StoreU(hn::Add(own, hn::LoadU(d, parameters + size + c)), d, parameters + size + c);
     });
@@ -136,7 +140,7 @@ void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node,
     auto delta = passed != nullptr ? hn::LoadU(d, passed + c) : hn::Zero(d);
     if (grad != nullptr) {
       const auto normalized = hn::Mul(hn::Sub(hn::LoadU(d, sum + c), hn::Set(d, mean)), hn::Set(d, scale));
-      const auto weighted = hn::Mul(hn::LoadU(d, grad + c), hn::LoadU(d, weight + c));
+      const auto weighted = weighted_of(d, hn::LoadU(d, grad + c), c);
       const auto inner = hn::NegMulAdd(normalized, hn::Set(d, slope), hn::Sub(weighted, hn::Set(d, average)));
       delta = hn::MulAdd(inner, hn::Set(d, scale), delta);
     }
@@ -151,8 +155,8 @@ void NormBackwardImpl(const NormLayout& l, const NormBackwardMemory& m, int64_t 
     const int64_t group = own / l.segments(), first = own % l.segments() * kSegmentRows;
     const int64_t last = std::min(l.K, first + kSegmentRows);
     for (int64_t node = first_node; node < (l.shared ? l.nodes : first_node + 1); ++node) {
-      float* parameters = m.parameters + (node * l.parts() + own) * 2 * l.d;
-      std::memset(parameters, 0, sizeof(float) * static_cast<size_t>(2 * l.d));
+      float* parameters = m.parameters != nullptr ? m.parameters + (node * l.parts() + own) * 2 * l.d : nullptr;
+      if (parameters != nullptr) std::memset(parameters, 0, sizeof(float) * static_cast<size_t>(2 * l.d));
       for (int64_t row = first; row < last; ++row)
         BackwardRow(l, m, node, group * l.K + row, m.add || node > first_node, parameters);
     }

@@ -21,7 +21,7 @@ struct NormLayout {
 struct NormForwardMemory {
   const float* x;              // (1 or nodes, rows, d)
   const float* y;              // (nodes, rows, d) or null
-  const float *weight, *bias;  // (nodes, d); bias may be null
+  const float *weight, *bias;  // (nodes, d), or null
   float* sum;                  // (nodes, rows, d), or null without y
   float* normed;               // (nodes, rows, d)
   float* statistics;           // (nodes, rows, 2): mean and 1 / deviation
@@ -32,13 +32,14 @@ void NormForward(const NormLayout& layout, const NormForwardMemory& memory, int6
 struct NormBackwardMemory {
   const float* sum;  // (nodes, rows, d), or x (1 or nodes, rows, d) without y
   bool with_y;
-  const float *weight, *statistics;
+  const float* weight;  // or null
+  const float* statistics;
   const float* grad_normed;  // (1 or nodes, rows, d) or null
   bool grad_shared;          // one grad_normed for all nodes
   const float* grad_sum;     // the same or null
   float* grad_x;             // (1 or nodes, rows, d)
   float* grad_y;             // (nodes, rows, d) or null
-  float* parameters;         // (nodes, parts, 2, d): each segment's gradients of weight and bias
+  float* parameters;         // (nodes, parts, 2, d): each segment's gradients of weight and bias; null without a weight
   bool add = false;          // to what grad_x holds
 };
 // Takes the parts [begin, end) of all nodes' rows; with a shared x, those parts of every node.

@@ -21,6 +21,7 @@ AddNormOutput AddNormReference(const at::Tensor& x, const at::Tensor& y, const a
   const auto spread = [&](const at::Tensor& parameter) {
     return parameter.dim() == 1 ? parameter : parameter.view({parameter.size(0), 1, 1, parameter.size(1)});
   };
+  if (!weight.defined()) return {sum, normalized};
   at::Tensor normed = normalized * spread(weight);
   if (bias.defined()) normed = normed + spread(bias);
   if (weight.dim() == 1) {

@@ -36,10 +36,23 @@ HWY_INLINE Activated Gelu(V z) {
   return {hn::Mul(z, phi), hn::MulAdd(hn::Mul(z, e), hn::Set(d, 0.39894228f), phi)};
 }
 
+// With u = sqrt(2 / pi) (z + c z^3): z / 2 (1 + tanh u), whose slope is (1 + tanh u) / 2 + z / 2 (1 - tanh(u)^2) u'.
+HWY_INLINE Activated GeluTanh(V z) {
+  const D d;
+  const V one = hn::Set(d, 1.0f), half = hn::Set(d, 0.5f), root = hn::Set(d, 0.79788456f);
+  const V square = hn::Mul(z, z);
+  const V t = GateTanh(hn::Mul(hn::Mul(root, z), hn::MulAdd(hn::Set(d, 0.044715f), square, one)));
+  const V share = hn::MulAdd(half, t, half);
+  const V inner = hn::Mul(root, hn::MulAdd(hn::Set(d, 3 * 0.044715f), square, one));
+  const V bend = hn::Mul(hn::Mul(half, z), hn::Mul(hn::NegMulAdd(t, t, one), inner));
+  return {hn::Mul(z, share), hn::Add(share, bend)};
+}
+
 HWY_INLINE Activated ActivateVector(Activation activation, V z) {
   const D d;
   const V one = hn::Set(d, 1.0f);
   if (activation == Activation::kGelu) return Gelu(z);
+  if (activation == Activation::kGeluTanh) return GeluTanh(z);
   if (activation == Activation::kNone) return {z, one};
   const auto negative = hn::Le(z, hn::Zero(d));  // false for NaN, which has to stay
   const V y = hn::IfThenZeroElse(negative, z);

@@ -3,9 +3,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
+
 namespace lanthorn::kernels {
 
-enum class Activation { kNone, kGelu, kRelu, kRelu2 };  // relu2: relu(z)^2; gelu is the exact one
+// gelu is the exact one, gelu_tanh z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))), as GPT-2 has it; relu2:
+// relu(z)^2.
+enum class Activation { kNone, kGelu, kGeluTanh, kRelu, kRelu2 };
+
+// "none", "gelu", "gelu_tanh", "relu" or "relu2"; false for another name.
+bool FromText(const std::string& name, Activation* activation);
 
 struct LinearOptions {
   Activation activation = Activation::kNone;

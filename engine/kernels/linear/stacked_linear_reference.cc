@@ -13,6 +13,8 @@ at::Tensor Activate(const at::Tensor& z, Activation activation) {
       return z;
     case Activation::kGelu:
       return at::gelu(z);
+    case Activation::kGeluTanh:
+      return at::gelu(z, "tanh");
     case Activation::kRelu:
       return at::relu(z);
     case Activation::kRelu2:

@@ -30,6 +30,9 @@ class LayerNorm final : public Module {
 
   std::string Describe() const override { return absl::StrFormat("LayerNorm(%d)", size_); }
 
+ protected:
+  bool DecodesItself() const override { return true; }
+
  private:
   int64_t size_;
   double eps_;
@@ -38,24 +41,29 @@ class LayerNorm final : public Module {
 
 class RmsNorm final : public Module {
  public:
-  RmsNorm(int64_t size, double eps)
-      : Module("RMSNorm"), size_(size), eps_(eps), weight_(RegisterParameter("weight", at::ones({size}))) {}
+  RmsNorm(int64_t size, double eps, bool affine) : Module("RMSNorm"), size_(size), eps_(eps) {
+    if (affine) weight_ = &RegisterParameter("weight", at::ones({size}));
+  }
 
   at::Tensor Compute(const at::Tensor& input, State* state) override {
     TORCH_CHECK(input.dim() >= 1 && input.size(-1) == size_, "[RMSNorm] input must be (..., ", size_, "), got ",
                 input.sizes());
     const at::Tensor normalized = input * at::rsqrt(input.square().mean(-1, /*keepdim=*/true) + eps_);
-    const at::Tensor y = normalized * weight_;
-    tscore::SampleScale(y, normalized, weight_, {}, "RMSNorm");
+    if (weight_ == nullptr) return normalized;
+    const at::Tensor y = normalized * *weight_;
+    tscore::SampleScale(y, normalized, *weight_, {}, "RMSNorm");
     return y;
   }
 
   std::string Describe() const override { return absl::StrFormat("RMSNorm(%d)", size_); }
 
+ protected:
+  bool DecodesItself() const override { return true; }
+
  private:
   int64_t size_;
   double eps_;
-  at::Tensor& weight_;
+  at::Tensor* weight_ = nullptr;
 };
 
 void CheckSize(const char* tag, int64_t size, double eps) {
@@ -72,19 +80,22 @@ const RegisterLayer layer_norm(
        CheckSize("LayerNorm", normalized_shape, eps);
        return std::make_shared<LayerNorm>(normalized_shape, eps, elementwise_affine, bias);
      }});
-const RegisterLayer rms_norm({"RMSNorm(int normalized_shape, float eps=1e-05)",
+const RegisterLayer rms_norm({"RMSNorm(int normalized_shape, float eps=1e-05, bool elementwise_affine=True)",
                               "y = x / sqrt(mean(x^2) + eps) * weight over the last dimension. in and out (..., "
                               "normalized_shape). Weight 1 at first.",
-                              "nn.RMSNorm{4}(torch.randn{2, 4})", [](int64_t normalized_shape, double eps) {
+                              "nn.RMSNorm{4}(torch.randn{2, 4})",
+                              [](int64_t normalized_shape, double eps, bool elementwise_affine) {
                                 CheckSize("RMSNorm", normalized_shape, eps);
-                                return std::make_shared<RmsNorm>(normalized_shape, eps);
+                                return std::make_shared<RmsNorm>(normalized_shape, eps, elementwise_affine);
                               }});
 
 }  // namespace
 
-std::shared_ptr<Module> MakeLayerNorm(int64_t size, double eps, bool bias) {
-  return std::make_shared<LayerNorm>(size, eps, /*affine=*/true, bias);
+std::shared_ptr<Module> MakeLayerNorm(int64_t size, double eps, bool affine, bool bias) {
+  return std::make_shared<LayerNorm>(size, eps, affine, bias);
 }
-std::shared_ptr<Module> MakeRmsNorm(int64_t size, double eps) { return std::make_shared<RmsNorm>(size, eps); }
+std::shared_ptr<Module> MakeRmsNorm(int64_t size, double eps, bool affine) {
+  return std::make_shared<RmsNorm>(size, eps, affine);
+}
 
 }  // namespace lanthorn::nn

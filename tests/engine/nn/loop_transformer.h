@@ -77,7 +77,8 @@ class LoopTransformer {
       for (double v : row) mean += rms ? 0 : v / n;
       for (double v : row) square += (v - mean) * (v - mean) / n;
       for (size_t c = 0; c < row.size(); ++c) {
-        row[c] = (row[c] - mean) / std::sqrt(square + 1e-5) * weight.data_ptr<double>()[c];
+        row[c] = (row[c] - mean) / std::sqrt(square + 1e-5);
+        if (weight.defined()) row[c] *= weight.data_ptr<double>()[c];
         if (bias.defined()) row[c] += bias.data_ptr<double>()[c];
       }
     }
@@ -92,10 +93,12 @@ class LoopTransformer {
       const size_t half = row.size() / 2;
       for (size_t c = 0; c < (activation == "swiglu" ? half : row.size()); ++c) {
         const double v = row[c], positive = std::max(v, 0.0);
-        out.push_back(activation == "gelu"    ? v * 0.5 * (1 + std::erf(v / std::sqrt(2.0)))
-                      : activation == "relu"  ? positive
-                      : activation == "relu2" ? positive * positive
-                                              : v / (1 + std::exp(-v)) * row[half + c]);
+        const double bent = std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v);
+        out.push_back(activation == "gelu"        ? v * 0.5 * (1 + std::erf(v / std::sqrt(2.0)))
+                      : activation == "gelu_tanh" ? v * 0.5 * (1 + std::tanh(bent))
+                      : activation == "relu"      ? positive
+                      : activation == "relu2"     ? positive * positive
+                                                  : v / (1 + std::exp(-v)) * row[half + c]);
       }
       active.push_back(out);
     }

@@ -24,7 +24,10 @@ inline ModulePtr Embedding(int64_t count, int64_t channels, int64_t padding_idx 
 inline ModulePtr LayerNorm(int64_t size, bool affine = true, bool bias = true) {
   return MakeLayer("LayerNorm", {size, 1e-5, affine, bias});
 }
-inline ModulePtr RmsNorm(int64_t size) { return MakeLayer("RMSNorm", {size, 1e-5}); }
+inline ModulePtr RmsNorm(int64_t size, bool affine = true) { return MakeLayer("RMSNorm", {size, 1e-5, affine}); }
+inline ModulePtr PositionalEmbedding(int64_t length, int64_t size) {
+  return MakeLayer("PositionalEmbedding", {length, size});
+}
 // cell: "GRU" or "LSTM"
 inline ModulePtr Rnn(const std::string& cell, int64_t input, int64_t hidden, int64_t layers = 1, bool bias = true,
                      bool batch_first = true, double dropout = 0) {
@@ -47,10 +50,13 @@ struct BlockOptions {
   double eps = 1e-5;
   bool bias = true;
   int64_t head_dim = 0;
+  bool norm_affine = true;
+  double attention_dropout = -1, hidden_dropout = -1;  // as dropout
 };
 inline ModulePtr EncoderLayer(int64_t size, int64_t heads, int64_t hidden, const BlockOptions& o) {
-  return MakeLayer("TransformerEncoderLayer", {size, heads, hidden, o.dropout, std::string(o.activation),
-                                               std::string(o.norm), o.norm_first, o.causal, o.eps, o.bias, o.head_dim});
+  return MakeLayer("TransformerEncoderLayer",
+                   {size, heads, hidden, o.dropout, std::string(o.activation), std::string(o.norm), o.norm_first,
+                    o.causal, o.eps, o.bias, o.head_dim, o.norm_affine, o.attention_dropout, o.hidden_dropout});
 }
 
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.

@@ -201,7 +201,7 @@ TEST(Module, EveryRegisteredLayerRefusesImpossibleSizesWithItsTag) {
   refuses("Embedding", {int64_t{3}, int64_t{-1}, int64_t{-1}});
   refuses("Embedding", {int64_t{3}, int64_t{1}, int64_t{3}});
   refuses("LayerNorm", {int64_t{0}, 1e-5, true, true});
-  refuses("RMSNorm", {int64_t{2}, -1e-5});
+  refuses("RMSNorm", {int64_t{2}, -1e-5, true});
   refuses("Dropout", {1.0});
   for (const char* cell : {"GRU", "LSTM"}) {
     refuses(cell, {int64_t{2}, int64_t{0}, int64_t{1}, true, true, 0.0});

@@ -61,7 +61,7 @@ TEST_F(Transformer, AttentionEqualsLoopsOverHeads) {
 
 TEST_F(Transformer, ABlockEqualsLoops) {
   for (const auto dtype : {c10::kDouble, c10::kFloat}) {
-    for (const char* activation : {"gelu", "relu", "relu2", "swiglu"}) {
+    for (const char* activation : {"gelu", "gelu_tanh", "relu", "relu2", "swiglu"}) {
       for (const int variant : {0, 1, 2, 3, 4, 5, 6, 7}) {
         const bool rms = (variant & 1) != 0, first = (variant & 2) != 0, causal = (variant & 4) != 0;
         SCOPED_TRACE(absl::StrFormat("%s %s rms=%d norm_first=%d causal=%d", c10::toString(dtype), activation, rms,
@@ -71,7 +71,8 @@ TEST_F(Transformer, ABlockEqualsLoops) {
                                               .norm = rms ? "rms" : "layer",
                                               .norm_first = first,
                                               .causal = causal,
-                                              .bias = variant != 3});
+                                              .bias = variant != 3,
+                                              .norm_affine = variant != 5});
         Shake(layer);
         layer->To(c10::kCPU, dtype);
         const at::Tensor x = at::randn({2, 7, 12}, dtype), y = layer->Forward(x, nullptr);
@@ -86,7 +87,7 @@ TEST_F(Transformer, ABlockEqualsLoops) {
 }
 
 TEST_F(Transformer, GradientsAreThoseOfFiniteDifferences) {
-  for (const char* activation : {"gelu", "relu2", "swiglu"}) {
+  for (const char* activation : {"gelu", "gelu_tanh", "relu2", "swiglu"}) {
     for (const bool norm_first : {false, true}) {
       SCOPED_TRACE(absl::StrFormat("%s %d", activation, norm_first));
       const ModulePtr layer = EncoderLayer(

@@ -150,12 +150,13 @@ const std::map<std::string, Maker>& Cases() {
        [](Draw& draw, int64_t samples) -> Case {
          // Of two channels or one, a norm makes signs or nothing: gradients that vanish.
          const int64_t heads = draw.Int(1, 4), size = std::max<int64_t>(3, heads) * heads;
-         const char* const activations[] = {"gelu", "relu", "relu2", "swiglu"};
-         const BlockOptions options = {.activation = activations[draw.Int(0, 3)],
+         const char* const activations[] = {"gelu", "gelu_tanh", "relu", "relu2", "swiglu"};
+         const BlockOptions options = {.activation = activations[draw.Int(0, 4)],
                                        .norm = draw.Coin() ? "layer" : "rms",
                                        .norm_first = draw.Coin(),
                                        .causal = draw.Coin(),
-                                       .bias = draw.Int(0, 3) > 0};
+                                       .bias = draw.Int(0, 3) > 0,
+                                       .norm_affine = draw.Coin()};
          return {EncoderLayer(size, heads, draw.Int(1, 20), options), at::randn({samples, draw.Int(1, 9), size}), {}};
        }},
       {"PositionalEmbedding",

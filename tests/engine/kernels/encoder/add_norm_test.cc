@@ -14,13 +14,13 @@ namespace lanthorn::kernels {
 namespace {
 
 struct Problem {
-  at::Tensor x, y, weight, bias;  // y and bias may be undefined
+  at::Tensor x, y, weight, bias;  // y, bias, and both weight and bias may be undefined
   NormOptions options;
 };
 
 struct Sizes {
-  int64_t n, N, K, d;  // n = 0: one node without a dimension of its own
-  bool shared, with_y, bias;
+  int64_t n, N, K, d;                        // n = 0: one node without a dimension of its own
+  bool shared, with_y, bias, weight = true;  // weight false: for n = 0, without bias
 };
 
 Problem Make(const Sizes& s, const NormOptions& options) {
@@ -30,7 +30,7 @@ Problem Make(const Sizes& s, const NormOptions& options) {
   p.options = options;
   p.x = s.shared || s.n == 0 ? leaf({s.N, s.K, s.d}) : leaf({s.n, s.N, s.K, s.d});
   if (s.with_y) p.y = s.n == 0 ? leaf({s.N, s.K, s.d}) : leaf({s.n, s.N, s.K, s.d});
-  p.weight = s.n == 0 ? leaf({s.d}) : leaf({s.n, s.d});
+  if (s.weight) p.weight = s.n == 0 ? leaf({s.d}) : leaf({s.n, s.d});
   if (s.bias) p.bias = s.n == 0 ? leaf({s.d}) : leaf({s.n, s.d});
   return p;
 }
@@ -38,11 +38,12 @@ Problem Make(const Sizes& s, const NormOptions& options) {
 enum class Used { kNormed, kBoth };  // outputs that the loss reads
 
 OperatorProblem Describe(const Problem& p, Used used, const std::string& words) {
-  const bool with_y = p.y.defined();
-  const auto run = [p, used, with_y](const auto& function) {
-    return [p, used, with_y, function](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
+  const bool with_y = p.y.defined(), with_weight = p.weight.defined();
+  const auto run = [p, used, with_y, with_weight](const auto& function) {
+    return [p, used, with_y, with_weight, function](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
       size_t at = 0;
-      const at::Tensor x = leaves[at++], y = with_y ? leaves[at++] : at::Tensor(), weight = leaves[at++],
+      const at::Tensor x = leaves[at++], y = with_y ? leaves[at++] : at::Tensor(),
+                       weight = with_weight ? leaves[at++] : at::Tensor(),
                        bias = at < leaves.size() ? leaves[at] : at::Tensor();
       const AddNormOutput output = function(x, y, weight, bias, p.options, "test");
       return used == Used::kBoth ? std::vector{output.normed, output.sum} : std::vector{output.normed};
@@ -50,7 +51,7 @@ OperatorProblem Describe(const Problem& p, Used used, const std::string& words) 
   };
   OperatorProblem problem = {words, {{"x", p.x}}, run(&AddNorm), run(&AddNormReference)};
   if (with_y) problem.leaves.push_back({"y", p.y});
-  problem.leaves.push_back({"weight", p.weight, /*parameter=*/true});
+  if (with_weight) problem.leaves.push_back({"weight", p.weight, /*parameter=*/true});
   if (p.bias.defined()) problem.leaves.push_back({"bias", p.bias, /*parameter=*/true});
   return problem;
 }
@@ -63,13 +64,15 @@ void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes
       for (const int64_t K : rows) {
         for (const int64_t d : widths) {
           for (const bool rms : {false, true}) {
-            const Sizes sizes = {n, N, K, d, draw % 2 == 0, draw % 4 != 3, draw % 3 != 0};
+            const bool weight = n > 0 || draw % 5 != 1;
+            const Sizes sizes = {n, N, K, d, draw % 2 == 0, draw % 4 != 3, weight && draw % 3 != 0, weight};
             const NormOptions options = {rms, 1e-5, draw % 5 < 2 ? 0.3 : 0.0, 9};
             const Used used = draw % 7 < 3 ? Used::kBoth : Used::kNormed;
             ++draw;
-            visit(Describe(Make(sizes, options), used,
-                           absl::StrFormat("n=%d N=%d K=%d d=%d shared=%d with_y=%d bias=%d rms=%d dropout=%g", n, N, K,
-                                           d, sizes.shared, sizes.with_y, sizes.bias, rms, options.dropout)));
+            visit(Describe(
+                Make(sizes, options), used,
+                absl::StrFormat("n=%d N=%d K=%d d=%d shared=%d with_y=%d weight=%d bias=%d rms=%d dropout=%g", n, N, K,
+                                d, sizes.shared, sizes.with_y, weight, sizes.bias, rms, options.dropout)));
           }
         }
       }
@@ -126,6 +129,7 @@ TEST(AddNorm, WrongShapesAreNamedWithTheTag) {
   expect("input for 3 nodes must be", [] {
     AddNorm(at::ones({2, 2, 4}), at::ones({2, 2, 4}), at::ones({3, 4}), {}, {});
   });
+  expect("a bias needs a weight", [] { AddNorm(at::ones({2, 4}), {}, {}, at::ones({4}), {}); });
   expect("bias must be [4]", [] { AddNorm(at::ones({2, 4}), {}, at::ones({4}), at::ones({3}), {}); });
 }
 

@@ -50,7 +50,8 @@ OperatorProblem Describe(const Problem& p, const std::string& words) {
   return problem;
 }
 
-constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kRelu, Activation::kRelu2};
+constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu,
+                                       Activation::kRelu2};
 
 void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes, const std::vector<int64_t>& samples,
              const std::vector<int64_t>& rows, const std::vector<int64_t>& ins, const std::vector<int64_t>& outs) {
@@ -61,7 +62,7 @@ void RunGrid(const OperatorCase::Visit& visit, const std::vector<int64_t>& nodes
         for (const int64_t in : ins) {
           for (const int64_t out : outs) {
             const Sizes sizes = {n, N, K, in, out, draw % 2 == 0, draw % 3 != 0};
-            const LinearOptions options = {kActivations[draw % 4], draw % 5 < 2 ? 0.3 : 0.0, 9};
+            const LinearOptions options = {kActivations[draw % 5], draw % 7 < 3 ? 0.3 : 0.0, 9};
             ++draw;
             visit(Describe(
                 Make(sizes, options),
