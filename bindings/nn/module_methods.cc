@@ -181,6 +181,8 @@ const std::vector<FunctionRow> kMethods = {
     {"Module:to", "(str device_or_dtype, ...) -> Module",
      "Moves parameters in place, such as m:to('float64') or m:to('cuda:0').", &Thunk<&To>},
     {"Module:zero_grad", "", "Forgets all gradients.", Typed<&nn::Module::ZeroGrad>},
+    {"Module:max_length", "", "The most time steps that a forward takes; 0: any number.",
+     Typed<&nn::Module::MaxLength>},
     {"Module:parameter_count", "", "Number of parameter elements; tied ones count once.",
      Typed<&nn::Module::ParameterCount>},
     {"Module:layers", "",

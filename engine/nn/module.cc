@@ -56,6 +56,11 @@ at::Tensor Module::Features(const at::Tensor&, State*) {
   TORCH_CHECK(false, "[", kind_, "] does not end with a linear layer that could be split off");
 }
 
+bool Module::Decodes() const {
+  return !scripted() && DecodesItself() &&
+         std::all_of(children_.begin(), children_.end(), [](const auto& child) { return child.second->Decodes(); });
+}
+
 int64_t Module::MaxLength() const {
   int64_t least = 0;
   for (const auto& [name, child] : children_) {

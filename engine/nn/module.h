@@ -57,6 +57,9 @@ class Module {
   }
   // The most time steps that Forward takes, 0 for any number: by default the least that a child takes.
   virtual int64_t MaxLength() const;
+  // Whether in a scope of Decoding (decoding.h) a forward of the next positions alone gives what a forward of all
+  // positions gives there: true where this layer and all below say so of themselves.
+  bool Decodes() const;
   // Number of state tensors that Forward carries.
   virtual int64_t StateSize() const { return 0; }
   // A linear map y = h W^T + b; the bias may be undefined.
@@ -129,6 +132,8 @@ class Module {
   void ZeroGrad();
 
  protected:
+  // Whether this layer by itself treats positions apart, or keeps what it needs of those before.
+  virtual bool DecodesItself() const { return false; }
   // What Forward does without a script.
   virtual at::Tensor Compute(const at::Tensor& input, State* state);
   at::Tensor& RegisterParameter(const std::string& name, at::Tensor value);

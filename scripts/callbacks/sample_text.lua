@@ -16,7 +16,7 @@ local ARGS = { every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length 
 return callbacks.define { name = 'sample_text', args = ARGS, build = function(o)
   local prompt = o.prompt
   local function draw(ctx)
-    prompt = prompt or sample_prompt.of(ctx.data, 'give sample_text a prompt')
+    prompt = prompt or sample_prompt.of(ctx.data, ctx.model, 'give sample_text a prompt')
     return ctx.generate { prompt = prompt, length = o.length, temperature = o.temperature, top_k = o.top_k,
       top_p = o.top_p, seed = o.seed }
   end

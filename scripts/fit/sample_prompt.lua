@@ -19,12 +19,24 @@ local function beginning(line)
   return not at_end_of_word and start:match '^(.*%S)%s+%S*$' or start, count == PROMPT_LENGTH
 end
 
+-- The first so many characters; all where most is 0.
+local function cut(text, most)
+  if most == 0 then return text end
+  local length, count = 0, 0
+  for character in text:gmatch(CHARACTER) do
+    if count == most then break end
+    length, count = length + #character, count + 1
+  end
+  return text:sub(1, length)
+end
+
 ---A prompt out of the texts of a training: the first beginning of a line that is as long as wanted, else the longest;
----the first characters where no line begins.
+---the first characters where no line begins. No more characters than the model takes steps.
 ---@param data table
+---@param model Module
 ---@param advice string what to do where there is no text, such as "give sample_text a prompt"
 ---@return string
-function sample_prompt.of(data, advice)
+function sample_prompt.of(data, model, advice)
   local batches = data:prompt_batches()
   if not batches then error(('data.%s has no text to begin with; %s'):format(data.kind, advice), 0) end
   if batches:count() == 0 then batches = data.train end
@@ -36,11 +48,11 @@ function sample_prompt.of(data, advice)
       first = first or row
       local before = row:find '[\r\n][^%s]'
       local start, whole = beginning(before and row:sub(before + 1) or '')
-      if whole then return start end
+      if whole then return cut(start, model:max_length()) end
       if #start > #(longest or '') then longest = start end
     end
   end
-  return longest or (beginning(first))
+  return cut(longest or (beginning(first)), model:max_length())
 end
 
 return sample_prompt

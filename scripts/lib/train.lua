@@ -1,7 +1,9 @@
 -- train.fit: trains a model, with everything a run needs around the native loop; train.start does it in parts.
 local experiment = require 'experiment'
+local fail = require 'fail'
 local native = require 'lanthorn'
 local nearest = require 'nearest'
+local options = require 'options'
 local training = require 'fit.training'
 local vocabulary = require 'fit.vocabulary'
 
@@ -16,23 +18,31 @@ local function read_launch()
     overrides = current.overrides, configured = current.configured, values = values, origin = current.origin,
     is_script = current.script ~= nil, started = current.script and flags.started, fast = flags.fast_dev_run,
     stop_after = flags.stop_after or 0, quiet = flags.quiet or false, gradcheck = flags.gradcheck,
-    cell = flags.cell, estimate = flags.estimate,
+    cell = flags.cell, estimate = flags.estimate, sample = flags.sample,
     declared = { shift = section('data').shift, learnable = section('data').learnable,
       causal = section('model').causal } }
 end
 
 ---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains
 ---has a vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k,
----top_p, seed.
+---top_p, seed; most (tokens of prompt and text together), cache=false (all before is read anew at each token). With
+---`prompts`, or n texts for each, it gives a list of texts, and their tokens and the seconds they took.
 ---@param model Module
 ---@param text TextData|DomainData
----@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?,
----seed: integer? }
----@return string
+---@param given { prompt: string?, prompts: string[]?, n: integer?, length: integer?, temperature: number?,
+---top_k: integer?, top_p: number?, seed: integer?, most: integer?, cache: boolean? }
+---@return string|string[] text
+---@return { tokens: integer, seconds: number }? cost of a list
 function train.generate(model, text, given)
   local is_data = type(text) == 'table'
   if is_data and text.vocab_sha256 then vocabulary.check(model, text, 'take the text of the training') end
-  return native.train.generate(model, is_data and text.native or text, given)
+  local source = is_data and text.native or text
+  if not given.prompts and not given.n then return native.train.generate(model, source, given) end
+  if given.prompts and given.prompt then fail.config "train.generate: give 'prompt' or 'prompts', not both" end
+  local many = options.with(given, { prompts = given.prompts or { given.prompt } })
+  many.prompt = nil
+  local drawn = native.train.generate_texts(model, source, many)
+  return drawn.texts, { tokens = drawn.tokens, seconds = drawn.seconds }
 end
 
 ---Trains a model and leaves a run directory, or none with `run = false`. `loss` is a function (model, x, y), or the

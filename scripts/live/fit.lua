@@ -139,7 +139,7 @@ function Fit:sample(prompt, given)
     fail.config('fit:sample: after the prompt comes a table of options, such as { length = 200 }; got %s',
       pretty.inline(given))
   end
-  prompt = prompt or sample_prompt.of(data, 'give fit:sample a prompt')
+  prompt = prompt or sample_prompt.of(data, training.o.model, 'give fit:sample a prompt')
   local o = { prompt = prompt, length = 200, temperature = 0.8 }
   for key, value in pairs(given or {}) do o[key] = value end
   return prompt .. require('train').generate(training.o.model, data, o)

@@ -100,6 +100,32 @@ at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options) {
   return keep;
 }
 
+at::Tensor AttentionFrom(const at::Tensor& qkv, int64_t first_query, const AttentionOptions& options) {
+  CheckShapes(qkv, {}, options);
+  const int64_t B = qkv.size(0), T = qkv.size(1), width = qkv.size(2);
+  TORCH_CHECK(qkv.dim() == 3 && first_query >= 0 && first_query < T, "[attention] first_query must be below the ", T,
+              " positions, got ", first_query);
+  TORCH_CHECK(options.dropout == 0 && !at::GradMode::is_enabled(), "[attention] first_query is for evaluation");
+  if (!qkv.device().is_cpu() || qkv.scalar_type() != c10::kFloat || B == 0)
+    return AttentionReference(qkv, {}, options).narrow(1, first_query, T - first_query);
+  const bool lies = qkv.stride(2) == 1 && qkv.stride(1) == width && (B == 1 || qkv.stride(0) % width == 0);
+  const at::Tensor joined = lies ? qkv : qkv.contiguous();
+  const AttentionLayout layout = {.B = B,
+                                  .T = T,
+                                  .heads = options.heads,
+                                  .width = width / 3 / options.heads,
+                                  .causal = options.causal,
+                                  .dropout = 0,
+                                  .seed = 0,
+                                  .first_query = first_query,
+                                  .sample_rows = B == 1 ? T : joined.stride(0) / width};
+  const at::Tensor y = at::empty({B, T - first_query, layout.d()}, qkv.options());
+  ForThreads(B * layout.heads, [&](int64_t begin, int64_t end) {
+    AttentionForward(layout, MemoryOf(joined, {}), y.data_ptr<float>(), nullptr, begin, end);
+  });
+  return y;
+}
+
 at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options) {
   CheckShapes(qkv, padding, options);
   if (!qkv.device().is_cpu() || qkv.scalar_type() != c10::kFloat || qkv.numel() == 0)

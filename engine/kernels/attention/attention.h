@@ -26,6 +26,11 @@ at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const Att
 // The same from plain operators: the fallback, and the oracle.
 at::Tensor AttentionReference(const at::Tensor& qkv, const at::Tensor& padding, const AttentionOptions& options);
 
+// The queries from `first_query` on alone, (B, T - first_query, d), without a gradient and without dropout: what a
+// model needs that computes the next positions beside the kept ones (nn/decoding.h). The samples of qkv (B, T, 3 d) may
+// lie further apart than T rows. The same bits as those of Attention's rows.
+at::Tensor AttentionFrom(const at::Tensor& qkv, int64_t first_query, const AttentionOptions& options);
+
 // The kernel's form of a padding mask: 1 at the keys that count, (B, AttentionColumns(T)), zeros behind the last;
 // undefined without padding.
 at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options);

@@ -139,7 +139,7 @@ struct Unit {
       : stride(3 * l.d()),
         sample(unit / l.heads),
         head(unit % l.heads),
-        q(m.qkv + sample * l.T * stride + head * l.width),
+        q(m.qkv + sample * (l.sample_rows > 0 ? l.sample_rows : l.T) * stride + head * l.width),
         k(q + l.d()),
         v(k + l.d()),
         keep(m.keep != nullptr ? m.keep + sample % l.B * Padded(l.T) : nullptr) {}
@@ -213,7 +213,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
     const Unit u(l, m, at);
     PackKeys(u.k, l.T, l.width, u.stride, keys.get());
     PackChannels(u.v, l.T, l.width, u.stride, values.get());
-    for (int64_t first = 0; first < l.T; first += kQueries) {
+    for (int64_t first = l.first_query; first < l.T; first += kQueries) {
       const int64_t rows = l.T - first < kQueries ? l.T - first : kQueries;
       const int64_t seen = l.causal ? first + rows : l.T, columns = Padded(seen);
       Scores(u.q + first * u.stride, u.stride, l.width, keys.get(), rows, seen, scale, scores.get(), ld);
@@ -232,7 +232,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
           hn::StoreU(hn::Mul(hn::LoadU(d, row + c), DropoutFactors(key, c, limit, dropout_scale)), d, row + c);
       }
       Mix(scores.get(), ld, rows, seen, factors, values.get(), l.T, l.width,
-          y + (u.sample * l.T + first) * l.d() + u.head * l.width, l.d());
+          y + (u.sample * (l.T - l.first_query) + first - l.first_query) * l.d() + u.head * l.width, l.d());
     }
   }
 }

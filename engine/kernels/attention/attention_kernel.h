@@ -11,20 +11,22 @@ struct AttentionLayout {
   bool causal;
   double dropout;
   int64_t seed;
-  int64_t first_unit = 0;  // the number that dropout gives to unit 0
+  int64_t first_unit = 0;   // the number that dropout gives to unit 0
+  int64_t first_query = 0;  // the forward leaves out the queries before it
+  int64_t sample_rows = 0;  // from one sample of qkv to the next; 0: T
   int64_t d() const { return heads * width; }
 };
 
 struct AttentionMemory {
-  const float* qkv;   // (n, B, T, 3 d)
+  const float* qkv;   // (n, B, T, 3 d), or with sample_rows in place of T
   const float* keep;  // (B, AttentionColumns(T)): 1 at keys that may be looked at, else 0; or null
 };
 
 // T, rounded up to what a sweep reads of `keep`.
 int64_t AttentionColumns(int64_t T);
 
-// y (n, B, T, d) of the units [begin, end) of n B heads. sums (units, T, 2): each query's largest score and 1 / its sum
-// of exponentials, for the backward; or null.
+// y (n, B, T - first_query, d) of the units [begin, end) of n B heads. sums (units, T, 2): each query's largest score
+// and 1 / its sum of exponentials, for the backward; or null.
 void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* sums,
                       int64_t begin, int64_t end);
 

@@ -11,6 +11,7 @@
 #include "engine/base/torch_compat.h"
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
+#include "engine/kernels/linear/packed_weights.h"
 #include "engine/kernels/linear/stacked_linear_kernel.h"
 #include "engine/kernels/simd/for_threads.h"
 #include "engine/tscore/recorder.h"
@@ -48,7 +49,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::Tensor input = x.contiguous(), matrix = weight.contiguous();
     const at::Tensor y = at::empty({l.nodes, l.N, l.K, l.out}, x.options());
     const at::Tensor slope = context->gradients && l.sloped() ? at::empty_like(y) : at::Tensor();
-    const at::Tensor packed = PackForward(matrix, l.nodes, l.out, l.in),
+    const at::Tensor packed = PackedWeights::Of(matrix, l.nodes, l.out, l.in),
                      padded = PadBias(bias ? bias->contiguous() : at::Tensor(), l.nodes, l.out);
     const LinearForwardMemory memory = {Data(input), Data(packed), Data(padded), Mutable(y), Mutable(slope)};
     const int64_t blocks = (l.rows() + kForwardRows - 1) / kForwardRows;
@@ -147,18 +148,12 @@ LinearLayout LayoutOf(const at::Tensor& x, const at::Tensor& weight, const Linea
   return {stacked ? weight.size(0) : 1, N, K, in, weight.size(-2), shared, options};
 }
 
-Activation ActivationOf(const std::string& name) {
-  if (name == "none") return Activation::kNone;
-  if (name == "gelu") return Activation::kGelu;
-  if (name == "relu") return Activation::kRelu;
-  TORCH_CHECK(name == "relu2", kTag, " activation must be none, gelu, relu or relu2, got '", name, "'");
-  return Activation::kRelu2;
-}
-
-at::Tensor Registered(const at::Tensor& x, const at::Tensor& weight, const MaybeTensor& bias,
-                      c10::string_view activation, double dropout, int64_t seed) {
-  return StackedLinear(x, weight, bias ? *bias : at::Tensor(),
-                       {ActivationOf(std::string(activation.data(), activation.size())), dropout, seed});
+at::Tensor Registered(const at::Tensor& x, const at::Tensor& weight, const MaybeTensor& bias, c10::string_view name,
+                      double dropout, int64_t seed) {
+  LinearOptions options = {Activation::kNone, dropout, seed};
+  TORCH_CHECK(FromText(std::string(name.data(), name.size()), &options.activation), kTag,
+              " activation must be none, gelu, gelu_tanh, relu or relu2, got '", name, "'");
+  return StackedLinear(x, weight, bias ? *bias : at::Tensor(), options);
 }
 
 TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
@@ -169,6 +164,19 @@ TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
 }
 
 }  // namespace
+
+bool FromText(const std::string& name, Activation* activation) {
+  for (const auto& [text, value] : {std::pair{"none", Activation::kNone},
+                                    {"gelu", Activation::kGelu},
+                                    {"gelu_tanh", Activation::kGeluTanh},
+                                    {"relu", Activation::kRelu},
+                                    {"relu2", Activation::kRelu2}}) {
+    if (name != text) continue;
+    *activation = value;
+    return true;
+  }
+  return false;
+}
 
 at::Tensor StackedLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                          const LinearOptions& options, const char* layer) {

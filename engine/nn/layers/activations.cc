@@ -12,14 +12,18 @@ namespace {
 class Activation final : public Module {
  public:
   using Function = std::function<at::Tensor(const at::Tensor&)>;
-  Activation(const char* name, std::string options, Function function)
-      : Module(name), options_(std::move(options)), function_(std::move(function)) {}
+  Activation(const char* name, std::string options, Function function, bool elementwise = true)
+      : Module(name), options_(std::move(options)), function_(std::move(function)), elementwise_(elementwise) {}
   at::Tensor Compute(const at::Tensor& input, State*) override { return function_(input); }
   std::string Describe() const override { return options_.empty() ? kind() : kind() + "(" + options_ + ")"; }
+
+ protected:
+  bool DecodesItself() const override { return elementwise_; }
 
  private:
   std::string options_;
   Function function_;
+  bool elementwise_;  // else along a dimension, which may be that of the positions
 };
 
 // Of a function without options.
@@ -100,11 +104,12 @@ const RegisterLayer hardtanh({"Hardtanh(float min_val=-1., float max_val=1.)", "
 // Of a function along a dimension.
 template <typename F>
 std::shared_ptr<Module> Along(const char* name, int64_t dim, const F& function) {
-  return std::make_shared<Activation>(name, absl::StrFormat("%d", dim), [=](const at::Tensor& x) {
+  const auto along = [=](const at::Tensor& x) {
     TORCH_CHECK(dim < x.dim() && dim >= -x.dim(), "[", name, "] dim ", dim, " is outside of an input of ", x.dim(),
                 " dimensions");
     return function(x, dim);
-  });
+  };
+  return std::make_shared<Activation>(name, absl::StrFormat("%d", dim), along, /*elementwise=*/false);
 }
 const RegisterLayer softmax({"Softmax(int dim)", "exp(x) / sum exp(x) along dim", "nn.Softmax{-1}(torch.randn{2, 3})",
                              [](int64_t dim) {

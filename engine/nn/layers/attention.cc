@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/kernels/encoder/dropout.h"
 #include "engine/kernels/linear/stacked_linear.h"
+#include "engine/nn/decoding.h"
 #include "engine/nn/key_padding.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/layer_makers.h"
@@ -46,9 +47,12 @@ class MultiheadAttention final : public Module {
       options.dropout = dropout_;
       options.seed = kernels::DrawDropoutSeed();
     }
+    Decoding* const decoding = Decoding::Current();
     const at::Tensor padding = KeyPadding::Current(input.size(0), input.size(1), input.device());
-    return kernels::StackedLinear(kernels::Attention(qkv, padding, options), out_proj_->Own("weight"),
-                                  out_proj_->Own("bias"), {}, "Linear");
+    const at::Tensor mixed = decoding != nullptr
+                                 ? kernels::AttentionFrom(decoding->Append(this, qkv), decoding->past(), options)
+                                 : kernels::Attention(qkv, padding, options);
+    return kernels::StackedLinear(mixed, out_proj_->Own("weight"), out_proj_->Own("bias"), {}, "Linear");
   }
 
   std::string Describe() const override {
@@ -58,6 +62,9 @@ class MultiheadAttention final : public Module {
     if (bias_ == nullptr) text += ", bias=false";
     return text + (causal_ ? ", causal=true)" : ")");
   }
+
+ protected:
+  bool DecodesItself() const override { return causal_ && !training(); }
 
  private:
   int64_t size_, heads_, inner_;

@@ -13,6 +13,9 @@ class Dropout final : public Module {
   at::Tensor Compute(const at::Tensor& input, State* state) override { return at::dropout(input, p_, training()); }
   std::string Describe() const override { return absl::StrFormat("Dropout(%g)", p_); }
 
+ protected:
+  bool DecodesItself() const override { return !training(); }
+
  private:
   double p_;
 };

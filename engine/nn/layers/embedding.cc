@@ -32,6 +32,9 @@ class Embedding final : public Module {
     return absl::StrCat("Embedding(", weight_.size(0), ", ", weight_.size(1), ")");
   }
 
+ protected:
+  bool DecodesItself() const override { return true; }
+
  private:
   at::Tensor& weight_;
   int64_t padding_idx_;

@@ -1,6 +1,8 @@
 // y = x W^T + b. Initial values as torch.nn.Linear: W and b from U(-1/sqrt(in), 1/sqrt(in)), W first.
 #include <ATen/Functions.h>
 
+#include "engine/kernels/linear/packed_weights.h"
+#include "engine/kernels/linear/stacked_linear.h"
 #include "engine/nn/init.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/layer_makers.h"
@@ -22,6 +24,8 @@ class Linear final : public Module {
   at::Tensor Compute(const at::Tensor& input, State* state) override {
     const at::Tensor x = Features(input, state);
     const at::Tensor bias = bias_ != nullptr ? *bias_ : at::Tensor();
+    // The bits of a row are then the same for any number of rows.
+    if (kernels::PackedWeights::IsOpen()) return kernels::StackedLinear(x, weight_, bias, {}, "Linear");
     const at::Tensor y = at::linear(x, weight_, bias);
     tscore::SampleLinear(y, x, weight_, bias, "Linear");
     return y;
@@ -36,6 +40,9 @@ class Linear final : public Module {
   std::string Describe() const override {
     return absl::StrCat("Linear(", weight_.size(1), ", ", weight_.size(0), bias_ == nullptr ? ", bias=false)" : ")");
   }
+
+ protected:
+  bool DecodesItself() const override { return true; }
 
  private:
   at::Tensor& weight_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "engine/nn/decoding.h"
 #include "engine/nn/layer.h"
 #include "engine/tscore/samplers.h"
 
@@ -21,9 +22,11 @@ class PositionalEmbedding final : public Module {
   at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == weight_.size(1), "[PositionalEmbedding] input must be (B, T, ",
                 weight_.size(1), "), got ", input.sizes());
-    TORCH_CHECK(input.size(1) <= weight_.size(0), "[PositionalEmbedding] there are positions for ", weight_.size(0),
-                " steps (max_len), the sequence has ", input.size(1), "; shorten it or make max_len larger");
-    const at::Tensor y = input + weight_.narrow(0, 0, input.size(1));
+    const int64_t past = Decoding::Current() != nullptr ? Decoding::Current()->past() : 0;
+    TORCH_CHECK(past + input.size(1) <= weight_.size(0), "[PositionalEmbedding] there are positions for ",
+                weight_.size(0), " steps (max_len), the sequence has ", past + input.size(1),
+                "; shorten it or make max_len larger");
+    const at::Tensor y = input + weight_.narrow(0, past, input.size(1));
     tscore::SamplePositions(y, weight_, "PositionalEmbedding");
     return y;
   }
@@ -32,6 +35,9 @@ class PositionalEmbedding final : public Module {
   std::string Describe() const override {
     return absl::StrCat("PositionalEmbedding(", weight_.size(0), ", ", weight_.size(1), ")");
   }
+
+ protected:
+  bool DecodesItself() const override { return true; }
 
  private:
   at::Tensor& weight_;
@@ -44,15 +50,19 @@ class SinusoidalPositions final : public Module {
   at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == size_, "[SinusoidalPositions] input must be (B, T, ", size_,
                 "), got ", input.sizes());
-    const int64_t length = input.size(1);
+    const int64_t past = Decoding::Current() != nullptr ? Decoding::Current()->past() : 0;
+    const int64_t length = past + input.size(1);
     if (!rows_.defined() || rows_.size(0) < length || rows_.options().type_equal(input.options()) == false ||
         rows_.device() != input.device()) {
       rows_ = Rows(std::max<int64_t>(length, 128)).to(input.options());
     }
-    return input + rows_.narrow(0, 0, length);
+    return input + rows_.narrow(0, past, input.size(1));
   }
 
   std::string Describe() const override { return absl::StrFormat("SinusoidalPositions(%d)", size_); }
+
+ protected:
+  bool DecodesItself() const override { return true; }
 
  private:
   at::Tensor Rows(int64_t length) const {

@@ -69,6 +69,9 @@ class RecurrentLayer final : public Module {
     return text + (layers_[0].b_ih == nullptr ? ", bias=false)" : ")");
   }
 
+ protected:
+  bool DecodesItself() const override { return true; }  // by its state
+
  private:
   struct Parameters {
     at::Tensor *w_ih = nullptr, *w_hh = nullptr, *b_ih = nullptr, *b_hh = nullptr;

@@ -13,6 +13,7 @@ class Residual final : public Module {
   int64_t StateSize() const override;
 
  protected:
+  bool DecodesItself() const override { return true; }
   // The layer must keep the shape: nothing is broadcast.
   at::Tensor Compute(const at::Tensor& input, State* state) override;
 };

@@ -15,6 +15,9 @@ class Sequential final : public Module {
   std::optional<Head> LinearHead() const override;
   at::Tensor Features(const at::Tensor& input, State* state) override;
 
+ protected:
+  bool DecodesItself() const override { return true; }
+
  private:
   // Through all children, of the last one its features only when `split`.
   at::Tensor Through(const at::Tensor& input, State* state, bool split);

@@ -15,24 +15,25 @@
 namespace lanthorn::nn {
 namespace {
 
-// In the order of kernels::Activation, from its first that is one.
-constexpr std::array<const char*, 4> kActivations = {"gelu", "relu", "relu2", "swiglu"};
-static_assert(static_cast<int>(kernels::Activation::kRelu2) == 3);
+constexpr std::array<const char*, 5> kActivations = {"gelu", "gelu_tanh", "relu", "relu2", "swiglu"};
 
 struct BlockOptions {
   int64_t size, heads, hidden;
-  double dropout;
+  double dropout, attention_dropout, hidden_dropout;
+  std::string activation_name;
   std::optional<kernels::Activation> activation;  // none: swiglu, whose linear1 is two
   bool rms, norm_first, causal;
   double eps;
   bool bias;
   int64_t head_dim;  // 0: size / heads
+  bool norm_affine;
 };
 
 class TransformerEncoderLayer final : public Module {
  public:
   explicit TransformerEncoderLayer(const BlockOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
-    attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.dropout, o.bias, o.causal));
+    attention_ =
+        Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.attention_dropout, o.bias, o.causal));
     const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
     linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
     linear2_ = Add("linear2", MakeLinear(o.hidden, o.size, o.bias));
@@ -49,19 +50,26 @@ class TransformerEncoderLayer final : public Module {
     }
     const at::Tensor normed = AddNorm(input, {}, *norm1_).normed;
     const kernels::AddNormOutput middle = AddNorm(input, attention_->Forward(normed, nullptr), *norm2_);
-    return middle.sum + Drop(FeedForward(middle.normed));
+    return middle.sum + at::dropout(FeedForward(middle.normed), o_.dropout, training());
   }
 
   std::string Describe() const override {
-    std::string text = absl::StrFormat("TransformerEncoderLayer(%d, %d, %d, %s", o_.size, o_.heads, o_.hidden,
-                                       kActivations[o_.activation ? static_cast<size_t>(*o_.activation) - 1 : 3]);
+    std::string text =
+        absl::StrFormat("TransformerEncoderLayer(%d, %d, %d, %s", o_.size, o_.heads, o_.hidden, o_.activation_name);
     if (o_.head_dim > 0) absl::StrAppendFormat(&text, ", head_dim=%d", o_.head_dim);
     if (o_.dropout > 0) absl::StrAppendFormat(&text, ", dropout=%g", o_.dropout);
+    if (o_.attention_dropout != o_.dropout)
+      absl::StrAppendFormat(&text, ", attention_dropout=%g", o_.attention_dropout);
+    if (o_.hidden_dropout != o_.dropout) absl::StrAppendFormat(&text, ", hidden_dropout=%g", o_.hidden_dropout);
     if (o_.rms) text += ", norm=rms";
     if (o_.norm_first) text += ", norm_first=true";
+    if (!o_.norm_affine) text += ", norm_affine=false";
     if (!o_.bias) text += ", bias=false";
     return text + (o_.causal ? ", causal=true)" : ")");
   }
+
+ protected:
+  bool DecodesItself() const override { return true; }
 
  private:
   Module* Add(const char* name, std::shared_ptr<Module> child) {
@@ -69,15 +77,16 @@ class TransformerEncoderLayer final : public Module {
     return child.get();
   }
   std::shared_ptr<Module> MakeNorm() const {
-    return o_.rms ? MakeRmsNorm(o_.size, o_.eps) : MakeLayerNorm(o_.size, o_.eps, o_.bias);
+    return o_.rms ? MakeRmsNorm(o_.size, o_.eps, o_.norm_affine)
+                  : MakeLayerNorm(o_.size, o_.eps, o_.norm_affine, o_.bias);
   }
-  at::Tensor Drop(const at::Tensor& x) const { return at::dropout(x, o_.dropout, training()); }
-  double dropout() const { return training() ? o_.dropout : 0; }
-  int64_t Seed() const { return dropout() > 0 ? kernels::DrawDropoutSeed() : 0; }
+  double InTraining(double dropout) const { return training() ? dropout : 0; }
+  static int64_t SeedFor(double dropout) { return dropout > 0 ? kernels::DrawDropoutSeed() : 0; }
 
   // x + drop(y) and its norm; without y the norm of x.
   kernels::AddNormOutput AddNorm(const at::Tensor& x, const at::Tensor& y, const Module& norm) const {
-    const kernels::NormOptions options = {o_.rms, o_.eps, y.defined() ? dropout() : 0, y.defined() ? Seed() : 0};
+    const double dropout = y.defined() ? InTraining(o_.dropout) : 0;
+    const kernels::NormOptions options = {o_.rms, o_.eps, dropout, SeedFor(dropout)};
     return kernels::AddNorm(x, y, norm.Own("weight"), norm.Own("bias"), options, o_.rms ? "RMSNorm" : "LayerNorm");
   }
 
@@ -86,9 +95,11 @@ class TransformerEncoderLayer final : public Module {
     const auto linear = [](const Module& layer, const at::Tensor& from, const kernels::LinearOptions& options) {
       return kernels::StackedLinear(from, layer.Own("weight"), layer.Own("bias"), options, "Linear");
     };
-    if (o_.activation) return linear(*linear2_, linear(*linear1_, x, {*o_.activation, dropout(), Seed()}), {});
+    const double dropout = InTraining(o_.hidden_dropout);
+    if (o_.activation) return linear(*linear2_, linear(*linear1_, x, {*o_.activation, dropout, SeedFor(dropout)}), {});
     const at::Tensor wide = linear(*linear1_, x, {});
-    return linear(*linear2_, Drop(at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden)), {});
+    const at::Tensor gated = at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden);
+    return linear(*linear2_, at::dropout(gated, o_.hidden_dropout, training()), {});
   }
 
   BlockOptions o_;
@@ -97,30 +108,36 @@ class TransformerEncoderLayer final : public Module {
 
 std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedforward, double dropout,
                              const std::string& activation, const std::string& norm, bool norm_first, bool causal,
-                             double layer_norm_eps, bool bias, int64_t head_dim) {
+                             double layer_norm_eps, bool bias, int64_t head_dim, bool norm_affine,
+                             double attention_dropout, double hidden_dropout) {
   constexpr const char* kTag = "[TransformerEncoderLayer]";
   const auto found = std::find(kActivations.begin(), kActivations.end(), activation);
-  TORCH_CHECK(found != kActivations.end(), kTag, " activation must be gelu, relu, relu2 or swiglu, got '", activation,
-              "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
+  TORCH_CHECK(found != kActivations.end(), kTag, " activation must be gelu, gelu_tanh, relu, relu2 or swiglu, got '",
+              activation, "'", DidYouMean(activation, {kActivations.begin(), kActivations.end()}));
   TORCH_CHECK(norm == "layer" || norm == "rms", kTag, " norm must be layer or rms, got '", norm, "'",
               DidYouMean(norm, {"layer", "rms"}));
   BlockOptions o = {.size = d_model,
                     .heads = nhead,
                     .hidden = dim_feedforward,
                     .dropout = dropout,
+                    .attention_dropout = attention_dropout < 0 ? dropout : attention_dropout,
+                    .hidden_dropout = hidden_dropout < 0 ? dropout : hidden_dropout,
+                    .activation_name = activation,
                     .activation = std::nullopt,
                     .rms = norm == "rms",
                     .norm_first = norm_first,
                     .causal = causal,
                     .eps = layer_norm_eps,
                     .bias = bias,
-                    .head_dim = head_dim};
-  if (activation != "swiglu") o.activation = static_cast<kernels::Activation>(found - kActivations.begin() + 1);
+                    .head_dim = head_dim,
+                    .norm_affine = norm_affine};
+  if (kernels::Activation known; kernels::FromText(activation, &known)) o.activation = known;
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);
   TORCH_CHECK(o.head_dim > 0 || o.size % o.heads == 0, kTag, " nhead must divide d_model, got ", o.heads, " heads for ",
               o.size);
-  TORCH_CHECK(o.dropout >= 0 && o.dropout < 1, kTag, " dropout must be in [0, 1), got ", o.dropout);
+  for (const double share : {o.dropout, o.attention_dropout, o.hidden_dropout})
+    TORCH_CHECK(share >= 0 && share < 1, kTag, " dropout must be in [0, 1), got ", share);
   TORCH_CHECK(o.eps >= 0, kTag, " layer_norm_eps must not be negative, got ", o.eps);
   return std::make_shared<TransformerEncoderLayer>(o);
 }
@@ -128,12 +145,15 @@ std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedfor
 const RegisterLayer encoder_layer(
     {"TransformerEncoderLayer(int d_model, int nhead, int dim_feedforward, float dropout=0.1, str activation='gelu', "
      "str norm='layer', bool norm_first=False, bool causal=False, float layer_norm_eps=1e-05, bool bias=True, "
-     "int head_dim=0)",
+     "int head_dim=0, bool norm_affine=True, float attention_dropout=-1., float hidden_dropout=-1.)",
      "x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + "
-     "drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, "
+     "drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), "
+     "gelu_tanh (as GPT-2), relu, "
      "relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the "
-     "second; linear1 has 2 dim_feedforward rows). norm: layer or rms. in and out (B, T, d_model); padding by "
-     "nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.",
+     "second; linear1 has 2 dim_feedforward rows). norm: layer or rms, without weight and bias where norm_affine is "
+     "false. in and out (B, T, d_model); attention_dropout, of the attention weights, and hidden_dropout, "
+     "of the activated units, are as dropout unless given. padding by nn.key_padding. Parameter names and initial "
+     "values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.",
      "nn.TransformerEncoderLayer{8, 2, 16, dropout=0, causal=true}(torch.randn{3, 5, 8})", &Make});
 
 }  // namespace
