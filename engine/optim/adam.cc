@@ -2,6 +2,7 @@
 //   m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 // Adam adds weight_decay p to g; AdamW first scales p by 1 - lr weight_decay.
 #include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
@@ -15,6 +16,36 @@ class Adam final : public Optimizer {
  public:
   Adam(std::string name, bool decoupled) : Optimizer(std::move(name)), decoupled_(decoupled) {}
   int64_t SlotsPerElement() const override { return 2; }
+  bool Extrapolates() const override { return true; }
+
+  void Extrapolate(double gamma, int64_t steps) override {
+    const at::NoGradGuard no_grad;
+    std::vector<kernels::AdamTensor> flat;
+    for (const Group& group : groups()) {
+      const Options& o = group.options;
+      const double beta1 = o.at("beta1"), decayed = std::pow(beta1, static_cast<double>(steps));
+      double sum = 0;  // of gamma^j beta1^j: what the update adds up to, times the first moment
+      for (int64_t j = 1; j <= steps; ++j) sum += std::pow(gamma * beta1, static_cast<double>(j));
+      if (sum == 0) continue;
+      for (const NamedParameter& parameter : group.parameters) {
+        if (!HasSlot(parameter, "exp_avg")) continue;
+        const double t = Slot(parameter, "step").item<double>();
+        const double rate = o.at("lr") * sum / (1 - std::pow(beta1, t)),
+                     correction2 = std::sqrt(1 - std::pow(o.at("beta2"), t));
+        at::Tensor p = parameter.tensor;
+        at::Tensor &m = Slot(parameter, "exp_avg"), &v = Slot(parameter, "exp_avg_sq");
+        if (kernels::IsFlat({p, m, v})) {
+          // An update whose gradient counts nothing: p stands for it.
+          flat.push_back({FlatTensor(p, p, 0, 0, {0, 0, p.numel()}), m.data_ptr<float>(), v.data_ptr<float>(), 1,
+                          F(decayed), 0, 1, 0, F(rate / decayed), F(1 / correction2), F(o.at("eps"))});
+          continue;
+        }
+        p.addcdiv_(m, v.sqrt().div_(correction2).add_(o.at("eps")), -rate);
+        m.mul_(decayed);
+      }
+    }
+    kernels::AdamUpdate(flat);
+  }
 
  protected:
   void Update(const std::vector<Pending>& all, double scale) override {

@@ -156,6 +156,10 @@ void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, do
   }
 }
 
+void ClipEach(const std::vector<NamedParameter>& parameters, double max_norm) {
+  for (const NamedParameter& parameter : parameters) ClipNorm({parameter}, max_norm, GradientNorm({parameter}));
+}
+
 void ClipValue(const std::vector<NamedParameter>& parameters, double limit) {
   at::NoGradGuard no_grad;
   for (const NamedParameter& parameter : parameters) {

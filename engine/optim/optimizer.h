@@ -36,6 +36,11 @@ class Optimizer {
   // own; the gradients themselves stay as they are. Parameters without a gradient stay as they are. `domains` is for
   // the mask: which of several texts each batch of the update comes from.
   void Step(double gradient_scale = 1, const std::vector<int64_t>& domains = {});
+  // Whether its state tells where the weights were going: Adam's moments, SGD's momentum.
+  virtual bool Extrapolates() const { return false; }
+  // Moves the weights on as `steps` updates without gradients would, update j by gamma^j of its length: Adam's first
+  // moment and SGD's buffer decay, Adam's second moment and its count of updates stay. All of them in one pass.
+  virtual void Extrapolate(double gamma, int64_t steps) {}
   // Multiplies every group's base learning rate: how a schedule acts.
   void SetLrFactor(double factor);
   // From now on updates move only what the mask lets them; nullptr: everything. The mask's state is part of this
@@ -107,6 +112,8 @@ double ClipScale(double max_norm, double norm);
 // Scales all gradients so that their norm is at most `max_norm`, as torch.nn.utils.clip_grad_norm_. `norm` is the norm
 // now. A training step gives ClipScale to Optimizer::Step instead.
 void ClipNorm(const std::vector<NamedParameter>& parameters, double max_norm, double norm);
+// Scales each parameter's gradient so that its own norm is at most `max_norm`.
+void ClipEach(const std::vector<NamedParameter>& parameters, double max_norm);
 // Limits every gradient element to [-limit, limit].
 void ClipValue(const std::vector<NamedParameter>& parameters, double limit);
 

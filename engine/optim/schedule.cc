@@ -15,10 +15,14 @@ absl::Status Schedule::Validate() const {
   if (warmup < 0) return ConfigError("schedule: warmup must not be negative, got " + std::to_string(warmup));
   if (name == "step" && every <= 0)
     return ConfigError("schedule 'step' needs decay_every >= 1, got " + std::to_string(every));
-  if ((name == "cosine" || name == "linear") && total <= warmup) {
-    return ConfigError("schedule '" + name + "': a warmup of " + std::to_string(warmup) + " leaves none of the " +
-                       std::to_string(total) + " updates");
+  const bool falls = name == "cosine" || name == "linear";
+  if (falls && total <= std::max(warmup, hold)) {
+    return ConfigError(absl::StrCat("schedule '", name, "': a ", warmup >= hold ? "warmup" : "hold", " of ",
+                                    std::max(warmup, hold), " leaves none of the ", total, " updates"));
   }
+  if (hold < 0) return ConfigError("schedule: hold must not be negative, got " + std::to_string(hold));
+  if (hold > 0 && !falls)
+    return ConfigError("schedule '" + name + "' does not fall, so hold means nothing; use cosine or linear");
   if (every < 0) return ConfigError("schedule: decay_every must not be negative, got " + std::to_string(every));
   if (name == "step" && !(gamma > 0 && std::isfinite(gamma)))
     return ConfigError("schedule 'step' multiplies the learning rate by gamma, which must be above 0, got " +
@@ -31,7 +35,9 @@ double Schedule::Factor(int64_t step) const {
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
   if (name == "step") return std::pow(gamma, static_cast<double>((step - warmup) / every));
   if (name == "constant") return 1;
-  const double progress = std::min(1.0, static_cast<double>(step - warmup) / static_cast<double>(total - warmup));
+  const int64_t begin = std::max(warmup, hold);
+  if (step < begin) return 1;
+  const double progress = std::min(1.0, static_cast<double>(step - begin) / static_cast<double>(total - begin));
   const double shape = name == "cosine" ? 0.5 * (1 + std::cos(std::numbers::pi * progress)) : 1 - progress;
   return min_factor + (1 - min_factor) * shape;
 }

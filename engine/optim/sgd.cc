@@ -1,5 +1,8 @@
 // Stochastic gradient descent with momentum, the update of PyTorch: the first step sets the momentum buffer to g.
 #include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
 
 #include "engine/optim/flat.h"
 #include "engine/optim/optimizer.h"
@@ -11,6 +14,23 @@ class Sgd final : public Optimizer {
  public:
   Sgd() : Optimizer("SGD") {}
   int64_t SlotsPerElement() const override { return Uses("momentum") ? 1 : 0; }
+  bool Extrapolates() const override { return Uses("momentum"); }
+
+  void Extrapolate(double gamma, int64_t steps) override {
+    const at::NoGradGuard no_grad;
+    for (const Group& group : groups()) {
+      const double momentum = group.options.at("momentum");
+      double sum = 0;
+      for (int64_t j = 1; j <= steps; ++j) sum += std::pow(gamma * momentum, static_cast<double>(j));
+      for (const NamedParameter& parameter : group.parameters) {
+        if (!HasSlot(parameter, "momentum_buffer")) continue;
+        at::Tensor p = parameter.tensor;
+        at::Tensor& buffer = Slot(parameter, "momentum_buffer");
+        p.add_(buffer, -group.options.at("lr") * sum);
+        buffer.mul_(std::pow(momentum, static_cast<double>(steps)));
+      }
+    }
+  }
 
  protected:
   void Update(const std::vector<Pending>& all, double scale) override {

@@ -78,16 +78,17 @@ void Fields(Visit&& visit, EvalSection& eval) {
   visit({"metrics", "beside the loss: accuracy, top5, perplexity, binary_accuracy, mae, mse, rmse, r2"}, eval.metrics);
 }
 
-// Limits on gradients: 0 is off. clip_value limits the elements of the gradients themselves. clip_norm is a factor that
+// Limits on gradients: 0 is off. clip_value and clip_each limit the gradients themselves. clip_norm is a factor that
 // the optimiser applies while it reads: the gradients that observers see after a step are those before it.
 struct ClipSection {
-  double clip_norm = 0, clip_value = 0;
+  double clip_norm = 0, clip_value = 0, clip_each = 0;
 };
 
 template <typename Visit>
 void Fields(Visit&& visit, ClipSection& clip) {
   visit({"clip_norm", "norm of all gradients at most; 0: off", 0}, clip.clip_norm);
   visit({"clip_value", "size of an element of a gradient at most; 0: off", 0}, clip.clip_value);
+  visit({"clip_each", "norm of each parameter's gradient at most; 0: off", 0}, clip.clip_each);
 }
 
 // What the loop reads of the section `optim`.

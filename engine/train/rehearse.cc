@@ -58,9 +58,7 @@ absl::StatusOr<double> Trainer::RehearseUpdate(int64_t batch, double factor) {
       FetchUpdate(*train_, batch, options_.train.accumulate, options_.device, &unused);
   LANTHORN_ASSIGN_OR_RETURN(const GradientPass pass, PassOver(batches, Gradients::TScore::kOff, &unused));
   if (pass.targets == 0 || !std::isfinite(pass.value)) return std::numeric_limits<double>::quiet_NaN();
-  const ClipSection& clip = options_.clip;
-  if (clip.clip_value > 0) optim::ClipValue(parameters_, clip.clip_value);
-  const double scale = clip.clip_norm > 0 ? optim::ClipScale(clip.clip_norm, optim::GradientNorm(parameters_)) : 1;
+  const double scale = ClipGradients(std::nullopt);
   std::vector<int64_t> domains;
   for (const data::Batch& one : batches) domains.push_back(one.domain);
   optimizer_->SetLrFactor(factor);

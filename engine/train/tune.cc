@@ -22,7 +22,8 @@ const std::map<std::string, std::set<std::string>>& Tunable() {
       {"train", {"epochs", "max_steps"}},
       {"tscore", {"every"}},
       {"eval", {"val_cap"}},
-      {"optim", {"clip_norm", "clip_value", "schedule", "warmup", "decay_every", "gamma", "min_factor"}}};
+      {"optim",
+       {"clip_norm", "clip_value", "clip_each", "schedule", "warmup", "hold", "decay_every", "gamma", "min_factor"}}};
   return tunable;
 }
 

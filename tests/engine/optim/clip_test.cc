@@ -52,6 +52,18 @@ TEST_F(Clip, ByValueLimitsEachElement) {
   EXPECT_FALSE(parameters_[2].tensor.grad().defined());
 }
 
+TEST_F(Clip, EachGradientIsScaledByItself) {
+  const std::vector<double> before = Gradients();
+  const double limit = 6;  // the norms are 5 and 12.01
+  ClipEach(parameters_, limit);
+  std::vector<double> expected = before;
+  const double second = std::sqrt(144.25), scale = limit / (second + 1e-6);
+  for (size_t i = static_cast<size_t>(parameters_[0].tensor.numel()); i < expected.size(); ++i) expected[i] *= scale;
+  const std::vector<double> got = Gradients();
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-12);
+  EXPECT_FALSE(parameters_[2].tensor.grad().defined());
+}
+
 TEST_F(Clip, AFloatNormIsAccumulatedInDouble) {
   at::Tensor big = at::zeros({1 << 20}).set_requires_grad(true);
   big.mutable_grad() = at::full({1 << 20}, 1e20f);  // squares overflow float

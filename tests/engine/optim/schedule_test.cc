@@ -41,6 +41,17 @@ TEST(Schedule, CosineAndLinearEndAtTheMinimumAndStayThere) {
   }
 }
 
+TEST(Schedule, CosineAndLinearBeginToFallAfterTheHold) {
+  for (const char* name : {"cosine", "linear"}) {
+    const Schedule held = {.name = name, .warmup = 3, .hold = 60, .total = 100, .min_factor = 0.1};
+    const Schedule plain = {.name = name, .total = 40, .min_factor = 0.1};
+    ASSERT_TRUE(held.Validate().ok()) << name;
+    EXPECT_DOUBLE_EQ(held.Factor(1), 2.0 / 3) << name;
+    for (int64_t step = 3; step < 60; ++step) EXPECT_EQ(held.Factor(step), 1) << name;
+    for (int64_t step = 60; step < 110; ++step) EXPECT_DOUBLE_EQ(held.Factor(step), plain.Factor(step - 60)) << name;
+  }
+}
+
 TEST(Schedule, ImpossibleValuesAreConfigErrorsThatSayWhy) {
   const auto expect = [](const Schedule& schedule, const char* words) {
     const absl::Status status = schedule.Validate();
@@ -52,6 +63,9 @@ TEST(Schedule, ImpossibleValuesAreConfigErrorsThatSayWhy) {
   expect({.name = "step"}, "'step' needs decay_every >= 1, got 0");
   expect({.name = "cosine", .warmup = 10, .total = 10}, "warmup of 10 leaves none of the 10 updates");
   expect({.name = "linear"}, "'linear'");
+  expect({.name = "cosine", .warmup = 2, .hold = 30, .total = 30}, "hold of 30 leaves none of the 30 updates");
+  expect({.hold = 3}, "'constant' does not fall");
+  expect({.name = "cosine", .hold = -1, .total = 9}, "hold must not be negative, got -1");
   expect({.min_factor = 1.5}, "min_factor must be in [0, 1]");
   expect({.min_factor = -0.1}, "min_factor must be in [0, 1]");
   for (const double gamma : {-1.0, 0.0, std::nan("")})
