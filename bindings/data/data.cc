@@ -7,6 +7,7 @@
 #include "bindings/train/trainer.h"
 #include "engine/base/files/files.h"
 #include "engine/data/batch_shape.h"
+#include "engine/data/text/bpe.h"
 
 namespace lanthorn::lua {
 namespace {
@@ -37,29 +38,31 @@ std::shared_ptr<Text> OpenText(const OpenTextOptions& given) {
   return Value(Text::Open(given.name, given.path, options));
 }
 
-at::Tensor Encode(const Text& self, const std::string& text) { return Value(self.tokenizer.Encode(text)); }
-std::string Decode(const Text& self, const at::Tensor& ids) { return self.tokenizer.Decode(ids); }
+at::Tensor Encode(const Text& self, const std::string& text) { return Value(self.tokenizer->Encode(text)); }
+std::string Decode(const Text& self, const at::Tensor& ids) { return self.tokenizer->Decode(ids); }
 
 data::Leak LeakOf(const Text& self) {
   const int64_t train = self.train->length();
   const data::Leak leak = data::SharedBlocks(self.ids.Slice(0, train), self.ids.Slice(train, self.ids.size() - train));
-  self.tokens->Forget();
+  if (self.tokens != nullptr) self.tokens->Forget();
   return leak;
 }
 
 // What a text has as fields.
 void PushFields(lua_State* L, const Text& text) {
   NewTable(L)
-      .Set("vocab_size", text.tokenizer.vocab_size())
+      .Set("vocab_size", text.tokenizer->vocab_size())
       .Set("length", text.ids.size())
       .Set("name", text.name)
       .Set("path", text.path)
       .Set("sha256", text.sha256)
       .Set("bytes", text.bytes)
       .Set("data_bytes", text.ids.bytes())
-      .Set("kept_in", text.tokens->kept_in())
-      .Set("note", text.tokens->note())
-      .Set("text_note", text.tokens->text_note())
+      .SetIf(text.characters > 0, "characters", text.characters)
+      .SetIf(text.characters > 0, "val_characters", text.val_characters)
+      .Set("kept_in", text.tokens != nullptr ? text.tokens->kept_in() : "")
+      .Set("note", text.tokens != nullptr ? text.tokens->note() : "")
+      .Set("text_note", text.tokens != nullptr ? text.tokens->text_note() : "")
       .Set("train", std::shared_ptr<Batches>(text.train))
       .Set("val", std::shared_ptr<Batches>(text.val));
 }
@@ -113,6 +116,11 @@ std::shared_ptr<Batches> FromTensors(const at::Tensor& x, const at::Tensor& y, c
   return Value(data::TensorBatches::Make(x, y, options));
 }
 
+absl::Status CountPieces(const std::string& text, const std::string& tsv) { return data::WritePieceCounts(text, tsv); }
+absl::Status WriteBpe(const std::string& pieces, const std::string& folder) {
+  return data::WriteBpeFiles(pieces, folder);
+}
+
 std::string Sha256OfText(const std::string& text) { return Sha256Hex(text); }
 
 const std::vector<FunctionRow> kFunctions = {
@@ -126,6 +134,12 @@ const std::vector<FunctionRow> kFunctions = {
      "Batches of rows of two tensors; batch 0 takes all rows at once. drop_last: rows that do not fill a last batch "
      "are left out. shuffle: a new order of rows each epoch, from the seed.",
      Typed<&FromTensors>},
+    {"count_pieces", "text, tsv",
+     "How often each of GPT-2's pieces of a text file occurs, as a file of lines for spm_train; data.train_bpe calls "
+     "it.",
+     Typed<&CountPieces>},
+    {"write_bpe", "pieces, folder", "vocab.json and merges.txt from the pieces that spm_train found.",
+     Typed<&WriteBpe>},
     {"sha256", "path", "The checksum of a file.", Typed<&Sha256File>},
     {"sha256_text", "text", "The checksum of a text.", Typed<&Sha256OfText>},
 };

@@ -3,10 +3,14 @@
 #include <ATen/Functions.h>
 
 #include <cmath>
+#include <optional>
 
 #include "absl/strings/str_format.h"
 #include "engine/base/files/files.h"
+#include "engine/base/files/sha256.h"
+#include "engine/base/random_stream.h"
 #include "engine/data/epoch_order.h"
+#include "engine/data/text/bpe.h"
 
 namespace lanthorn::data {
 namespace {
@@ -14,6 +18,7 @@ namespace {
 int64_t RowCount(int64_t length, const TextOptions& o) {
   if (o.layout == Layout::kOverlap) return std::max<int64_t>(0, length / o.seq * o.seq - o.seq);
   if (length <= o.seq + 1) return 0;
+  if (o.layout == Layout::kRandom) return std::max<int64_t>(1, (length - o.seq - 1) / (o.batch * o.seq)) * o.batch;
   return (length - o.seq - 1 + o.stride - 1) / o.stride;
 }
 
@@ -24,8 +29,13 @@ absl::Status Validate(const TextOptions& o) {
   }
   if (!(o.split > 0 && o.split <= 1))
     return ConfigError(absl::StrFormat("data: split must be in (0, 1], got %g", o.split));
+  if (o.batches < 0) return ConfigError(absl::StrFormat("data: batches must not be negative, got %d", o.batches));
+  if (o.batches > 0 && o.layout != Layout::kRandom)
+    return ConfigError("data: batches is for layout=random; the other layouts have as many as the text gives");
   if (o.chars < 0) return ConfigError(absl::StrFormat("data: chars must not be negative, got %d", o.chars));
   if (o.shuffle && o.layout == Layout::kStreams) return ConfigError("data: layout 'streams' cannot be shuffled");
+  if (o.shuffle && o.layout == Layout::kRandom)
+    return ConfigError("data: layout 'random' draws anew each epoch as it is; leave out shuffle");
   return absl::OkStatus();
 }
 
@@ -33,6 +43,7 @@ absl::Status Validate(const TextOptions& o) {
 
 int64_t CountBatches(int64_t length, const TextOptions& o) {
   if (o.layout == Layout::kStreams) return std::max<int64_t>(0, length / (o.batch * o.seq) - 1);
+  if (o.batches > 0) return RowCount(length, o) > 0 ? o.batches : 0;
   return (RowCount(length, o) + (o.drop_last ? 0 : o.batch - 1)) / o.batch;
 }
 
@@ -51,6 +62,7 @@ TextBatches::TextBatches(TokenIds ids, TextOptions options)
 }
 
 void TextBatches::SetEpoch(int64_t epoch) {
+  epoch_ = epoch;
   if (options_.shuffle)
     order_ = EpochOrder(RowCount(ids_.size(), options_), static_cast<uint64_t>(options_.seed), epoch);
 }
@@ -61,12 +73,14 @@ int64_t TextBatches::rows() const {
 }
 
 int64_t TextBatches::samples() const {
-  if (options_.layout == Layout::kStreams || options_.drop_last) return count_ * options_.batch;
+  if (options_.layout == Layout::kStreams || options_.layout == Layout::kRandom || options_.drop_last)
+    return count_ * options_.batch;
   return RowCount(ids_.size(), options_);
 }
 
 int64_t TextBatches::left_out() const {
-  return options_.layout == Layout::kStreams ? 0 : RowCount(ids_.size(), options_) - samples();
+  const bool all = options_.layout == Layout::kStreams || options_.layout == Layout::kRandom;
+  return all ? 0 : RowCount(ids_.size(), options_) - samples();
 }
 
 Batch TextBatches::Get(int64_t index) const {
@@ -75,9 +89,16 @@ Batch TextBatches::Get(int64_t index) const {
   const at::TensorOptions type(c10::kLong);
   Batch batch = {at::empty({rows, S}, type), at::empty({rows, S}, type)};
   const int64_t width = (count_ + 1) * S;  // of a stream
+  std::optional<std::mt19937_64> draw;
+  if (options_.layout == Layout::kRandom) {
+    const auto key = [](int64_t part) { return static_cast<uint64_t>(part); };
+    draw = RandomStream({key(options_.seed), key(epoch_), key(index)});
+  }
   for (int64_t b = 0; b < rows; ++b) {
     int64_t start = b * width + index * S;
-    if (options_.layout != Layout::kStreams) {
+    if (draw) {
+      start = static_cast<int64_t>((*draw)() % static_cast<uint64_t>(ids_.size() - S - 1));
+    } else if (options_.layout != Layout::kStreams) {
       const int64_t row = order_.empty() ? index * B + b : order_[static_cast<size_t>(index * B + b)];
       start = row * (options_.layout == Layout::kOverlap ? 1 : options_.stride);
     }
@@ -87,61 +108,117 @@ Batch TextBatches::Get(int64_t index) const {
   return batch;
 }
 
-absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const std::string& path,
-                                                 const TextOptions& options) {
-  LANTHORN_RETURN_IF_ERROR(Validate(options));
-  auto text = std::make_shared<Text>();
-  auto tokens = TokenFile::Open(path, options.tokens);
-  if (!tokens.ok()) {
-    const std::string message = MessageOf(tokens.status());
-    return Error(ExitCodeOf(tokens.status()),
-                 absl::StrCat("corpus '", name,
-                              "': ", message.find(path) == std::string::npos ? "'" + path + "': " : "", message));
-  }
-  text->tokens = *std::move(tokens);
-  text->name = name;
-  text->path = path;
+namespace {
+
+// Bytes of the character at a place of UTF-8.
+size_t BytesAt(const std::string& text, size_t at) {
+  size_t end = at + 1;
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) ++end;
+  return end - at;
+}
+
+int64_t CountCharacters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; });
+}
+
+// The first `most` characters of a text; all of it for 0.
+std::string FirstCharacters(std::string text, int64_t most) {
+  if (most == 0) return text;
+  size_t at = 0;
+  for (int64_t i = 0; i < most && at < text.size(); ++i) at += BytesAt(text, at);
+  text.resize(at);
+  return text;
+}
+
+absl::Status OpenCharacters(const TextOptions& options, const std::string& path, Text* text) {
+  LANTHORN_ASSIGN_OR_RETURN(text->tokens, TokenFile::Open(path, options.tokens));
   text->bytes = text->tokens->text_bytes();
   text->sha256 = text->tokens->sha256();
-  text->options = options;
   TokenIds ids = text->tokens->ids();
-  if (ids.size() == 0) return DataError("corpus '" + name + "': '" + path + "' is empty");
+  if (ids.size() == 0) return DataError("is empty");
   std::vector<std::string> characters = text->tokens->tokens();
   if (options.chars > 0) {  // the vocabulary is that of the characters used
-    if (options.chars > ids.size()) {
-      return DataError(
-          absl::StrFormat("corpus '%s': chars=%d, but it has only %d characters", name, options.chars, ids.size()));
-    }
+    if (options.chars > ids.size())
+      return DataError(absl::StrFormat("chars=%d, but it has only %d characters", options.chars, ids.size()));
     ids = ids.Slice(0, options.chars);
     // Numbers are in the order of appearance, so those that occur come first.
     const std::vector<int64_t> counts = ids.Counts(static_cast<int64_t>(characters.size()));
     characters.resize(static_cast<size_t>(std::find(counts.begin(), counts.end(), 0) - counts.begin()));
   }
-  text->tokenizer = CharTokenizer::FromCharacters(characters);
-  text->ids = ids.Under(std::make_shared<const std::vector<int64_t>>(text->tokenizer.IdsOf(characters)));
+  const auto tokenizer =
+      std::make_shared<const CharTokenizer>(CharTokenizer::FromCharacters(characters, options.bos_eos));
+  text->ids = ids.Under(std::make_shared<const std::vector<int64_t>>(tokenizer->IdsOf(characters)));
+  text->tokenizer = tokenizer;
+  return absl::OkStatus();
+}
+
+absl::Status OpenBpe(const TextOptions& options, const std::string& path, Text* text) {
+  if (options.bos_eos) return ConfigError("data: bos_eos is for characters; a BPE has an <|endoftext|> of its own");
+  LANTHORN_ASSIGN_OR_RETURN(const BpeTokenizer tokenizer, BpeTokenizer::Open(options.bpe));
+  LANTHORN_ASSIGN_OR_RETURN(std::string content, ReadFile(path));
+  text->bytes = static_cast<int64_t>(content.size());
+  text->sha256 = Sha256Hex(content);
+  if (!options.tokens.expected_sha256.empty() && text->sha256 != options.tokens.expected_sha256)
+    return DataError(absl::StrFormat("its sha256 is %s, expected %s", text->sha256, options.tokens.expected_sha256));
+  content = FirstCharacters(std::move(content), options.chars);
+  if (content.empty()) return DataError("is empty");
+  LANTHORN_ASSIGN_OR_RETURN(const at::Tensor ids, tokenizer.Encode(content));
+  text->ids = TokenIds::FromTensor(ids);
+  text->characters = CountCharacters(content);
+  if (options.chars > text->characters)
+    return DataError(absl::StrFormat("chars=%d, but it has only %d characters", options.chars, text->characters));
+  text->tokenizer = std::make_shared<const BpeTokenizer>(tokenizer);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Text>> Text::Open(const std::string& name, const std::string& path,
+                                                 const TextOptions& options) {
+  LANTHORN_RETURN_IF_ERROR(Validate(options));
+  auto text = std::make_shared<Text>();
+  text->name = name;
+  text->path = path;
+  text->options = options;
+  const absl::Status opened =
+      options.bpe.empty() ? OpenCharacters(options, path, text.get()) : OpenBpe(options, path, text.get());
+  if (!opened.ok()) {
+    const std::string message = MessageOf(opened);
+    const bool names_it = message.find(path) != std::string::npos;
+    const bool of_bpe = !options.bpe.empty() && message.find(options.bpe) != std::string::npos;
+    return Error(ExitCodeOf(opened),
+                 absl::StrCat("corpus '", name, "': ", names_it || of_bpe ? "" : "'" + path + "': ", message));
+  }
   const int64_t length = text->ids.size();
   const int64_t train = static_cast<int64_t>(std::floor(options.split * static_cast<double>(length)));
   TextOptions val_options = options;
   val_options.shuffle = false;
+  if (options.layout == Layout::kRandom) {
+    val_options.layout = Layout::kRows;
+    val_options.batches = 0;
+    val_options.stride = options.seq;
+  }
   text->train = std::make_shared<TextBatches>(text->ids.Slice(0, train), options);
   text->val = std::make_shared<TextBatches>(text->ids.Slice(train, length - train), val_options);
+  if (text->characters > 0)
+    text->val_characters = CountCharacters(text->tokenizer->Decode(text->ids.Slice(train, length - train).ToTensor()));
   // A split without a batch ends here, with its numbers (guard G22).
-  const auto too_short = [&](const char* split, int64_t have) {
+  const auto too_short = [&](const char* split, int64_t have, const TextOptions& of) {
     const std::string rows =
-        options.layout == Layout::kStreams
+        of.layout == Layout::kStreams
             ? "fewer than two windows of each stream"
-            : absl::StrFormat("%d row%s (stride %d)", RowCount(have, options), RowCount(have, options) == 1 ? "" : "s",
-                              options.layout == Layout::kOverlap ? 1 : options.stride);
+            : absl::StrFormat("%d row%s (stride %d)", RowCount(have, of), RowCount(have, of) == 1 ? "" : "s",
+                              of.layout == Layout::kOverlap ? 1 : of.stride);
     return DataError(
-        absl::StrFormat("corpus '%s': %s: %d characters make %s, fewer than one batch of %d x %d; use a smaller "
-                        "data.batch, data.seq or "
-                        "data.stride%s",
-                        name, split, have, rows, options.batch, options.seq + 1,
-                        std::string(split) == "val" ? ", or eval.off=true" : ""));
+        absl::StrFormat("corpus '%s': %s: %d %s make %s, fewer than one batch of %d x %d; use a smaller "
+                        "data.batch, data.seq or data.stride%s",
+                        name, split, have, options.bpe.empty() ? "characters" : "tokens", rows, options.batch,
+                        options.seq + 1, std::string(split) == "val" ? ", or eval.off=true" : ""));
   };
   // Whoever asks for batches of 64 is not given one of 3; a val split may be as short as a row.
-  if (text->train->count() == 0 || text->train->rows() < options.batch) return too_short("train", train);
-  if (options.val_required && text->val->count() == 0) return too_short("val", length - train);
+  if (text->train->count() == 0 || text->train->rows() < options.batch) return too_short("train", train, options);
+  if (options.val_required && text->val->count() == 0) return too_short("val", length - train, val_options);
   return text;
 }
 

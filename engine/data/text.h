@@ -1,9 +1,11 @@
-// Character text for language models: vocabulary, split into train and val, three layouts of rows.
+// Character text for language models: vocabulary, split into train and val, four layouts of rows.
 //
 // With L characters, S per row and B rows per batch:
 //   rows     starts 0, stride, 2 stride ... below L - S - 1; batches floor(ceil((L-S-1)/stride) / B)
 //   streams  B parallel streams of M = floor(L/(B S)) windows; batch c is columns cS..cS+S-1; batches M - 1
 //   overlap  starts 0..n-S-1 with n = floor(L/S) S, one apart; batches floor((n-S)/B)
+//   random   starts drawn evenly below L - S - 1 for each epoch; batches as asked for, or floor((L-S-1)/(B S)); its val
+//            has rows side by side
 // Targets are the inputs one character later. Rows that do not fill a last batch make a smaller one, unless drop_last
 // (the formulas above) leaves them out; the order is fixed unless shuffled.
 #pragma once
@@ -33,13 +35,13 @@ class TextBatches final : public Batches {
   int64_t left_out() const override;
   Batch Get(int64_t index) const override;
   int64_t length() const { return ids_.size(); }
-  // Without shuffling all epochs are alike.
+  // Epochs are alike but for those that are shuffled or random.
   void SetEpoch(int64_t epoch) override;
 
  private:
   TokenIds ids_;
   TextOptions options_;
-  int64_t count_;
+  int64_t count_, epoch_ = 0;
   std::vector<uint32_t> order_;  // row numbers, when shuffled
 };
 
@@ -47,8 +49,9 @@ class TextBatches final : public Batches {
 struct Text {
   std::string name, path, sha256;
   int64_t bytes = 0;
-  CharTokenizer tokenizer;
-  std::shared_ptr<const TokenFile> tokens;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const TokenFile> tokens;     // nullptr for tokens of a BPE
+  int64_t characters = 0, val_characters = 0;  // of all and of val; 0 where every token is one
   TokenIds ids;
   TextOptions options;
   std::shared_ptr<TextBatches> train, val;  // val has count 0 when the split leaves too little

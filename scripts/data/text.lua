@@ -6,10 +6,12 @@ local corpora = require 'corpus.registry'
 local count = require('pretty').count
 local data_set = require 'sources.data_set'
 local fail = require 'fail'
+local files = require 'files'
 local native = require 'lanthorn'
 local opened = require 'sources.opened'
 local options = require 'options'
 local specs = require 'config.specs'
+local torch = require 'torch'
 
 local data = {}
 
@@ -40,8 +42,11 @@ function Text:decode(ids) return self.native:decode(ids) end
 function Text:lines(plan)
   local o, train = self.options, self.train
   local what = self.layout == 'streams' and ('%d parallel streams'):format(o.batch)
+    or self.layout == 'random' and ('rows of %d at random'):format(o.seq)
     or ('rows of %d, stride %d'):format(o.seq, self.layout == 'overlap' and 1 or o.stride)
-  return { ('%s  %s characters, vocabulary %d  %s%s'):format(self.name, count(self.length), self.vocab_size, what,
+  local long = self.characters and ('%s tokens of %.2f characters'):format(count(self.length),
+    self.characters / self.length) or ('%s characters'):format(count(self.length))
+  return { ('%s  %s, vocabulary %d  %s%s'):format(self.name, long, self.vocab_size, what,
     o.shuffle and ', shuffled' or ''), ('train %s batches of %d x %d%s   val %s'):format(count(train:count()),
     train:rows(), o.seq, self:last_batch(), plan.val), plan.batches }
 end
@@ -50,6 +55,22 @@ function Text:records()
   return { { name = self.name, bytes = self.native.bytes, sha256 = 'sha256:' .. self.sha256,
     vocab_size = self.vocab_size, vocab_sha256 = self:vocab_sha256(), train_n = self.train:samples(),
     val_n = self.val:samples() } }
+end
+
+-- Characters that a token of val stands for on average; nil where every token is one.
+function Text:characters_per_token()
+  local tokens = self.length - math.floor(self.options.split * self.length)
+  return self.val_characters and tokens > 0 and self.val_characters / tokens or nil
+end
+
+-- Ids 0 and 1 decode to nothing, so that they would not count; neither would merges.
+function Text:vocab_sha256()
+  if self.options.bpe then
+    return 'sha256:' .. native.data.sha256_text(files.read(self.options.bpe .. '/vocab.json')
+      .. files.read(self.options.bpe .. '/merges.txt'))
+  end
+  if not self.options.bos_eos then return data_set.vocab_sha256(self) end
+  return 'sha256:' .. native.data.sha256_text('bos eos ' .. self:decode(torch.arange(self.vocab_size)))
 end
 
 function Text:leaks() return { { found = self.native:leak(), of = 'val' } } end
@@ -70,6 +91,7 @@ end
 function data.text(given, config)
   local o = options.check('data.text', given, specs.data)
   if o.file then check_file(o.file, 'data.file') end
+  if o.bpe == '' then o.bpe = nil end
   local source = o.file and { name = o.file:match('[^/]*$'), path = o.file, sha256 = '' }
     or corpora.find(o.corpus or 'tinyshakespeare')
   local layout = o.layout == 'rows' and o.stride == 1 and 'overlap' or o.layout
@@ -86,7 +108,7 @@ function data.text(given, config)
   local text = native.data.open_text(open)
   opened.add_text(source.path, text)
   return setmetatable({ native = text, options = o, bytes = text.data_bytes, layout = layout, floor_nats = o.floor_nats,
-    learnable = o.learnable, shift = o.shift }, Text)
+    learnable = o.learnable, shift = o.shift, token_word = o.bpe and 'tokens' or nil }, Text)
 end
 
 return data.text

@@ -32,8 +32,9 @@ absl::StatusOr<CharTokenizer> CharTokenizer::FromText(const std::string& text) {
   return tokenizer;
 }
 
-CharTokenizer CharTokenizer::FromCharacters(const std::vector<std::string>& characters) {
+CharTokenizer CharTokenizer::FromCharacters(const std::vector<std::string>& characters, bool bos_eos) {
   CharTokenizer tokenizer;
+  if (bos_eos) tokenizer.first_ = 2;
   for (const std::string& character : characters) {
     size_t at = 0;
     char32_t point = 0;
@@ -51,7 +52,7 @@ std::vector<int64_t> CharTokenizer::IdsOf(const std::vector<std::string>& tokens
     char32_t point = 0;
     LANTHORN_CHECK(ReadPoint(token.data(), token.size(), &at, &point) == Utf8::kPoint);
     const auto found = std::lower_bound(characters_.begin(), characters_.end(), point);
-    ids.push_back(found == characters_.end() || *found != point ? unknown() : found - characters_.begin());
+    ids.push_back(found == characters_.end() || *found != point ? unknown() : first_ + (found - characters_.begin()));
   }
   return ids;
 }
@@ -68,7 +69,7 @@ absl::StatusOr<at::Tensor> CharTokenizer::Encode(const std::string& text) const 
       return DataError(absl::StrFormat("character '%s' (U+%04X) is not in the vocabulary of %d characters", character,
                                        static_cast<uint32_t>(points[i]), characters_.size()));
     }
-    out[i] = found - characters_.begin();
+    out[i] = first_ + (found - characters_.begin());
   }
   return ids;
 }
@@ -79,7 +80,7 @@ std::string CharTokenizer::Decode(const at::Tensor& ids) const {
   for (int64_t i = 0; i < flat.numel(); ++i) {
     const int64_t id = flat.data_ptr<int64_t>()[i];
     TORCH_CHECK(id >= 0 && id < vocab_size(), "[decode] id ", id, " is outside of the vocabulary of ", vocab_size());
-    AppendPoint(characters_[static_cast<size_t>(id)], &text);
+    if (id >= first_) AppendPoint(characters_[static_cast<size_t>(id - first_)], &text);
   }
   return text;
 }

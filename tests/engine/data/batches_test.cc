@@ -38,6 +38,39 @@ TEST(Batches, TargetsAreTheInputsOneCharacterLater) {
   }
 }
 
+TEST(Batches, RandomRowsBeginAnywhereAnewEachEpoch) {
+  const TextOptions options = {.batch = 4, .seq = 7, .layout = Layout::kRandom, .batches = 50, .seed = 3};
+  TextBatches batches = Positions(40, options);
+  EXPECT_EQ(batches.count(), 50);
+  EXPECT_EQ(batches.samples(), 200);
+  EXPECT_EQ(batches.left_out(), 0);
+  EXPECT_EQ(batches.rows(), 4);
+  std::set<int64_t> starts;
+  for (int64_t i = 0; i < batches.count(); ++i) {
+    const Batch batch = batches.Get(i);
+    EXPECT_TRUE(at::equal(batch.x + 1, batch.y));
+    for (int64_t row = 0; row < 4; ++row) starts.insert(At(batch.x, row, 0));
+  }
+  EXPECT_EQ(*starts.begin(), 0);
+  EXPECT_EQ(*starts.rbegin(), 40 - 7 - 2);  // the last start leaves room for the last target
+  EXPECT_EQ(starts.size(), 32u);            // all of them, after so many draws
+  const at::Tensor first = batches.Get(9).x;
+  EXPECT_TRUE(at::equal(first, batches.Get(9).x));
+  EXPECT_FALSE(at::equal(first, batches.Get(8).x));
+  batches.SetEpoch(1);
+  EXPECT_FALSE(at::equal(first, batches.Get(9).x));
+  batches.SetEpoch(0);
+  EXPECT_TRUE(at::equal(first, batches.Get(9).x));
+  TextOptions other = options;
+  other.seed = 4;
+  EXPECT_FALSE(at::equal(first, Positions(40, other).Get(9).x));
+  other.batches = 0;  // as many as rows side by side
+  EXPECT_EQ(CountBatches(40, other), 1);
+  EXPECT_EQ(CountBatches(4 * 7 * 5 + 8, other), 5);
+  EXPECT_EQ(CountBatches(8, other), 0);
+  EXPECT_EQ(CountBatches(8, options), 0);
+}
+
 TEST(Batches, CountsAreThoseOfAPlainEnumerationOfRows) {
   for (int64_t length = 0; length < 60; ++length) {
     for (const int64_t S : {1, 4, 9}) {

@@ -63,7 +63,7 @@ TEST_F(TextFile, HasThePublishedSizes) {
   const auto text = Open(contents, {.drop_last = true});
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_EQ((*text)->bytes, kLength);
-  EXPECT_EQ((*text)->tokenizer.vocab_size(), 65);
+  EXPECT_EQ((*text)->tokenizer->vocab_size(), 65);
   EXPECT_EQ((*text)->train->length(), kTrain);
   EXPECT_EQ((*text)->val->length(), kVal);
   EXPECT_EQ((*text)->train->count(), 156);
@@ -74,7 +74,7 @@ TEST_F(TextFile, HasThePublishedSizes) {
 TEST_F(TextFile, ItsFirstFiveThousandCharactersHaveTheirOwnVocabulary) {
   const auto text = Open(LikeShakespeare(), {.batch = 32, .chars = 5000, .drop_last = true, .val_required = false});
   ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_EQ((*text)->tokenizer.vocab_size(), 53);
+  EXPECT_EQ((*text)->tokenizer->vocab_size(), 53);
   EXPECT_EQ((*text)->train->count(), 1);
   EXPECT_EQ((*text)->val->count(), 0);
   ExpectError(Open(LikeShakespeare(), {.batch = 32, .chars = 5000, .drop_last = true}).status(), ExitCode::kData,
