@@ -13,6 +13,7 @@
 #include "engine/train/continual/ewc_options.h"
 #include "engine/train/continual/sleep_options.h"
 #include "engine/train/fit_options.h"
+#include "engine/train/hybrid/hybrid_options.h"
 
 namespace lanthorn::runner {
 namespace {
@@ -70,8 +71,8 @@ struct SpecWriter {
   }
 };
 
-// option_rows(): section -> option -> its row, for all options that the engine declares; ewc, sleep and replay are
-// those of callbacks and data, no sections of a config.
+// option_rows(): section -> option -> its row, for all options that the engine declares; ewc, sleep, replay and
+// hybrid are those of callbacks and data, no sections of a config.
 int OptionRows(lua_State* L) {
   train::TrainSection train;
   train::TScoreSection tscore;
@@ -84,6 +85,7 @@ int OptionRows(lua_State* L) {
   train::EwcOptions ewc;
   train::SleepOptions sleep;
   data::ReplayOptions replay;
+  train::HybridOptions hybrid;
   lua_newtable(L);
   const auto add = [L](const char* name, auto& section) {
     lua_newtable(L);
@@ -97,6 +99,7 @@ int OptionRows(lua_State* L) {
   add("ewc", ewc);
   add("sleep", sleep);
   add("replay", replay);
+  add("hybrid", hybrid);
   return 1;
 }
 

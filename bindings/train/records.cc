@@ -86,9 +86,9 @@ void ValueOf<train::StepRecord>::Push(lua_State* L, const train::StepRecord& rec
       .Set("batch", record.batch)
       .Set("batches", record.batches)
       .Set("micro_batches", record.micro_batches)
-      .SetIf(!record.empty, "loss", record.loss)
+      .SetIf(train::HasLoss(record), "loss", record.loss)
       .Set("lr", record.lr)
-      .SetIf(!record.empty, "grad_norm", record.grad_norm)
+      .SetIf(train::HasGradient(record), "grad_norm", record.grad_norm)
       .Set("updates_skipped", record.skipped_total)
       .Set("tokens_backprop", record.tokens_total)
       .Set("step_ms", record.seconds * 1e3)
@@ -97,6 +97,13 @@ void ValueOf<train::StepRecord>::Push(lua_State* L, const train::StepRecord& rec
       .SetIf(record.again, "again", true)
       .Set("tscore", record.score);
   if (!record.terms.empty()) table.Set("term", record.terms);
+  if (!record.hybrid) return;
+  table.Set("phase", train::kHybridPhaseNames[static_cast<size_t>(record.hybrid->phase)])
+      .Set("backward", record.backward)
+      .Set("confidence", record.hybrid->confidence)
+      .Set("accepted", record.hybrid->accepted)
+      .Set("probe_loss", record.hybrid->probe_loss)
+      .Set("delta_norm", record.hybrid->delta_norm);
 }
 
 void ValueOf<train::FitResult>::Push(lua_State* L, const train::FitResult& result) {

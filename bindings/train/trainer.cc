@@ -188,10 +188,12 @@ void OpenTrain(lua_State* L) {
   lua_newtable(L);
   RegisterRows(L, "train", kFunctions);
   RegisterGenerate(L);
+  RegisterReplicas(L);
   RegisterSleep(L);
   DefineType<LuaTrainer>(L);
   RegisterTraining(L);
   RegisterContinual(L);
+  RegisterHybrid(L);
   RegisterCallbacks(L);
   RegisterWatch(L);
   RegisterSaving(L);

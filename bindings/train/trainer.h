@@ -39,12 +39,14 @@ void WriteError(const std::string& text);
 // Calls owner->loss with a batch, in a scope of its own.
 absl::StatusOr<train::Loss> CallLoss(LuaTrainer* owner, const data::Batch& batch);
 
-// Adds train.sleep_weights to the table on the top of the stack, and the methods of a Trainer that keep earlier tasks
-// to its table of methods. [-0, +0, m]
+// Adds train.sleep_weights to the table on the top of the stack, and the methods of a Trainer that keep earlier
+// tasks, and those of predicted updates, to its table of methods. [-0, +0, m]
 void RegisterSleep(lua_State* L);
 void RegisterContinual(lua_State* L);
-// Adds train.generate to the table on the top of the stack. [-0, +0, m]
+void RegisterHybrid(lua_State* L);
+// Add train.generate and train.replica_gradients to the table on the top of the stack. [-0, +0, m]
 void RegisterGenerate(lua_State* L);
+void RegisterReplicas(lua_State* L);
 // Add methods of the Trainer to the table of methods on the top of the stack: training and measuring; callbacks;
 // signals and progress; checkpoints; clients. [-0, +0, m]
 void RegisterTraining(lua_State* L);

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 constexpr char kManifest[] = "manifest.json", kModel[] = "model.safetensors", kOptim[] = "optim.safetensors",
-               kPenalty[] = "penalty.safetensors", kState[] = "state.json";
+               kPenalty[] = "penalty.safetensors", kHybrid[] = "hybrid.safetensors", kState[] = "state.json";
 constexpr char kPrefix[] = "step-", kTemporary[] = ".tmp-", kTrash[] = ".trash-", kVoid[] = "void-";
 constexpr size_t kDigits = 8;
 
@@ -109,9 +109,10 @@ absl::Status CheckpointStore::WriteFiles(const std::string& folder, const Checkp
   LANTHORN_RETURN_IF_ERROR(WriteFileAtomic(folder + "/" + kState, JsonText(state, 1) + "\n"));
   json files = json::object();
   std::vector<const char*> names = {kModel, kOptim, kState};
-  if (!content.penalty.empty()) {
-    LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + kPenalty, content.penalty));
-    names.push_back(kPenalty);
+  for (const auto& [name, tensors] : {std::pair{kPenalty, &content.penalty}, {kHybrid, &content.hybrid}}) {
+    if (tensors->empty()) continue;
+    LANTHORN_RETURN_IF_ERROR(WriteSafetensors(folder + "/" + name, *tensors));
+    names.push_back(name);
   }
   for (const char* name : names) {
     const std::string path = folder + "/" + name;
@@ -250,9 +251,10 @@ absl::StatusOr<CheckpointContent> CheckpointStore::Read(const std::string& name)
   LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile optimizer, ReadSafetensors(folder_ + "/" + name + "/" + kOptim));
   content.model = std::move(model.tensors);
   content.optimizer = std::move(optimizer.tensors);
-  if (manifest.at("files").contains(kPenalty)) {
-    LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile penalty, ReadSafetensors(folder_ + "/" + name + "/" + kPenalty));
-    content.penalty = std::move(penalty.tensors);
+  for (const auto& [file, tensors] : {std::pair{kPenalty, &content.penalty}, {kHybrid, &content.hybrid}}) {
+    if (!manifest.at("files").contains(file)) continue;
+    LANTHORN_ASSIGN_OR_RETURN(SafetensorsFile read, ReadSafetensors(folder_ + "/" + name + "/" + file));
+    *tensors = std::move(read.tensors);
   }
   return content;
 }

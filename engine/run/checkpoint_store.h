@@ -23,6 +23,7 @@ struct CheckpointContent {
   nlohmann::json probe;    // {sha256, sum, ...}, or null
   std::map<std::string, std::string> model_metadata = {};
   NamedTensors penalty = {};  // of a term of the objective that has a state of its own; mostly none
+  NamedTensors hybrid = {};   // of a training that predicts some of its updates; mostly none
 };
 
 struct WrittenCheckpoint {

@@ -117,6 +117,12 @@ absl::Status Trainer::TrainStep(Control* control) {
   const double begin = Now();
   const HostReadScope reads(HostReadMeans::Wants(optimizer_->steps() - first_update_ + 1));
   StepRecord record = BeginRecord();
+  if (hybrid_ != nullptr) {
+    const PhaseClock clock(&record.phases, Phase::kPredict);
+    optimizer_->SetLrFactor(options_.schedule.Factor(result_.steps));
+    LANTHORN_RETURN_IF_ERROR(hybrid_->Before(planned_steps() - result_.steps, &record.hybrid.emplace()));
+  }
+  if (hybrid_ != nullptr && !hybrid_->backward()) return PredictedStep(begin, &record, control);
   const std::vector<data::Batch> batches =
       FetchUpdate(*train_, result_.batch, options_.train.accumulate, options_.device, &record.phases);
   LANTHORN_ASSIGN_OR_RETURN(GradientPass pass, PassOver(batches, WantedScore(), &record.phases));
@@ -132,6 +138,11 @@ absl::Status Trainer::TrainStep(Control* control) {
   const HostReads optimizer_reads = reads.Count() - before;
   LANTHORN_RETURN_IF_ERROR(Count(pass, batches, &record));
   LANTHORN_RETURN_IF_ERROR(CheckAlive(&record));
+  if (hybrid_ != nullptr) {
+    const PhaseClock clock(&record.phases, Phase::kPredict);
+    const auto known = [&](double value) { return record.empty ? std::nullopt : std::optional(value); };
+    LANTHORN_RETURN_IF_ERROR(hybrid_->After(known(pass.value), known(record.grad_norm), &*record.hybrid));
+  }
   if (reads.active()) result_.reads.Add(reads.Count(), optimizer_reads);
   CloseTimes(begin, &record);
   AddToEpoch(pass, record);

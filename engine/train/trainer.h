@@ -18,6 +18,7 @@
 #include "engine/train/eval/eval.h"
 #include "engine/train/fit_options.h"
 #include "engine/train/guards/guard_options.h"
+#include "engine/train/hybrid/hybrid.h"
 #include "engine/train/loss/gradients.h"
 #include "engine/train/loss/loss.h"
 #include "engine/train/report/host_reads.h"
@@ -117,6 +118,10 @@ class Trainer {
   // From now on the objective has this term too; checkpoints hold its state, and one that was restored without it gives
   // it back its own here.
   absl::Status SetPenalty(std::shared_ptr<Penalty> penalty);
+  // From now on some updates are predicted (hybrid/hybrid.h); the probe batch is the first of val, or of train where
+  // there is none. ConfigError for options that mean nothing, and beside a mask of the optimiser's.
+  absl::Status SetHybrid(const HybridOptions& options);
+  const Hybrid* hybrid() const { return hybrid_.get(); }
   // F of `batches` train batches from `first` on, at the weights as they are; of their own rows where earlier ones are
   // replayed among them.
   absl::StatusOr<std::vector<at::Tensor>> FisherOver(int64_t first, int64_t batches, FisherOf of);
@@ -159,8 +164,8 @@ class Trainer {
   absl::StatusOr<Restored> GoBack(const std::string& name);
 
   // Options that people change while it trains (tune.cc): {section: {key: value}} of `train` epochs, max_steps;
-  // `tscore` every; `eval` val_cap; `optim` lr, what the optimiser's groups have, clip_norm, clip_value, and the
-  // schedule. lr is that of the first group, others keep their ratio to it. All or nothing; ConfigError names what
+  // `tscore` every; `eval` val_cap; `optim` lr, what the optimiser's groups have, clip_norm, clip_value, clip_each, and
+  // the schedule. lr is that of the first group, others keep their ratio to it. All or nothing; ConfigError names what
   // cannot be changed. Checkpoints hold the changes.
   absl::Status Tune(const nlohmann::json& changes);
   // Everything that Tune takes, as it is now; of the optimiser's options those of the first group.
@@ -206,12 +211,17 @@ class Trainer {
   // The loop, from the outside in (loop.cc).
   absl::Status RunEpoch(Control* control);
   absl::Status TrainStep(Control* control);
+  // One that runs no backward (predicted.cc).
+  absl::Status PredictedStep(double begin, StepRecord* record, Control* control);
+  absl::StatusOr<double> ForwardLoss(const data::Batch& batch) const;
   bool PauseAfterUpdate();
   void EndRun(const Control& control);
 
   // The parts of an update, in their order (update.cc).
   StepRecord BeginRecord();
   // The gradients of the objective: those of the data, and of the penalty.
+  // Limits the gradients as the options say; gives what the optimiser multiplies them by. norm: theirs, if known.
+  double ClipGradients(std::optional<double> norm);
   absl::StatusOr<GradientPass> PassOver(const std::vector<data::Batch>& batches, Gradients::TScore tscore,
                                         PhaseSeconds* phases);
   absl::StatusOr<double> PassAgain(const std::vector<data::Batch>& batches, GradientPass* pass, StepRecord* record);
@@ -279,6 +289,7 @@ class Trainer {
   std::string dumps_;
   int64_t first_update_ = 0;  // the optimiser's updates before this process
   std::shared_ptr<Penalty> penalty_;
+  std::unique_ptr<Hybrid> hybrid_;
   std::optional<CheckpointContent> unclaimed_;  // what a checkpoint held of a penalty that is not set
   std::unique_ptr<Checkpointer> checkpointer_;
   std::function<absl::StatusOr<nlohmann::json>()> extra_;

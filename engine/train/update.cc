@@ -86,10 +86,16 @@ absl::StatusOr<double> Trainer::CheckAndClip(const GradientPass& pass, const std
     LANTHORN_ASSIGN_OR_RETURN(record->skipped, CheckDivergence(pass, record->grad_norm, batches));
   }
   const PhaseClock clock(&record->phases, Phase::kClip);
+  return ClipGradients(record->grad_norm);
+}
+
+double Trainer::ClipGradients(std::optional<double> norm) {
   const ClipSection& clip = options_.clip;
   if (clip.clip_value > 0) optim::ClipValue(parameters_, clip.clip_value);
-  if (clip.clip_norm == 0) return 1.0;
-  return optim::ClipScale(clip.clip_norm, clip.clip_value > 0 ? optim::GradientNorm(parameters_) : record->grad_norm);
+  if (clip.clip_each > 0) optim::ClipEach(parameters_, clip.clip_each);
+  if (clip.clip_norm == 0) return 1;
+  if (clip.clip_value > 0 || clip.clip_each > 0 || !norm) norm = optim::GradientNorm(parameters_);
+  return optim::ClipScale(clip.clip_norm, *norm);
 }
 
 void Trainer::MoveWeights(double scale, const std::vector<data::Batch>& batches, StepRecord* record) {
@@ -152,8 +158,8 @@ void Trainer::CloseTimes(double begin, StepRecord* record) {
   SecondsOf(record->phases, Phase::kOther) = record->seconds - Sum(record->phases);
   SecondsOf(record->between, Phase::kOther) = begin - last_record_s_ - Sum(record->between);
   last_record_s_ = now;
-  timer_.Add(record->seconds);
-  record->counted = timer_.last_counted();
+  if (record->backward) timer_.Add(record->seconds);
+  record->counted = record->backward && timer_.last_counted();
   if (record->counted) micro_.Add(MicroSeconds(*record));
   const double typical = timer_.Median().value_or(record->seconds);
   record->tokens_per_s = typical > 0 ? static_cast<double>(record->tokens) / typical : 0;

@@ -13,7 +13,8 @@ local COLUMNS = {
     phase_ms = false, micro_batches = false, term = false, tscore = false, tscore_corrected = false,
     tscore_status = false, tscore_s = false, tscore_q = false, tscore_n = false, tscore_sample_sq = false,
     tscore_groups = false, noise_scale = false, noise_trace = false, noise_signal = false, noise_status = false,
-    empty = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
+    empty = false, phase = false, confidence = false, accepted = false, probe_loss = false, delta_norm = false,
+    alarm = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
   eval = { step = true, split = true, loss = true, t = false, n = false, of = false, targets = false, eval_s = false },
   callback_update = { step = true, callback = false, step_norm = true, t = false },
   ready = { step = true, startup_s = true, t = false },
@@ -26,7 +27,7 @@ local COLUMNS = {
 
 -- Events that tell what has happened: their numbers are not metrics. Any other event of a callback is a measurement.
 local HAPPENINGS = { start = true, resume = true, checkpoint = true, guard = true, signal = true, attach = true,
-  stop = true, sample = true, early_stop = true, rollback = true, ready = true, horizon = true,
+  stop = true, sample = true, early_stop = true, plateau = true, rollback = true, ready = true, horizon = true,
   selection_report = true, ewc_anchor = true, sleep = true }
 
 local UNITS = { '_s', '_ms', '_mb', '_pct', '_tok_s', '_nats', '_n' }

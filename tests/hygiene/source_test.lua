@@ -81,6 +81,7 @@ end)
 local plain = { ['data/text_options.h'] = true, ['data/domain_options.h'] = true, ['train/fit_options.h'] = true,
   ['data/replay_options.h'] = true, ['optim/select/selection_options.h'] = true,
   ['train/continual/ewc_options.h'] = true, ['train/continual/sleep_options.h'] = true,
+  ['train/hybrid/hybrid_options.h'] = true,
   ['base/quiet_thread.h'] = true, ['base/files/socket_address.h'] = true }
 for source in read('CMakeLists.txt'):match('set%(PLAIN_ENGINE ([^)]*)%)'):gmatch('engine/([^%s]+)%.cc') do
   plain[source .. '.h'] = true

@@ -145,7 +145,7 @@ void Progress::Line(const std::string& text) {
 
 absl::Status Progress::OnStep(const StepRecord& record, Control*) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const double loss = record.empty ? last_.loss : record.loss;
+  const double loss = HasLoss(record) ? record.loss : last_.loss;
   last_ = record;
   last_.loss = loss;
   const double now = last_step_ = options_.now();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/train/hybrid/hybrid_step.h"
 #include "engine/train/loss/loss.h"
 #include "engine/train/report/step_timer.h"
 #include "engine/tscore/score.h"
@@ -24,6 +25,7 @@ enum class Phase {
   kTScore,
   kClip,
   kOptimizer,
+  kPredict,  // in place of an update, and looking what came of it (hybrid/)
   kGuards,
   kCallbacks,
   kLog,
@@ -33,8 +35,8 @@ enum class Phase {
   kCount
 };
 inline constexpr std::array<const char*, static_cast<size_t>(Phase::kCount)> kPhaseNames = {
-    "data",   "transfer",  "forward", "backward", "tscore", "clip", "optimizer",
-    "guards", "callbacks", "log",     "save",     "eval",   "other"};
+    "data",    "transfer", "forward",   "backward", "tscore", "clip", "optimizer",
+    "predict", "guards",   "callbacks", "log",      "save",   "eval", "other"};
 using PhaseSeconds = std::array<double, static_cast<size_t>(Phase::kCount)>;
 
 inline double& SecondsOf(PhaseSeconds& phases, Phase phase) { return phases[static_cast<size_t>(phase)]; }
@@ -54,7 +56,11 @@ struct StepRecord {
   bool again = false;         // an observer changed the weights, and loss and gradients are those after it
   int64_t skipped_total = 0;  // updates skipped so far
   bool empty = false;         // skipped because no batch of it has a target; then it has no loss
-  int64_t tokens = 0;         // targets that got gradient in this update; 0 when it was skipped
+  // A step of a training that predicts some (hybrid/). One without a backward has no gradient norm, and a loss only
+  // where it ran forward.
+  std::optional<HybridStep> hybrid = {};
+  bool backward = true, forward = true;
+  int64_t tokens = 0;  // targets that got gradient in this update; 0 when it was skipped
   int64_t tokens_total = 0;
   int64_t tokens_forward_total = 0;  // targets that went through the forward, masked and skipped ones included
   // This update alone: `phases` add up to it. What went by between the record before and the beginning of this update,
@@ -67,6 +73,10 @@ struct StepRecord {
   int64_t samples = 0;                         // rows of its batches
   double tokens_per_s = 0, samples_per_s = 0;  // from the median step
 };
+
+// Whether the record has a loss, and a gradient norm.
+inline bool HasLoss(const StepRecord& record) { return !record.empty && record.forward; }
+inline bool HasGradient(const StepRecord& record) { return !record.empty && record.backward; }
 
 inline double Sum(const PhaseSeconds& phases) {
   double sum = 0;

@@ -27,6 +27,15 @@ void AddScore(const tscore::Score& score, bool sample_squares, nlohmann::json* l
     (*line)["tscore_groups"][group.name] = {{"tscore", Number(group.t)}, {"s", group.s}, {"q", group.q}};
 }
 
+void AddHybrid(const HybridStep& step, nlohmann::json* line) {
+  (*line)["phase"] = kHybridPhaseNames[static_cast<size_t>(step.phase)];
+  (*line)["confidence"] = step.confidence;
+  if (step.accepted) (*line)["accepted"] = *step.accepted;
+  if (step.probe_loss) (*line)["probe_loss"] = *step.probe_loss;
+  if (step.delta_norm) (*line)["delta_norm"] = *step.delta_norm;
+  if (!step.alarm.empty()) (*line)["alarm"] = step.alarm;
+}
+
 }  // namespace
 
 absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
@@ -50,18 +59,17 @@ absl::Status RunLog::OnStep(const StepRecord& record, Control*) {
                          {"micro_ms", MicroSeconds(record) * 1e3},
                          {"wall_ms", record.wall_seconds * 1e3},
                          {"phase_ms", phases}};
-  if (record.empty) {
-    line["loss"] = nullptr;
-    line["grad_norm"] = nullptr;
-    line["empty"] = true;
-  }
+  if (!HasLoss(record)) line["loss"] = nullptr;
+  if (!HasGradient(record)) line["grad_norm"] = nullptr;
+  if (record.empty) line["empty"] = true;
+  if (record.hybrid) AddHybrid(*record.hybrid, &line);
   if (record.micro_batches > 1) line["micro_batches"] = record.micro_batches;
   for (const auto& [name, value] : record.terms) line["term"][name] = value;
   if (record.score) AddScore(*record.score, sample_squares_, &line);
   if (record.step % kMemoryEvery == 0) AddMemory(memory_, &line);
   LANTHORN_RETURN_IF_ERROR(run_->LogMetrics(line));
   nlohmann::json status = {{"step", record.step}, {"steps", record.steps}, {"epoch", epoch}};
-  if (!record.empty) status["loss"] = record.loss;
+  if (HasLoss(record)) status["loss"] = record.loss;
   if (record.remaining) status["eta_s"] = {record.remaining->low, record.remaining->mid, record.remaining->high};
   return run_->UpdateStatus(status);
 }

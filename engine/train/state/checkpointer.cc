@@ -11,7 +11,7 @@ constexpr int64_t kMostFailures = 3;
 
 int64_t BytesOf(const CheckpointContent& content) {
   int64_t bytes = 0;
-  for (const NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty}) {
+  for (const NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty, &content.hybrid}) {
     for (const auto& [name, tensor] : *tensors) bytes += static_cast<int64_t>(tensor.nbytes());
   }
   return bytes;
@@ -19,7 +19,7 @@ int64_t BytesOf(const CheckpointContent& content) {
 
 // With copies of its tensors, which the training goes on changing.
 CheckpointContent Copied(CheckpointContent content) {
-  for (NamedTensors* tensors : {&content.model, &content.optimizer}) {
+  for (NamedTensors* tensors : {&content.model, &content.optimizer, &content.hybrid}) {
     for (auto& [name, tensor] : *tensors) tensor = tensor.detach().clone();
   }
   return content;

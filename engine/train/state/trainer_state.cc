@@ -152,6 +152,10 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
     content.penalty = penalty_->Tensors();
     content.state["penalty"] = penalty_->State();
   }
+  if (hybrid_ != nullptr) {
+    content.hybrid = hybrid_->Tensors();
+    content.state["hybrid"] = hybrid_->State();
+  }
   if (extra_) {
     LANTHORN_ASSIGN_OR_RETURN(content.state["extra"], extra_());
   }
@@ -162,7 +166,7 @@ absl::StatusOr<CheckpointContent> Trainer::Snapshot() {
 // The same with tensors of its own: those of a snapshot share their memory with what goes on changing.
 absl::StatusOr<CheckpointContent> Trainer::SnapshotApart() {
   LANTHORN_ASSIGN_OR_RETURN(CheckpointContent content, Snapshot());
-  for (NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty}) {
+  for (NamedTensors* tensors : {&content.model, &content.optimizer, &content.penalty, &content.hybrid}) {
     for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
   }
   return content;
@@ -195,6 +199,8 @@ absl::Status Trainer::Load(const CheckpointContent& content) {
     } else if (penalty_ != nullptr) {
       penalty_->Clear();
     }
+    if (hybrid_ != nullptr && content.state.contains("hybrid"))
+      LANTHORN_RETURN_IF_ERROR(hybrid_->Load(content.hybrid, content.state["hybrid"]));
     static_cast<FitState&>(result_) = std::move(fit);
     train_->SetEpoch(result_.epoch - 1);
     return SetRandomBytes(content.state.at("ranks").at(0).at("rng").at("torch_cpu"));

@@ -86,6 +86,7 @@ t.test('--max-steps, --epochs and --fast-dev-run make short runs', function()
   t.matches(run(FIT, '-q', '--max-steps', '3'), '^LIMIT\t3\t')
   t.matches(run(FIT, '-q', '--epochs', '1'), '^FINISHED\t50\t')
   t.matches(run(FIT, '-q', '--fast-dev-run'), '^LIMIT\t1\t')
+  t.matches(run(FIT, '-q', '--fast-dev-run', 'optim.schedule=cosine', 'optim.warmup=30'), '^LIMIT\t1\t')
   t.matches(run(FIT, '-q', '--fast-dev-run=2'), '^LIMIT\t2\t')
 end)
 
@@ -433,4 +434,16 @@ end }]]
   end
   t.near(found[1], found[2], 1e-4)
   t.is_true(found[1] > 0.1 and found[1] < 0.99, 'the case must tell the scales apart')
+end)
+
+t.test('plateau lowers the learning rate where the loss no longer improves, and ends after so many times', function()
+  local output, code, folder = run([[
+local f = fit { callbacks = { { 'plateau', patience = 1, halvings = 2, min_delta = 100 } } }
+print(f.state, f.reason, #f.epochs)]], '--epochs', '9')
+  t.equal(code, 0, output)
+  t.matches(output, 'STOPPED\tplateau: val_loss has not improved on [%d.]+ for 1 evals\t4\n')
+  local rates = {}
+  for i, event in ipairs(events(folder, 'plateau')) do rates[i] = event.lr end
+  t.equal(#rates, 2)
+  t.near(rates[2], rates[1] / 2, 1e-12)
 end)
