@@ -122,7 +122,8 @@ function run_options.flags(args)
   local flags = { name = args.name, tags = args.tags or {}, fast_dev_run = args.fast_dev_run,
     dry_run = args.dry_run or false, quiet = args.quiet or false, verbose = args.verbose or false,
     mem_limit = args.mem_limit, threads = args.threads, stop_after = args.stop_after, gradcheck = args.gradcheck,
-    started = host.now(), cell = args.cell_work, estimate = args.estimate, short = {} }
+    started = host.now(), cell = args.cell_work, estimate = args.estimate,
+    sample = args.sample, short = {} }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end

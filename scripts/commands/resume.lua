@@ -1,11 +1,9 @@
 -- runner resume RUN|latest [train.epochs=N ...] : goes on with a run from its newest checkpoint that verifies.
-local command_line = require 'cli.command_line'
-local console = require 'console'
+local again = require 'cli.again'
 local fail = require 'fail'
 local host = require 'host'
 local overrides = require 'config.overrides'
 local resume = require 'fit.resume'
-local moved_project = require 'runs.moved_project'
 local run_options = require 'cli.run_options'
 local run_select = require 'runs.select'
 
@@ -43,24 +41,12 @@ function command.run(args)
   local path = host.realpath(run_select.one(args.run).path)
   local manifest = resume.set(path, { from = args.from, allow_source_change = args.allow_source_change,
     extend = extends(args) })
-  local folder = manifest.cwd and moved_project(path, manifest) or host.cwd()
-  if folder ~= host.cwd() then
-    local ok, message = host.chdir(folder)
-    if not ok then fail.config("run '%s': '%s': %s", path, folder, message) end
-    console.note(('%-10s%s%s'):format('folder', folder,
-      folder ~= manifest.cwd and ', moved or copied from ' .. manifest.cwd or ''))
-  end
-  local name, runner, words, rest = command_line.read(manifest.argv or {})
-  if name ~= 'run' then
-    fail.config("run '%s' was not started by a script (%s); only scripts can be resumed", path, name)
-  end
-  local again = command_line.parse(name, runner, words)
-  for _, text in ipairs(args.overrides) do again.overrides[#again.overrides + 1] = text end
-  for _, field in ipairs(short) do again[field] = args[field] or again[field] end
-  again.threads, again.pin = args.threads or again.threads, args.pin or again.pin
-  again.quiet, again.stop_after = args.quiet, args.stop_after
-  again.interactive = nil
-  return runner.run(again, { argv = manifest.argv, rest = rest })
+  local words, start = again.read(path, manifest)
+  for _, text in ipairs(args.overrides) do words.overrides[#words.overrides + 1] = text end
+  for _, field in ipairs(short) do words[field] = args[field] or words[field] end
+  words.threads, words.pin = args.threads or words.threads, args.pin or words.pin
+  words.quiet, words.stop_after = args.quiet, args.stop_after
+  return again.start(words, start)
 end
 
 return command

@@ -4,6 +4,7 @@
 local console = require 'console'
 local fail = require 'fail'
 local native = require 'lanthorn'
+local options = require 'options'
 local resume = require 'fit.resume'
 local run_files = require 'runs.files'
 local specs = require 'config.specs'
@@ -27,6 +28,15 @@ function horizon.total(given)
     fail.config('optim.horizon must be a whole number of updates from 1, got %s', tostring(given))
   end
   return given
+end
+
+---Of a training that is cut down to a few updates: a later end, so that a warm-up or a hold is not longer than it.
+---@param o table the section `optim`
+---@param updates integer
+---@return table
+function horizon.for_few(o, updates)
+  if not ENDING[o.schedule] or type(o.horizon) == 'number' then return o end
+  return options.with(o, { horizon = math.max(updates, o.warmup or 0, o.hold or 0) + 1 })
 end
 
 -- The updates that a run planned, by its own files: what its schedule ended at before checkpoints recorded it.

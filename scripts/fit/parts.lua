@@ -2,6 +2,7 @@
 local callbacks = require 'fit.callbacks'
 local data_set = require 'sources.data_set'
 local fail = require 'fail'
+local horizon = require 'fit.horizon'
 local native = require 'lanthorn'
 local options = require 'options'
 local specs = require 'config.specs'
@@ -48,6 +49,7 @@ function parts.read(given, launch, who)
   o.data = data_set.of(o.data)
   if launch.fast then
     o.options.epochs, o.options.max_steps, o.eval.val_cap = 1, launch.fast, launch.fast
+    o.optim = horizon.for_few(o.optim, launch.fast)
   end
   o.callback_list = {}
   for i, callback in ipairs(o.callbacks) do o.callback_list[i] = callbacks.resolve(callback) end

@@ -219,6 +219,11 @@ function report.summary(fit, plan)
     lines[#lines + 1] = row('best', best.val_loss
       and ('val %.4f (train %.4f) at epoch %d%s'):format(best.val_loss, best.train_loss, best.epoch, metrics)
       or ('train %.4f at epoch %d (no eval)'):format(best.train_loss, best.epoch))
+    local per_token = best.val_loss and plan.data.characters_per_token and plan.data:characters_per_token()
+    if per_token then
+      lines[#lines + 1] = row('', ('%.4f nats a token of %.2f characters are %.4f a character'):format(best.val_loss,
+        per_token, best.val_loss / per_token))
+    end
   end
   local t = fit.tscore
   if t and t.mean then

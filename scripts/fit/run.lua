@@ -21,7 +21,9 @@ local fits, launch = 0, nil
 local RECORDED_ENV = { 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'RUNNER_DATA_DIR', 'RUNNER_RESULTS_DIR',
   'CUDA_VISIBLE_DEVICES' }
 
-local function source_hash()
+---Checksum of the script and its modules as they are loaded now.
+---@return string
+function fit_run.source_hash()
   return source_texts.hash(source_texts.by_name(sources.files))
 end
 
@@ -68,7 +70,7 @@ end
 
 -- The next attempt of a run that ended or died.
 local function reopen(about, path)
-  resume.check(path, { values = about.values, source_hash = source_hash(),
+  resume.check(path, { values = about.values, source_hash = fit_run.source_hash(),
     first_batch_sha256 = about.first_batch_sha256, data = about.data })
   local moved = about.settle(path)
   local run = native.run.reopen(path)
@@ -98,7 +100,7 @@ function fit_run.open(about)
     if cell then
       if cell:run() then resume.set_all(cell:run(), { allow_source_change = true }) end
     elseif about.auto then
-      resume.find(about.launch.name, { values = about.values, source_hash = source_hash() })
+      resume.find(about.launch.name, { values = about.values, source_hash = fit_run.source_hash() })
     end
   end
   local plan = resume.plan()

@@ -178,6 +178,11 @@ function training.open(given, launch, in_parts)
   causality.check(o, launch.declared)
   local learnable = fit_checks.learnable(o.data, launch.declared.learnable)
   local values, origin = parts.config(o)
+  if launch.sample then
+    local path = require('fit.sampling').take(o, launch.sample, { values = values, data = o.data:records(),
+      first_batch_sha256 = plan.first_batch.sha256 })
+    return setmetatable({ fit = finished(o, trainer, plan, path) }, training)
+  end
   local run, from, moved = fit_run.open { unrecorded = not o.run, launch = launch, values = values, origin = origin,
     seed = plan.seed, device = device, data = o.data:records(), first_batch_sha256 = plan.first_batch.sha256,
     batches = o.data.train:count(), unmanaged_data = o.data.unmanaged, learnable = learnable, steps = plan.steps,

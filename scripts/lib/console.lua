@@ -3,7 +3,8 @@
 local encoding = require 'base.encoding'
 local host = require 'host'
 
-local console = { sink = nil, quiet = false }
+-- diverted: what is printed goes to stderr, where only one part of a command's output is data.
+local console = { sink = nil, quiet = false, diverted = false }
 
 local KEPT_LIMIT = 2 ^ 20 -- a script that prints for hours without a run directory must not fill the memory
 local kept, kept_bytes = {}, 0
@@ -32,7 +33,8 @@ function console.write(text)
     captured[#captured + 1] = text
     return
   end
-  put(io.stdout, host.isatty(1) and encoding.escape(text, encoding.is_unicode()) or text)
+  local file, number = console.diverted and io.stderr or io.stdout, console.diverted and 2 or 1
+  put(file, host.isatty(number) and encoding.escape(text, encoding.is_unicode()) or text)
   record(text)
 end
 

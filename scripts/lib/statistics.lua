@@ -29,6 +29,20 @@ function statistics.sd(values)
   return math.sqrt(sum / (#values - 1))
 end
 
+---The quantile at a share of the values, between two of them by their distance (type 7 of Hyndman and Fan 1996).
+---@param values number[]
+---@param share number from 0 to 1
+---@return number? nil without values
+function statistics.quantile(values, share)
+  if #values == 0 then return nil end
+  local sorted = { unpack(values) }
+  table.sort(sorted)
+  local place = 1 + share * (#sorted - 1)
+  local below = math.floor(place)
+  local above = sorted[below + 1] or sorted[below]
+  return sorted[below] + (place - below) * (above - sorted[below])
+end
+
 -- Whether values vary by more than rounding.
 local function varies(values, sd)
   local largest = 0
