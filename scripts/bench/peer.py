@@ -95,6 +95,30 @@ class Gpt(nn.Module):
         return self.head(x)
 
 
+class Gpt2(nn.Module):
+    """GPT-2: learned positions, pre-norm with biases, GELU by its tanh formula, the head tied to the embedding."""
+    def __init__(self, vocab, positions, width, heads, layers):
+        super().__init__()
+        self.heads, self.vocab = heads, vocab
+        self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(positions, width)
+        nn.init.normal_(self.wte.weight, std=0.02)
+        self.blocks = nn.ModuleList([nn.ModuleList([
+            nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width),
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)]) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width)
+        self.register_buffer('mask', torch.ones(positions, positions).triu(1).bool())
+
+    def forward(self, ids):
+        b, t = ids.shape
+        x = self.wte(ids) + self.wpe.weight[:t]
+        for norm1, qkv, out, norm2, up, down in self.blocks:
+            q, k, v = (z.view(b, t, self.heads, -1).transpose(1, 2) for z in qkv(norm1(x)).chunk(3, -1))
+            scores = (q @ k.transpose(-2, -1) / q.size(-1) ** 0.5).masked_fill(self.mask[:t, :t], float('-inf'))
+            x = x + out((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, t, -1))
+            x = x + down(F.gelu(up(norm2(x)), approximate='tanh'))
+        return self.norm(x) @ self.wte.weight.T
+
+
 class Tree(nn.Module):
     """The K-1 tree, level by level: each level is the mean of its blocks."""
     def __init__(self, vocab, seq, width, heads, feedforward, branching, dropout):
@@ -141,6 +165,14 @@ def gpt08(autocast=False):
     return language_model_step(Gpt(67, 64, 128, 8, 4), 32, 64, adamw, autocast)
 
 
+def randygpt(autocast=False):
+    return language_model_step(Gpt(67, 64, 256, 8, 6), 32, 64, adamw, autocast)
+
+
+def gpt2(autocast=False):
+    return language_model_step(Gpt2(50257, 1024, 768, 12, 12), 4, 64, adamw, autocast)
+
+
 def k1(autocast=False):
     return language_model_step(Tree(10000, 64, 128, 4, 256, [4, 3, 2], 0.0), 64, 64, adamw, autocast)
 
@@ -160,6 +192,10 @@ CASES = {
     'lstm_bf16': lambda: char_rnn_step(nn.LSTM, autocast=True),
     'gpt08': gpt08,
     'gpt08_bf16': lambda: gpt08(autocast=True),
+    'randygpt': randygpt,
+    'randygpt_bf16': lambda: randygpt(autocast=True),
+    'gpt2': gpt2,
+    'gpt2_bf16': lambda: gpt2(autocast=True),
     'k1': k1,
     'k1_bf16': lambda: k1(autocast=True),
     'tscore': tscore_backwards,

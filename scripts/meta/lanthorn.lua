@@ -153,6 +153,16 @@ function callbacks.early_stop(options) end
 ---@return table
 function callbacks.ewc(options) end
 
+---some updates are predicted in place of computed (HybridTrainer): warm-up, full blocks, predicted blocks, and corrections, which put the weights back where a block made the loss of a probe batch worse. Options as of the engine (`arm`, `warmup_steps` ...). Every step's phase is in the metrics; what it did is in the fit's `hybrid`.
+---@param options table
+---@return table
+function callbacks.hybrid(options) end
+
+---multiplies the learning rate by `factor` when a metric has not improved for `patience` evals, and ends the training after so many times (`halvings`; 0: never). Options: `{ metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } }, patience = { 'int', 10, min = 1 }, factor = { 'number', 0.5 }, halvings = { 'int', 0, min = 0 }, min_delta = { 'number', 0 } }`
+---@param options table
+---@return table
+function callbacks.plateau(options) end
+
 ---prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
 ---@param options table
 ---@return table
@@ -279,8 +289,8 @@ data = {}
 ---@return table data with train, val, test, splits (their tensors), columns, classes, class_counts, mean, std
 function data.csv(given) end
 
----Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift` and `vocab_size` as in data.tensors.
----@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?, shift: integer?, vocab_size: integer? }
+---Batches of your own: get(i, epoch) returns inputs and targets of batch i, from 0 to count - 1; epochs count from 1. `rows` is how many samples a batch has, `targets` how many targets (rows, if left out), `val` the same for eval. What it reads is not recorded with the run. `shift`, `vocab_size`, `floor_nats` and `learnable` as in data.tensors.
+---@param given { count: integer, rows: integer, targets: integer?, get: (fun(i: integer, epoch: integer): Tensor, Tensor), val: table?, shift: integer?, vocab_size: integer?, floor_nats: number?, learnable: boolean? }
 function data.custom(given) end
 
 ---Several texts under one vocabulary. Each of `texts` is a file name or {file=|corpus=, name=, bytes=}, or a part of one, {file=|corpus=, from=0.5, to=1}: shares, or tokens where they are above 1. words = n: a vocabulary of n words from the train splits (0: characters). Windows of `seq` tokens every `stride` (seq / 2), drawn at random or each once an `order='epoch'` (the last batch smaller, or left out by `drop_last`), or as `order='streams'`, `batch` of them, each of which goes on from batch to batch; `batches` of each phase an epoch. Phases follow one another, each domain once or as `phases = {1, 2, 1}` says, with `passes` over its text; or take turns (`interleaved`). Shares `train` and `val` are by position, the rest is the test split.
@@ -326,6 +336,11 @@ function data.tensors(given) end
 ---@param given table such as {corpus = 'tinyshakespeare', batch = 64, seq = 100}
 ---@return TextData
 function data.text(given) end
+
+---Trains an encoding of `vocab` tokens, the 256 bytes and <|endoftext|> among them, on a text, and writes vocab.json and merges.txt into a folder, which `data.text { bpe = folder }` reads. Where they are there already nothing is done.
+---@param given { file: string?, corpus: string?, vocab: integer?, folder: string }
+---@return string folder
+function data.train_bpe(given) end
 
 ---@class experiment
 experiment = {}
@@ -620,6 +635,11 @@ lanthorn = {}
 ---@class lanthorn.data
 lanthorn.data = {}
 
+---How often each of GPT-2's pieces of a text file occurs, as a file of lines for spm_train; data.train_bpe calls it.
+---@param text string
+---@param tsv string
+function lanthorn.data.count_pieces(text, tsv) end
+
 ---Batches by a Lua function of index (from 0) and epoch (from 1) to x, y and, with several texts, the domain (from 1); data.custom calls this.
 ---@param get function
 ---@param count? integer default 0 (by name, in a last table)
@@ -685,13 +705,16 @@ function lanthorn.data.open_domains(sources, quiet, keep, other_folder, newlines
 ---@param stride? integer default 100 (by name, in a last table)
 ---@param split? number default 0.9 (by name, in a last table)
 ---@param layout? string default 'rows' (by name, in a last table)
+---@param batches? integer default 0 (by name, in a last table)
 ---@param chars? integer default 0 (by name, in a last table)
+---@param bpe? string default '' (by name, in a last table)
+---@param bos_eos? boolean default False (by name, in a last table)
 ---@param shuffle? boolean default False (by name, in a last table)
 ---@param drop_last? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
 ---@param val_required? boolean default True (by name, in a last table)
 ---@return Text
-function lanthorn.data.open_text(name, path, sha256, quiet, keep, other_folder, newlines, batch, seq, stride, split, layout, chars, shuffle, drop_last, seed, val_required) end
+function lanthorn.data.open_text(name, path, sha256, quiet, keep, other_folder, newlines, batch, seq, stride, split, layout, batches, chars, bpe, bos_eos, shuffle, drop_last, seed, val_required) end
 
 ---The numbers 0 to rows - 1 in an order that depends on the seed alone.
 ---@param rows integer
@@ -752,6 +775,11 @@ function lanthorn.data.sha256(path) end
 ---@param text string
 ---@return string
 function lanthorn.data.sha256_text(text) end
+
+---vocab.json and merges.txt from the pieces that spm_train found.
+---@param pieces string
+---@param folder string
+function lanthorn.data.write_bpe(pieces, folder) end
 
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
@@ -969,6 +997,33 @@ function Trainer:go_back(name) end
 ---@return integer
 function Trainer:horizon(update) end
 
+---From the next step on some updates are predicted in place of computed: warm-up, full blocks, predicted blocks, and corrections, which look at a probe batch first and put the weights back where the block made them worse.
+---@param arm? string default 'extrapolate' (by name, in a last table)
+---@param warmup_steps? integer default 100 (by name, in a last table)
+---@param full_steps? integer default 20 (by name, in a last table)
+---@param correct_steps? integer default 1 (by name, in a last table)
+---@param max_predict? integer default 15 (by name, in a last table)
+---@param max_consecutive? integer default 5 (by name, in a last table)
+---@param threshold? number default 0.85 (by name, in a last table)
+---@param confidence? number default 0.5 (by name, in a last table)
+---@param fixed_confidence? boolean default False (by name, in a last table)
+---@param gamma? number default 0.9 (by name, in a last table)
+---@param rho? number default 0.8 (by name, in a last table)
+---@param probe_worse? number default 1.02 (by name, in a last table)
+---@param probe_sigma? number default 3. (by name, in a last table)
+---@param t_advance? boolean default False (by name, in a last table)
+---@param sigma? number default 3. (by name, in a last table)
+---@param ema_decay? number default 0.99 (by name, in a last table)
+---@param gradient_multiplier? number default 100. (by name, in a last table)
+---@param vanishing? number default 0.01 (by name, in a last table)
+---@param published_monitor? boolean default False (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
+function Trainer:hybrid(arm, warmup_steps, full_steps, correct_steps, max_predict, max_consecutive, threshold, confidence, fixed_confidence, gamma, rho, probe_worse, probe_sigma, t_advance, sigma, ema_decay, gradient_multiplier, vanishing, published_monitor, seed) end
+
+---What it did: {blocks=, rejected=, restored=, steps=}; restored ones are those that a critical alarm undid, steps those of each phase.
+---@return table
+function Trainer:hybrid_counts() end
+
 ---In an answer: what pcall(f) gives, and there alone the client's Ctrl-C raises an error.
 ---@param f function
 ---@return any ...
@@ -1129,7 +1184,7 @@ lanthorn.train = {}
 ---@param name string
 function lanthorn.train.check_loss(name) end
 
----Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains with words) at a time with the state carried. A model without a state sees all before, or of that the last steps that it takes (max_len). temperature=0 takes the most likely one; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
+---Text drawn from the model after the prompt (not included), one token (a character, or a word of data.domains with words) at a time. A recurrent model carries its state, attention keeps what it needs of the positions before; a model written in Lua reads all before each time. Where the model takes max_len positions it reads the last of them. temperature=0 takes the most likely token; top_k and top_p (Holtzman et al. 2020) restrict the choice. Draws from a stream of its own.
 ---@param model Module
 ---@param text Text|Domains
 ---@param prompt? string default '' (by name, in a last table)
@@ -1138,8 +1193,25 @@ function lanthorn.train.check_loss(name) end
 ---@param top_k? integer default 0 (by name, in a last table)
 ---@param top_p? number default 1. (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
+---@param most? integer default 0 (by name, in a last table)
+---@param cache? boolean default True (by name, in a last table)
 ---@return string
-function lanthorn.train.generate(model, text, prompt, length, temperature, top_k, top_p, seed) end
+function lanthorn.train.generate(model, text, prompt, length, temperature, top_k, top_p, seed, most, cache) end
+
+---The same for several prompts at once, n texts for each: {texts=, tokens=, seconds=}, the tokens that were drawn. A text is the same beside others as by itself.
+---@param model Module
+---@param text Text|Domains
+---@param prompts? string[] default {} (by name, in a last table)
+---@param n? integer default 1 (by name, in a last table)
+---@param length? integer default 200 (by name, in a last table)
+---@param temperature? number default 1. (by name, in a last table)
+---@param top_k? integer default 0 (by name, in a last table)
+---@param top_p? number default 1. (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
+---@param most? integer default 0 (by name, in a last table)
+---@param cache? boolean default True (by name, in a last table)
+---@return table
+function lanthorn.train.generate_texts(model, text, prompts, n, length, temperature, top_k, top_p, seed, most, cache) end
 
 ---The mean loss of that name, as train.fit{loss=name} takes it, and over how many targets it is the mean.
 ---@param name string
@@ -1159,6 +1231,14 @@ function lanthorn.train.new(parts) end
 ---@param batches integer
 ---@return integer
 function lanthorn.train.planned_updates(section, batches) end
+
+---Leaves the gradients of the batch's mean cross entropy in the parameters, computed by so many threads that each take an equal share of the rows and multiply on one thread; 1 is the ordinary way, on all threads. Gives {loss=, forward_s=, backward_s=, reduce_s=}, of the slowest replica.
+---@param model Module
+---@param x Tensor
+---@param y Tensor
+---@param replicas? integer default 1
+---@return table
+function lanthorn.train.replica_gradients(model, x, y, replicas) end
 
 ---The published sleep, once: weights up to `prune` standard deviations of their tensor become 0, all are multiplied by `decay`, and noise is added. Gives {weights=, pruned=, pruned_pct=, norm_before=, norm_after=}.
 ---@param model Module
@@ -1185,6 +1265,11 @@ models = {}
 ---@return Module
 function models.char_rnn(options) end
 
+---GPT-2 (Radford et al. 2019): learned positions, pre-norm blocks with biases and tanh GELU, a final norm, the head tied to the embedding. in: ids (B, T), T at most 1024; out: logits (B, T, V). Sizes small (124,439,808 parameters), medium, large, xl; vocab, max_len, d_model, heads and layers change one. init n01 is HybridTrainer's published one. weights: a safetensors file of Hugging Face's names (scripts/research/gpt2_weights.lua). State-dict names as transformer_lm. inference leaves out the check that a training fits into memory. Options: `{ size = { 'string', 'small', one_of = { 'small', 'medium', 'large', 'xl' } }, vocab = { 'int', 50257 }, max_len = { 'int', 1024 }, d_model = 'int?', heads = 'int?', layers = 'int?', dropout = { 'number', 0.1 }, init = { 'string', 'gpt2', one_of = { 'gpt2', 'n01' } }, weights = 'string?', inference = { 'boolean', false } }`
+---@param options table
+---@return Module
+function models.gpt2(options) end
+
 ---token and position embeddings, a tree of transformer blocks (K-1), norm, head. in: ids (B, T); out: logits (B, T, V). State-dict names embed.*, positions.*, tree.levelN.*, norm.*, head.*; matrices and positions Xavier uniform. Selective training: train.fit's `select`. Options: `{ vocab = 'int', max_len = { 'int', 64 }, branching = { 'list', { 3, 3 } }, d_model = { 'int', 64 }, heads = { 'int', 4 }, ff = { 'int', 128 }, dropout = { 'number', 0 }, forward = { 'string', 'level_mean', one_of = { 'level_mean', 'tree' } } }`
 ---@param options table
 ---@return Module
@@ -1200,7 +1285,12 @@ function models.k1_wide(options) end
 ---@return Module
 function models.mlp(options) end
 
----Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too. tied: the head's weight is the embedding's. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, bias = { 'boolean', true }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier' } } }`
+---RandyGPT's small GPT: RMS norms without gain or final norm, no biases, squared ReLU, a head of its own. in: ids (B, T), T at most max_len; out: logits (B, T, V). Versions v0.3, v0.4, v0.5, v0.9 and its later presets xs, s, ds, m, l, deep, xl; d_model, heads, layers, max_len and dropout change one. init v03 is the published one. grad_mode: scripts/research/gradient_modes.lua. State-dict names as transformer_lm. Options: `{ vocab = 'int', version = { 'string', 'v0.3', one_of = NAMES }, d_model = 'int?', heads = 'int?', layers = 'int?', max_len = 'int?', dropout = 'number?', final_norm = { 'boolean', false }, tied = { 'boolean', false }, init = { 'string', 'gpt2', one_of = { 'gpt2', 'v03' } }, grad_mode = { 'string', 'full', one_of = gradient_modes.NAMES } }`
+---@param options table
+---@return Module
+function models.randygpt(options) end
+
+---Embedding, positions, transformer blocks, norm, Linear. in: ids (B, T), T at most max_len; out: logits (B, T, V). State-dict names embed.*, positions.*, blocks.0.* and on, norm.*, head.*. Positions 'sinusoidal' take sequences of any length. init 'pytorch' draws as PyTorch's layers do; 'xavier' then draws every tensor of two dimensions or more from Glorot and Bengio's uniform law (2010), positions too; 'gpt2', 'n01' and 'v03' are normal (scripts/research/gpt_init.lua). tied: the head's weight is the embedding's. `dropout` is of what the blocks add, and of attention weights and hidden units where those have none of their own; embed_dropout of what is embedded. Options: `{ vocab = 'int', max_len = { 'int', 64 }, d_model = { 'int', 128 }, heads = { 'int', 4 }, ff = { 'int', 256 }, layers = { 'int', 4 }, dropout = { 'number', 0 }, embed_dropout = { 'number', 0 }, attention_dropout = { 'number', -1 }, hidden_dropout = { 'number', -1 }, norm_first = { 'boolean', false }, causal = { 'boolean', true }, activation = { 'string', 'gelu', one_of = { 'gelu', 'gelu_tanh', 'relu', 'relu2', 'swiglu' } }, norm = { 'string', 'layer', one_of = { 'layer', 'rms' } }, norm_gain = { 'boolean', true }, final_norm = { 'boolean', true }, positions = { 'string', 'learned', one_of = { 'learned', 'sinusoidal' } }, tied = { 'boolean', false }, bias = { 'boolean', true }, head_bias = { 'boolean?' }, init = { 'string', 'pytorch', one_of = { 'pytorch', 'xavier', unpack(gpt_init.NAMES) } } }`
 ---@param options table
 ---@return Module
 function models.transformer_lm(options) end
@@ -1253,6 +1343,10 @@ function Module:load(path) end
 ---@param tensors table
 ---@return Module
 function Module:load_state_dict(tensors) end
+
+---The most time steps that a forward takes; 0: any number.
+---@return integer
+function Module:max_length() end
 
 ---Whether each module is in training mode: this one, then all below.
 ---@return boolean[]
@@ -1613,8 +1707,9 @@ function nn.PositionalEmbedding(max_len, embed_dim) end
 ---y = x / sqrt(mean(x^2) + eps) * weight over the last dimension. in and out (..., normalized_shape). Weight 1 at first.
 ---@param normalized_shape integer
 ---@param eps? number default 1e-05
+---@param elementwise_affine? boolean default True
 ---@return Module
-function nn.RMSNorm(normalized_shape, eps) end
+function nn.RMSNorm(normalized_shape, eps, elementwise_affine) end
 
 ---max(x, 0)
 ---@return Module
@@ -1679,7 +1774,7 @@ function nn.Tanh() end
 ---@return Module
 function nn.Tanhshrink() end
 
----x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms. in and out (B, T, d_model); padding by nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
+---x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), gelu_tanh (as GPT-2), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms, without weight and bias where norm_affine is false. in and out (B, T, d_model); attention_dropout, of the attention weights, and hidden_dropout, of the activated units, are as dropout unless given. padding by nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
 ---@param d_model integer
 ---@param nhead integer
 ---@param dim_feedforward integer
@@ -1691,8 +1786,11 @@ function nn.Tanhshrink() end
 ---@param layer_norm_eps? number default 1e-05
 ---@param bias? boolean default True
 ---@param head_dim? integer default 0
+---@param norm_affine? boolean default True
+---@param attention_dropout? number default -1.
+---@param hidden_dropout? number default -1.
 ---@return Module
-function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias, head_dim) end
+function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias, head_dim, norm_affine, attention_dropout, hidden_dropout) end
 
 ---A tree of causal transformer blocks: 1 root, branching[0] children, and so on. forward='level_mean': each level gives the mean of its blocks to the next; 'tree': each block takes its parent's output, and the leaves' mean comes out. in and out (N, T, d_model). Blocks are as torch.nn.TransformerEncoderLayer with norm_first=False and GELU; matrices Xavier uniform, attention biases 0.
 ---@param branching integer[]
@@ -1925,6 +2023,12 @@ function statistics.paired(differences) end
 ---@param nats number
 ---@return string text, number? value
 function statistics.perplexity(nats) end
+
+---The quantile at a share of the values, between two of them by their distance (type 7 of Hyndman and Fan 1996).
+---@param values number[]
+---@param share number from 0 to 1
+---@return number? nil without values
+function statistics.quantile(values, share) end
 
 ---Whether two numbers are the same in their first 12 digits; NaN is the same as NaN.
 ---@param a number
@@ -2451,11 +2555,12 @@ train = {}
 ---@return table fit epochs, best, tscore, steps, seconds, run (its folder)
 function train.fit(given) end
 
----Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k, top_p, seed.
+---Text drawn from a model after a prompt, which is not part of the result: characters, or words where data.domains has a vocabulary of them. Options: prompt, length (in tokens), temperature (0 takes the most likely token), top_k, top_p, seed; most (tokens of prompt and text together), cache=false (all before is read anew at each token). With `prompts`, or n texts for each, it gives a list of texts, and their tokens and the seconds they took.
 ---@param model Module
 ---@param text TextData|DomainData
----@param given { prompt: string, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer? }
----@return string
+---@param given { prompt: string?, prompts: string[]?, n: integer?, length: integer?, temperature: number?, top_k: integer?, top_p: number?, seed: integer?, most: integer?, cache: boolean? }
+---@return string|string[] text
+---@return { tokens: integer, seconds: number }? cost of a list
 function train.generate(model, text, given) end
 
 ---Begins a training that is steered by hand, at the prompt or in a script: it returns at once, and trains when it is asked to. Takes what train.fit takes.
