@@ -26,6 +26,10 @@ function again.read(path, manifest)
   end
   local args = command_line.parse(name, runner, words)
   args.interactive = nil
+  if args.script and args.script ~= '-' and not host.stat(args.script) then
+    fail.raise(5, "run '%s': its script '%s' is not there any more; put it back (the run's own copy is in '%s/src')",
+      path, args.script, path)
+  end
   return args, { runner = runner, argv = manifest.argv, rest = rest }
 end
 

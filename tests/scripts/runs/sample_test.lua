@@ -71,6 +71,14 @@ t.test('bad input is one clear message', function()
   refused(3, 'top_p must be in (0, 1], got 2', '--top-p', '2')
 end)
 
+t.test('a run whose script is gone says where its copy is', function()
+  local other = runs.run(trainings.characters(TEXT, { train = 'max_steps = 2' }) .. 'fit()')
+  os.remove(('%s/%s.lua'):format(runs.root, other.name))
+  local output, code = runs.command('sample', other.folder)
+  t.equal(code, 5, output)
+  t.matches(output, "its script '[^']+' is not there any more; put it back %(the run's own copy is in '[^']+/src'%)")
+end)
+
 t.test('a run that was not trained on a text has none', function()
   local other = runs.run([[
 local data, nn, train, torch = require 'data', require 'nn', require 'train', require 'torch'
