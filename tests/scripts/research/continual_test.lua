@@ -222,11 +222,15 @@ local data, experiment, forgetting = require 'data', require 'experiment', requi
 local models = require 'models'
 local cfg = experiment.config { train = { epochs = 1, seed = 3 }, optim = { lr = 0.01 },
   domains = { texts = { '%s/ab.txt', '%s/xy.txt' }, batch = 4, seq = 6, batches = 15, allow_leak = true },
-  guards = { no_learning = 'off' }, eval = { off = true }, pause = experiment.number(0) }
+  guards = { no_learning = 'off' }, eval = { off = true }, wait = '' }
 local text = data.domains(cfg.domains)
 forgetting.print(forgetting.run { data = text, seeds = { 1, 2 }, modes = { 'naive', 'joint', 'frozen', 'ewc', 'ewc_dr',
     'replay', 'reservoir', 'slow' }, optim = cfg.optim, options = { memory = 8 }, train = cfg.train, eval = cfg.eval,
-  callbacks = { { every = 1, on_step = function() require('host').sleep(cfg.pause) end } },
+  callbacks = { { every = 1, over_budget = 'off', on_step = function(_, record)
+    local host = require 'host'
+    local fourth = #(host.listdir(host.getenv 'RUNNER_RESULTS_DIR' .. '/arms_killed') or {}) >= 5
+    while cfg.wait ~= '' and host.stat(cfg.wait) and fourth and record.step == 9 do host.sleep(0.05) end
+  end } },
   build = function() return models.char_rnn { vocab = text.vocab_size, embed = 6, hidden = 8, layers = 1 } end })
 ]]):format(runs.root, runs.root)
 
@@ -242,14 +246,15 @@ t.test('a script of many arms that was killed in the middle ends with the same t
   t.contains(told(whole.output), 'forgetting')
   local script = runs.write('arms_killed.lua', ARMS)
   local folder = runs.root .. '/results/arms_killed'
-  local process = runs.start { script, '-q', 'pause=0.02', 'checkpoint.every.steps=7' }
-  for _ = 1, 600 do -- in the midst of the fourth training
-    host.sleep(0.05)
+  local wait = t.write_file ''
+  local process = runs.start { script, '-q', 'wait=' .. wait, 'checkpoint.every.steps=7' }
+  t.wait_until('the fourth training has a checkpoint', function() -- it waits behind that
     local fourth = #(host.listdir(folder) or {}) >= 5
-    if fourth and runs.read(folder .. '/latest/metrics.jsonl'):find '"event":"checkpoint"' then break end
-  end
+    return fourth and runs.read(folder .. '/latest/metrics.jsonl'):find '"event":"checkpoint"'
+  end, 120)
   process:signal 'KILL'
   process:wait()
+  os.remove(wait)
   t.equal(host.stat(folder .. '/latest/exit.json'), nil)
   local output, code = runs.command('resume', 'arms_killed', '-q')
   t.equal(code, 0, output)
