@@ -2,11 +2,11 @@
 -- precision. It loads the library by itself, without LibTorch, and so belongs in a process of its own.
 local ffi = require 'ffi'
 local host = require 'host'
+local keep_loaded = require 'base.keep_loaded'
 
 local self_test = {}
 
 ffi.cdef [[
-void* dlopen(const char*, int);
 char* openblas_get_config(void);
 void cblas_sgemm(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
 void cblas_dgemm(int, int, int, int, int, int, double, const double*, int, const double*, int, double, double*, int);
@@ -124,18 +124,12 @@ function self_test.fault(library)
   return nil
 end
 
--- Lua's end would unload the library, and its OpenMP, under the threads of it that still wait for work.
-local function keep_loaded(path)
-  local NOW, NODELETE = 0x2, 0x1000
-  ffi.C.dlopen(path, NOW + NODELETE)
-end
-
 ---Loads OpenBLAS and tests it.
 ---@return string core such as "Haswell"
 ---@return string? fault
 function self_test.run()
   local library = ffi.load(host.openblas)
-  keep_loaded(host.openblas)
+  keep_loaded(host.openblas) -- and its OpenMP, under the threads of it
   local core = ffi.string(library.openblas_get_config()):match '(%S+) MAX_THREADS' or 'unknown'
   return core, self_test.fault(library)
 end

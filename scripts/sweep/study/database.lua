@@ -1,6 +1,7 @@
 -- Databases that know of sweeps: SQLite for one machine, PostgreSQL for several. Files are the truth; what is in here
 -- can be made from them again. The module that reaches them is loaded by the first that needs it.
 local host = require 'host'
+local keep_loaded = require 'base.keep_loaded'
 
 local database = {}
 
@@ -15,6 +16,7 @@ local function load_native()
   local open, message = package.loadlib(path, 'luaopen_' .. MODULE)
   if not open then return nil, ("native module '%s': %s"):format(path, message) end
   native = open(MODULE)
+  keep_loaded(path) -- and the libraries of PostgreSQL's client
   return native
 end
 
