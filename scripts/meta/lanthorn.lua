@@ -1011,14 +1011,13 @@ function Trainer:horizon(update) end
 ---@param rho? number default 0.8 (by name, in a last table)
 ---@param probe_worse? number default 1.02 (by name, in a last table)
 ---@param probe_sigma? number default 3. (by name, in a last table)
----@param t_advance? boolean default False (by name, in a last table)
 ---@param sigma? number default 3. (by name, in a last table)
 ---@param ema_decay? number default 0.99 (by name, in a last table)
 ---@param gradient_multiplier? number default 100. (by name, in a last table)
 ---@param vanishing? number default 0.01 (by name, in a last table)
 ---@param published_monitor? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
-function Trainer:hybrid(arm, warmup_steps, full_steps, correct_steps, max_predict, max_consecutive, threshold, confidence, fixed_confidence, gamma, rho, probe_worse, probe_sigma, t_advance, sigma, ema_decay, gradient_multiplier, vanishing, published_monitor, seed) end
+function Trainer:hybrid(arm, warmup_steps, full_steps, correct_steps, max_predict, max_consecutive, threshold, confidence, fixed_confidence, gamma, rho, probe_worse, probe_sigma, sigma, ema_decay, gradient_multiplier, vanishing, published_monitor, seed) end
 
 ---What it did: {blocks=, rejected=, restored=, steps=}; restored ones are those that a critical alarm undid, steps those of each phase.
 ---@return table

@@ -17,7 +17,6 @@ struct HybridOptions {
   bool fixed_confidence = false;
   double gamma = 0.9, rho = 0.8;
   double probe_worse = 1.02, probe_sigma = 3;
-  bool t_advance = false;
   double sigma = 3, ema_decay = 0.99, gradient_multiplier = 100, vanishing = 0.01;
   bool published_monitor = false;
   int64_t seed = 0;
@@ -48,7 +47,6 @@ void Fields(Visit&& visit, HybridOptions& hybrid) {
   visit({"probe_worse", "a block is rejected when its probe loss is above this multiple of the last one", 1},
         hybrid.probe_worse);
   visit({"probe_sigma", "or so many deviations above the mean of the last 32", 0}, hybrid.probe_sigma);
-  visit({"t_advance", "predicted steps count in the optimiser's bias correction"}, hybrid.t_advance);
   visit({"sigma", "deviations of the loss that are a warning; 0.7 of it is a caution, twice critical", 0},
         hybrid.sigma);
   visit({"ema_decay", "of the monitor's means", 0}, hybrid.ema_decay);
