@@ -50,6 +50,20 @@ class DerivedUse final : public Use {
   at::Tensor twin_, leaf_;
 };
 
+// || A_i + B_i ||^2 = || A_i ||^2 + || B_i ||^2 + 2 <A_i, B_i>; undefined where neither use is one of rows that the other
+// can be multiplied with.
+at::Tensor SquaresOfTwo(const Use& a, const Use& b) {
+  const auto with = [](const Use& dense, const Use& other) {
+    const std::optional<RowUse> rows = other.Rows();
+    return rows ? dense.ProductsWith(*rows) : at::Tensor();
+  };
+  at::Tensor products = with(a, b);
+  if (!products.defined()) products = with(b, a);
+  if (!products.defined()) return {};
+  // Rounding may leave less than nothing of gradients that cancel; NaN stays.
+  return (a.SampleSquares() + b.SampleSquares() + 2 * products).clamp_min(0);
+}
+
 }  // namespace
 
 void Use::AddElementSquares(const at::Tensor& sums) const {
@@ -59,6 +73,8 @@ void Use::AddElementSquares(const at::Tensor& sums) const {
     sums.addcmul_(tile, tile);
   }
 }
+
+at::Tensor Use::ProductsWith(const RowUse&) const { return {}; }
 
 Recorder::Ptr Recorder::Open(int64_t samples) {
   current = Ptr(new Recorder(samples));
@@ -140,9 +156,12 @@ absl::StatusOr<const std::vector<Recorder::Entry>*> Recorder::EntriesOf(const Na
 absl::StatusOr<std::vector<double>> Recorder::SquaresOf(const NamedParameter& parameter) const {
   LANTHORN_ASSIGN_OR_RETURN(const std::vector<Entry>* const found, EntriesOf(parameter));
   const std::vector<Entry>& entries = *found;
-  if (entries.size() == 1) {
-    const at::Tensor squares = entries[0].use->SampleSquares().to(c10::kCPU, c10::kDouble).contiguous();
-    return std::vector<double>(squares.data_ptr<double>(), squares.data_ptr<double>() + samples_);
+  at::Tensor known;
+  if (entries.size() == 1) known = entries[0].use->SampleSquares();
+  if (entries.size() == 2) known = SquaresOfTwo(*entries[0].use, *entries[1].use);
+  if (known.defined()) {
+    known = known.to(c10::kCPU, c10::kDouble).contiguous();
+    return std::vector<double>(known.data_ptr<double>(), known.data_ptr<double>() + samples_);
   }
   std::vector<double> squares;
   const at::Tensor tile = at::empty_like(parameter.tensor);

@@ -14,6 +14,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@
 #include "engine/tscore/score.h"
 
 namespace lanthorn::tscore {
+
+// A use of rows of a table: sample i's gradient adds delta[i, k] to row ids[i, k].
+struct RowUse {
+  at::Tensor ids;    // (N, K) int64
+  at::Tensor delta;  // (N, K, C)
+};
 
 // One use of a parameter by all samples, known once the backward has passed the layer.
 class Use {
@@ -34,6 +41,11 @@ class Use {
   // sums += G_i * G_i over all samples, element by element; sums has the parameter's shape and dtype. Valid when this
   // is the parameter's only use. One sample after the other, unless there is a faster way.
   virtual void AddElementSquares(const at::Tensor& sums) const;
+  // The use as rows of a table, where it is one.
+  virtual std::optional<RowUse> Rows() const { return std::nullopt; }
+  // <G_i, H_i> for all samples, float64 (N), H_i being those rows' gradients of the same parameter: what two uses of it
+  // add to the sum of their squares. Undefined where there is no way without the gradients themselves.
+  virtual at::Tensor ProductsWith(const RowUse& rows) const;
 };
 
 struct NamedParameter {

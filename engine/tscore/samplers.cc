@@ -52,6 +52,13 @@ class LinearUseImpl final : public Use {
     rows.addmm_(delta_.select(1, 0).square().t(), input_.select(1, 0).square());
   }
 
+  // <E^T A, sum_k onehot(id_k) d_k^T> = sum_{t, k} E[t, id_k] <a_t, d_k>
+  at::Tensor ProductsWith(const RowUse& rows) const override {
+    const at::Tensor columns = rows.ids.unsqueeze(1).expand({-1, delta_.size(1), -1});  // (N, T, K)
+    const at::Tensor inner = at::bmm(input_, rows.delta.transpose(1, 2));
+    return (delta_.gather(2, columns) * inner).flatten(1).sum(1, /*keepdim=*/false, c10::kDouble);
+  }
+
  private:
   int64_t samples_;
   at::Tensor input_, delta_, squares_;
@@ -93,6 +100,7 @@ class LazyUseImpl final : public Use {
     Unpacked().AddSampleGradient(sample, tile);
   }
   void AddElementSquares(const at::Tensor& sums) const override { Unpacked().AddElementSquares(sums); }
+  at::Tensor ProductsWith(const RowUse& rows) const override { return Unpacked().ProductsWith(rows); }
 
  private:
   const Use& Unpacked() const {
@@ -153,6 +161,8 @@ class EmbeddingUseImpl final : public Use {
     return at::zeros({samples_}, delta_.options().dtype(c10::kDouble))
         .index_add_(0, at::floor_divide(pairs, vocabulary_), RowSquares(rows));
   }
+
+  std::optional<RowUse> Rows() const override { return RowUse{ids_, delta_}; }
 
  private:
   int64_t vocabulary_, samples_;

@@ -34,8 +34,12 @@ struct Context : torch::CustomClassHolder {
 // The gradient of weight or bias for one sample, made anew: the gradient of the logits was not kept.
 class HeadUse final : public tscore::Use {
  public:
-  HeadUse(const HeadInput& head, bool weight, double factor, at::Tensor squares)
-      : head_(head), weight_(weight), factor_(factor), squares_(std::move(squares)) {}
+  HeadUse(const HeadInput& head, bool weight, double factor, at::Tensor squares, at::Tensor log_sums)
+      : head_(head),
+        weight_(weight),
+        factor_(factor),
+        squares_(std::move(squares)),
+        log_sums_(std::move(log_sums)) {}
   int64_t samples() const override { return head_.x.size(0); }
   void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
     HeadInput one = head_;
@@ -46,11 +50,24 @@ class HeadUse final : public tscore::Use {
   }
   at::Tensor SampleSquares() const override { return squares_ * (factor_ * factor_); }
 
+  // The weight's gradient is sum_t e_t h_t^T, e_t the gradient of position t's logits: with rows d_k of ids x_k its
+  // product is sum_{t, k} e_t[x_k] <h_t, d_k>, for which those columns of the logits are made anew.
+  at::Tensor ProductsWith(const tscore::RowUse& rows) const override {
+    if (!weight_) return {};
+    const at::Tensor &x = head_.x, ids = rows.ids.unsqueeze(1), target = head_.target.unsqueeze(2);
+    const at::Tensor own = head_.weight.index_select(0, rows.ids.flatten()).view(rows.delta.sizes());
+    at::Tensor logits = at::bmm(x, own.transpose(1, 2));  // (N, positions, ids)
+    if (head_.bias.defined()) logits = logits + head_.bias.index({ids});
+    const at::Tensor e = at::exp(logits - log_sums_.unsqueeze(2)) - ids.eq(target).to(x.scalar_type());
+    const at::Tensor inner = at::bmm(x, rows.delta.transpose(1, 2)) * target.ne(head_.ignore_index);
+    return (e * inner).flatten(1).sum(1, /*keepdim=*/false, c10::kDouble) * (head_.scale * factor_);
+  }
+
  private:
   HeadInput head_;
   bool weight_;
   double factor_;
-  at::Tensor squares_;
+  at::Tensor squares_, log_sums_;
 };
 
 class HeadFunction : public torch::autograd::Function<HeadFunction> {
@@ -60,7 +77,8 @@ class HeadFunction : public torch::autograd::Function<HeadFunction> {
                             const MaybeTensor& bias, const c10::intrusive_ptr<Context>& context) {
     HeadResult result = RunHead(context->head, context->wanted);
     if (result.x.defined()) result.x = result.x.view(x.sizes());
-    ctx->save_for_backward({result.x, result.weight, result.bias, result.sq_weight, result.sq_bias});
+    ctx->save_for_backward(
+        {result.x, result.weight, result.bias, result.sq_weight, result.sq_bias, result.log_sums});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     return at::scalar_tensor(result.loss_sum * context->head.scale, x.options());
   }
@@ -82,10 +100,10 @@ class HeadFunction : public torch::autograd::Function<HeadFunction> {
   static void Report(const Context& context, double factor, const variable_list& saved) {
     if (context.wanted.weight)
       context.recorder->Report(context.weight, kTag,
-                               std::make_unique<HeadUse>(context.head, /*weight=*/true, factor, saved[3]));
+                               std::make_unique<HeadUse>(context.head, /*weight=*/true, factor, saved[3], saved[5]));
     if (context.wanted.bias)
       context.recorder->Report(context.bias, kTag,
-                               std::make_unique<HeadUse>(context.head, /*weight=*/false, factor, saved[4]));
+                               std::make_unique<HeadUse>(context.head, /*weight=*/false, factor, saved[4], saved[5]));
   }
 };
 

@@ -119,8 +119,9 @@ class Sweep {
           if (gradient()) std::fill(z, z + V_, 0.0f);
           continue;
         }
-        losses_[static_cast<size_t>(row + r)] =
-            CrossEntropyRow(V_, z, bias, targets[r], static_cast<float>(in_.scale), gradient());
+        const RowLoss own = CrossEntropyRow(V_, z, bias, targets[r], static_cast<float>(in_.scale), gradient());
+        losses_[static_cast<size_t>(row + r)] = own.loss;
+        if (wanted_.squares) result_->log_sums.data_ptr<float>()[row + r] = static_cast<float>(own.log_sum);
       }
     });
     if (wanted_.x) Gemm({logits, V_}, {weight, C_}, {rows, C_, V_}, 0.0f, result_->x.data_ptr<float>() + row * C_, C_);
@@ -190,6 +191,7 @@ HeadResult RunHead(const HeadInput& in, const HeadWanted& wanted) {
   if (wanted.squares) {
     result.sq_weight = at::zeros({in.x.size(0)}, c10::kDouble);
     result.sq_bias = at::zeros({in.x.size(0)}, c10::kDouble);
+    result.log_sums = at::zeros(in.target.sizes(), in.x.options());
   }
   if (in.target.numel() > 0) Sweep(in, wanted, &result).Run();
   return result;

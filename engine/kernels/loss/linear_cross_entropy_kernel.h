@@ -23,14 +23,19 @@ struct HeadResult {
   double loss_sum = 0;            // over counted rows, not scaled
   at::Tensor x, weight, bias;     // gradients times scale, as wanted
   at::Tensor sq_weight, sq_bias;  // (N) float64, of the gradients times scale
+  at::Tensor log_sums;            // (N, K) log sum exp of each counted row's logits; with squares
 };
 
 // All tensors contiguous, on the CPU.
 HeadResult RunHead(const HeadInput& in, const HeadWanted& wanted);
 
-// One row of logits (V) without bias; `bias` may be null. Returns -log softmax(logits + bias)[target]. With `gradient`
-// the row becomes scale * (softmax - onehot(target)); without, it is scratch. NaN in, NaN out.
-double CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient);
+struct RowLoss {
+  double loss;     // -log softmax(logits + bias)[target]
+  double log_sum;  // log sum exp(logits + bias)
+};
+// One row of logits (V) without bias; `bias` may be null. With `gradient` the row becomes scale * (softmax -
+// onehot(target)); without, it is scratch. NaN in, NaN out.
+RowLoss CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient);
 
 // sum[i] += tile[i]; returns the sum of squares of tile, accumulated in double by blocks.
 double SquareAndAccumulate(int64_t size, const float* tile, float* sum);

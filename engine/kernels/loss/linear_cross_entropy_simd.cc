@@ -112,7 +112,7 @@ double SquareAndAccumulate(int64_t size, const float* tile, float* sum) {
   return HWY_DYNAMIC_DISPATCH(SquareAndAccumulateImpl)(size, tile, sum);
 }
 
-double CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient) {
+RowLoss CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t target, float scale, bool gradient) {
   const float most = HWY_DYNAMIC_DISPATCH(AddBiasAndMax)(V, logits, bias);
   const double own = static_cast<double>(logits[target]);
   const double sum = HWY_DYNAMIC_DISPATCH(Exponentials)(V, logits, most);
@@ -120,7 +120,8 @@ double CrossEntropyRow(int64_t V, float* logits, const float* bias, int64_t targ
     HWY_DYNAMIC_DISPATCH(Multiply)(V, logits, static_cast<float>(static_cast<double>(scale) / sum));
     logits[target] -= scale;
   }
-  return std::log(sum) + static_cast<double>(most) - own;
+  const double log_sum = std::log(sum) + static_cast<double>(most);
+  return {log_sum - own, log_sum};
 }
 
 }  // namespace lanthorn::kernels
