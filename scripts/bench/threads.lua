@@ -21,7 +21,7 @@ local function grid(cores, cpus)
     { name = '1 thread', options = '--threads 1', threads = 1 },
     { name = 'passive', environment = 'OMP_WAIT_POLICY=passive' },
     { name = 'active', environment = 'OMP_WAIT_POLICY=active' },
-    { name = 'a short spin', environment = 'OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=10000' },
+    { name = 'a longer spin', environment = 'OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=20000' },
     { name = 'pinned', options = '--pin' },
     { name = 'pinned, active', options = '--pin', environment = 'OMP_WAIT_POLICY=active' },
   }

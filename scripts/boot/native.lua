@@ -34,11 +34,15 @@ function native.allow_any_blas()
   any_blas = true
 end
 
+-- Looks of a waiting thread before it sleeps, some 50 us: the fused kernels of a step follow each other faster than a
+-- sleeper wakes (tests/bench/HISTORY.md: 10 % of a small model's step), and another process hardly misses them.
+local SHORT_SPIN = '2000'
+
 local function decide_wait()
   local policy = host.getenv 'OMP_WAIT_POLICY'
   local spin = host.getenv 'GOMP_SPINCOUNT'
   if policy then return { value = policy:lower(), from = 'OMP_WAIT_POLICY', spin = spin } end
-  -- A spin count would override the policy: threads that spin take the cores from LibTorch's other pools.
+  -- A long spin would override the policy: threads that spin take the cores from LibTorch's other pools.
   return { value = 'passive', from = 'default', ignored_spin = spin }
 end
 
@@ -97,7 +101,8 @@ local function prepare_environment()
   settings.cpus = allowed_cpus()
   if settings.wait.from == 'default' then
     host.setenv('OMP_WAIT_POLICY', 'passive')
-    host.setenv('GOMP_SPINCOUNT', nil)
+    -- More threads than cores would spin in each other's way.
+    host.setenv('GOMP_SPINCOUNT', settings.threads.value <= settings.cores and SHORT_SPIN or nil)
   end
   if settings.threads.from ~= 'OMP_NUM_THREADS' then
     host.setenv('OMP_NUM_THREADS', tostring(settings.threads.value))
