@@ -50,8 +50,8 @@ class DerivedUse final : public Use {
   at::Tensor twin_, leaf_;
 };
 
-// || A_i + B_i ||^2 = || A_i ||^2 + || B_i ||^2 + 2 <A_i, B_i>; undefined where neither use is one of rows that the other
-// can be multiplied with.
+// || A_i + B_i ||^2 = || A_i ||^2 + || B_i ||^2 + 2 <A_i, B_i>; undefined where neither use is one of rows that the
+// other can be multiplied with.
 at::Tensor SquaresOfTwo(const Use& a, const Use& b) {
   const auto with = [](const Use& dense, const Use& other) {
     const std::optional<RowUse> rows = other.Rows();

@@ -28,7 +28,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 
-constexpr int64_t kQueries = 4 * kTileRows;  // of a block
+// Of a block: some tiles, and no more than a panel of keys where a panel is wide, since a causal block computes the
+// scores of whole panels.
+constexpr int64_t kQueries = kPanel >= 32 ? kPanel : 4 * kTileRows;
 
 inline int64_t Padded(int64_t size) { return (size + kPanel - 1) / kPanel * kPanel; }
 
@@ -40,22 +42,14 @@ void PackKeys(const float* x, int64_t T, int64_t width, int64_t stride, float* p
     TurnPanel(x + first * stride, std::min(kPanel, T - first), width, stride, packed);
 }
 
-HWY_INLINE void CopyPanel(const float* from, float* to) {
-  hn::StoreU(hn::LoadU(D(), from), D(), to);
-  hn::StoreU(hn::LoadU(D(), from + kLanes), D(), to + kLanes);
-}
-
 // The same as panels of channels, for products with x: [panel of width][T][P].
 void PackChannels(const float* x, int64_t T, int64_t width, int64_t stride, float* packed) {
   for (int64_t first = 0; first < width; first += kPanel) {
     const int64_t valid = width - first;
     for (int64_t t = 0; t < T; ++t, packed += kPanel) {
       const float* from = x + t * stride + first;
-      if (valid >= kPanel) {
-        CopyPanel(from, packed);
-      } else {
-        for (int64_t c = 0; c < kPanel; ++c) packed[c] = c < valid ? from[c] : 0;
-      }
+      hn::StoreU(LoadLanes(from, valid), D(), packed);
+      hn::StoreU(LoadLanes(from + kLanes, valid - kLanes), D(), packed + kLanes);
     }
   }
 }
@@ -65,11 +59,8 @@ void UnpackChannels(const float* packed, int64_t T, int64_t width, int64_t strid
     const int64_t valid = width - first;
     for (int64_t t = 0; t < T; ++t, packed += kPanel) {
       float* to = x + t * stride + first;
-      if (valid >= kPanel) {
-        CopyPanel(packed, to);
-      } else {
-        for (int64_t c = 0; c < valid; ++c) to[c] = packed[c];
-      }
+      StoreLanes(hn::LoadU(D(), packed), to, valid);
+      if (valid > kLanes) StoreLanes(hn::LoadU(D(), packed + kLanes), to + kLanes, valid - kLanes);
     }
   }
 }
@@ -84,7 +75,7 @@ void Scores(const float* x, int64_t stride, int64_t width, const float* keys, in
       Clear<count>(tile);
       Multiply<count>({x + at * stride, stride, 1, width}, keys + p * width * kPanel, tile);
       constexpr int kRows = count;
-      HWY_UNROLL(12)
+      HWY_UNROLL(13)
       for (int i = 0; i < kRows; ++i) {
         tile.v[i][0] = hn::Mul(tile.v[i][0], by);
         tile.v[i][1] = hn::Mul(tile.v[i][1], by);
@@ -94,42 +85,64 @@ void Scores(const float* x, int64_t stride, int64_t width, const float* keys, in
   }
 }
 
+// The same for one panel of which `valid` channels are there, in `kVectors` vectors.
+template <int kVectors>
+HWY_INLINE void MixPanel(const float* weights, int64_t ld, int64_t rows, int64_t depth, const float* factors,
+                         const float* channels, int64_t valid, float* to, int64_t stride) {
+  ForRowBlocks(rows, [&](auto count, int64_t at) HWY_ATTR {
+    constexpr int kRows = count;
+    Tile<kRows, kVectors> tile;
+    Clear(tile);
+    Multiply<kRows>({weights + at * ld, ld, 1, depth}, channels, tile);
+    HWY_UNROLL(13)
+    for (int i = 0; i < kRows; ++i) {
+      const V factor = hn::Set(D(), factors[at + i]);
+      for (int v = 0; v < kVectors; ++v) tile.v[i][v] = hn::Mul(tile.v[i][v], factor);
+    }
+    float* out = to + at * stride;
+    if (valid >= kVectors * kLanes) return Store(tile, out, stride);
+    HWY_ALIGN float part[kTileRows * kPanel];
+    Store(tile, part, kPanel);
+    for (int64_t i = 0; i < count; ++i)
+      std::memcpy(out + i * stride, part + i * kPanel, sizeof(float) * static_cast<size_t>(valid));
+  });
+}
+
 // to (rows, width channels, `stride` apart) = weights (rows, depth) times packed channels, each row times its factor.
 void Mix(const float* weights, int64_t ld, int64_t rows, int64_t depth, const float* factors, const float* channels,
          int64_t T, int64_t width, float* to, int64_t stride) {
-  HWY_ALIGN float part[kTileRows * kPanel];
   for (int64_t first = 0; first < width; first += kPanel, channels += T * kPanel) {
     const int64_t valid = width - first;
-    ForRowBlocks(rows, [&](auto count, int64_t at) HWY_ATTR {
-      Tile<count> tile;
-      Clear<count>(tile);
-      Multiply<count>({weights + at * ld, ld, 1, depth}, channels, tile);
-      constexpr int kRows = count;
-      HWY_UNROLL(12)
-      for (int i = 0; i < kRows; ++i) {
-        const V factor = hn::Set(D(), factors[at + i]);
-        tile.v[i][0] = hn::Mul(tile.v[i][0], factor);
-        tile.v[i][1] = hn::Mul(tile.v[i][1], factor);
-      }
-      float* out = to + at * stride + first;
-      if (valid >= kPanel) return Store<count>(tile, out, stride);
-      Store<count>(tile, part, kPanel);
-      for (int64_t i = 0; i < count; ++i)
-        std::memcpy(out + i * stride, part + i * kPanel, sizeof(float) * static_cast<size_t>(valid));
-    });
+    if (valid <= kLanes) {
+      MixPanel<1>(weights, ld, rows, depth, factors, channels, valid, to + first, stride);
+    } else {
+      MixPanel<2>(weights, ld, rows, depth, factors, channels, valid, to + first, stride);
+    }
   }
 }
 
+template <int kVectors>
+HWY_INLINE void AddTransposed(const float* weights, int64_t ld, int64_t rows, int64_t columns, const float* channels,
+                              float* sums) {
+  ForRowBlocks(columns, [&](auto count, int64_t at) HWY_ATTR {
+    constexpr int kRows = count;
+    Tile<kRows, kVectors> tile;
+    Load(sums + at * kPanel, kPanel, tile);
+    Multiply<kRows>({weights + at, 1, ld, rows}, channels, tile);
+    Store(tile, sums + at * kPanel, kPanel);
+  });
+}
+
 // sums (packed channels of T rows) += weights^T (columns, rows) times the packed channels of the rows [first, + rows).
+// Where a panel is no wider than a vector, what stands behind that vector is not touched.
 void MixTransposed(const float* weights, int64_t ld, int64_t rows, int64_t columns, const float* channels,
                    int64_t first, int64_t T, int64_t width, float* sums) {
   for (int64_t c = 0; c < width; c += kPanel, channels += T * kPanel, sums += T * kPanel) {
-    ForRowBlocks(columns, [&](auto count, int64_t at) HWY_ATTR {
-      Tile<count> tile;
-      Load<count>(sums + at * kPanel, kPanel, tile);
-      Multiply<count>({weights + at, 1, ld, rows}, channels + first * kPanel, tile);
-      Store<count>(tile, sums + at * kPanel, kPanel);
-    });
+    if (width - c <= kLanes) {
+      AddTransposed<1>(weights, ld, rows, columns, channels + first * kPanel, sums);
+    } else {
+      AddTransposed<2>(weights, ld, rows, columns, channels + first * kPanel, sums);
+    }
   }
 }
 

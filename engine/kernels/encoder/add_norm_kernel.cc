@@ -90,6 +90,7 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
     } else {
       ForColumns(l.d, [&](auto d, int64_t c) HWY_ATTR { mean_of.Add(d, hn::LoadU(d, sum + c)); });
     }
+    if (m.normed == nullptr) continue;
     const float mean = l.options.rms ? 0 : mean_of.Total() / size;
     ForColumns(l.d, [&](auto d, int64_t c) HWY_ATTR {
       const auto centred = hn::Sub(hn::LoadU(d, sum + c), hn::Set(d, mean));
@@ -111,14 +112,15 @@ void NormForwardImpl(const NormLayout& l, const NormForwardMemory& m, int64_t be
 void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node, int64_t row, bool add,
                  float* parameters) {
   const int64_t at = node * l.rows() + row, size = l.d;
-  const float* sum = m.sum + (l.shared && !m.with_y ? row : at) * size;
+  const float* sum = m.sum != nullptr ? m.sum + (l.shared && !m.with_y ? row : at) * size : nullptr;
   const float* weight = m.weight != nullptr ? m.weight + node * size : nullptr;
   const auto weighted_of = [&](auto d, auto own, int64_t c)
                                HWY_ATTR { return weight != nullptr ? hn::Mul(own, hn::LoadU(d, weight + c)) : own; };
   const float* grad = m.grad_normed != nullptr ? m.grad_normed + (m.grad_shared ? row : at) * size : nullptr;
-  const float mean = m.statistics[2 * at], scale = m.statistics[2 * at + 1];
+  float mean = 0, scale = 0;
   Sum mean_of = {hn::Zero(D()), 0}, slope_of = mean_of;
   if (grad != nullptr) {
+    mean = m.statistics[2 * at], scale = m.statistics[2 * at + 1];
     ForColumns(size, [&](auto d, int64_t c) HWY_ATTR {
       const auto normalized = hn::Mul(hn::Sub(hn::LoadU(d, sum + c), hn::Set(d, mean)), hn::Set(d, scale));
       const auto own = hn::LoadU(d, grad + c), weighted = weighted_of(d, own, c);
@@ -131,7 +133,7 @@ void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node,
   }
   const float average = l.options.rms ? 0 : mean_of.Total() / static_cast<float>(size);
   const float slope = slope_of.Total() / static_cast<float>(size);
-  float *grad_x = m.grad_x + (l.shared ? row : at) * size,
+  float *grad_x = m.grad_x != nullptr ? m.grad_x + (l.shared ? row : at) * size : nullptr,
         *grad_y = m.grad_y != nullptr ? m.grad_y + at * size : nullptr;
   const float* passed = m.grad_sum != nullptr ? m.grad_sum + at * size : nullptr;
   const bool drops = l.options.dropout > 0;
@@ -145,7 +147,7 @@ void BackwardRow(const NormLayout& l, const NormBackwardMemory& m, int64_t node,
       delta = hn::MulAdd(inner, hn::Set(d, scale), delta);
     }
     if (grad_y != nullptr) hn::StoreU(drops ? hn::Mul(delta, dropout.Factors(d, c)) : delta, d, grad_y + c);
-    hn::StoreU(add ? hn::Add(hn::LoadU(d, grad_x + c), delta) : delta, d, grad_x + c);
+    if (grad_x != nullptr) hn::StoreU(add ? hn::Add(hn::LoadU(d, grad_x + c), delta) : delta, d, grad_x + c);
   });
 }
 

@@ -23,24 +23,25 @@ struct NormForwardMemory {
   const float* y;              // (nodes, rows, d) or null
   const float *weight, *bias;  // (nodes, d), or null
   float* sum;                  // (nodes, rows, d), or null without y
-  float* normed;               // (nodes, rows, d)
-  float* statistics;           // (nodes, rows, 2): mean and 1 / deviation
+  float* normed;               // (nodes, rows, d), or null: the sum alone is wanted
+  float* statistics;           // (nodes, rows, 2): mean and 1 / deviation; null without normed
 };
 // Takes the rows [begin, end) of all nodes' rows.
 void NormForward(const NormLayout& layout, const NormForwardMemory& memory, int64_t begin, int64_t end);
 
 struct NormBackwardMemory {
-  const float* sum;  // (nodes, rows, d), or x (1 or nodes, rows, d) without y
-  bool with_y;
-  const float* weight;  // or null
-  const float* statistics;
-  const float* grad_normed;  // (1 or nodes, rows, d) or null
-  bool grad_shared;          // one grad_normed for all nodes
-  const float* grad_sum;     // the same or null
-  float* grad_x;             // (1 or nodes, rows, d)
-  float* grad_y;             // (nodes, rows, d) or null
-  float* parameters;         // (nodes, parts, 2, d): each segment's gradients of weight and bias; null without a weight
-  bool add = false;          // to what grad_x holds
+  const float* sum = nullptr;  // (nodes, rows, d), or x (1 or nodes, rows, d) without y; null without grad_normed
+  bool with_y = false;
+  const float* weight = nullptr;       // or null
+  const float* statistics = nullptr;   // null without grad_normed
+  const float* grad_normed = nullptr;  // (1 or nodes, rows, d) or null
+  bool grad_shared = false;            // one grad_normed for all nodes
+  const float* grad_sum = nullptr;     // the same or null
+  float* grad_x = nullptr;             // (1 or nodes, rows, d), or null
+  float* grad_y = nullptr;             // (nodes, rows, d) or null
+  // (nodes, parts, 2, d): each segment's gradients of weight and bias; null without a weight or without grad_normed
+  float* parameters = nullptr;
+  bool add = false;  // to what grad_x holds
 };
 // Takes the parts [begin, end) of all nodes' rows; with a shared x, those parts of every node.
 void NormBackward(const NormLayout& layout, const NormBackwardMemory& memory, int64_t begin, int64_t end);

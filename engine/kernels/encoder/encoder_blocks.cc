@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/torch_compat.h"
@@ -19,12 +20,14 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using MaybeTensor = compat::Optional<at::Tensor>;
 
 constexpr const char* kTag = "[encoder_blocks]";
 
 // What forward and backward need beside saved tensors.
 struct Context : torch::CustomClassHolder {
   EncoderInputs inputs;  // without x
+  bool stacked = true;   // else the parameters are those of one block
   const char* layer = "";
   bool gradients = false;
   EncoderWanted wanted;
@@ -39,17 +42,21 @@ struct Lazy {
   at::Tensor grad_y;
   EncoderDeltaTensors deltas;
 
+  // The tensor that EncoderActivations::Input tells.
   at::Tensor Input(int linear) const {
     const EncoderLayout& l = inputs.layout;
-    if (linear == kJoined) return inputs.x;
-    const at::Tensor& own = saved[linear == kProjection ? kMixed : linear == kFirst ? kNormed1 : kHidden];
-    return own.view({l.nodes, l.N, l.T, l.in(linear)});
+    const bool pre = l.options.norm_first;
+    if (linear == kJoined && !pre) return inputs.x;
+    const int own = linear == kSecond       ? kHidden
+                    : linear == kProjection ? kMixed
+                    : linear == kFirst      ? (pre ? kNormed2 : kNormed1)
+                                            : kNormed1;
+    return saved[static_cast<size_t>(own)].view({l.nodes, l.N, l.T, l.in(linear)});
   }
   at::Tensor Delta(int linear) {
     const EncoderLayout& l = inputs.layout;
     if (!deltas[0].defined()) deltas = EncoderDeltasOf(inputs, saved, grad_y);
-    const at::Tensor& own = deltas[static_cast<size_t>(linear)];
-    return (linear == kFirst ? own * saved[kSlope] : own).view({l.nodes, l.N, l.T, l.out(linear)});
+    return deltas[static_cast<size_t>(linear)].view({l.nodes, l.N, l.T, l.out(linear)});
   }
 };
 
@@ -60,29 +67,37 @@ void Report(const Context& context, const EncoderGradients& gradients, const std
   };
   for (int i = 0; i < kEncoderLinears; ++i) {
     const at::Tensor& squares = gradients.squares[static_cast<size_t>(i)];
-    report(kEncoderWeights[i],
-           tscore::LazyUse(squares[0], [lazy, i] { return tscore::StackedLinearUse(lazy->Input(i), lazy->Delta(i)); }));
-    report(kEncoderBiases[i],
-           tscore::LazyUse(squares[1], [lazy, i] { return tscore::StackedBiasUse(lazy->Delta(i)); }));
+    const bool stacked = context.stacked;
+    report(kEncoderWeights[i], tscore::LazyUse(squares[0], [lazy, i, stacked] {
+             const at::Tensor x = lazy->Input(i), delta = lazy->Delta(i);
+             return stacked ? tscore::StackedLinearUse(x, delta) : tscore::LinearUse(x.dim() == 4 ? x[0] : x, delta[0]);
+           }));
+    report(kEncoderBiases[i], tscore::LazyUse(squares[1], [lazy, i, stacked] {
+             return stacked ? tscore::StackedBiasUse(lazy->Delta(i)) : tscore::BiasUse(lazy->Delta(i)[0], 1);
+           }));
   }
-  for (int which = 0; which < 2; ++which) {
-    report(kNorm1Weight + which, tscore::StackedBiasUse(gradients.norms[0].select(2, which)));
-    report(kNorm2Weight + which, tscore::StackedBiasUse(gradients.norms[1].select(2, which)));
+  for (int norm = 0; norm < 2; ++norm) {
+    for (int which = 0; gradients.norms[norm].defined() && which < 2; ++which) {
+      const at::Tensor own = gradients.norms[norm].select(2, which);
+      report(kEncoderNorms[norm] + which, context.stacked ? tscore::StackedBiasUse(own) : tscore::BiasUse(own[0], 1));
+    }
   }
 }
 
 class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
  public:
-  // All parameters are arguments, so that autograd sees them, in the order of EncoderParameter.
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,
-                            const at::Tensor& c, const at::Tensor& d, const at::Tensor& e, const at::Tensor& f,
-                            const at::Tensor& g, const at::Tensor& h, const at::Tensor& i, const at::Tensor& j,
-                            const at::Tensor& k, const at::Tensor& l, const c10::intrusive_ptr<Context>& context) {
+  // All parameters are arguments, so that autograd sees them, in the order of EncoderParameter; their values are those
+  // of the context.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor&, const MaybeTensor&,
+                            const MaybeTensor&, const MaybeTensor&, const MaybeTensor&, const MaybeTensor&,
+                            const MaybeTensor&, const MaybeTensor&, const MaybeTensor&, const MaybeTensor&,
+                            const MaybeTensor&, const MaybeTensor&, const c10::intrusive_ptr<Context>& context) {
     EncoderInputs inputs = context->inputs;
     inputs.x = x.contiguous();
     EncoderTensors saved;
     const at::Tensor y = RunEncoderForward(inputs, context->gradients ? &saved : nullptr);
-    variable_list kept = {inputs.x, a, b, c, d, e, f, g, h, i, j, k, l};
+    variable_list kept = {inputs.x};
+    kept.insert(kept.end(), inputs.parameters.begin(), inputs.parameters.end());
     kept.insert(kept.end(), saved.begin(), saved.end());
     ctx->save_for_backward(kept);
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
@@ -97,7 +112,8 @@ class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
     EncoderInputs inputs = context->inputs;
     const EncoderLayout& l = inputs.layout;
     inputs.x = kept[0].detach();
-    for (size_t i = 0; i < kEncoderParameters; ++i) inputs.parameters[i] = kept[1 + i].detach();
+    for (size_t i = 0; i < kEncoderParameters; ++i)
+      inputs.parameters[i] = kept[1 + i].defined() ? kept[1 + i].detach() : at::Tensor();
     EncoderTensors saved;
     std::copy_n(kept.begin() + 1 + kEncoderParameters, saved.size(), saved.begin());
     at::Tensor grad_y = grad_outputs[0].contiguous();
@@ -112,32 +128,52 @@ class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
   }
 };
 
-void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& p, const EncoderOptions& o) {
-  for (const at::Tensor& parameter : p) {
-    TORCH_CHECK(parameter.defined() && parameter.device() == x.device() && parameter.scalar_type() == x.scalar_type(),
-                kTag, " all parameters must be ", x.scalar_type(), " on ", x.device(), " as the input");
+bool MayBeMissing(int parameter) { return parameter % 2 == 1 || parameter >= kNorm1Weight; }
+
+// Of all biases of the linear layers, or of the norms' weights, or of their biases: there, or all missing.
+void CheckTogether(const EncoderParameters& p, std::initializer_list<int> group, const char* what) {
+  for (const int i : group)
+    TORCH_CHECK(p[static_cast<size_t>(i)].defined() == p[static_cast<size_t>(*group.begin())].defined(), kTag, " ",
+                what, " must be given together");
+}
+
+void CheckParameters(const at::Tensor& x, const EncoderParameters& p, const EncoderOptions& o) {
+  for (int i = 0; i < kEncoderParameters; ++i) {
+    const at::Tensor& own = p[static_cast<size_t>(i)];
+    TORCH_CHECK(own.defined() ? own.device() == x.device() && own.scalar_type() == x.scalar_type() : MayBeMissing(i),
+                kTag, " all weights, and what is given of biases and norms, must be ", x.scalar_type(), " on ",
+                x.device(), " as the input");
   }
-  TORCH_CHECK(p[kWeight1].dim() == 3, kTag, " weights must be (n, out, in), got ", p[kWeight1].sizes());
-  const int64_t n = p[kWeight1].size(0), ff = p[kWeight1].size(1), d = p[kWeight1].size(2);
-  const std::array<std::vector<int64_t>, kEncoderParameters> expected = {{{n, 3 * d, d},
-                                                                          {n, 3 * d},
-                                                                          {n, d, d},
-                                                                          {n, d},
-                                                                          {n, ff, d},
-                                                                          {n, ff},
-                                                                          {n, d, ff},
-                                                                          {n, d},
-                                                                          {n, d},
-                                                                          {n, d},
-                                                                          {n, d},
-                                                                          {n, d}}};
-  for (size_t i = 0; i < p.size(); ++i)
-    TORCH_CHECK(p[i].sizes() == expected[i], kTag, " parameter ", i, " must be ", at::IntArrayRef(expected[i]),
-                ", got ", p[i].sizes());
+  CheckTogether(p, {kInBias, kOutBias, kBias1, kBias2}, "the biases of the linear layers");
+  CheckTogether(p, {kNorm1Weight, kNorm2Weight}, "the weights of the norms");
+  CheckTogether(p, {kNorm1Bias, kNorm2Bias}, "the biases of the norms");
+  TORCH_CHECK(p[kNorm1Weight].defined() || !p[kNorm1Bias].defined(), kTag, " a norm's bias needs a weight beside it");
+  const bool stacked = p[kWeight2].dim() == 3;
+  TORCH_CHECK(stacked || p[kWeight2].dim() == 2, kTag, " weights must be (n, out, in) or (out, in), got ",
+              p[kWeight2].sizes());
+  const int64_t n = stacked ? p[kWeight2].size(0) : 1, d = p[kWeight2].size(-2), ff = p[kWeight2].size(-1);
+  const int64_t inner = p[kOutWeight].dim() > 1 ? p[kOutWeight].size(-1) : d, wide = o.gated ? 2 * ff : ff;
+  const std::array<std::vector<int64_t>, kEncoderParameters> expected = {
+      {{3 * inner, d}, {3 * inner}, {d, inner}, {d}, {wide, d}, {wide}, {d, ff}, {d}, {d}, {d}, {d}, {d}}};
+  for (size_t i = 0; i < p.size(); ++i) {
+    if (!p[i].defined()) continue;
+    std::vector<int64_t> sizes = expected[i];
+    if (stacked) sizes.insert(sizes.begin(), n);
+    TORCH_CHECK(p[i].sizes() == sizes, kTag, " parameter ", i, " must be ", at::IntArrayRef(sizes), ", got ",
+                p[i].sizes());
+  }
+  TORCH_CHECK(o.heads > 0 && inner % o.heads == 0, kTag, " ", o.heads, " heads do not divide the width ", inner);
+}
+
+void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& p, const EncoderOptions& o) {
+  CheckParameters(x, p, o);
+  const bool stacked = p[kWeight2].dim() == 3;
+  const int64_t n = stacked ? p[kWeight2].size(0) : 1, d = p[kWeight2].size(-2);
+  TORCH_CHECK(stacked || (x.dim() == 3 && x.size(2) == d), kTag, " input must be (N, T, ", d, "), got ", x.sizes());
   TORCH_CHECK((x.dim() == 3 || (x.dim() == 4 && x.size(0) == n)) && x.size(-1) == d, kTag, " input must be (N, T, ", d,
               ") or (", n, ", N, T, ", d, "), got ", x.sizes());
-  TORCH_CHECK(o.heads > 0 && d % o.heads == 0, kTag, " ", o.heads, " heads do not divide the width ", d);
-  TORCH_CHECK(o.dropout >= 0 && o.dropout < 1, kTag, " dropout must be in [0, 1), got ", o.dropout);
+  for (const double share : o.dropout)
+    TORCH_CHECK(share >= 0 && share < 1, kTag, " dropout must be in [0, 1), got ", share);
   if (!padding.defined()) return;
   TORCH_CHECK(padding.scalar_type() == c10::kBool && padding.dim() == 2 && padding.size(0) == x.size(-3) &&
                   padding.size(1) == x.size(-2) && padding.device() == x.device(),
@@ -150,23 +186,34 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderPa
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
                          const EncoderOptions& options, const char* layer) {
   CheckShapes(x, padding, parameters, options);
-  if (!x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 || parameters[kWeight1].numel() == 0)
+  if (!x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 || parameters[kWeight2].numel() == 0)
     return EncoderBlocksReference(x, padding, parameters, options, layer);
   auto context = c10::make_intrusive<Context>();
-  const at::Tensor& wide = parameters[kWeight1];
-  context->inputs.layout = {wide.size(0), x.size(-3), x.size(-2), wide.size(2), wide.size(1), x.dim() == 3, options};
+  const at::Tensor& last = parameters[kWeight2];
+  context->stacked = last.dim() == 3;
+  context->inputs.layout = {.nodes = context->stacked ? last.size(0) : 1,
+                            .N = x.size(-3),
+                            .T = x.size(-2),
+                            .d = last.size(-2),
+                            .inner = parameters[kOutWeight].size(-1),
+                            .ff = last.size(-1),
+                            .shared = x.dim() == 3,
+                            .options = options};
   context->inputs.keep = KeepOf(padding, x.options());
   context->inputs.parameters = parameters;
   context->layer = layer;
   context->wanted.x = x.requires_grad();
   bool trains = false;
   for (size_t i = 0; i < parameters.size(); ++i)
-    trains = (context->wanted.parameters[i] = parameters[i].requires_grad()) || trains;
+    trains = (context->wanted.parameters[i] = parameters[i].defined() && parameters[i].requires_grad()) || trains;
   context->gradients = at::GradMode::is_enabled() && (trains || context->wanted.x);
   if (context->gradients && trains) context->recorder = tscore::Recorder::Current();
   context->wanted.squares = context->recorder != nullptr;
-  const EncoderParameters& p = parameters;
-  return EncoderFunction::apply(x, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], context);
+  const auto apply = [&](const auto&... parameter) {
+    return EncoderFunction::apply(x, (parameter.defined() ? MaybeTensor(parameter) : compat::kNullopt)..., context);
+  };
+  const at::Tensor y = std::apply(apply, parameters);
+  return context->stacked || y.dim() == 3 ? y : y.squeeze(0);
 }
 
 }  // namespace lanthorn::kernels

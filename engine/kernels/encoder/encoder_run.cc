@@ -7,21 +7,35 @@
 
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
+#include "engine/kernels/linear/packed_weights.h"
 #include "engine/kernels/simd/for_threads.h"
 
 namespace lanthorn::kernels {
 namespace {
 
+// 0 for what the block has not.
 int64_t FloatsOfRow(const EncoderLayout& l, int activation) {
-  const std::array<int64_t, kEncoderActivations> floats = {
-      3 * l.d, 2 * l.options.heads, l.d, l.d, 2, l.d, l.ff, l.ff, l.d, 2};
+  const EncoderOptions& o = l.options;
+  const std::array<int64_t, kEncoderActivations> floats = {3 * l.inner,
+                                                           2 * o.heads,
+                                                           l.inner,
+                                                           l.d,
+                                                           2,
+                                                           l.d,
+                                                           o.gated ? 2 * l.ff : 0,
+                                                           l.ff,
+                                                           o.gated ? 0 : l.ff,
+                                                           o.norm_first ? 0 : l.d,
+                                                           2,
+                                                           o.norm_first ? l.d : 0};
   return floats[static_cast<size_t>(activation)];
 }
 
 EncoderTensors MakeTensors(const EncoderLayout& l, int64_t rows, bool slope, const at::TensorOptions& options) {
   EncoderTensors tensors;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (i != kSlope || slope) tensors[i] = at::empty({rows, FloatsOfRow(l, static_cast<int>(i))}, options);
+    const int64_t floats = FloatsOfRow(l, static_cast<int>(i));
+    if (floats > 0 && (i != kSlope || slope)) tensors[i] = at::empty({rows, floats}, options);
   }
   return tensors;
 }
@@ -31,8 +45,8 @@ EncoderActivations ActivationsAt(const EncoderLayout& l, const EncoderTensors& t
     const at::Tensor& tensor = tensors[static_cast<size_t>(i)];
     return tensor.defined() ? tensor.data_ptr<float>() + row * FloatsOfRow(l, i) : nullptr;
   };
-  return {at(kQkv),     at(kSoftmaxSums), at(kMixed), at(kSum1), at(kStatistics1),
-          at(kNormed1), at(kHidden),      at(kSlope), at(kSum2), at(kStatistics2)};
+  return {at(kQkv),  at(kSoftmaxSums), at(kMixed), at(kAttended), at(kStatistics1), at(kNormed1),
+          at(kWide), at(kHidden),      at(kSlope), at(kFed),      at(kStatistics2), at(kNormed2)};
 }
 
 // The parameters as the sweeps read them.
@@ -41,27 +55,29 @@ struct Packed {
   EncoderWeights weights;
 
   Packed(const EncoderLayout& l, const EncoderParameters& p, bool backward) {
-    const auto hold = [this](at::Tensor tensor) {
+    const auto hold = [this](at::Tensor tensor) -> const float* {
+      if (!tensor.defined()) return nullptr;
       tensors.push_back(std::move(tensor));
-      return static_cast<const float*>(tensors.back().data_ptr<float>());
+      return tensors.back().data_ptr<float>();
     };
+    const auto plain = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.contiguous() : tensor; };
     for (int i = 0; i < kEncoderLinears; ++i) {
       const at::Tensor matrix = p[kEncoderWeights[i]].contiguous();
       weights.weight[i] = hold(backward ? PackBackwardEach(matrix, l.nodes, l.out(i), l.in(i))
-                                        : PackForward(matrix, l.nodes, l.out(i), l.in(i)));
-      weights.bias[i] = backward ? nullptr : hold(PadBias(p[kEncoderBiases[i]].contiguous(), l.nodes, l.out(i)));
+                                        : PackedWeights::Of(matrix, l.nodes, l.out(i), l.in(i)));
+      weights.bias[i] = backward ? nullptr : hold(PadBias(plain(p[kEncoderBiases[i]]), l.nodes, l.out(i)));
     }
-    weights.norm1_weight = hold(p[kNorm1Weight].contiguous());
-    weights.norm1_bias = hold(p[kNorm1Bias].contiguous());
-    weights.norm2_weight = hold(p[kNorm2Weight].contiguous());
-    weights.norm2_bias = hold(p[kNorm2Bias].contiguous());
+    for (int norm = 0; norm < 2; ++norm) {
+      weights.norm_weight[norm] = hold(plain(p[kEncoderNorms[norm]]));
+      weights.norm_bias[norm] = hold(plain(p[kEncoderNorms[norm] + 1]));
+    }
   }
 };
 
 // Calls body(chunk, thread) for the samples [first, last) of a node, shared out over the threads.
 template <class Body>
 void ForChunks(const EncoderLayout& l, int64_t node, int64_t first, int64_t last, const Body& body) {
-  const int64_t chunk = l.chunk(), chunks = (last - first + chunk - 1) / chunk;
+  const int64_t chunk = l.chunk(at::get_num_threads()), chunks = (last - first + chunk - 1) / chunk;
   ForThreads(chunks, [&](int64_t begin, int64_t end) {
     const int64_t thread = at::get_thread_num();
     for (int64_t i = begin; i < end; ++i) {
@@ -97,8 +113,10 @@ class Backward {
       : in_(inputs), l_(inputs.layout), saved_(saved), grad_y_(grad_y), want_x_(want_x), whole_(whole) {
     for (int i = 0; i < kEncoderLinears; ++i)
       deltas[i] = at::empty({whole ? l_.nodes * l_.rows() : l_.group() * l_.T, l_.out(i)}, inputs.x.options());
-    for (at::Tensor& parts : norm_parts)
-      parts = at::empty({l_.nodes, l_.N, l_.segments(), 2, l_.d}, inputs.x.options());
+    for (int norm = 0; norm < 2; ++norm) {
+      if (inputs.parameters[kEncoderNorms[norm]].defined())
+        norm_parts[norm] = at::empty({l_.nodes, l_.N, l_.segments(), 2, l_.d}, inputs.x.options());
+    }
     grad_x = at::empty_like(inputs.x);
   }
 
@@ -106,21 +124,22 @@ class Backward {
   template <class Then>
   void Run(const Then& then) {
     const Packed packed(l_, in_.parameters, /*backward=*/true);
-    const int64_t work_size = 2 * l_.chunk() * l_.T * l_.d;
-    const at::Tensor work = at::empty({at::get_num_threads(), work_size}, in_.x.options());
+    const int64_t threads = at::get_num_threads(), work_size = EncoderBackwardWork(l_, l_.chunk(threads) * l_.T);
+    const at::Tensor work = at::empty({threads, work_size}, in_.x.options());
     for (int64_t node = 0; node < l_.nodes; ++node) {
       for (int64_t first = 0; first < l_.N; first += l_.group()) {
         const int64_t last = std::min(first + l_.group(), l_.N);
         ForChunks(l_, node, first, last, [&](const EncoderChunk& c, int64_t thread) {
           const int64_t x = Offset(l_, c, l_.shared), parts = (node * l_.N + c.first) * l_.segments() * 2 * l_.d;
           EncoderBackwardMemory memory;
+          memory.x = At(in_.x, x);
           memory.keep = KeepAt(in_.keep, c.first);
           memory.grad_y = At(grad_y_, Offset(l_, c, l_.options.mean));
           memory.grad_x = At(grad_x, x);
           memory.add = l_.shared && node > 0;
           memory.want_x = want_x_;
-          memory.norm1_parts = At(norm_parts[0], parts);
-          memory.norm2_parts = At(norm_parts[1], parts);
+          for (int norm = 0; norm < 2; ++norm)
+            memory.norm_parts[norm] = norm_parts[norm].defined() ? At(norm_parts[norm], parts) : nullptr;
           memory.work = At(work, thread * work_size);
           EncoderBackward(l_, packed.weights, c, ActivationsAt(l_, saved_, c.Row(l_)), memory,
                           DeltasAt(node, first, c.first));
@@ -139,7 +158,7 @@ class Backward {
   }
 
   EncoderDeltaTensors deltas;
-  std::array<at::Tensor, 2> norm_parts;  // (nodes, N, segments, 2, d)
+  std::array<at::Tensor, 2> norm_parts;  // (nodes, N, segments, 2, d), or undefined
   at::Tensor grad_x;
 
  private:
@@ -163,8 +182,7 @@ class WeightGradients {
   void Add(int64_t node, int64_t first, int64_t samples, const EncoderDeltas& deltas) const {
     const int64_t row = node * l_.rows() + first * l_.T;
     const EncoderActivations saved = ActivationsAt(l_, saved_, row);
-    const std::array<const float*, kEncoderLinears> x = {At(in_.x, (l_.shared ? first * l_.T : row) * l_.d),
-                                                         saved.mixed, saved.normed1, saved.hidden};
+    const float* const x = At(in_.x, (l_.shared ? first * l_.T : row) * l_.d);
     std::array<LinearLayout, kEncoderLinears> layouts;
     std::array<LinearWeightMemory, kEncoderLinears> memories;
     std::array<int64_t, kEncoderLinears + 1> starts = {0};  // of each layer's panels, a panel counting its inputs
@@ -173,7 +191,7 @@ class WeightGradients {
       const int64_t in = l_.in(i), out = l_.out(i), panels = Panels(out);
       layouts[i] = l_.Linear(i, samples, row);
       LinearWeightMemory& m = memories[i];
-      m = {x[i], deltas[i], i == kFirst ? saved.slope : nullptr, nullptr, nullptr, nullptr, nullptr, l_.N, first > 0};
+      m = {saved.Input(i, x), deltas[i], nullptr, nullptr, nullptr, nullptr, nullptr, l_.N, first > 0};
       if (weight.defined()) m.weight = At(weight, node * out * in);
       if (bias.defined()) m.bias = At(bias, node * out);
       if (squares_[i].defined()) {
@@ -212,7 +230,7 @@ at::Tensor RunEncoderForward(const EncoderInputs& inputs, EncoderTensors* saved)
   const EncoderLayout& l = inputs.layout;
   const at::TensorOptions options = inputs.x.options();
   const Packed packed(l, inputs.parameters, /*backward=*/false);
-  const int64_t rows = l.chunk() * l.T, threads = at::get_num_threads();
+  const int64_t threads = at::get_num_threads(), rows = l.chunk(threads) * l.T;
   EncoderTensors local;
   if (saved != nullptr) {
     *saved = MakeTensors(l, l.nodes * l.rows(), /*slope=*/true, options);
@@ -242,7 +260,7 @@ EncoderGradients RunEncoderBackward(const EncoderInputs& inputs, const EncoderTe
   EncoderGradients result;
   for (int i = 0; i < kEncoderLinears; ++i) {
     for (const EncoderParameter p : {kEncoderWeights[i], kEncoderBiases[i]}) {
-      if (wanted.parameters[p])
+      if (wanted.parameters[p])  // which are defined
         result.parameters[p] = at::empty_like(inputs.parameters[p], at::MemoryFormat::Contiguous);
     }
   }
@@ -254,11 +272,12 @@ EncoderGradients RunEncoderBackward(const EncoderInputs& inputs, const EncoderTe
   if (wanted.x) result.x = backward.grad_x;
   for (int i = 0; i < kEncoderLinears; ++i) result.squares[i] = weights.Squares(i);
   for (int norm = 0; norm < 2; ++norm) {
+    if (!backward.norm_parts[norm].defined()) continue;
     result.norms[norm] = backward.norm_parts[norm].sum(2);
     const at::Tensor total = result.norms[norm].sum(1);
     for (int which = 0; which < 2; ++which) {
-      const int p = (norm == 0 ? kNorm1Weight : kNorm2Weight) + which;
-      if (wanted.parameters[p]) result.parameters[p] = total.select(1, which).contiguous();
+      const int p = kEncoderNorms[norm] + which;
+      if (wanted.parameters[p]) result.parameters[p] = total.select(1, which).reshape(inputs.parameters[p].sizes());
     }
   }
   return result;

@@ -17,6 +17,9 @@ inline constexpr std::array<EncoderParameter, kEncoderLinears> kEncoderWeights =
                                                                                   kWeight2};
 inline constexpr std::array<EncoderParameter, kEncoderLinears> kEncoderBiases = {kInBias, kOutBias, kBias1, kBias2};
 
+// Those of its norms: the weight, behind which its bias comes.
+inline constexpr std::array<EncoderParameter, 2> kEncoderNorms = {kNorm1Weight, kNorm2Weight};
+
 // What forward and backward are about. x and keep (see KeepOf) as the layout says; float32, contiguous, on the CPU.
 struct EncoderInputs {
   EncoderLayout layout;
@@ -29,28 +32,30 @@ enum EncoderActivation {
   kQkv,
   kSoftmaxSums,
   kMixed,
-  kSum1,
+  kAttended,
   kStatistics1,
   kNormed1,
+  kWide,
   kHidden,
   kSlope,
-  kSum2,
+  kFed,
   kStatistics2,
+  kNormed2,
   kEncoderActivations
 };
-using EncoderTensors = std::array<at::Tensor, kEncoderActivations>;  // (rows, ...) each
+using EncoderTensors = std::array<at::Tensor, kEncoderActivations>;  // (rows, ...) each; undefined where there is none
 
 // The blocks' output. `saved`: null, or where to leave what the backward needs.
 at::Tensor RunEncoderForward(const EncoderInputs& inputs, EncoderTensors* saved);
 
-// The gradients of the linear layers' outputs, (nodes * rows, out) each; of linear1 behind its activation.
+// The gradients of the linear layers' outputs, (nodes * rows, out) each; of linear1 before its activation.
 using EncoderDeltaTensors = std::array<at::Tensor, kEncoderLinears>;
 
 struct EncoderGradients {
   at::Tensor x;
   EncoderParameters parameters;                     // undefined where not wanted
   std::array<at::Tensor, kEncoderLinears> squares;  // (2, N) of weight and bias for each sample, float64; if wanted
-  std::array<at::Tensor, 2> norms;                  // (nodes, N, 2, d): the samples' gradients of weight and bias
+  std::array<at::Tensor, 2> norms;                  // (nodes, N, 2, d): the samples' of weight and bias; or undefined
 };
 struct EncoderWanted {
   bool x = true;

@@ -2,6 +2,7 @@
 
 #include "engine/kernels/attention/attention_kernel.h"
 #include "engine/kernels/encoder/add_norm_kernel.h"
+#include "engine/kernels/encoder/gated_kernel.h"
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
 
@@ -10,78 +11,199 @@ namespace {
 
 int64_t Blocks(int64_t rows, int64_t most) { return (rows + most - 1) / most; }
 
-void Forward(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c, int linear, const float* x,
-             float* y, float* slope = nullptr) {
-  const LinearLayout layout = l.Linear(linear, c.samples, c.Row(l));
-  const int64_t padded = Panels(layout.out) * PanelWidth();
-  const LinearForwardMemory memory = {x, w.weight[linear] + c.node * padded * layout.in,
-                                      w.bias[linear] + c.node * padded, y, slope};
-  LinearForward(layout, memory, 0, Blocks(layout.rows(), kForwardRows));
-}
+// One chunk's way through the parts of its node.
+class Sweep {
+ public:
+  Sweep(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c)
+      : l_(l), w_(w), c_(c), rows_(c.samples * l.T), norm_(c.node * l.d) {}
 
-void InputGradient(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c, int linear,
-                   const float* grad_y, const float* slope, float* grad_x, bool add) {
-  const LinearLayout layout = l.Linear(linear, c.samples, c.Row(l));
-  const int64_t size = Panels(layout.in) * Panels(layout.out) * PanelWidth() * PanelWidth();
-  const LinearInputMemory memory = {grad_y, slope, w.weight[linear] + c.node * size, grad_x, add};
-  LinearInputGradient(layout, memory, 0, Blocks(layout.rows(), kBackwardRows));
-}
+  void Linear(int linear, const float* x, float* y, float* slope = nullptr) const {
+    const LinearLayout layout = l_.Linear(linear, c_.samples, c_.Row(l_));
+    const int64_t padded = Panels(layout.out) * PanelWidth();
+    const float* bias = w_.bias[linear] != nullptr ? w_.bias[linear] + c_.node * padded : nullptr;
+    LinearForward(layout, {x, w_.weight[linear] + c_.node * padded * layout.in, bias, y, slope}, 0,
+                  Blocks(layout.rows(), kForwardRows));
+  }
 
-AttentionLayout AttentionOf(const EncoderLayout& l, const EncoderChunk& c) {
-  const EncoderOptions& o = l.options;
-  return {c.samples, l.T,       o.heads,          l.width(),
-          o.causal,  o.dropout, o.attention_seed, (c.node * l.N + c.first) * o.heads};
-}
+  // times: null, or (rows, in): the result times this.
+  void InputGradient(int linear, const float* grad_y, float* grad_x, bool add, const float* times = nullptr) const {
+    const LinearLayout layout = l_.Linear(linear, c_.samples, c_.Row(l_));
+    const int64_t size = Panels(layout.in) * Panels(layout.out) * PanelWidth() * PanelWidth();
+    const LinearInputMemory memory = {grad_y, nullptr, w_.weight[linear] + c_.node * size, grad_x, add, times};
+    LinearInputGradient(layout, memory, 0, Blocks(layout.rows(), kBackwardRows));
+  }
 
-NormLayout NormOf(const EncoderLayout& l, const EncoderChunk& c, bool second) {
-  NormLayout layout = {1, c.samples, l.T, l.d, /*shared=*/true, {/*rms=*/false, l.options.eps}, c.Row(l)};
-  if (second) layout.options.dropout = l.options.dropout, layout.options.seed = l.options.output_seed;
-  return layout;
-}
+  AttentionLayout Attention() const {
+    const EncoderOptions& o = l_.options;
+    return {c_.samples,
+            l_.T,
+            o.heads,
+            l_.inner / o.heads,
+            o.causal,
+            o.dropout[kDropAttention],
+            o.seeds[kDropAttention],
+            (c_.node * l_.N + c_.first) * o.heads};
+  }
+
+  NormLayout Norm(EncoderDrop drop) const {
+    const EncoderOptions& o = l_.options;
+    return {1, c_.samples, l_.T, l_.d, /*shared=*/true, {o.rms, o.eps, o.dropout[drop], o.seeds[drop]}, c_.Row(l_)};
+  }
+
+  const float* NormWeight(int which) const { return Node(w_.norm_weight[which]); }
+
+  // sum = x + drop(y), normed = its norm; without y of x, without normed the sum alone.
+  void AddNorm(int which, EncoderDrop drop, const float* x, const float* y, float* sum, float* normed,
+               float* statistics) const {
+    NormForward(Norm(drop), {x, y, Node(w_.norm_weight[which]), Node(w_.norm_bias[which]), sum, normed, statistics}, 0,
+                rows_);
+  }
+
+  GatedLayout Gate() const {
+    return {rows_, l_.ff, l_.options.dropout[kDropHidden], l_.options.seeds[kDropHidden], c_.Row(l_)};
+  }
+
+  // x (rows, d) through attention and its projection.
+  void Attend(const float* x, const float* keep, const EncoderActivations& to, float* y) const {
+    Linear(kJoined, x, to.qkv);
+    AttentionForward(Attention(), {to.qkv, keep}, to.mixed, to.sums, 0, c_.samples * l_.options.heads);
+    Linear(kProjection, to.mixed, y);
+  }
+
+  void Feed(const float* x, const EncoderActivations& to, float* y) const {
+    if (l_.options.gated) {
+      Linear(kFirst, x, to.wide);
+      GatedForward(Gate(), to.wide, to.hidden);
+    } else {
+      Linear(kFirst, x, to.hidden, to.slope);
+    }
+    Linear(kSecond, to.hidden, y);
+  }
+
+  // From the gradient of what the feed-forward layers gave to that of their input, which is added to what grad_x holds
+  // if `add`. hidden: (rows, ff), if gated.
+  void FeedBackward(const EncoderActivations& from, const EncoderDeltas& deltas, bool add, float* grad_x,
+                    float* hidden) const {
+    if (l_.options.gated) {
+      InputGradient(kSecond, deltas[kSecond], hidden, /*add=*/false);
+      GatedBackward(Gate(), from.wide, hidden, deltas[kFirst]);
+    } else {
+      InputGradient(kSecond, deltas[kSecond], deltas[kFirst], /*add=*/false, from.slope);
+    }
+    InputGradient(kFirst, deltas[kFirst], grad_x, add);
+  }
+
+  // From deltas[kProjection] to deltas[kJoined]. mixed: (rows, inner).
+  void AttendBackward(const EncoderActivations& from, const float* keep, const EncoderDeltas& deltas,
+                      float* mixed) const {
+    InputGradient(kProjection, deltas[kProjection], mixed, /*add=*/false);
+    AttentionBackward(Attention(), {from.qkv, keep}, from.sums, mixed, deltas[kJoined], 0,
+                      c_.samples * l_.options.heads);
+  }
+
+  int64_t rows() const { return rows_; }
+  int64_t parts() const { return c_.samples * l_.segments(); }
+
+ private:
+  const float* Node(const float* of_all) const { return of_all != nullptr ? of_all + norm_ : nullptr; }
+
+  const EncoderLayout& l_;
+  const EncoderWeights& w_;
+  const EncoderChunk& c_;
+  int64_t rows_, norm_;
+};
 
 }  // namespace
 
 LinearLayout EncoderLayout::Linear(int linear, int64_t samples, int64_t row) const {
   LinearLayout layout = {1, samples, T, in(linear), out(linear), /*shared=*/true, {}, row};
-  if (linear == kFirst) layout.options = {Activation::kGelu, options.dropout, options.hidden_seed};
+  if (linear == kFirst && !options.gated)
+    layout.options = {options.activation, options.dropout[kDropHidden], options.seeds[kDropHidden]};
   return layout;
 }
 
 int64_t EncoderLayout::segments() const { return (T + kSegmentRows - 1) / kSegmentRows; }
 
+int64_t EncoderLayout::chunk(int64_t threads) const {
+  int64_t samples = kChunkRows / T;
+  if (weights() > kSmallWeights) samples = std::min((N + threads - 1) / threads, kLargeChunkRows / T);
+  return std::clamp<int64_t>(samples, 1, group());
+}
+
 void EncoderForward(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c, const float* x,
                     const float* keep, const EncoderActivations& to, float* work, float* y) {
-  const int64_t rows = c.samples * l.T;
-  Forward(l, w, c, kJoined, x, to.qkv);
-  AttentionForward(AttentionOf(l, c), {to.qkv, keep}, to.mixed, to.sums, 0, c.samples * l.options.heads);
-  Forward(l, w, c, kProjection, to.mixed, work);
-  const int64_t norm = c.node * l.d;
-  NormForward(NormOf(l, c, false),
-              {x, work, w.norm1_weight + norm, w.norm1_bias + norm, to.sum1, to.normed1, to.statistics1}, 0, rows);
-  Forward(l, w, c, kFirst, to.normed1, to.hidden, to.slope);
-  Forward(l, w, c, kSecond, to.hidden, work);
-  NormForward(NormOf(l, c, true),
-              {to.normed1, work, w.norm2_weight + norm, w.norm2_bias + norm, to.sum2, y, to.statistics2}, 0, rows);
+  const Sweep sweep(l, w, c);
+  if (l.options.norm_first) {
+    sweep.AddNorm(0, kDropAttended, x, nullptr, nullptr, to.normed1, to.statistics1);
+    sweep.Attend(to.normed1, keep, to, work);
+    sweep.AddNorm(1, kDropAttended, x, work, to.attended, to.normed2, to.statistics2);
+    sweep.Feed(to.normed2, to, work);
+    sweep.AddNorm(1, kDropFed, to.attended, work, y, nullptr, nullptr);
+    return;
+  }
+  sweep.Attend(x, keep, to, work);
+  sweep.AddNorm(0, kDropAttended, x, work, to.attended, to.normed1, to.statistics1);
+  sweep.Feed(to.normed1, to, work);
+  sweep.AddNorm(1, kDropFed, to.normed1, work, to.fed, y, to.statistics2);
+}
+
+int64_t EncoderBackwardWork(const EncoderLayout& l, int64_t rows) {
+  return rows * (2 * l.d + l.inner + (l.options.gated ? l.ff : 0));
 }
 
 void EncoderBackward(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c,
                      const EncoderActivations& from, const EncoderBackwardMemory& m, const EncoderDeltas& deltas) {
-  const int64_t parts = c.samples * l.segments(), norm = c.node * l.d;
-  float *attended = m.work, *mixed = m.work + c.samples * l.T * l.d;
-  NormBackward(NormOf(l, c, true),
-               {from.sum2, /*with_y=*/true, w.norm2_weight + norm, from.statistics2, m.grad_y, /*grad_shared=*/false,
-                nullptr, attended, deltas[kSecond], m.norm2_parts},
-               0, parts);
-  InputGradient(l, w, c, kSecond, deltas[kSecond], nullptr, deltas[kFirst], /*add=*/false);
-  InputGradient(l, w, c, kFirst, deltas[kFirst], from.slope, attended, /*add=*/true);
-  NormBackward(NormOf(l, c, false),
-               {from.sum1, /*with_y=*/true, w.norm1_weight + norm, from.statistics1, attended, /*grad_shared=*/false,
-                nullptr, m.grad_x, deltas[kProjection], m.norm1_parts, m.add},
-               0, parts);
-  InputGradient(l, w, c, kProjection, deltas[kProjection], nullptr, mixed, /*add=*/false);
-  AttentionBackward(AttentionOf(l, c), {from.qkv, m.keep}, from.sums, mixed, deltas[kJoined], 0,
-                    c.samples * l.options.heads);
-  if (m.want_x) InputGradient(l, w, c, kJoined, deltas[kJoined], nullptr, m.grad_x, /*add=*/true);
+  const Sweep sweep(l, w, c);
+  const int64_t rows = sweep.rows(), parts = sweep.parts();
+  // grad_in: of a norm's output or a layer's input; attended: of x + drop(attend(...)).
+  float *attended = m.work, *grad_in = attended + rows * l.d, *mixed = grad_in + rows * l.d,
+        *hidden = mixed + rows * l.inner;
+  const auto norm = [&](int which, EncoderDrop drop, NormBackwardMemory memory) {
+    memory.weight = sweep.NormWeight(which);
+    if (memory.grad_normed != nullptr) memory.parameters = m.norm_parts[which];
+    NormBackward(sweep.Norm(drop), memory, 0, parts);
+  };
+  if (l.options.norm_first) {
+    // The gradient of y is that of `attended` and, dropped, of what was fed.
+    norm(1, kDropFed, {.with_y = true, .grad_sum = m.grad_y, .grad_y = deltas[kSecond]});
+    sweep.FeedBackward(from, deltas, /*add=*/false, grad_in, hidden);
+    norm(1, kDropAttended,
+         {.sum = from.attended,
+          .with_y = true,
+          .statistics = from.statistics2,
+          .grad_normed = grad_in,
+          .grad_sum = m.grad_y,
+          .grad_x = attended,
+          .grad_y = deltas[kProjection]});
+    sweep.AttendBackward(from, m.keep, deltas, mixed);
+    sweep.InputGradient(kJoined, deltas[kJoined], grad_in, /*add=*/false);
+    norm(0, kDropAttended,
+         {.sum = m.x,
+          .statistics = from.statistics1,
+          .grad_normed = grad_in,
+          .grad_sum = attended,
+          .grad_x = m.grad_x,
+          .add = m.add});
+    return;
+  }
+  norm(1, kDropFed,
+       {.sum = from.fed,
+        .with_y = true,
+        .statistics = from.statistics2,
+        .grad_normed = m.grad_y,
+        .grad_x = attended,
+        .grad_y = deltas[kSecond]});
+  sweep.FeedBackward(from, deltas, /*add=*/true, attended, hidden);
+  norm(0, kDropAttended,
+       {.sum = from.attended,
+        .with_y = true,
+        .statistics = from.statistics1,
+        .grad_normed = attended,
+        .grad_x = m.grad_x,
+        .grad_y = deltas[kProjection],
+        .add = m.add});
+  sweep.AttendBackward(from, m.keep, deltas, mixed);
+  if (m.want_x) sweep.InputGradient(kJoined, deltas[kJoined], m.grad_x, /*add=*/true);
 }
 
 }  // namespace lanthorn::kernels

@@ -2,6 +2,8 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
+
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/simd/for_threads.h"
 
@@ -28,10 +30,12 @@ at::Tensor PackBackward(const at::Tensor& weight, int64_t nodes, int64_t out, in
 at::Tensor PackBackwardEach(const at::Tensor& weight, int64_t nodes, int64_t out, int64_t in) {
   const int64_t panels = Panels(in), P = PanelWidth(), size = panels * Panels(out) * P * P;
   const at::Tensor packed = at::empty({nodes, panels, Panels(out) * P, P}, weight.options());
-  ForThreads(nodes, [&](int64_t begin, int64_t end) {
-    for (int64_t node = begin; node < end; ++node) {
-      PackPlain({weight.data_ptr<float>() + node * out * in, 1, out, in}, 0, panels,
+  ForThreads(nodes * panels, [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end;) {
+      const int64_t node = at / panels, first = at % panels, last = std::min(panels, first + end - at);
+      PackPlain({weight.data_ptr<float>() + node * out * in, 1, out, in}, first, last,
                 packed.data_ptr<float>() + node * size);
+      at += last - first;
     }
   });
   return packed;

@@ -24,6 +24,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 
 constexpr int64_t kDepth = 384;               // of a product before its next stretch: a panel of B that stays in L1
+constexpr int64_t kNearRows = 512;            // rows that are less far apart stand in different sets of L1
 constexpr int64_t kStretch = 128;             // rows that a weight's gradient takes at once
 constexpr int64_t kColumns = 32 * kTileRows;  // and columns of the input
 constexpr int64_t kSums = 65536;              // floats of the sums that stay in L2
@@ -48,12 +49,17 @@ HWY_INLINE void LoadValid(const float* from, int64_t row, int64_t valid, Tile<kR
   Load<kRows>(part, kPanel, tile);
 }
 
-// One vector to memory, of which `valid` numbers belong there.
-HWY_INLINE void StoreLanes(V v, float* to, int64_t valid) {
-  if (valid >= kLanes) return hn::StoreU(v, D(), to);
-  HWY_ALIGN float part[kLanes];
-  hn::StoreU(v, D(), part);
-  if (valid > 0) std::memcpy(to, part, sizeof(float) * static_cast<size_t>(valid));
+// tile *= factors, rows of which are `row` apart.
+template <int kRows>
+HWY_INLINE void Scale(const float* factors, int64_t row, int64_t valid, Tile<kRows>& tile) {
+  HWY_UNROLL(13)
+  for (int m = 0; m < kRows; ++m) {
+    const float* own = factors + m * row;
+    const V left = valid >= kPanel ? hn::LoadU(D(), own) : LoadLanes(own, valid),
+            right = valid >= kPanel ? hn::LoadU(D(), own + kLanes) : LoadLanes(own + kLanes, valid - kLanes);
+    tile.v[m][0] = hn::Mul(tile.v[m][0], left);
+    tile.v[m][1] = hn::Mul(tile.v[m][1], right);
+  }
 }
 
 // y and slope (or null) of some rows of one panel from z (rows, P). row: the first of them, of all nodes' rows. Apart
@@ -96,7 +102,7 @@ struct Stretch {
 // multiplied and lies close together is taken as it stands; else it goes to `packed`, since rows that are a page apart
 // would push each other out of the cache.
 Stretch TakeStretch(const float* a, const float* slope, int64_t row, int64_t rows, int64_t length, float* packed) {
-  if (slope == nullptr && row <= kDepth) return {a, row};
+  if (slope == nullptr && row <= kNearRows) return {a, row};
   for (int64_t r = 0; r < rows; ++r) {
     if (slope != nullptr) {
       MultiplyElements(a + r * row, slope + r * row, length, packed + r * length);
@@ -171,6 +177,8 @@ void LinearInputGradientImpl(const LinearLayout& l, const LinearInputMemory& m, 
               Clear<count>(tile);
             }
             Multiply<count>({delta.a + at * delta.row, delta.row, 1, length}, weight, tile);
+            if (m.times != nullptr && depth + length == l.out)
+              Scale<count>(m.times + (first + at) * l.in + p * kPanel, l.in, valid, tile);
             StoreValid<count>(tile, to, l.in, valid);
           });
         }
@@ -228,13 +236,18 @@ double AddSquares(const float* tile, int64_t size, float* sum) {
   return total;
 }
 
-// Some columns of `rows` rows, `in` apart, as the left operands of AddProduct: one block of columns behind the other.
+// Some columns of `rows` rows, `in` > kColumns apart, as the left operands of AddProduct: one block of columns behind
+// the other, and a few numbers more.
+constexpr int64_t kColumnVectors = (kTileRows + kLanes - 1) / kLanes;
 void PackColumns(const float* x, int64_t in, int64_t columns, int64_t rows, float* packed) {
   ForRowBlocks(columns, [&](auto count, int64_t at) HWY_ATTR {
     float* to = packed + at * rows;
-    for (int64_t r = 0; r < rows; ++r, to += count) {
-      for (int64_t i = 0; i < count; ++i) to[i] = x[r * in + at + i];
+    // Whole vectors, of which the next row overwrites what is too much. Behind the last there is no next.
+    for (int64_t r = 0; r + 1 < rows; ++r, to += count) {
+      for (int64_t v = 0; v < kColumnVectors; ++v)
+        hn::StoreU(hn::LoadU(D(), x + r * in + at + v * kLanes), D(), to + v * kLanes);
     }
+    for (int64_t i = 0; i < count; ++i) to[i] = x[(rows - 1) * in + at + i];
   });
 }
 
@@ -274,7 +287,7 @@ class WeightSweep {
         bias_(Uninitialized(most * kPanel)),
         tile_(Uninitialized(squares_ ? std::min(l.in, kColumns) * kPanel : 0)),
         deltas_(Uninitialized(kStretch * kPanel)),
-        columns_of_x_(Uninitialized(packs_ ? kStretch * kColumns : 0)) {}
+        columns_of_x_(Uninitialized(packs_ ? kStretch * kColumns + kColumnVectors * kLanes : 0)) {}
 
   void Run(int64_t begin, int64_t end, int64_t column, int64_t columns) {
     const int64_t panel = columns * kPanel;
@@ -319,14 +332,29 @@ class WeightSweep {
   void Write(int64_t job, const float* sum, int64_t column, int64_t columns) const {
     if (m_.weight == nullptr) return;
     const int64_t p = job % panels_, row = job / panels_ * l_.out + p * kPanel;
-    for (int64_t lane = 0; lane < std::min(kPanel, l_.out - p * kPanel); ++lane) {
-      float* to = m_.weight + (row + lane) * l_.in + column;
-      if (m_.add) {
-        for (int64_t i = 0; i < columns; ++i) to[i] += sum[i * kPanel + lane];
-      } else {
-        for (int64_t i = 0; i < columns; ++i) to[i] = sum[i * kPanel + lane];
-      }
+    float* to = m_.weight + row * l_.in + column;
+    if (m_.add) {
+      WriteTurned</*kAdd=*/true>(sum, std::min(kPanel, l_.out - p * kPanel), columns, to);
+    } else {
+      WriteTurned</*kAdd=*/false>(sum, std::min(kPanel, l_.out - p * kPanel), columns, to);
     }
+  }
+
+  // to (outs, columns of l_.in) = or += sum (columns, P) turned round.
+  template <bool kAdd>
+  void WriteTurned(const float* sum, int64_t outs, int64_t columns, float* to) const {
+    int64_t out = 0;
+    for (; kPanel >= 4 && out + 4 <= outs; out += 4) {
+      int64_t i = 0;
+      for (; i + 4 <= columns; i += 4) Transpose4<kAdd>(sum + i * kPanel + out, kPanel, to + out * l_.in + i, l_.in);
+      for (; i < columns; ++i) WriteColumn<kAdd>(sum + i * kPanel + out, 4, to + out * l_.in + i);
+    }
+    for (int64_t i = 0; out < outs && i < columns; ++i)
+      WriteColumn<kAdd>(sum + i * kPanel + out, outs - out, to + out * l_.in + i);
+  }
+  template <bool kAdd>
+  HWY_INLINE void WriteColumn(const float* sum, int64_t outs, float* to) const {
+    for (int64_t lane = 0; lane < outs; ++lane) to[lane * l_.in] = (kAdd ? to[lane * l_.in] : 0) + sum[lane];
   }
 
   const LinearLayout& l_;

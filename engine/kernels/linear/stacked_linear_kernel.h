@@ -30,11 +30,12 @@ struct LinearForwardMemory {
 void LinearForward(const LinearLayout& layout, const LinearForwardMemory& memory, int64_t begin, int64_t end);
 
 struct LinearInputMemory {
-  const float* grad_y;  // (nodes, rows, out)
-  const float* slope;   // (nodes, rows, out) or null
-  const float* weight;  // PackPlain of (nodes * out, in) with one gate for each node
-  float* grad_x;        // (1 or nodes, rows, in)
-  bool add = false;     // to what grad_x holds
+  const float* grad_y;           // (nodes, rows, out)
+  const float* slope;            // (nodes, rows, out) or null
+  const float* weight;           // PackPlain of (nodes * out, in) with one gate for each node
+  float* grad_x;                 // (1 or nodes, rows, in)
+  bool add = false;              // to what grad_x holds
+  const float* times = nullptr;  // (rows, in): what grad_x gets is multiplied by it; of one node
 };
 // Parts are blocks of kBackwardRows rows with all nodes for a shared input, else (node, block), the block fastest.
 void LinearInputGradient(const LinearLayout& layout, const LinearInputMemory& memory, int64_t begin, int64_t end);

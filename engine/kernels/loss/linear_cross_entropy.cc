@@ -35,11 +35,7 @@ struct Context : torch::CustomClassHolder {
 class HeadUse final : public tscore::Use {
  public:
   HeadUse(const HeadInput& head, bool weight, double factor, at::Tensor squares, at::Tensor log_sums)
-      : head_(head),
-        weight_(weight),
-        factor_(factor),
-        squares_(std::move(squares)),
-        log_sums_(std::move(log_sums)) {}
+      : head_(head), weight_(weight), factor_(factor), squares_(std::move(squares)), log_sums_(std::move(log_sums)) {}
   int64_t samples() const override { return head_.x.size(0); }
   void AddSampleGradient(int64_t sample, const at::Tensor& tile) const override {
     HeadInput one = head_;
@@ -77,8 +73,7 @@ class HeadFunction : public torch::autograd::Function<HeadFunction> {
                             const MaybeTensor& bias, const c10::intrusive_ptr<Context>& context) {
     HeadResult result = RunHead(context->head, context->wanted);
     if (result.x.defined()) result.x = result.x.view(x.sizes());
-    ctx->save_for_backward(
-        {result.x, result.weight, result.bias, result.sq_weight, result.sq_bias, result.log_sums});
+    ctx->save_for_backward({result.x, result.weight, result.bias, result.sq_weight, result.sq_bias, result.log_sums});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
     return at::scalar_tensor(result.loss_sum * context->head.scale, x.options());
   }

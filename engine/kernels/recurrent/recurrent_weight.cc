@@ -74,7 +74,7 @@ HWY_INLINE double AddSample(const SampleRows& x, const float* deltas, int64_t co
     Multiply<rows>({x.rest + first, 1, columns, x.rest_count}, behind, tile);
     float* to = sum + first * kPanel;
     constexpr int kRows = rows;
-    HWY_UNROLL(12)
+    HWY_UNROLL(13)
     for (int i = 0; i < kRows; ++i) {
       const V left = tile.v[i][0], right = tile.v[i][1];
       squares[0] = hn::MulAdd(left, left, squares[0]);

@@ -25,9 +25,10 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kPanel = 2 * kLanes;
-// Two accumulators per row, two vectors of B and a broadcast have to fit the registers: 32 with AVX-512 and on ARM.
+// Two accumulators per row, two vectors of B and a broadcast have to fit the registers: 32 with AVX-512 and on ARM. 13
+// rows leave three free and divide 64 and 128 rows into 5 and 10 tiles.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_ARCH_ARM_A64
-constexpr int64_t kTileRows = 12;
+constexpr int64_t kTileRows = 13;
 #else
 constexpr int64_t kTileRows = 6;
 #endif
@@ -40,9 +41,25 @@ HWY_INLINE hn::Vec<Tag> FirstLanes(Tag d) {
   return hn::Load(d, kFirst);
 }
 
-template <int kRows>
+// The first `valid` numbers of a vector, zeros behind them.
+HWY_INLINE V LoadLanes(const float* from, int64_t valid) {
+  if (valid >= kLanes) return hn::LoadU(D(), from);
+  HWY_ALIGN float part[kLanes] = {};
+  if (valid > 0) std::memcpy(part, from, sizeof(float) * static_cast<size_t>(valid));
+  return hn::Load(D(), part);
+}
+
+// One vector to memory, of which `valid` numbers belong there.
+HWY_INLINE void StoreLanes(V v, float* to, int64_t valid) {
+  if (valid >= kLanes) return hn::StoreU(v, D(), to);
+  HWY_ALIGN float part[kLanes];
+  hn::Store(v, D(), part);
+  if (valid > 0) std::memcpy(to, part, sizeof(float) * static_cast<size_t>(valid));
+}
+
+template <int kRows, int kVectors = 2>
 struct Tile {
-  V v[kRows][2];
+  V v[kRows][kVectors];
 };
 
 // A's element (m, k) is at a[m * row + k * step], k < length. B is a panel: `kPanel` floats for each k.
@@ -58,12 +75,25 @@ HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRo
   const int64_t row = x.row, step = x.step;
   for (int64_t k = 0; k < x.length; ++k, a += step, b += kPanel) {
     const V b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + kLanes);
-    HWY_UNROLL(12)
+    HWY_UNROLL(13)
     for (int m = 0; m < kRows; ++m) {
       const V am = hn::Set(d, a[m * row]);
       c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
       c.v[m][1] = hn::MulAdd(am, b1, c.v[m][1]);
     }
+  }
+}
+
+// The same with the first vector of each of the panel's rows alone.
+template <int kRows>
+HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRows, 1>& c) {
+  const D d;
+  const float* HWY_RESTRICT a = x.a;
+  const int64_t row = x.row, step = x.step;
+  for (int64_t k = 0; k < x.length; ++k, a += step, b += kPanel) {
+    const V b0 = hn::LoadU(d, b);
+    HWY_UNROLL(13)
+    for (int m = 0; m < kRows; ++m) c.v[m][0] = hn::MulAdd(hn::Set(d, a[m * row]), b0, c.v[m][0]);
   }
 }
 
@@ -76,7 +106,7 @@ HWY_INLINE void MultiplyPanels(const float* HWY_RESTRICT a, int64_t pieces, int6
   for (int64_t at = 0; at < pieces; ++at, a += piece, b += kPanel * kPanel) {
     for (int64_t k = 0; k < kPanel; ++k) {
       const V b0 = hn::LoadU(d, b + k * kPanel), b1 = hn::LoadU(d, b + k * kPanel + kLanes);
-      HWY_UNROLL(12)
+      HWY_UNROLL(13)
       for (int m = 0; m < kRows; ++m) {
         const V am = hn::Set(d, a[m * kPanel + k]);
         c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
@@ -86,35 +116,36 @@ HWY_INLINE void MultiplyPanels(const float* HWY_RESTRICT a, int64_t pieces, int6
   }
 }
 
-template <int kRows>
-HWY_INLINE void Clear(Tile<kRows>& c) {
-  HWY_UNROLL(12)
-  for (int m = 0; m < kRows; ++m) c.v[m][0] = c.v[m][1] = hn::Zero(D());
-}
-
-template <int kRows>
-HWY_INLINE void Load(const float* from, int64_t row, Tile<kRows>& c) {
-  HWY_UNROLL(12)
+template <int kRows, int kVectors>
+HWY_INLINE void Clear(Tile<kRows, kVectors>& c) {
+  HWY_UNROLL(13)
   for (int m = 0; m < kRows; ++m) {
-    c.v[m][0] = hn::LoadU(D(), from + m * row);
-    c.v[m][1] = hn::LoadU(D(), from + m * row + kLanes);
+    for (int v = 0; v < kVectors; ++v) c.v[m][v] = hn::Zero(D());
   }
 }
 
-template <int kRows>
-HWY_INLINE void Store(const Tile<kRows>& c, float* to, int64_t row) {
-  HWY_UNROLL(12)
+template <int kRows, int kVectors>
+HWY_INLINE void Load(const float* from, int64_t row, Tile<kRows, kVectors>& c) {
+  HWY_UNROLL(13)
   for (int m = 0; m < kRows; ++m) {
-    hn::StoreU(c.v[m][0], D(), to + m * row);
-    hn::StoreU(c.v[m][1], D(), to + m * row + kLanes);
+    for (int v = 0; v < kVectors; ++v) c.v[m][v] = hn::LoadU(D(), from + m * row + v * kLanes);
   }
 }
 
-// Four columns of four rows, turned round: to[c * kPanel + row].
-HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
+template <int kRows, int kVectors>
+HWY_INLINE void Store(const Tile<kRows, kVectors>& c, float* to, int64_t row) {
+  HWY_UNROLL(13)
+  for (int m = 0; m < kRows; ++m) {
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(c.v[m][v], D(), to + m * row + v * kLanes);
+  }
+}
+
+// Four columns of four rows, turned round: to[c * step + row] = or, with kAdd, += from[row * stride + c].
+template <bool kAdd = false>
+HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to, int64_t step = kPanel) {
 #if HWY_TARGET == HWY_SCALAR
   for (int64_t row = 0; row < 4; ++row) {
-    for (int64_t c = 0; c < 4; ++c) to[c * kPanel + row] = from[row * stride + c];
+    for (int64_t c = 0; c < 4; ++c) to[c * step + row] = (kAdd ? to[c * step + row] : 0) + from[row * stride + c];
   }
 #else
   const hn::FixedTag<float, 4> d;
@@ -122,10 +153,12 @@ HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
              e = hn::LoadU(d, from + 3 * stride);
   const auto low_ab = hn::InterleaveLower(a, b), low_ce = hn::InterleaveLower(c, e);
   const auto high_ab = hn::InterleaveUpper(d, a, b), high_ce = hn::InterleaveUpper(d, c, e);
-  hn::StoreU(hn::ConcatLowerLower(d, low_ce, low_ab), d, to);
-  hn::StoreU(hn::ConcatUpperUpper(d, low_ce, low_ab), d, to + kPanel);
-  hn::StoreU(hn::ConcatLowerLower(d, high_ce, high_ab), d, to + 2 * kPanel);
-  hn::StoreU(hn::ConcatUpperUpper(d, high_ce, high_ab), d, to + 3 * kPanel);
+  const auto put = [&](hn::Vec<decltype(d)> column, float* at)
+                       HWY_ATTR { hn::StoreU(kAdd ? hn::Add(hn::LoadU(d, at), column) : column, d, at); };
+  put(hn::ConcatLowerLower(d, low_ce, low_ab), to);
+  put(hn::ConcatUpperUpper(d, low_ce, low_ab), to + step);
+  put(hn::ConcatLowerLower(d, high_ce, high_ab), to + 2 * step);
+  put(hn::ConcatUpperUpper(d, high_ce, high_ab), to + 3 * step);
 #endif
 }
 
@@ -192,6 +225,9 @@ HWY_INLINE void ForRowBlocks(int64_t rows, Body body) {
         break;
       case 12:
         body(RowCount<12>(), first);
+        break;
+      case 13:
+        body(RowCount<13>(), first);
         break;
 #endif
       default:

@@ -8,7 +8,11 @@
 #include "engine/base/text/nearest.h"
 #include "engine/kernels/encoder/add_norm.h"
 #include "engine/kernels/encoder/dropout.h"
+#include "engine/kernels/encoder/encoder_blocks.h"
+#include "engine/kernels/encoder/gated.h"
 #include "engine/kernels/linear/stacked_linear.h"
+#include "engine/nn/decoding.h"
+#include "engine/nn/key_padding.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/layer_makers.h"
 
@@ -44,13 +48,26 @@ class TransformerEncoderLayer final : public Module {
   at::Tensor Compute(const at::Tensor& input, State*) override {
     TORCH_CHECK(input.dim() == 3 && input.size(2) == o_.size, "[TransformerEncoderLayer] input must be (B, T, ",
                 o_.size, "), got ", input.sizes());
-    if (!o_.norm_first) {
-      const at::Tensor x = AddNorm(input, attention_->Forward(input, nullptr), *norm1_).normed;
-      return AddNorm(x, FeedForward(x), *norm2_).normed;
-    }
-    const at::Tensor normed = AddNorm(input, {}, *norm1_).normed;
-    const kernels::AddNormOutput middle = AddNorm(input, attention_->Forward(normed, nullptr), *norm2_);
-    return middle.sum + at::dropout(FeedForward(middle.normed), o_.dropout, training());
+    // Positions that come one by one, or a part with a forward of its own, need the parts.
+    if (Decoding::Current() != nullptr || HoldsScripted()) return InParts(input);
+    kernels::EncoderOptions options = {.heads = o_.heads,
+                                       .causal = o_.causal,
+                                       .norm_first = o_.norm_first,
+                                       .rms = o_.rms,
+                                       .activation = o_.activation.value_or(kernels::Activation::kNone),
+                                       .gated = !o_.activation,
+                                       .eps = o_.eps};
+    options.dropout = {attention_->training() ? o_.attention_dropout : 0, InTraining(o_.dropout),
+                       InTraining(o_.hidden_dropout), InTraining(o_.dropout)};
+    for (size_t i = 0; i < options.dropout.size(); ++i) options.seeds[i] = SeedFor(options.dropout[i]);
+    const Module& out_proj = *attention_->Child("out_proj");
+    const at::Tensor padding = KeyPadding::Current(input.size(0), input.size(1), input.device());
+    return kernels::EncoderBlocks(
+        input, padding,
+        {attention_->Own("in_proj_weight"), attention_->Own("in_proj_bias"), out_proj.Own("weight"),
+         out_proj.Own("bias"), linear1_->Own("weight"), linear1_->Own("bias"), linear2_->Own("weight"),
+         linear2_->Own("bias"), norm1_->Own("weight"), norm1_->Own("bias"), norm2_->Own("weight"), norm2_->Own("bias")},
+        options, kind().c_str());
   }
 
   std::string Describe() const override {
@@ -83,6 +100,18 @@ class TransformerEncoderLayer final : public Module {
   double InTraining(double dropout) const { return training() ? dropout : 0; }
   static int64_t SeedFor(double dropout) { return dropout > 0 ? kernels::DrawDropoutSeed() : 0; }
 
+  // The block layer by layer.
+  at::Tensor InParts(const at::Tensor& input) const {
+    if (!o_.norm_first) {
+      const at::Tensor x = AddNorm(input, attention_->Forward(input, nullptr), *norm1_).normed;
+      return AddNorm(x, FeedForward(x), *norm2_).normed;
+    }
+    const at::Tensor normed = AddNorm(input, {}, *norm1_).normed;
+    const kernels::AddNormOutput middle = AddNorm(input, attention_->Forward(normed, nullptr), *norm2_);
+    const double dropout = InTraining(o_.dropout);
+    return middle.sum + kernels::SeededDropout(FeedForward(middle.normed), dropout, SeedFor(dropout));
+  }
+
   // x + drop(y) and its norm; without y the norm of x.
   kernels::AddNormOutput AddNorm(const at::Tensor& x, const at::Tensor& y, const Module& norm) const {
     const double dropout = y.defined() ? InTraining(o_.dropout) : 0;
@@ -98,8 +127,7 @@ class TransformerEncoderLayer final : public Module {
     const double dropout = InTraining(o_.hidden_dropout);
     if (o_.activation) return linear(*linear2_, linear(*linear1_, x, {*o_.activation, dropout, SeedFor(dropout)}), {});
     const at::Tensor wide = linear(*linear1_, x, {});
-    const at::Tensor gated = at::silu(wide.narrow(-1, 0, o_.hidden)) * wide.narrow(-1, o_.hidden, o_.hidden);
-    return linear(*linear2_, at::dropout(gated, o_.hidden_dropout, training()), {});
+    return linear(*linear2_, kernels::Gated(wide, dropout, SeedFor(dropout)), {});
   }
 
   BlockOptions o_;

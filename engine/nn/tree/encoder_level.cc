@@ -58,10 +58,10 @@ at::Tensor EncoderLevel::Run(const at::Tensor& x, bool mean) {
               "), got ", x.sizes());
   kernels::EncoderOptions options = {.heads = shape_.heads, .mean = mean};
   if (training() && shape_.dropout > 0) {
-    options.dropout = shape_.dropout;
-    options.attention_seed = kernels::DrawDropoutSeed();
-    options.hidden_seed = kernels::DrawDropoutSeed();
-    options.output_seed = kernels::DrawDropoutSeed();
+    for (const kernels::EncoderDrop drop : {kernels::kDropAttention, kernels::kDropHidden, kernels::kDropFed}) {
+      options.dropout[drop] = shape_.dropout;
+      options.seeds[drop] = kernels::DrawDropoutSeed();
+    }
   }
   const at::Tensor padding = KeyPadding::Current(x.size(-3), x.size(-2), x.device());
   return kernels::EncoderBlocks(x, padding,

@@ -20,6 +20,16 @@ struct Sizes {
   bool shared = true, mean = true;
 };
 
+// What a block is, beside its sizes.
+struct Kind {
+  bool norm_first = false, rms = false, gated = false;
+  Activation activation = Activation::kGelu;
+  bool biases = true, norm_weights = true;
+  bool narrow = false;  // the heads together are narrower than the block
+  bool stacked = true;  // else one block without the dimension of nodes
+  bool drops_attended = false;
+};
+
 struct Problem {
   at::Tensor x, padding;
   EncoderParameters parameters;
@@ -28,22 +38,34 @@ struct Problem {
   at::Tensor Run() const { return EncoderBlocks(x, padding, parameters, options); }
 };
 
-Problem Make(const Sizes& s, double dropout = 0, bool padded = false) {
+Problem Make(const Sizes& s, double dropout = 0, bool padded = false, const Kind& kind = {}) {
   at::manual_seed(5);
-  const int64_t d = s.heads * s.width;
+  const int64_t inner = s.heads * s.width, d = kind.narrow ? inner + 3 : inner, wide = kind.gated ? 2 * s.ff : s.ff;
   const auto leaf = [](std::vector<int64_t> sizes, double scale, double shift = 0) {
     return (at::randn(sizes) * scale + shift).set_requires_grad(true);
   };
-  const double narrow = 1 / std::sqrt(static_cast<double>(d)), wide = 1 / std::sqrt(static_cast<double>(s.ff));
+  const auto of_nodes = [&](bool there, std::vector<int64_t> sizes, double scale, double shift = 0) {
+    if (kind.stacked) sizes.insert(sizes.begin(), s.n);
+    return there ? leaf(sizes, scale, shift) : at::Tensor();
+  };
+  const auto deviation = [](int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_in)); };
   Problem p;
   p.x = s.shared ? leaf({s.N, s.T, d}, 1) : leaf({s.n, s.N, s.T, d}, 1);
   if (padded) p.padding = at::rand({s.N, s.T}).lt(0.3);
-  p.parameters = {leaf({s.n, 3 * d, d}, narrow), leaf({s.n, 3 * d}, 0.1),      leaf({s.n, d, d}, narrow),
-                  leaf({s.n, d}, 0.1),           leaf({s.n, s.ff, d}, narrow), leaf({s.n, s.ff}, 0.1),
-                  leaf({s.n, d, s.ff}, wide),    leaf({s.n, d}, 0.1),          leaf({s.n, d}, 0.1, 1),
-                  leaf({s.n, d}, 0.1),           leaf({s.n, d}, 0.1, 1),       leaf({s.n, d}, 0.1)};
-  p.options = {.heads = s.heads, .mean = s.mean, .dropout = dropout};
-  p.options.attention_seed = 11, p.options.hidden_seed = 12, p.options.output_seed = 13;
+  p.parameters = {of_nodes(true, {3 * inner, d}, deviation(d)), of_nodes(kind.biases, {3 * inner}, 0.1),
+                  of_nodes(true, {d, inner}, deviation(inner)), of_nodes(kind.biases, {d}, 0.1),
+                  of_nodes(true, {wide, d}, deviation(d)),      of_nodes(kind.biases, {wide}, 0.1),
+                  of_nodes(true, {d, s.ff}, deviation(s.ff)),   of_nodes(kind.biases, {d}, 0.1),
+                  of_nodes(kind.norm_weights, {d}, 0.1, 1),     of_nodes(kind.norm_weights && !kind.rms, {d}, 0.1),
+                  of_nodes(kind.norm_weights, {d}, 0.1, 1),     of_nodes(kind.norm_weights && !kind.rms, {d}, 0.1)};
+  p.options = {.heads = s.heads,
+               .mean = s.mean,
+               .norm_first = kind.norm_first,
+               .rms = kind.rms,
+               .activation = kind.activation,
+               .gated = kind.gated};
+  p.options.dropout = {dropout, kind.drops_attended ? dropout : 0, dropout, dropout};
+  p.options.seeds = {11, 14, 12, 13};
   return p;
 }
 
@@ -51,12 +73,16 @@ Problem Make(const Sizes& s, double dropout = 0, bool padded = false) {
 OperatorProblem Describe(const Problem& p, const std::string& words) {
   const auto run = [p](const std::vector<at::Tensor>& leaves) -> std::vector<at::Tensor> {
     EncoderParameters parameters;
-    std::copy(leaves.begin() + 1, leaves.end(), parameters.begin());
+    size_t leaf = 1;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (p.parameters[i].defined()) parameters[i] = leaves[leaf++];
+    }
     return {EncoderBlocks(leaves[0], p.padding, parameters, p.options)};
   };
   OperatorProblem problem = {words, {{"x", p.x}}, run, run};
   for (size_t i = 0; i < p.parameters.size(); ++i)
-    problem.leaves.push_back({absl::StrFormat("parameter %d", i), p.parameters[i], /*parameter=*/true});
+    if (p.parameters[i].defined())
+      problem.leaves.push_back({absl::StrFormat("parameter %d", i), p.parameters[i], /*parameter=*/true});
   return problem;
 }
 
@@ -77,6 +103,34 @@ void RunGrid(const OperatorCase::Visit& visit, const std::vector<Sizes>& grid) {
   }
 }
 
+struct NamedKind {
+  const char* name;
+  Kind kind;
+};
+const std::vector<NamedKind> kKinds = {
+    {"post-norm, one block, dropout everywhere", {.stacked = false, .drops_attended = true}},
+    {"post-norm rms swiglu without biases", {.rms = true, .gated = true, .biases = false}},
+    {"pre-norm", {.norm_first = true, .drops_attended = true}},
+    {"pre-norm rms relu2, nothing but matrices",
+     {.norm_first = true, .rms = true, .activation = Activation::kRelu2, .biases = false, .norm_weights = false}},
+    {"pre-norm swiglu, one block, narrow heads",
+     {.norm_first = true, .gated = true, .narrow = true, .stacked = false, .drops_attended = true}},
+    {"pre-norm gelu_tanh, one block, rms",
+     {.norm_first = true, .rms = true, .activation = Activation::kGeluTanh, .stacked = false}},
+};
+
+// Every kind of block, with one node where it is one block.
+void RunKinds(const OperatorCase::Visit& visit, Sizes s, double dropout, bool padded) {
+  for (const NamedKind& one : kKinds) {
+    Sizes own = s;
+    if (!one.kind.stacked) own.n = 1, own.shared = true, own.mean = false;
+    visit(Describe(
+        Make(own, dropout, padded, one.kind),
+        absl::StrFormat("%s, n=%d N=%d T=%d heads=%d width=%d ff=%d shared=%d mean=%d dropout=%g padded=%d", one.name,
+                        own.n, own.N, own.T, own.heads, own.width, own.ff, own.shared, own.mean, dropout, padded)));
+  }
+}
+
 const RegisterOperatorCase encoder_blocks({
     .name = "encoder_blocks",
     .tolerance = 3e-5,
@@ -92,14 +146,22 @@ const RegisterOperatorCase encoder_blocks({
           // More samples than one group of the backward takes, and than one chunk.
           RunGrid(visit, {{2, 37, 33, 2, 4, 12}, {1, 300, 5, 1, 8, 9}, {2, 3, 600, 2, 8, 16}});
           RunGrid(visit, {{2, 0, 3, 1, 4, 5}, {2, 2, 0, 1, 4, 5}});
+          RunKinds(visit, {2, 5, 33, 3, 5, 20}, 0.3, true);
+          RunKinds(visit, {3, 3, 65, 2, 16, 33, /*shared=*/false, /*mean=*/false}, 0, false);
+          RunKinds(visit, {1, 70, 20, 2, 8, 40}, 0.2, false);
+          // Weights beyond kSmallWeights, for which a chunk has more samples.
+          RunKinds(visit, {1, 5, 40, 2, 96, 1100}, 0.1, false);
         },
     .few =
         [](const auto& visit) {
           RunGrid(visit, {{2, 3, 29, 2, 5, 18}});
+          RunKinds(visit, {2, 3, 29, 2, 5, 18}, 0.2, true);
         },
     .threads =
         [](const auto& visit) {
           visit(Describe(Make({3, 37, 33, 2, 9, 21}, 0.2, true), ""));
+          RunKinds(visit, {2, 37, 33, 2, 9, 21}, 0.2, true);
+          RunKinds(visit, {1, 7, 40, 2, 96, 1100}, 0.1, false);
         },
     .small =
         [] {
@@ -148,13 +210,19 @@ TEST(EncoderBlocks, WrongShapesAreNamedWithTheTag) {
   expect("[encoder_blocks] input must be (N, T, 8) or (2, N, T, 8)", [](Problem& p) { p.x = at::zeros({3, 5, 9}); });
   expect("[encoder_blocks] input must be (N, T, 8)", [](Problem& p) { p.x = at::zeros({3, 3, 5, 8}); });
   expect("[encoder_blocks] 3 heads do not divide the width 8", [](Problem& p) { p.options.heads = 3; });
-  expect("[encoder_blocks] dropout must be in [0, 1)", [](Problem& p) { p.options.dropout = 1; });
+  expect("[encoder_blocks] dropout must be in [0, 1)", [](Problem& p) { p.options.dropout[kDropFed] = 1; });
   expect("[encoder_blocks] padding must be a bool (3, 5)", [](Problem& p) {
     p.padding = at::zeros({3, 4}, at::kBool);
   });
-  expect("[encoder_blocks] parameter 6 must be [2, 8, 12]",
-         [](Problem& p) { p.parameters[kWeight2] = at::zeros({2}); });
-  expect("[encoder_blocks] all parameters must be Float", [](Problem& p) { p.parameters[kBias1] = at::Tensor(); });
+  expect("[encoder_blocks] parameter 4 must be [2, 12, 8]",
+         [](Problem& p) { p.parameters[kWeight1] = at::zeros({2}); });
+  expect("[encoder_blocks] all weights, and what is given of biases and norms, must be Float",
+         [](Problem& p) { p.parameters[kWeight1] = at::Tensor(); });
+  expect("[encoder_blocks] the biases of the linear layers must be given together",
+         [](Problem& p) { p.parameters[kBias1] = at::Tensor(); });
+  expect("[encoder_blocks] a norm's bias needs a weight beside it",
+         [](Problem& p) { p.parameters[kNorm1Weight] = p.parameters[kNorm2Weight] = at::Tensor(); });
+  expect("[encoder_blocks] parameter 4 must be [2, 24, 8]", [](Problem& p) { p.options.gated = true; });
 }
 
 }  // namespace
