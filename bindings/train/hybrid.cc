@@ -18,7 +18,14 @@ nlohmann::json Counts(LuaTrainer& self) {
   const train::Hybrid::Counts counts = hybrid->counts();
   nlohmann::json steps;
   for (size_t i = 0; i < counts.steps.size(); ++i) steps[train::kHybridPhaseNames[i]] = counts.steps[i];
-  return {{"blocks", counts.blocks}, {"rejected", counts.rejected}, {"restored", counts.restored}, {"steps", steps}};
+  nlohmann::json found = {
+      {"blocks", counts.blocks}, {"rejected", counts.rejected}, {"restored", counts.restored}, {"steps", steps}};
+  if (counts.forecast) {
+    found["forecast"] = {{"steps", counts.forecast->count},
+                         {"mean_error", counts.forecast->forecast},
+                         {"last_value_error", counts.forecast->last}};
+  }
+  return found;
 }
 
 const std::vector<FunctionRow> kMethods = {
@@ -28,7 +35,8 @@ const std::vector<FunctionRow> kMethods = {
      Typed<&SetHybrid>},
     {"Trainer:hybrid_counts", "",
      "What it did: {blocks=, rejected=, restored=, steps=}; restored ones are those that a critical alarm undid, steps "
-     "those of each phase.",
+     "those of each phase. With the option forecast also forecast={steps=, mean_error=, last_value_error=}: mean "
+     "absolute errors of the loss forecast, and of the loss before taken for one.",
      Typed<&Counts>},
 };
 

@@ -103,7 +103,8 @@ void ValueOf<train::StepRecord>::Push(lua_State* L, const train::StepRecord& rec
       .Set("confidence", record.hybrid->confidence)
       .Set("accepted", record.hybrid->accepted)
       .Set("probe_loss", record.hybrid->probe_loss)
-      .Set("delta_norm", record.hybrid->delta_norm);
+      .Set("delta_norm", record.hybrid->delta_norm)
+      .Set("forecast", record.hybrid->forecast);
 }
 
 void ValueOf<train::FitResult>::Push(lua_State* L, const train::FitResult& result) {

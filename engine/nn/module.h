@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/kernels/gemm/precision.h"
 #include "engine/tscore/recorder.h"
 
 namespace lanthorn::nn {
@@ -70,9 +71,10 @@ class Module {
   // enters it, as Forward does with input and state.
   virtual std::optional<Head> LinearHead() const { return std::nullopt; }
   virtual at::Tensor Features(const at::Tensor& input, State* state);
-  // Whether this layer itself multiplies in the precision that is current (kernels/gemm/precision.h); its children
-  // answer for themselves.
-  virtual bool LowersPrecision() const { return false; }
+  // How this layer itself multiplies in such a precision, where that is current; its children answer for themselves.
+  // Transformer blocks have bf16 products of their own (kernels/linear/pairs.h).
+  enum class Lowers { kNot, kByLibrary, kByPairs };
+  virtual Lowers LowersTo(kernels::Precision::Kind precision) const { return Lowers::kNot; }
   // Whether Forward computes something (false for a container whose forward is written in Lua).
   virtual bool HasForward() const { return true; }
   // "GRU(128, 256, num_layers=2)"

@@ -10,7 +10,7 @@ local cfg = experiment.config {
     min_factor = 0.1 },
   train = { epochs = 20, seed = 1 },
   eval = { val_cap = 50 },
-  hybrid = { warmup_steps = 100, full_steps = 20, max_predict = 15, threshold = 0.85 },
+  hybrid = { warmup_steps = 100, full_steps = 20, max_predict = 15, threshold = 0.3 },
   compare = { seeds = { 1, 2, 3, 4, 5 }, arms = hybrid_arms.NAMES, control = 'extrapolate' },
 }
 

@@ -12,7 +12,7 @@ local cfg = experiment.config {
   eval = { val_cap = 50 },
   hybrid = { arm = 'extrapolate', warmup_steps = 100, full_steps = 20 },
   compare = { seeds = { 1 }, arms = {}, control = 'extrapolate' },
-  grid = { max_predict = { 5, 15, 40 }, gamma = { 0.8, 0.9, experiment.number(1) }, threshold = { 0.3, 0.6, 0.85 } },
+  grid = { max_predict = { 5, 15, 40 }, gamma = { 0.8, 0.9, experiment.number(1) }, threshold = { 0.15, 0.3, 0.45 } },
 }
 
 local options = require 'options'

@@ -10,10 +10,10 @@ local DEVIATIONS = {
   gpt2 = function(name, depth)
     return (name:find 'out_proj%.weight$' or name:find 'linear2%.weight$') and 0.02 / math.sqrt(2 * depth) or 0.02
   end,
-  -- HybridTrainer's published GPT-2: both embeddings N(0, 1), the head tied to one of them.
-  n01 = function(name, depth)
-    if name == 'embed.weight' or name == 'positions.weight' then return 1 end
-    return (name:find 'out_proj%.weight$' or name:find 'linear2%.weight$') and 0.02 / math.sqrt(2 * depth) or 0.02
+  -- HybridTrainer's published GPT-2: both embeddings N(0, 1), the head tied to one of them, and all other layers with
+  -- the deviation of what its framework draws, uniform up to 1 / sqrt(inputs).
+  n01 = function(name, _, _, inputs)
+    return (name == 'embed.weight' or name == 'positions.weight') and 1 or 1 / math.sqrt(3 * inputs)
   end,
   -- RandyGPT v0.3.
   v03 = function(name, _, width)
@@ -36,7 +36,7 @@ function gpt_init.draw(net, name, depth, width)
     for _, parameter in ipairs(net:named_parameters()) do
       local value = parameter.tensor
       if value:dim() > 1 then
-        value:normal_(0, deviation(parameter.name, depth, width))
+        value:normal_(0, deviation(parameter.name, depth, width, value:size(-1)))
       elseif parameter.name:find 'bias$' then
         value:zero_()
       else

@@ -13,7 +13,7 @@ local COLUMNS = {
     phase_ms = false, micro_batches = false, term = false, tscore = false, tscore_corrected = false,
     tscore_status = false, tscore_s = false, tscore_q = false, tscore_n = false, tscore_sample_sq = false,
     tscore_groups = false, noise_scale = false, noise_trace = false, noise_signal = false, noise_status = false,
-    empty = false, phase = false, confidence = false, accepted = false, probe_loss = false, delta_norm = false,
+    empty = false, phase = false, confidence = false, accepted = false, probe_loss = false, delta_norm = false, forecast = false,
     alarm = false, rss_mb = false, rss_peak_mb = false, tensor_mb = false, lua_mb = false },
   eval = { step = true, split = true, loss = true, t = false, n = false, of = false, targets = false, eval_s = false },
   callback_update = { step = true, callback = false, step_norm = true, t = false },

@@ -12,6 +12,8 @@
 #include "engine/base/torch_compat.h"
 #include "engine/kernels/attention/attention.h"
 #include "engine/kernels/encoder/encoder_run.h"
+#include "engine/kernels/gemm/precision.h"
+#include "engine/kernels/linear/pairs.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
 
@@ -198,7 +200,8 @@ at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const E
                             .inner = parameters[kOutWeight].size(-1),
                             .ff = last.size(-1),
                             .shared = x.dim() == 3,
-                            .options = options};
+                            .options = options,
+                            .operands = OperandsOf(CurrentPrecision())};
   context->inputs.keep = KeepOf(padding, x.options());
   context->inputs.parameters = parameters;
   context->layer = layer;

@@ -21,14 +21,15 @@ class Sweep {
     const LinearLayout layout = l_.Linear(linear, c_.samples, c_.Row(l_));
     const int64_t padded = Panels(layout.out) * PanelWidth();
     const float* bias = w_.bias[linear] != nullptr ? w_.bias[linear] + c_.node * padded : nullptr;
-    LinearForward(layout, {x, w_.weight[linear] + c_.node * padded * layout.in, bias, y, slope}, 0,
-                  Blocks(layout.rows(), kForwardRows));
+    LinearForward(layout, {x, w_.weight[linear] + c_.node * padded * PlacesOf(l_.operands, layout.in), bias, y, slope},
+                  0, Blocks(layout.rows(), kForwardRows));
   }
 
   // times: null, or (rows, in): the result times this.
   void InputGradient(int linear, const float* grad_y, float* grad_x, bool add, const float* times = nullptr) const {
     const LinearLayout layout = l_.Linear(linear, c_.samples, c_.Row(l_));
-    const int64_t size = Panels(layout.in) * Panels(layout.out) * PanelWidth() * PanelWidth();
+    const int64_t places = Panels(PlacesOf(l_.operands, layout.out)) * PanelWidth();
+    const int64_t size = Panels(layout.in) * PanelWidth() * places;
     const LinearInputMemory memory = {grad_y, nullptr, w_.weight[linear] + c_.node * size, grad_x, add, times};
     LinearInputGradient(layout, memory, 0, Blocks(layout.rows(), kBackwardRows));
   }
@@ -116,7 +117,7 @@ class Sweep {
 }  // namespace
 
 LinearLayout EncoderLayout::Linear(int linear, int64_t samples, int64_t row) const {
-  LinearLayout layout = {1, samples, T, in(linear), out(linear), /*shared=*/true, {}, row};
+  LinearLayout layout = {1, samples, T, in(linear), out(linear), /*shared=*/true, {}, row, operands};
   if (linear == kFirst && !options.gated)
     layout.options = {options.activation, options.dropout[kDropHidden], options.seeds[kDropHidden]};
   return layout;

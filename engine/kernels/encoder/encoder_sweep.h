@@ -23,6 +23,7 @@ struct EncoderLayout {
   int64_t nodes, N, T, d, inner, ff;  // inner: all heads together
   bool shared;                        // one x for all nodes
   EncoderOptions options;
+  Operands operands = Operands::kFloats;  // of the products with weights
 
   int64_t rows() const { return N * T; }
   int64_t in(int linear) const { return linear == kSecond ? ff : linear == kProjection ? inner : d; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/kernels/linear/stacked_linear.h"
+#include "engine/kernels/simd/operands.h"
 
 namespace lanthorn::kernels {
 
@@ -11,6 +12,7 @@ struct LinearLayout {
   bool shared;                   // one input for all nodes
   LinearOptions options;
   int64_t first_row = 0;  // the number that dropout gives to row 0
+  Operands operands = Operands::kFloats;
   int64_t rows() const { return N * K; }
   bool sloped() const { return options.activation != Activation::kNone || options.dropout > 0; }
   // The input row of a node's row 0.
@@ -21,7 +23,7 @@ inline constexpr int64_t kForwardRows = 96, kBackwardRows = 96;  // of a part of
 
 struct LinearForwardMemory {
   const float* x;       // (1 or nodes, rows, in)
-  const float* weight;  // PackTransposed of (nodes * out, in) with one gate for each node
+  const float* weight;  // PackTransposed of (nodes * out, places of in) with one gate for each node
   const float* bias;    // (nodes, out padded to panels), or null
   float* y;             // (nodes, rows, out)
   float* slope;         // (nodes, rows, out): d y / d z, if sloped and wanted; or null

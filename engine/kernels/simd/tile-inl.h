@@ -17,6 +17,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "engine/kernels/simd/operands.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace lanthorn::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -62,13 +64,35 @@ struct Tile {
   V v[kRows][kVectors];
 };
 
+// c + a * b, or for pairs c + a's first times b's first + a's second times b's second.
+template <Operands kKind>
+HWY_INLINE V MulAddOf(V a, V b, V c) {
+  if constexpr (kKind == Operands::kFloats) {
+    return hn::MulAdd(a, b, c);
+  } else {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+    if constexpr (kKind == Operands::kNativePairs) {
+      // Highway 1.0.3 has no target with this instruction; whoever asks for it has asked the CPU.
+      asm("vdpbf16ps %2, %1, %0" : "+v"(c.raw) : "v"(a.raw), "v"(b.raw));
+      return c;
+    }
+#endif
+    const hn::RebindToUnsigned<D> du;
+    const auto first = [&](V x) HWY_ATTR { return hn::BitCast(D(), hn::ShiftLeft<16>(hn::BitCast(du, x))); };
+    const auto second = [&](V x) HWY_ATTR {
+      return hn::BitCast(D(), hn::And(hn::BitCast(du, x), hn::Set(du, 0xffff0000u)));
+    };
+    return hn::MulAdd(second(a), second(b), hn::MulAdd(first(a), first(b), c));
+  }
+}
+
 // A's element (m, k) is at a[m * row + k * step], k < length. B is a panel: `kPanel` floats for each k.
 struct Operand {
   const float* a;
   int64_t row, step, length;
 };
 
-template <int kRows>
+template <int kRows, Operands kKind = Operands::kFloats>
 HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRows>& c) {
   const D d;
   const float* HWY_RESTRICT a = x.a;
@@ -78,8 +102,8 @@ HWY_INLINE void Multiply(const Operand& x, const float* HWY_RESTRICT b, Tile<kRo
     HWY_UNROLL(13)
     for (int m = 0; m < kRows; ++m) {
       const V am = hn::Set(d, a[m * row]);
-      c.v[m][0] = hn::MulAdd(am, b0, c.v[m][0]);
-      c.v[m][1] = hn::MulAdd(am, b1, c.v[m][1]);
+      c.v[m][0] = MulAddOf<kKind>(am, b0, c.v[m][0]);
+      c.v[m][1] = MulAddOf<kKind>(am, b1, c.v[m][1]);
     }
   }
 }

@@ -39,7 +39,7 @@ class RecurrentLayer final : public Module {
     for (const NamedParameter& parameter : Module::Parameters()) parameter.tensor.uniform_(-bound, bound);
   }
 
-  bool LowersPrecision() const override { return true; }
+  Lowers LowersTo(kernels::Precision::Kind) const override { return Lowers::kByLibrary; }
   int64_t StateSize() const override { return cell_ == Cell::kGru ? 1 : 2; }
 
   // state: h (layers, B, H), and c of the same shape for the LSTM.

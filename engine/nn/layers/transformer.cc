@@ -85,6 +85,10 @@ class TransformerEncoderLayer final : public Module {
     return text + (o_.causal ? ", causal=true)" : ")");
   }
 
+  Lowers LowersTo(kernels::Precision::Kind precision) const override {
+    return precision == kernels::Precision::kBf16 && !HoldsScripted() ? Lowers::kByPairs : Lowers::kNot;
+  }
+
  protected:
   bool DecodesItself() const override { return true; }
 

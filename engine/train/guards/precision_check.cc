@@ -2,14 +2,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/text/tensor_format.h"
+#include "engine/kernels/linear/pairs.h"
 
 namespace lanthorn::train {
 namespace {
 
-bool AnyLowers(const nn::Module& module) {
-  if (module.LowersPrecision()) return true;
+bool AnyLowers(const nn::Module& module, kernels::Precision::Kind precision, nn::Module::Lowers how) {
+  if (module.LowersTo(precision) == how) return true;
   for (const auto& [name, child] : module.children()) {
-    if (AnyLowers(*child)) return true;
+    if (AnyLowers(*child, precision, how)) return true;
   }
   return false;
 }
@@ -24,8 +25,13 @@ absl::Status CheckTrainingPrecision(const nn::Module& model, const kernels::Prec
         "to 'bf16' or 'fp32_split'");
   }
   const std::string subject = absl::StrCat("train.precision='", kernels::PrecisionName(precision.kind), "': ");
-  if (!AnyLowers(model)) {
-    return ConfigError(subject + "no layer of this model computes in it (GRU and LSTM do); remove it or use 'fp32'");
+  const bool by_library = AnyLowers(model, precision.kind, nn::Module::Lowers::kByLibrary);
+  const bool by_pairs = AnyLowers(model, precision.kind, nn::Module::Lowers::kByPairs);
+  if (!by_library && !by_pairs) {
+    return ConfigError(
+        subject +
+        "no layer of this model computes in it (GRU and LSTM do, transformer blocks in 'bf16'); remove it "
+        "or use 'fp32'");
   }
   if (!device.is_cpu()) {
     return ConfigError(
@@ -38,7 +44,8 @@ absl::Status CheckTrainingPrecision(const nn::Module& model, const kernels::Prec
                                     ", all must be float32; use model:to('float32'), or 'fp32', which leaves every "
                                     "type as it is"));
   }
-  return kernels::CheckPrecision(precision);
+  if (by_pairs && !precision.emulated) LANTHORN_RETURN_IF_ERROR(kernels::CheckPairs());
+  return by_library || precision.emulated ? kernels::CheckPrecision(precision) : absl::OkStatus();
 }
 
 }  // namespace lanthorn::train

@@ -22,8 +22,11 @@ Hybrid::Hybrid(const HybridOptions& options, const std::vector<nn::NamedParamete
     : options_(options),
       controller_(options),
       monitor_(options),
+      optimizer_(optimizer),
       predictor_(options, parameters, std::move(optimizer)),
-      probe_(std::move(probe)) {}
+      probe_(std::move(probe)) {
+  if (options.forecast) forecaster_.emplace();
+}
 
 bool Hybrid::backward() const {
   const HybridPhase phase = controller_.phase();
@@ -69,6 +72,13 @@ absl::Status Hybrid::Before(int64_t left, HybridStep* step) {
   return absl::OkStatus();
 }
 
+DivergenceMonitor::Finding Hybrid::Observe(double loss, std::optional<double> gradient_norm, HybridStep* step) {
+  if (!forecaster_) return monitor_.Observe(loss, gradient_norm);
+  step->forecast = forecaster_->forecast();
+  forecaster_->Observe(loss, gradient_norm, optimizer_->lr());
+  return monitor_.Observe(loss, gradient_norm, step->forecast);
+}
+
 absl::Status Hybrid::After(std::optional<double> loss, std::optional<double> gradient_norm, HybridStep* step) {
   const HybridPhase phase = controller_.phase();
   if (phase == HybridPhase::kFull) predictor_.AfterUpdate();
@@ -81,7 +91,7 @@ absl::Status Hybrid::After(std::optional<double> loss, std::optional<double> gra
     if (probes_.size() > kProbes) probes_.pop_front();
   }
   if (!loss) return absl::OkStatus();
-  const DivergenceMonitor::Finding found = monitor_.Observe(*loss, gradient_norm);
+  const DivergenceMonitor::Finding found = Observe(*loss, gradient_norm, step);
   if (phase == HybridPhase::kWarmup || found.alarm < Alarm::kWarning) return absl::OkStatus();
   step->alarm = absl::StrCat(found.alarm == Alarm::kCritical ? "critical: " : "warning: ", found.reason);
   if (found.alarm == Alarm::kCritical && predictor_.kept()) {
@@ -95,7 +105,11 @@ absl::Status Hybrid::After(std::optional<double> loss, std::optional<double> gra
   return absl::OkStatus();
 }
 
-Hybrid::Counts Hybrid::counts() const { return {blocks_, rejected_, restored_, controller_.counts()}; }
+Hybrid::Counts Hybrid::counts() const {
+  Counts counts = {blocks_, rejected_, restored_, controller_.counts(), {}};
+  if (forecaster_) counts.forecast = forecaster_->errors();
+  return counts;
+}
 
 NamedTensors Hybrid::Tensors() const {
   NamedTensors pairs;
@@ -104,10 +118,15 @@ NamedTensors Hybrid::Tensors() const {
 }
 
 nlohmann::json Hybrid::State() const {
-  return {{"arm", options_.arm},         {"controller", controller_.State()},
-          {"monitor", monitor_.State()}, {"probes", probes_},
-          {"blocks", blocks_},           {"rejected", rejected_},
-          {"restored", restored_},       {"updates", predictor_.updates()}};
+  return {{"arm", options_.arm},
+          {"controller", controller_.State()},
+          {"monitor", monitor_.State()},
+          {"probes", probes_},
+          {"blocks", blocks_},
+          {"rejected", rejected_},
+          {"restored", restored_},
+          {"updates", predictor_.updates()},
+          {"forecaster", forecaster_ ? forecaster_->State() : nlohmann::json()}};
 }
 
 absl::Status Hybrid::Load(const NamedTensors& tensors, const nlohmann::json& state) {
@@ -116,6 +135,8 @@ absl::Status Hybrid::Load(const NamedTensors& tensors, const nlohmann::json& sta
   LANTHORN_RETURN_IF_ERROR(predictor_.Load(named, state.at("updates")));
   controller_.Load(state.at("controller"));
   monitor_.Load(state.at("monitor"));
+  if (forecaster_ && state.contains("forecaster") && !state.at("forecaster").is_null())
+    forecaster_->Load(state.at("forecaster"));
   probes_ = state.at("probes").get<std::deque<double>>();
   blocks_ = state.at("blocks");
   rejected_ = state.at("rejected");

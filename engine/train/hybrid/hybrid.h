@@ -20,6 +20,7 @@
 #include "engine/base/files/safetensors.h"
 #include "engine/train/hybrid/divergence_monitor.h"
 #include "engine/train/hybrid/hybrid_step.h"
+#include "engine/train/hybrid/loss_forecaster.h"
 #include "engine/train/hybrid/phase_controller.h"
 #include "engine/train/hybrid/predictor.h"
 
@@ -50,6 +51,7 @@ class Hybrid {
   struct Counts {
     int64_t blocks = 0, rejected = 0, restored = 0;
     std::array<int64_t, 4> steps{};
+    std::optional<LossForecaster::Errors> forecast;
   };
   Counts counts() const;
 
@@ -61,10 +63,13 @@ class Hybrid {
   Hybrid(const HybridOptions& options, const std::vector<nn::NamedParameter>& parameters,
          std::shared_ptr<optim::Optimizer> optimizer, std::function<absl::StatusOr<double>()> probe);
   bool Accepts(double loss) const;
+  DivergenceMonitor::Finding Observe(double loss, std::optional<double> gradient_norm, HybridStep* step);
 
   HybridOptions options_;
   PhaseController controller_;
   DivergenceMonitor monitor_;
+  std::optional<LossForecaster> forecaster_;
+  std::shared_ptr<optim::Optimizer> optimizer_;
   Predictor predictor_;
   std::function<absl::StatusOr<double>()> probe_;
   std::deque<double> probes_;  // after full blocks

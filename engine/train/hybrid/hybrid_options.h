@@ -12,13 +12,16 @@ struct HybridOptions {
   std::string arm = "extrapolate";
   int64_t warmup_steps = 100, full_steps = 20, correct_steps = 1;
   int64_t max_predict = 15, max_consecutive = 5;
-  double threshold = 0.85;  // of the confidence, for a block to be predicted
+  // Of the confidence, for a block to be predicted. Published: 0.85, which a confidence that begins at 0.5 never
+  // reaches, since blocks alone change it.
+  double threshold = 0.3;
   double confidence = 0.5;  // at first
   bool fixed_confidence = false;
   double gamma = 0.9, rho = 0.8;
   double probe_worse = 1.02, probe_sigma = 3;
   double sigma = 3, ema_decay = 0.99, gradient_multiplier = 100, vanishing = 0.01;
   bool published_monitor = false;
+  bool forecast = false;
   int64_t seed = 0;
 
   // Published behaviour: the prediction changes nothing, and so does the correction, which runs forward alone.
@@ -56,6 +59,9 @@ void Fields(Visit&& visit, HybridOptions& hybrid) {
   visit({"vanishing", "share of that norm below which a gradient is a warning", 0}, hybrid.vanishing);
   visit({"published_monitor", "the monitor as published: it begins with a variance that hides the first hundred steps"},
         hybrid.published_monitor);
+  visit({"forecast",
+         "the monitor also holds the loss against a forecast of it from those before, which learns as it goes"},
+        hybrid.forecast);
   visit({"seed", "of random_dir and of the probe batch", 0}, hybrid.seed);
 }
 

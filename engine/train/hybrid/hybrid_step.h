@@ -16,6 +16,7 @@ struct HybridStep {
   std::optional<bool> accepted;      // of a correction's first step: whether the block before it was
   std::optional<double> probe_loss;  // there, and at the end of a full block
   std::optional<double> delta_norm;  // of a predicted block's first step: how far the weights went
+  std::optional<double> forecast;    // of the loss, with the option of that name
   std::string alarm;                 // what the monitor found; mostly empty
 };
 

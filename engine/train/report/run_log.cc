@@ -33,6 +33,7 @@ void AddHybrid(const HybridStep& step, nlohmann::json* line) {
   if (step.accepted) (*line)["accepted"] = *step.accepted;
   if (step.probe_loss) (*line)["probe_loss"] = *step.probe_loss;
   if (step.delta_norm) (*line)["delta_norm"] = *step.delta_norm;
+  if (step.forecast) (*line)["forecast"] = *step.forecast;
   if (!step.alarm.empty()) (*line)["alarm"] = step.alarm;
 }
 

@@ -112,7 +112,8 @@ t.test('a model in which no layer computes in it is exit 3', function()
   local output, code = run(LINEAR)
   t.equal(code, 3, output)
   t.contains(output,
-    "train.precision='bf16': no layer of this model computes in it (GRU and LSTM do); remove it or use 'fp32'")
+    "train.precision='bf16': no layer of this model computes in it (GRU and LSTM do, transformer blocks in 'bf16'); "
+    .. "remove it or use 'fp32'")
 end)
 
 t.test('a float64 model is exit 3 and names a parameter', function()

@@ -38,6 +38,28 @@ t.test('it resumes within any block', function()
   end
 end)
 
+t.test('with the option forecast each loss has a forecast beside it, which is resumed too', function()
+  local words = WORDS .. ', forecast = true'
+  local text = trainings.characters(TEXT, { train = 'max_steps = 80' })
+    .. ('fit { callbacks = { { "hybrid", %s } } }'):format(words)
+  local ran = runs.run(text)
+  t.equal(ran.code, 0, ran.output)
+  t.matches(ran.output, 'hybrid: the loss forecast was off by %d%.%d+, the loss before by %d%.%d+, over %d+ steps')
+  local forecasts = 0
+  for _, line in ipairs(ran.lines.train) do forecasts = forecasts + (line.forecast and 1 or 0) end
+  t.is_true(forecasts > 10)
+  local output, code = runs.command('verify-resume', runs.write('hybrid_forecast.lua', text), '--at', '60')
+  t.equal(code, 0, output)
+end)
+
+t.test('a threshold that the confidence cannot reach is told before anything is trained', function()
+  local ran = runs.run(script 'warmup_steps = 4, full_steps = 3, threshold = 0.85')
+  t.equal(ran.code, 0, ran.output)
+  t.contains(ran.output, 'hybrid: nothing will be predicted: the confidence is 0.5, only predicted blocks change it, and '
+    .. 'threshold is 0.85')
+  t.contains(ran.output, ' 0 predicted')
+end)
+
 t.test('what means nothing is refused', function()
   local function refused(words, hybrid, more)
     local ran = runs.run(script(hybrid, more))

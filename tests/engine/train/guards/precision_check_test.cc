@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/kernels/gemm/matmul_primitive.h"
+#include "engine/kernels/linear/pairs.h"
 #include "tests/engine/train/tiny.h"
 
 namespace lanthorn::train {
@@ -26,8 +27,17 @@ TEST(TrainingPrecision, AModelThatComputesInNoneOfItRefusesIt) {
   const auto linear = MakeLayer("Linear", {2, 3, true});
   EXPECT_TRUE(CheckTrainingPrecision(*linear, {}, kCpu).ok());
   ExpectStatus(CheckTrainingPrecision(*linear, kEmulatedBf16, kCpu), ExitCode::kConfig,
-               {"train.precision='bf16': no layer of this model computes in it (GRU and LSTM do); remove it or use "
-                "'fp32'"});
+               {"train.precision='bf16': no layer of this model computes in it (GRU and LSTM do, transformer blocks in "
+                "'bf16'); remove it or use 'fp32'"});
+}
+
+TEST(TrainingPrecision, ATransformerBlockLowersToBf16Alone) {
+  const auto block = EncoderLayer(8, 2, 16, {});
+  EXPECT_TRUE(CheckTrainingPrecision(*block, kEmulatedBf16, kCpu).ok());
+  ExpectStatus(CheckTrainingPrecision(*block, kEmulatedSplit, kCpu), ExitCode::kConfig,
+               {"train.precision='fp32_split': no layer of this model computes in it"});
+  const absl::Status native = CheckTrainingPrecision(*block, {kernels::Precision::kBf16, false}, kCpu);
+  EXPECT_EQ(native.ok(), kernels::CheckPairs().ok());
 }
 
 TEST(TrainingPrecision, OtherTypesAndDevicesAreNamed) {

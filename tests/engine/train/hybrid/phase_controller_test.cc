@@ -42,7 +42,9 @@ TEST(PhaseController, TracesAreThePublishedOnes) {
   EXPECT_EQ(longer.predicted, (std::vector<int64_t>{13, 12, 10, 10, 10}));
   const Trace long_blocks = TraceOf(Options(100, 20, 80, 0.9), 100 + 20 + 57 + 51 + 44 + 38 + 32 + 5 * 5);
   EXPECT_EQ(long_blocks.predicted, (std::vector<int64_t>{57, 51, 44, 38, 32}));
-  EXPECT_EQ(TraceOf(Options(10, 20, 15, 0.5), 100).counts, (Counts{10, 90, 0, 0}));
+  HybridOptions below = Options(10, 20, 15, 0.5);
+  below.threshold = 0.85;
+  EXPECT_EQ(TraceOf(below, 100).counts, (Counts{10, 90, 0, 0}));
 }
 
 TEST(PhaseController, AConfidenceThatIsNoNumberCountsAsZero) {

@@ -1,0 +1,18 @@
+// How the register tile reads the operands of a product.
+#pragma once
+
+#include <cstdint>
+
+namespace lanthorn::kernels {
+
+// kPairs: two bfloat16 numbers that follow each other along the summed dimension, in the place of one float, the first
+// in the lower half; multiplied exactly and added up in fp32. kNativePairs: the same by the CPU's own instruction,
+// which rounds sums of two products (AVX512_BF16); the plain way on a SIMD target without it.
+enum class Operands { kFloats, kPairs, kNativePairs };
+
+// Places of floats that `length` numbers along the summed dimension take.
+inline int64_t PlacesOf(Operands operands, int64_t length) {
+  return operands == Operands::kFloats ? length : (length + 1) / 2;
+}
+
+}  // namespace lanthorn::kernels
