@@ -12,6 +12,7 @@
 #include "engine/device/probe.h"
 #include "engine/device/speed.h"
 #include "engine/kernels/gemm/precision.h"
+#include "engine/kernels/linear/pairs.h"
 #include "engine/run/process/machine.h"
 
 namespace lanthorn::lua {
@@ -57,6 +58,15 @@ json Bandwidth(int threads, double seconds) {
 
 std::optional<std::string> MissingPrecision(const std::string& name) {
   const absl::Status status = kernels::CheckPrecision({Value(kernels::ParsePrecision(name)), /*emulated=*/false});
+  return status.ok() ? std::nullopt : std::optional(MessageOf(status));
+}
+
+std::optional<double> PairGain() {
+  return kernels::HasNativePairs() ? std::optional(kernels::PairGain()) : std::nullopt;
+}
+
+std::optional<std::string> MissingPairs() {
+  const absl::Status status = kernels::CheckPairs();
   return status.ok() ? std::nullopt : std::optional(MessageOf(status));
 }
 
@@ -136,6 +146,15 @@ const std::vector<FunctionRow> kRows = {
     {"missing_precision", "name",
      "Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.",
      Typed<&MissingPrecision>, "require('lanthorn').diagnostics.missing_precision('fp32') == nil"},
+    {"missing_pairs", "",
+     "Why transformer blocks would gain nothing from train.precision='bf16' on this CPU; nothing if they do. Measured "
+     "once.",
+     Typed<&MissingPairs>},
+    {"pair_gain", "",
+     "How many times as fast as fp32 products the bf16 ones of transformer blocks are on one thread, measured once; "
+     "nothing "
+     "where the CPU has no AVX512_BF16.",
+     Typed<&PairGain>},
     {"blas_threading", "",
      "How the loaded OpenBLAS makes its threads: 'openmp', 'pthreads', 'sequential' or 'unknown'.",
      Typed<&BlasThreading>, "require('lanthorn').diagnostics.blas_threading()"},

@@ -9,17 +9,12 @@ local gpt08 = { summary = 'GPT training step: 32 x 64 characters, 4 layers of wi
 local function build() return models.randygpt { vocab = 67 } end
 
 function gpt08.run(context)
-  local flop = language_model.flop(32 * 64, 64, 128, 512, 4, 67)
-  local function case(name, sections)
-    return { name = name, precision = 'fp32', flop = flop, peers = { 'gpt08' },
-      run = language_model.steps { build = build, vocab = 67, rows = 32, seq = 64, sections = sections } }
-  end
-  local rows = harness.interleave(context,
-    { case('no T-Score', {}), case('T-Score of all 32', { tscore = { every = 1 } }) })
-  return { rows = rows, bars = {
-    harness.bar('P5', 'PyTorch without T-Score / ours with', rows[2].ratio, { accept = 1.8, aim = 2.8 }),
-    harness.bar('P9', 'with T-Score / without', harness.ratio(rows[2].ours_ms, rows[1].ours_ms),
-      { accept = 1.10, aim = 1.04, less = true }),
+  local rows, by, notes = language_model.measure(context, { peer = 'gpt08', build = build,
+    vocab = 67, rows = 32, seq = 64, flop = language_model.flop(32 * 64, 64, 128, 512, 4, 67) })
+  return { rows = rows, notes = notes, bars = {
+    harness.bar('P5', 'PyTorch without T-Score / ours with', by.fp32.tscore.ratio, { accept = 1.8, aim = 2.8 }),
+    harness.bar('P5', 'the same in bf16', by.bf16 and by.bf16.tscore.ratio, { accept = 1.8, aim = 4 }),
+    language_model.cost_bar(by),
   } }
 end
 

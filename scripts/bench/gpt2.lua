@@ -8,17 +8,12 @@ local gpt2 = { summary = 'GPT-2 small training step: 4 x 64 tokens, 124,439,808 
 local function build() return models.gpt2 { dropout = 0 } end
 
 function gpt2.run(context)
-  local flop = language_model.flop(4 * 64, 64, 768, 3072, 12, 50257)
-  local function case(name, sections)
-    return { name = name, precision = 'fp32', flop = flop, peers = { 'gpt2' },
-      run = language_model.steps { build = build, vocab = 50257, rows = 4, seq = 64, sections = sections } }
-  end
-  local rows = harness.interleave(context,
-    { case('no T-Score', {}), case('T-Score of all 4', { tscore = { every = 1 } }) })
-  return { rows = rows, bars = {
-    harness.bar('P8', 'PyTorch / ours, without T-Score', rows[1].ratio, { accept = 1.3, aim = 1.8 }),
-    harness.bar('P9', 'with T-Score / without', harness.ratio(rows[2].ours_ms, rows[1].ours_ms),
-      { accept = 1.10, aim = 1.04, less = true }),
+  local rows, by, notes = language_model.measure(context, { peer = 'gpt2', build = build,
+    vocab = 50257, rows = 4, seq = 64, flop = language_model.flop(4 * 64, 64, 768, 3072, 12, 50257) })
+  return { rows = rows, notes = notes, bars = {
+    harness.bar('P8', 'PyTorch / ours, without T-Score', by.fp32.plain.ratio, { accept = 1.3, aim = 1.8 }),
+    harness.bar('P8', 'the same in bf16', by.bf16 and by.bf16.plain.ratio, { accept = 1.5, aim = 2.2 }),
+    language_model.cost_bar(by),
   } }
 end
 

@@ -16,8 +16,8 @@ return callbacks.define { name = 'hybrid', args = ARGS, build = function(o)
     if found > 1 then fail.config "callback 'hybrid' is given twice; a training has one" end
     if o.arm == 'noop' then ctx.print "  hybrid: arm 'noop', as published: what is predicted changes no weight" end
     if o.confidence < o.threshold then
-      console.warn(('warning: hybrid: nothing will be predicted: the confidence is %g, only predicted blocks change it, '
-        .. 'and threshold is %g'):format(o.confidence, o.threshold))
+      console.warn(('warning: hybrid: nothing will be predicted: the confidence is %g, only predicted blocks change '
+        .. 'it, and threshold is %g'):format(o.confidence, o.threshold))
     end
     ctx.trainer:hybrid(specs.native_part('hybrid', o))
   end

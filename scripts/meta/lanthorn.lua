@@ -818,6 +818,10 @@ function lanthorn.diagnostics.libraries() end
 ---@return table
 function lanthorn.diagnostics.machine() end
 
+---Why transformer blocks would gain nothing from train.precision='bf16' on this CPU; nothing if they do. Measured once.
+---@return string|nil
+function lanthorn.diagnostics.missing_pairs() end
+
 ---Why this CPU cannot compute in a precision ('fp32_split', 'bf16') but by emulation; nothing if it can.
 ---@param name string
 ---@return string|nil
@@ -827,6 +831,10 @@ function lanthorn.diagnostics.missing_precision(name) end
 ---@param calls integer
 ---@return table
 function lanthorn.diagnostics.op_costs(calls) end
+
+---How many times as fast as fp32 products the bf16 ones of transformer blocks are on one thread, measured once; nothing where the CPU has no AVX512_BF16.
+---@return number|nil
+function lanthorn.diagnostics.pair_gain() end
 
 ---FLOP per second of float32 products as training uses the device; measured for longer where it is below `enough`.
 ---@param device string
@@ -1004,7 +1012,7 @@ function Trainer:horizon(update) end
 ---@param correct_steps? integer default 1 (by name, in a last table)
 ---@param max_predict? integer default 15 (by name, in a last table)
 ---@param max_consecutive? integer default 5 (by name, in a last table)
----@param threshold? number default 0.85 (by name, in a last table)
+---@param threshold? number default 0.3 (by name, in a last table)
 ---@param confidence? number default 0.5 (by name, in a last table)
 ---@param fixed_confidence? boolean default False (by name, in a last table)
 ---@param gamma? number default 0.9 (by name, in a last table)
@@ -1016,10 +1024,11 @@ function Trainer:horizon(update) end
 ---@param gradient_multiplier? number default 100. (by name, in a last table)
 ---@param vanishing? number default 0.01 (by name, in a last table)
 ---@param published_monitor? boolean default False (by name, in a last table)
+---@param forecast? boolean default False (by name, in a last table)
 ---@param seed? integer default 0 (by name, in a last table)
-function Trainer:hybrid(arm, warmup_steps, full_steps, correct_steps, max_predict, max_consecutive, threshold, confidence, fixed_confidence, gamma, rho, probe_worse, probe_sigma, sigma, ema_decay, gradient_multiplier, vanishing, published_monitor, seed) end
+function Trainer:hybrid(arm, warmup_steps, full_steps, correct_steps, max_predict, max_consecutive, threshold, confidence, fixed_confidence, gamma, rho, probe_worse, probe_sigma, sigma, ema_decay, gradient_multiplier, vanishing, published_monitor, forecast, seed) end
 
----What it did: {blocks=, rejected=, restored=, steps=}; restored ones are those that a critical alarm undid, steps those of each phase.
+---What it did: {blocks=, rejected=, restored=, steps=}; restored ones are those that a critical alarm undid, steps those of each phase. With the option forecast also forecast={steps=, mean_error=, last_value_error=}: mean absolute errors of the loss forecast, and of the loss before taken for one.
 ---@return table
 function Trainer:hybrid_counts() end
 

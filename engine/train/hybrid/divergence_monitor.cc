@@ -62,9 +62,12 @@ DivergenceMonitor::Finding DivergenceMonitor::Observe(double loss, std::optional
     Take(&found, Levels(error, 0.2, 0.5, HUGE_VAL),
          absl::StrFormat("the loss forecast is off by %.0f %%", 100 * error));
   }
+  const bool counts = found.alarm >= Alarm::kWarning;
   recent_.push_back(loss);
   if (recent_.size() > kDifferences + 1) recent_.pop_front();
-  if (static_cast<int64_t>(recent_.size()) >= kFirst) {
+  // Losses of batches that differ turn in two thirds of steps by chance, and of a few losses in all of them.
+  const size_t least = options_.published_monitor ? static_cast<size_t>(kFirst) : kDifferences + 1;
+  if (recent_.size() >= least) {
     int64_t changes = 0;
     for (size_t i = 2; i < recent_.size(); ++i)
       changes += (recent_[i] - recent_[i - 1]) * (recent_[i - 1] - recent_[i - 2]) < 0 ? 1 : 0;
@@ -73,7 +76,8 @@ DivergenceMonitor::Finding DivergenceMonitor::Observe(double loss, std::optional
   }
   loss_.Add(loss, options_.ema_decay, options_.published_monitor);
   if (gradient_norm) norm_.Add(*gradient_norm, options_.ema_decay, options_.published_monitor);
-  warnings_ = found.alarm >= Alarm::kWarning ? warnings_ + 1 : 0;
+  // A loss that turns has not left its mean: as published, some noise was enough to be taken for divergence.
+  warnings_ = counts || (options_.published_monitor && found.alarm >= Alarm::kWarning) ? warnings_ + 1 : 0;
   if (found.alarm == Alarm::kWarning && warnings_ >= kInARow) found.alarm = Alarm::kCritical;
   if (found.alarm == Alarm::kCritical) warnings_ = 0;
   return found;

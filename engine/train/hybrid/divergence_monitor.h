@@ -1,6 +1,7 @@
 // Whether a training that predicts updates goes astray: moving means of loss and gradient norm, and what is far above
-// them. A loss that falls is not a warning, and the mean of a few values is that of those few: as published, the first
-// value stands for hundreds, and a variance of its square hides what comes after.
+// them. A loss that falls is not a warning, one that turns at nearly every step is a warning and never more, and the
+// mean of a few values is that of those few: as published, the first value stands for hundreds, and a variance of its
+// square hides what comes after.
 #pragma once
 
 #include <deque>
