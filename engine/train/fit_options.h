@@ -36,7 +36,8 @@ void Fields(Visit&& visit, TrainSection& train) {
         train.accumulate);
   visit({"max_steps", "updates at most; 0: no limit", 0}, train.max_steps);
   visit({"precision",
-         "what GRU and LSTM multiply in, in training and in eval: fp32, bf16, or fp32_split, each operand as two bf16 "
+         "what GRU, LSTM and transformer blocks multiply in, in training and in eval: fp32, bf16, or for GRU and LSTM "
+         "fp32_split, each operand as two bf16 "
          "numbers",
          {},
          {"fp32", "fp32_split", "bf16"}},

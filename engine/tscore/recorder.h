@@ -36,7 +36,7 @@ class Use {
   virtual int64_t samples() const = 0;
   // tile += the gradient of `sample`; tile has the parameter's shape and dtype.
   virtual void AddSampleGradient(int64_t sample, const at::Tensor& tile) const = 0;
-  // || G_i ||^2 for all samples, float64 (N). Valid when this is the parameter's only use.
+  // || G_i ||^2 for all samples, float64 (N): of this use alone.
   virtual at::Tensor SampleSquares() const = 0;
   // sums += G_i * G_i over all samples, element by element; sums has the parameter's shape and dtype. Valid when this
   // is the parameter's only use. One sample after the other, unless there is a faster way.

@@ -55,8 +55,8 @@ class LinearUseImpl final : public Use {
   // <E^T A, sum_k onehot(id_k) d_k^T> = sum_{t, k} E[t, id_k] <a_t, d_k>
   at::Tensor ProductsWith(const RowUse& rows) const override {
     const at::Tensor columns = rows.ids.unsqueeze(1).expand({-1, delta_.size(1), -1});  // (N, T, K)
-    const at::Tensor inner = at::bmm(input_, rows.delta.transpose(1, 2));
-    return (delta_.gather(2, columns) * inner).flatten(1).sum(1, /*keepdim=*/false, c10::kDouble);
+    const at::Tensor inner = at::bmm(input_, rows.delta.transpose(1, 2)).to(c10::kDouble);
+    return (delta_.gather(2, columns).to(c10::kDouble) * inner).flatten(1).sum(1);
   }
 
  private:
@@ -162,7 +162,7 @@ class EmbeddingUseImpl final : public Use {
         .index_add_(0, at::floor_divide(pairs, vocabulary_), RowSquares(rows));
   }
 
-  std::optional<RowUse> Rows() const override { return RowUse{ids_, delta_}; }
+  std::optional<RowUse> Rows() const override { return RowUse{ids_.to(c10::kLong), delta_}; }
 
  private:
   int64_t vocabulary_, samples_;

@@ -90,6 +90,6 @@ local function row(name, value) return { name, ('%.5f'):format(value) } end
 print(table.concat(columns.lines { { 'forecast', 'mean absolute error, nats' }, row('linear', linear),
   row(('%d GRUs'):format(g.ensemble), gru), row('the last loss', last),
   row('the mean of the last 16', average) }, '\n'))
-local best = math.min(linear, gru)
-print(('\nFound: over %d steps that nothing was fitted on, the better forecast is %s the mean of the last 16.'):format(
-  #x - cut, best < average and ('%.1f %% nearer than'):format(100 * (1 - best / average)) or 'no nearer than'))
+local function beside(value) return ('%+.1f %%'):format(100 * (value / average - 1)) end
+print(('\nFound: over %d steps that nothing was fitted on, beside the mean of the last 16 the linear forecast is off by '
+  .. '%s, that of the GRUs by %s.'):format(#x - cut, beside(linear), beside(gru)))

@@ -42,7 +42,7 @@ local TRACES = {
   { 50, { warmup_steps = 5, full_steps = 10, max_predict = 5, confidence = 1 }, { 5, 10, 20, 15 } },
   { 200, { warmup_steps = 5, full_steps = 10, max_predict = 5, confidence = 1 }, { 5, 40, 80, 75 } },
   { 100, { warmup_steps = 5, full_steps = 10, max_predict = 15, confidence = 1 }, { 5, 15, 55, 25 } },
-  { 100, { warmup_steps = 10, full_steps = 20, confidence = 0.3 }, { 10, 90, 0, 0 } },
+  { 100, { warmup_steps = 10, full_steps = 20, confidence = 0.3, threshold = 0.85 }, { 10, 90, 0, 0 } },
 }
 local fast, noop = experiment.current().flags.fast_dev_run, nil
 for i, trace in ipairs(fast and {} or TRACES) do

@@ -41,6 +41,8 @@ local SHORT_SPIN = '2000'
 local function decide_wait()
   local policy = host.getenv 'OMP_WAIT_POLICY'
   local spin = host.getenv 'GOMP_SPINCOUNT'
+  -- What a runner that started this one chose for itself.
+  if policy == 'passive' and spin == SHORT_SPIN then return { value = 'passive', from = 'default' } end
   if policy then return { value = policy:lower(), from = 'OMP_WAIT_POLICY', spin = spin } end
   -- A long spin would override the policy: threads that spin take the cores from LibTorch's other pools.
   return { value = 'passive', from = 'default', ignored_spin = spin }

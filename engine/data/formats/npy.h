@@ -12,7 +12,8 @@
 namespace lanthorn::data {
 
 // The array of a file, with its type where LibTorch has it; uint16 and uint32 become int64. DataError for a file
-// that is not an array or is cut short, for objects, text and structures, and for unsigned numbers that do not fit int64.
+// that is not an array or is cut short, for objects, text and structures, and for unsigned numbers that do not fit
+// int64.
 absl::StatusOr<at::Tensor> ReadNpy(const std::string& path);
 
 // The arrays of an archive by name, without ".npy", sorted.

@@ -85,7 +85,8 @@ void Scores(const float* x, int64_t stride, int64_t width, const float* keys, in
   }
 }
 
-// The same for one panel of which `valid` channels are there, in `kVectors` vectors.
+// to (rows, channels of one panel) = weights (rows, depth) times its packed channels, each row times its factor.
+// `valid` channels are there, in `kVectors` vectors.
 template <int kVectors>
 HWY_INLINE void MixPanel(const float* weights, int64_t ld, int64_t rows, int64_t depth, const float* factors,
                          const float* channels, int64_t valid, float* to, int64_t stride) {
@@ -134,7 +135,7 @@ HWY_INLINE void AddTransposed(const float* weights, int64_t ld, int64_t rows, in
 }
 
 // sums (packed channels of T rows) += weights^T (columns, rows) times the packed channels of the rows [first, + rows).
-// Where a panel is no wider than a vector, what stands behind that vector is not touched.
+// Where a panel has no more channels than one vector, what stands behind that vector is not touched.
 void MixTransposed(const float* weights, int64_t ld, int64_t rows, int64_t columns, const float* channels,
                    int64_t first, int64_t T, int64_t width, float* sums) {
   for (int64_t c = 0; c < width; c += kPanel, channels += T * kPanel, sums += T * kPanel) {

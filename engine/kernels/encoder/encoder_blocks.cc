@@ -25,6 +25,7 @@ using torch::autograd::variable_list;
 using MaybeTensor = compat::Optional<at::Tensor>;
 
 constexpr const char* kTag = "[encoder_blocks]";
+constexpr int64_t kFewSamples = 4;
 
 // What forward and backward need beside saved tensors.
 struct Context : torch::CustomClassHolder {
@@ -188,7 +189,11 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderPa
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
                          const EncoderOptions& options, const char* layer) {
   CheckShapes(x, padding, parameters, options);
-  if (!x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 || parameters[kWeight2].numel() == 0)
+  // Samples are what the threads share: a few go part by part, where rows and heads are. By the shape alone, so that
+  // the bits do not depend on the threads; in bf16 there are no other parts.
+  const bool few = x.size(-3) < kFewSamples && OperandsOf(CurrentPrecision()) == Operands::kFloats;
+  if (few || !x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 ||
+      parameters[kWeight2].numel() == 0)
     return EncoderBlocksReference(x, padding, parameters, options, layer);
   auto context = c10::make_intrusive<Context>();
   const at::Tensor& last = parameters[kWeight2];

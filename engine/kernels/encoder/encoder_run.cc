@@ -25,7 +25,7 @@ int64_t FloatsOfRow(const EncoderLayout& l, int activation) {
                                                            l.d,
                                                            o.gated ? 2 * l.ff : 0,
                                                            l.ff,
-                                                           o.gated ? 0 : l.ff,
+                                                           l.Linear(kFirst, 1, 0).sloped() ? l.ff : 0,
                                                            o.norm_first ? 0 : l.d,
                                                            2,
                                                            o.norm_first ? l.d : 0};

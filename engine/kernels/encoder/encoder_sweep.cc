@@ -127,7 +127,7 @@ int64_t EncoderLayout::segments() const { return (T + kSegmentRows - 1) / kSegme
 
 int64_t EncoderLayout::chunk(int64_t threads) const {
   int64_t samples = kChunkRows / T;
-  if (weights() > kSmallWeights) samples = std::min((N + threads - 1) / threads, kLargeChunkRows / T);
+  if (weights() > kSmallWeights) samples = std::min((group() + threads - 1) / threads, kLargeChunkRows / T);
   return std::clamp<int64_t>(samples, 1, group());
 }
 

@@ -16,7 +16,7 @@ enum EncoderLinear { kJoined, kProjection, kFirst, kSecond, kEncoderLinears };
 // Rows of a chunk: what lies between a block's parts stays in L2 beside the weights. Weights that do not stay there
 // are read from memory once for each chunk, so it takes more rows then. Rows of a group: their gradients stay in L3
 // until the weights' gradients are added up.
-inline constexpr int64_t kChunkRows = 96, kLargeChunkRows = 512, kGroupRows = 1024;
+inline constexpr int64_t kChunkRows = 96, kLargeChunkRows = 512, kGroupRows = 1024, kGroupSamples = 8;
 inline constexpr int64_t kSmallWeights = 512 * 1024;  // floats of a block's linear layers
 
 struct EncoderLayout {
@@ -33,9 +33,9 @@ struct EncoderLayout {
   int64_t weights() const { return 4 * d * inner + d * ff + out(kFirst) * d; }  // about
   // The layout of a linear layer over some samples of one node, whose first row is `row` of all nodes' rows.
   LinearLayout Linear(int linear, int64_t samples, int64_t row) const;
-  int64_t segments() const;                                                    // of a sample, as NormLayout's
-  int64_t group() const { return std::clamp<int64_t>(kGroupRows / T, 1, N); }  // samples
-  int64_t chunk(int64_t threads) const;                                        // samples, at most a group
+  int64_t segments() const;  // of a sample, as NormLayout's
+  int64_t group() const { return std::min(std::max(kGroupRows / T, kGroupSamples), N); }  // samples
+  int64_t chunk(int64_t threads) const;                                                   // samples, at most a group
 };
 
 // Which samples of which node.

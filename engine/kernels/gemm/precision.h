@@ -1,13 +1,15 @@
-// The precision in which recurrent layers multiply matrices; everything else, and every sum, is fp32. That goes for a
-// small embedding read as a table too (recurrent_table.h): its products are few, and stay fp32.
+// The precision in which recurrent layers and transformer blocks multiply matrices; everything else, and every sum, is
+// fp32, and in fp32_split blocks are. That goes for a small embedding read as a table too (recurrent_table.h): its
+// products are few, and stay fp32.
 //
 //   fp32        plain
 //   bf16        operands rounded to bfloat16 (8 bits of mantissa)
 //   fp32_split  each operand as the sum of two bfloat16 numbers, of whose four products the smallest is left out:
 //               about 2^-16, and as fast as three bf16 products (kernels/README.md)
 //
-// bf16 products come from oneDNN and need a CPU that has them. Emulated, the operands are rounded the same way and
-// multiplied in fp32: the same numbers up to the order of additions, on any CPU, without the gain in speed.
+// bf16 products of recurrent layers come from oneDNN and need a CPU that has them; for blocks see linear/pairs.h.
+// Emulated, the operands are rounded the same way and multiplied in fp32: the same numbers up to the order of
+// additions, on any CPU, without the gain in speed.
 #pragma once
 
 #include <string>

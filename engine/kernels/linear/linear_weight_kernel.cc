@@ -26,6 +26,7 @@ constexpr int64_t kColumns = 32 * kTileRows;  // and columns of the input
 constexpr int64_t kSums = 65536;              // floats of the sums that stay in L2
 
 inline int64_t Panels(int64_t size) { return (size + kPanel - 1) / kPanel; }
+inline int64_t Rounded(int64_t rows) { return (rows + kStretch - 1) / kStretch * kStretch; }
 
 // One of the two vectors of a row of a panel of deltas; `valid` columns are there.
 HWY_INLINE V DeltaVector(const float* grad_y, const float* slope, int64_t valid) {
@@ -145,7 +146,8 @@ class WeightSweep {
         bias_(Uninitialized(most * kPanel)),
         tile_(Uninitialized(squares_ ? std::min(l.in, kColumns) * kPanel : 0)),
         deltas_(Uninitialized(kStretch * kPanel)),
-        columns_of_x_(Uninitialized(packs_ ? kStretch * kColumns + kColumnVectors * kLanes : 0)) {}
+        columns_of_x_(Uninitialized(packs_ ? Rounded(span_) * std::min(l.in, kColumns) + kColumnVectors * kLanes : 0)) {
+  }
 
   void Run(int64_t begin, int64_t end, int64_t column, int64_t columns) {
     const int64_t panel = columns * kPanel;
@@ -155,8 +157,11 @@ class WeightSweep {
     for (int64_t first = 0; first < l_.rows(); first += span_) {
       const int64_t until = std::min(first + span_, l_.rows());
       // A sample of several stretches goes through them for each panel, since its tile has to stay.
-      const bool once = packs_ && l_.shared && until - first <= kStretch;
-      if (once) PackColumns<kKind>(m_.x + first * l_.in + column, l_.in, columns, until - first, columns_of_x_.get());
+      const bool once = packs_ && l_.shared && m_.weight != nullptr;
+      for (int64_t row = first; once && row < until; row += kStretch) {
+        PackColumns<kKind>(m_.x + row * l_.in + column, l_.in, columns, std::min(kStretch, until - row),
+                           columns_of_x_.get() + (row - first) * columns);
+      }
       for (int64_t job = begin; job < end; ++job) {
         const int64_t node = job / panels_, p = job % panels_;
         float *sum = sums_.get() + (job - begin) * panel, *bias_sum = bias_.get() + (job - begin) * kPanel;
@@ -171,7 +176,8 @@ class WeightSweep {
           const float* x = m_.x + (l_.InputRow(node) + row) * l_.in + column;
           if (!once && kKind != Operands::kFloats) PackColumns<kKind>(x, l_.in, columns, rows, columns_of_x_.get());
           const bool packed = once || kKind != Operands::kFloats;
-          AddProduct<kKind>(packed ? columns_of_x_.get() : x, packed, l_.in, columns, deltas_.get(), rows,
+          const float* columns_of_x = columns_of_x_.get() + (once ? (row - first) * columns : 0);
+          AddProduct<kKind>(packed ? columns_of_x : x, packed, l_.in, columns, deltas_.get(), rows,
                             /*add=*/!squares_ || row > first, squares_ ? tile_.get() : sum);
         }
         if (!squares_) continue;

@@ -30,7 +30,7 @@ double TileSeconds(Operands operands) {
 
 Operands OperandsOf(const Precision& precision) {
   if (precision.kind != Precision::kBf16) return Operands::kFloats;
-  return precision.emulated ? Operands::kPairs : Operands::kNativePairs;
+  return precision.emulated || !HasNativePairs() ? Operands::kPairs : Operands::kNativePairs;
 }
 
 at::Tensor PairsAlongIn(const at::Tensor& weight, int64_t rows, int64_t in) {
@@ -69,7 +69,7 @@ absl::Status CheckPairs() {
       "use precision='fp32', or train.emulate=true for the same rounding without the speed";
   if (!HasNativePairs())
     return MachineError(absl::StrFormat(
-        "precision 'bf16' of transformer blocks needs a CPU with AVX512_BF16, which this one has not; %s", kInstead));
+        "precision 'bf16' of transformer blocks needs a CPU with AVX512_BF16, which this one lacks; %s", kInstead));
   if (PairGain() >= kLeastGain) return absl::OkStatus();
   return MachineError(
       absl::StrFormat("precision 'bf16' would not be faster: this CPU's bf16 products were measured at %.2f times the "

@@ -44,7 +44,8 @@ void Run(int64_t times) {
 }
 
 void RunTilesImpl(Operands operands, int64_t times) {
-  operands == Operands::kFloats ? Run<Operands::kFloats>(times) : Run<Operands::kNativePairs>(times);
+  if (operands == Operands::kFloats) return Run<Operands::kFloats>(times);
+  operands == Operands::kPairs ? Run<Operands::kPairs>(times) : Run<Operands::kNativePairs>(times);
 }
 
 }  // namespace lanthorn::kernels::HWY_NAMESPACE

@@ -37,7 +37,7 @@ struct LinearInputMemory {
   const float* weight;           // PackPlain of (nodes * out, in) with one gate for each node
   float* grad_x;                 // (1 or nodes, rows, in)
   bool add = false;              // to what grad_x holds
-  const float* times = nullptr;  // (rows, in): what grad_x gets is multiplied by it; of one node
+  const float* times = nullptr;  // (rows, in): what grad_x gets is multiplied by it; of one node, without `add`
 };
 // Parts are blocks of kBackwardRows rows with all nodes for a shared input, else (node, block), the block fastest.
 void LinearInputGradient(const LinearLayout& layout, const LinearInputMemory& memory, int64_t begin, int64_t end);

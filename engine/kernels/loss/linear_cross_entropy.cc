@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_join.h"
@@ -55,8 +56,10 @@ class HeadUse final : public tscore::Use {
     at::Tensor logits = at::bmm(x, own.transpose(1, 2));  // (N, positions, ids)
     if (head_.bias.defined()) logits = logits + head_.bias.index({ids});
     const at::Tensor e = at::exp(logits - log_sums_.unsqueeze(2)) - ids.eq(target).to(x.scalar_type());
-    const at::Tensor inner = at::bmm(x, rows.delta.transpose(1, 2)) * target.ne(head_.ignore_index);
-    return (e * inner).flatten(1).sum(1, /*keepdim=*/false, c10::kDouble) * (head_.scale * factor_);
+    const at::Tensor inner = at::bmm(x, rows.delta.transpose(1, 2)).to(c10::kDouble);
+    const at::Tensor products = (e.to(c10::kDouble) * inner * target.ne(head_.ignore_index)).flatten(1).sum(1);
+    // Without counted targets there is no gradient, and the scale is not a number.
+    return products * (std::isfinite(head_.scale) ? head_.scale * factor_ : 0);
   }
 
  private:

@@ -191,7 +191,7 @@ HeadResult RunHead(const HeadInput& in, const HeadWanted& wanted) {
   if (wanted.squares) {
     result.sq_weight = at::zeros({in.x.size(0)}, c10::kDouble);
     result.sq_bias = at::zeros({in.x.size(0)}, c10::kDouble);
-    result.log_sums = at::zeros(in.target.sizes(), in.x.options());
+    result.log_sums = at::full(in.target.sizes(), HUGE_VAL, in.x.options());
   }
   if (in.target.numel() > 0) Sweep(in, wanted, &result).Run();
   return result;

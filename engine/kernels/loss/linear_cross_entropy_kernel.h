@@ -23,7 +23,7 @@ struct HeadResult {
   double loss_sum = 0;            // over counted rows, not scaled
   at::Tensor x, weight, bias;     // gradients times scale, as wanted
   at::Tensor sq_weight, sq_bias;  // (N) float64, of the gradients times scale
-  at::Tensor log_sums;            // (N, K) log sum exp of each counted row's logits; with squares
+  at::Tensor log_sums;            // (N, K) log sum exp of each counted row's logits, others infinite; with squares
 };
 
 // All tensors contiguous, on the CPU.

@@ -45,7 +45,7 @@ absl::Status CheckTrainingPrecision(const nn::Module& model, const kernels::Prec
                                     "type as it is"));
   }
   if (by_pairs && !precision.emulated) LANTHORN_RETURN_IF_ERROR(kernels::CheckPairs());
-  return by_library || precision.emulated ? kernels::CheckPrecision(precision) : absl::OkStatus();
+  return by_library ? kernels::CheckPrecision(precision) : absl::OkStatus();
 }
 
 }  // namespace lanthorn::train

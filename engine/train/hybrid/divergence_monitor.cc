@@ -58,7 +58,9 @@ DivergenceMonitor::Finding DivergenceMonitor::Observe(double loss, std::optional
   if (forecast) {
     // As published the error is taken for the forecast, so that a good one alarms and a bad one does not.
     const double told = options_.published_monitor ? std::fabs(*forecast - loss) : *forecast;
-    const double error = std::fabs(told - loss) / std::max(std::fabs(loss), kLeastDeviation);
+    double error = std::fabs(told - loss) / std::max(std::fabs(loss), kLeastDeviation);
+    // Ours looks up alone, and not within what losses differ by.
+    if (!options_.published_monitor && loss - told <= std::sqrt(loss_.variance)) error = 0;
     Take(&found, Levels(error, 0.2, 0.5, HUGE_VAL),
          absl::StrFormat("the loss forecast is off by %.0f %%", 100 * error));
   }

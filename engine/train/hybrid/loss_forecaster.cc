@@ -29,7 +29,11 @@ void Push(std::deque<double>* values, double value, size_t most) {
 
 }  // namespace
 
-LossForecaster::LossForecaster() {
+LossForecaster::LossForecaster() { Begin(); }
+
+void LossForecaster::Begin() {
+  weights_ = {};
+  inverse_ = {};
   weights_[kMeanOfShort] = 1;
   for (size_t i = 0; i < kFeatures; ++i) inverse_[i][i] = kFirstInverse;
 }
@@ -63,6 +67,8 @@ void LossForecaster::Fit(double loss) {
     share += features_[i] * product[i];
   }
   const double error = loss - *forecast_;
+  // Rounding has eaten what it had learnt, as after a loss beyond all others.
+  if (!(share >= 1) || !std::isfinite(share * error)) return Begin();
   for (size_t i = 0; i < kFeatures; ++i) {
     weights_[i] += product[i] / share * error;
     for (size_t j = 0; j < kFeatures; ++j) inverse_[i][j] -= product[i] * product[j] / share;

@@ -39,6 +39,7 @@ class LossForecaster {
   static constexpr size_t kFeatures = 13;
   using Row = std::array<double, kFeatures>;
 
+  void Begin();
   Row Features(double learning_rate) const;
   void Fit(double loss);
 

@@ -56,6 +56,34 @@ TEST_F(TScoreSharing, ATiedHeadAddsToTheEmbedding) {
   });
 }
 
+// Logits beyond exp's range at targets that do not count, and ids of 32 bits.
+TEST_F(TScoreSharing, ATiedHeadOfLargeLogitsLeavesIgnoredTargetsOut) {
+  const auto model = std::make_shared<nn::Sequential>();
+  model->AddChild("embed", Embedding(6, 3));
+  model->AddChild("head", Linear(3, 6, /*bias=*/false));
+  ASSERT_TRUE(model->Child("head")->Tie("weight", model->Child("embed")->Own("weight")).ok());
+  {
+    const at::NoGradGuard no_grad;
+    model->Child("embed")->Own("weight").mul_(30);
+  }
+  at::Tensor targets = at::randint(6, {N, 5}, c10::kLong);
+  targets.select(1, 2).fill_(kernels::kIgnoredTarget);
+  for (const auto type : {c10::kLong, c10::kInt}) {
+    const at::Tensor ids = ids_.to(type);
+    const SampleLoss loss = [&](int64_t first, int64_t count) {
+      const auto head = model->LinearHead();
+      return kernels::LinearCrossEntropy(model->Features(ids.narrow(0, first, count), nullptr), head->weight,
+                                         head->bias, targets.narrow(0, first, count)) *
+             count;
+    };
+    const auto exact = ExactScore(*model, N, loss);
+    ASSERT_TRUE(exact.ok()) << exact.status();
+    const Score loop = LoopScore(*model, N, loss);
+    for (int64_t i = 0; i < N; ++i)
+      EXPECT_NEAR(exact->sample_sq[i], loop.sample_sq[i], 1e-4 * loop.sample_sq[i] + 1e-6) << i;
+  }
+}
+
 // As the trainer computes it: the head is part of the fused loss.
 TEST_F(TScoreSharing, ATiedHeadInTheFusedLossAddsToTheEmbedding) {
   for (const int64_t padding_idx : {-1, 2}) {

@@ -39,7 +39,7 @@ t.test('it resumes within any block', function()
 end)
 
 t.test('with the option forecast each loss has a forecast beside it, which is resumed too', function()
-  local words = WORDS .. ', forecast = true'
+  local words = 'warmup_steps = 50, full_steps = 5, max_predict = 4, threshold = 0.2, sigma = 1e6, forecast = true'
   local text = trainings.characters(TEXT, { train = 'max_steps = 80' })
     .. ('fit { callbacks = { { "hybrid", %s } } }'):format(words)
   local ran = runs.run(text)
@@ -55,8 +55,8 @@ end)
 t.test('a threshold that the confidence cannot reach is told before anything is trained', function()
   local ran = runs.run(script 'warmup_steps = 4, full_steps = 3, threshold = 0.85')
   t.equal(ran.code, 0, ran.output)
-  t.contains(ran.output, 'hybrid: nothing will be predicted: the confidence is 0.5, only predicted blocks change it, and '
-    .. 'threshold is 0.85')
+  t.contains(ran.output, 'hybrid: nothing will be predicted: the confidence is 0.5, only predicted blocks change it, '
+    .. 'and threshold is 0.85')
   t.contains(ran.output, ' 0 predicted')
 end)
 

@@ -138,24 +138,25 @@ const RegisterOperatorCase encoder_blocks({
     .all =
         [](const auto& visit) {
           RunGrid(visit, {{1, 1, 1, 1, 1, 1},
-                          {3, 2, 7, 2, 3, 5},
+                          {3, 5, 7, 2, 3, 5},
                           {2, 5, 33, 3, 5, 20},
-                          {1, 3, 65, 1, 16, 33},
-                          {4, 3, 100, 2, 16, 64},
+                          {1, 5, 65, 1, 16, 33},
+                          {4, 4, 100, 2, 16, 64},
                           {2, 1, 130, 4, 8, 17}});
           // More samples than one group of the backward takes, and than one chunk.
-          RunGrid(visit, {{2, 37, 33, 2, 4, 12}, {1, 300, 5, 1, 8, 9}, {2, 3, 600, 2, 8, 16}});
+          RunGrid(visit, {{2, 37, 33, 2, 4, 12}, {1, 300, 5, 1, 8, 9}, {2, 4, 600, 2, 8, 16}});
           RunGrid(visit, {{2, 0, 3, 1, 4, 5}, {2, 2, 0, 1, 4, 5}});
           RunKinds(visit, {2, 5, 33, 3, 5, 20}, 0.3, true);
-          RunKinds(visit, {3, 3, 65, 2, 16, 33, /*shared=*/false, /*mean=*/false}, 0, false);
+          RunKinds(visit, {3, 4, 65, 2, 16, 33, /*shared=*/false, /*mean=*/false}, 0, false);
+          RunKinds(visit, {2, 2, 20, 2, 4, 9}, 0.3, true);  // so few samples go part by part
           RunKinds(visit, {1, 70, 20, 2, 8, 40}, 0.2, false);
           // Weights beyond kSmallWeights, for which a chunk has more samples.
           RunKinds(visit, {1, 5, 40, 2, 96, 1100}, 0.1, false);
         },
     .few =
         [](const auto& visit) {
-          RunGrid(visit, {{2, 3, 29, 2, 5, 18}});
-          RunKinds(visit, {2, 3, 29, 2, 5, 18}, 0.2, true);
+          RunGrid(visit, {{2, 4, 29, 2, 5, 18}});
+          RunKinds(visit, {2, 4, 29, 2, 5, 18}, 0.2, true);
         },
     .threads =
         [](const auto& visit) {
@@ -165,7 +166,7 @@ const RegisterOperatorCase encoder_blocks({
         },
     .small =
         [] {
-          return Describe(Make({2, 3, 9, 2, 4, 12}, 0.1), "");
+          return Describe(Make({2, 4, 9, 2, 4, 12}, 0.1), "");
         },
 });
 

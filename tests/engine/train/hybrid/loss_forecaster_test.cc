@@ -57,6 +57,14 @@ TEST(LossForecaster, GoesOnFromItsStateAsIfNothingHadHappened) {
   EXPECT_EQ(whole.errors().forecast, resumed.errors().forecast);
 }
 
+TEST(LossForecaster, BeginsAnewAfterALossBeyondAllOthers) {
+  LossForecaster forecaster;
+  for (int i = 0; i < 60; ++i) forecaster.Observe(2, 1, 1e-3);
+  for (const double loss : {1e12, 1e200, 1e300}) forecaster.Observe(loss, 1, 1e-3);
+  for (int i = 0; i < 2 * static_cast<int>(LossForecaster::kLong); ++i) forecaster.Observe(3, 1, 1e-3);
+  EXPECT_NEAR(*forecaster.forecast(), 3, 0.5);
+}
+
 TEST(LossForecaster, IgnoresWhatIsNotFinite) {
   LossForecaster forecaster;
   for (int i = 0; i < 60; ++i) forecaster.Observe(2, 1, 1e-3);
