@@ -249,8 +249,13 @@ t.test('a script of many arms that was killed in the middle ends with the same t
   local wait = t.write_file ''
   local process = runs.start { script, '-q', 'wait=' .. wait, 'checkpoint.every.steps=7' }
   t.wait_until('the fourth training has a checkpoint', function() -- it waits behind that
-    local fourth = #(host.listdir(folder) or {}) >= 5
-    return fourth and runs.read(folder .. '/latest/metrics.jsonl'):find '"event":"checkpoint"'
+    local saved = 0
+    for _, name in ipairs(host.listdir(folder) or {}) do
+      local metrics = folder .. '/' .. name .. '/metrics.jsonl'
+      local there = name ~= 'latest' and host.stat(metrics)
+      saved = saved + (there and runs.read(metrics):find '"event":"checkpoint"' and 1 or 0)
+    end
+    return saved >= 4
   end, 120)
   process:signal 'KILL'
   process:wait()
