@@ -64,23 +64,16 @@ HWY_INLINE void AddDeltas(const float* grad_y, const float* slope, int64_t rows,
   }
 }
 
-// sum += tile; returns the sum of squares of tile. In double where a square is beyond float's range.
-double AddSquares(const float* tile, int64_t size, float* sum) {
-  const D d;
-  V squares[2] = {hn::Zero(d), hn::Zero(d)};
-  for (int64_t i = 0; i < size; i += kPanel) {
-    for (int half = 0; half < 2; ++half) {
-      const int64_t at = i + half * kLanes;
-      const V x = hn::LoadU(d, tile + at);
-      squares[half] = hn::MulAdd(x, x, squares[half]);
-      hn::StoreU(hn::Add(hn::LoadU(d, sum + at), x), d, sum + at);
-    }
-  }
-  double total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Add(squares[0], squares[1]))));
-  if (std::isfinite(total)) return total;
-  total = 0;
-  for (int64_t i = 0; i < size; ++i) total += static_cast<double>(tile[i]) * static_cast<double>(tile[i]);
+double SquaresInDouble(const float* values, int64_t size) {
+  double total = 0;
+  for (int64_t i = 0; i < size; ++i) total += static_cast<double>(values[i]) * static_cast<double>(values[i]);
   return total;
+}
+
+// sum += a sample's gradient of a panel of the bias; returns its sum of squares.
+double AddBias(const float* bias, float* sum) {
+  for (int64_t i = 0; i < kPanel; ++i) sum[i] += bias[i];
+  return SquaresInDouble(bias, kPanel);
 }
 
 // Some columns of `rows` rows, `in` apart, as the left operands of AddProduct: one block of columns behind the other,
@@ -107,26 +100,71 @@ void PackColumns(const float* x, int64_t in, int64_t columns, int64_t rows, floa
   });
 }
 
-// tile (columns, P) = or += x^T (columns, rows) times deltas (places of the rows, P). x: as PackColumns leaves it, or
-// read across its rows, `in` apart, as it stands.
+// The left operands of products over some rows: as PackColumns leaves them, or read across the rows, `in` apart, as
+// they stand.
+struct LeftRows {
+  const float* x;
+  bool packed;
+  int64_t in, rows;
+};
+
+// tile += x^T (its columns from `at` on, rows) times deltas (places of the rows, P).
+template <Operands kKind, int kRows>
+HWY_INLINE void MultiplyRows(const LeftRows& x, int64_t at, const float* deltas, Tile<kRows>& tile) {
+  const int64_t places = PlacesOf(kKind, x.rows);
+  if (x.packed) {
+    Multiply<kRows, kKind>({x.x + at * places, 1, kRows, places}, deltas, tile);
+  } else if constexpr (kKind == Operands::kFloats) {
+    Multiply<kRows>({x.x + at, 1, x.in, x.rows}, deltas, tile);
+  }
+}
+
+// to (columns, P) = or += the product.
 template <Operands kKind>
-void AddProduct(const float* x, bool packed, int64_t in, int64_t columns, const float* deltas, int64_t rows, bool add,
-                float* to) {
-  const int64_t places = PlacesOf(kKind, rows);
+void AddProduct(const LeftRows& x, int64_t columns, const float* deltas, bool add, float* to) {
   ForRowBlocks(columns, [&](auto count, int64_t at) HWY_ATTR {
-    Tile<count> tile;
+    constexpr int kRows = count;
+    Tile<kRows> tile;
     if (add) {
       Load(to + at * kPanel, kPanel, tile);
     } else {
       Clear(tile);
     }
-    if (packed) {
-      Multiply<count, kKind>({x + at * places, 1, count, places}, deltas, tile);
-    } else if constexpr (kKind == Operands::kFloats) {
-      Multiply<count>({x + at, 1, in, rows}, deltas, tile);
-    }
+    MultiplyRows<kKind, kRows>(x, at, deltas, tile);
     Store(tile, to + at * kPanel, kPanel);
   });
+}
+
+// A sample's gradient, `tile` (columns, P) if `add`, and the product of its last rows: sum += it; returns the sum of
+// its squares, in double where a square is beyond float's range. tile is scratch then.
+template <Operands kKind>
+double AddSample(const LeftRows& x, int64_t columns, const float* deltas, bool add, float* tile, float* sum) {
+  const D d;
+  V squares[2] = {hn::Zero(d), hn::Zero(d)};
+  ForRowBlocks(columns, [&](auto count, int64_t at) HWY_ATTR {
+    constexpr int kRows = count;
+    Tile<kRows> own;
+    if (add) {
+      Load(tile + at * kPanel, kPanel, own);
+    } else {
+      Clear(own);
+    }
+    MultiplyRows<kKind, kRows>(x, at, deltas, own);
+    float* to = sum + at * kPanel;
+    HWY_UNROLL(13)
+    for (int i = 0; i < kRows; ++i) {
+      for (int half = 0; half < 2; ++half) {
+        const V one = own.v[i][half];
+        squares[half] = hn::MulAdd(one, one, squares[half]);
+        float* place = to + i * kPanel + half * kLanes;
+        hn::StoreU(hn::Add(hn::LoadU(d, place), one), d, place);
+      }
+    }
+  });
+  const double total = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Add(squares[0], squares[1]))));
+  if (std::isfinite(total)) return total;
+  AddProduct<kKind>(x, columns, deltas, add, tile);
+  return SquaresInDouble(tile, columns * kPanel);
 }
 
 // The panels [begin, end) of all nodes' outputs and the input columns [column, + columns): their gradients of the
@@ -177,13 +215,17 @@ class WeightSweep {
           if (!once && kKind != Operands::kFloats) PackColumns<kKind>(x, l_.in, columns, rows, columns_of_x_.get());
           const bool packed = once || kKind != Operands::kFloats;
           const float* columns_of_x = columns_of_x_.get() + (once ? (row - first) * columns : 0);
-          AddProduct<kKind>(packed ? columns_of_x : x, packed, l_.in, columns, deltas_.get(), rows,
-                            /*add=*/!squares_ || row > first, squares_ ? tile_.get() : sum);
+          const LeftRows left = {packed ? columns_of_x : x, packed, l_.in, rows};
+          if (!squares_) {
+            AddProduct<kKind>(left, columns, deltas_.get(), /*add=*/true, sum);
+          } else if (row + rows < until) {
+            AddProduct<kKind>(left, columns, deltas_.get(), /*add=*/row > first, tile_.get());
+          } else {
+            m_.weight_squares[job * m_.square_row + first / l_.K] +=
+                AddSample<kKind>(left, columns, deltas_.get(), /*add=*/row > first, tile_.get(), sum);
+          }
         }
-        if (!squares_) continue;
-        const int64_t square = job * m_.square_row + first / l_.K;
-        if (m_.weight != nullptr) m_.weight_squares[square] += AddSquares(tile_.get(), panel, sum);
-        if (with_bias) m_.bias_squares[square] = AddSquares(bias_tile, kPanel, bias_sum);
+        if (squares_ && with_bias) m_.bias_squares[job * m_.square_row + first / l_.K] = AddBias(bias_tile, bias_sum);
       }
     }
     for (int64_t job = begin; job < end; ++job) Write(job, sums_.get() + (job - begin) * panel, column, columns);

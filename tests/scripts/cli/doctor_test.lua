@@ -268,6 +268,21 @@ print(torch.get_num_threads(), s.threads.from, s.wait.value, s.wait.from, s.pinn
   t.contains(settings('', '--threads ' .. cores + 1),
     ('warning: %d threads (--threads) for %d core'):format(cores + 1, cores))
   t.contains(settings('OMP_NUM_THREADS=many', ''), "warning: OMP_NUM_THREADS is 'many', which is not a thread count")
+  -- What a runner leaves to those that it starts is a choice of theirs again, an own spin stays.
+  t.equal(settings('OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=2000', ''),
+    cores .. '\tdefault\tpassive\tdefault\tnone\tdefault\n')
+  t.equal(settings('OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=9', ''),
+    cores .. '\tdefault\tpassive\tOMP_WAIT_POLICY\tnone\tdefault\n')
+end)
+
+t.test('threads that wait look for work a moment, but not where there are more of them than cores', function()
+  local function spin(words)
+    local runner = t.quote(host.folder .. '/runner')
+    return (t.shell(('%s %s run -q %s -e %s 2>/dev/null'):format(CLEAN, runner, words, t.quote [[
+require 'torch' print(os.getenv 'GOMP_SPINCOUNT')]])))
+  end
+  t.equal(spin '', '2000\n')
+  t.equal(spin('--threads ' .. host.cores() + 1), 'nil\n')
 end)
 
 t.test('a word that doctor has no use for is refused', function()
