@@ -91,5 +91,5 @@ print(table.concat(columns.lines { { 'forecast', 'mean absolute error, nats' }, 
   row(('%d GRUs'):format(g.ensemble), gru), row('the last loss', last),
   row('the mean of the last 16', average) }, '\n'))
 local function beside(value) return ('%+.1f %%'):format(100 * (value / average - 1)) end
-print(('\nFound: over %d steps that nothing was fitted on, beside the mean of the last 16 the linear forecast is off by '
-  .. '%s, that of the GRUs by %s.'):format(#x - cut, beside(linear), beside(gru)))
+print(('\nFound: over %d steps that nothing was fitted on, beside the mean of the last 16 the linear forecast is off '
+  .. 'by %s, that of the GRUs by %s.'):format(#x - cut, beside(linear), beside(gru)))
