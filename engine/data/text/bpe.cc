@@ -6,7 +6,10 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "engine/base/files/files.h"
@@ -77,6 +80,40 @@ absl::StatusOr<Merges> ReadMerges(const std::string& path) {
   return merges;
 }
 
+// A token of several bytes that no merge makes would never come out of a text. Marks such as <pad> are no text.
+absl::Status CheckMade(const std::vector<std::string>& tokens, const Merges& merges, const std::string& folder) {
+  absl::flat_hash_set<std::string> made;
+  for (const auto& [left, right] : merges) made.insert(left + right);
+  for (const std::string& token : tokens) {
+    if (made.contains(token) || (absl::StartsWith(token, "<") && absl::EndsWith(token, ">"))) continue;
+    const absl::StatusOr<std::string> bytes = BytesOfSymbols(token);
+    if (bytes.ok() && bytes->size() < 2) continue;
+    return DataError(absl::StrFormat(
+        "'%s': no merge makes the token '%s' of vocab.json; is merges.txt cut short or of another tokenizer?", folder,
+        token));
+  }
+  return absl::OkStatus();
+}
+
+// GPT-2's own vocabulary, known by its size and two tokens, has to give what Hugging Face's GPT2Tokenizer documents.
+absl::Status CheckPublished(const std::vector<std::string>& tokens, const BpeTokenizer& tokenizer,
+                            const std::string& folder) {
+  constexpr size_t kHello = 15496, kWorld = 995, kTokens = 50257;
+  if (tokens.size() != kTokens || tokens[kHello] != "Hello" || tokens[kWorld] != InSymbols(" world"))
+    return absl::OkStatus();
+  const std::pair<const char*, std::vector<int64_t>> published[] = {{"Hello world", {15496, 995}},
+                                                                    {" Hello world", {18435, 995}}};
+  for (const auto& [text, expected] : published) {
+    LANTHORN_ASSIGN_OR_RETURN(const std::vector<int64_t> ids, tokenizer.Ids(text));
+    if (ids == expected) continue;
+    return DataError(
+        absl::StrFormat("'%s': vocab.json is GPT-2's, but '%s' becomes %s with these merges, not %s as published; is "
+                        "merges.txt its own?",
+                        folder, text, absl::StrJoin(ids, " "), absl::StrJoin(expected, " ")));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const std::string& ByteSymbol(unsigned char byte) {
@@ -111,7 +148,10 @@ absl::StatusOr<std::string> BytesOfSymbols(const std::string& token) {
 absl::StatusOr<BpeTokenizer> BpeTokenizer::Open(const std::string& folder) {
   LANTHORN_ASSIGN_OR_RETURN(const std::vector<std::string> tokens, ReadVocabulary(folder + "/vocab.json"));
   LANTHORN_ASSIGN_OR_RETURN(const Merges merges, ReadMerges(folder + "/merges.txt"));
-  return Make(tokens, merges, "'" + folder + "'");
+  LANTHORN_ASSIGN_OR_RETURN(BpeTokenizer made, Make(tokens, merges, "'" + folder + "'"));
+  LANTHORN_RETURN_IF_ERROR(CheckMade(tokens, merges, folder));
+  LANTHORN_RETURN_IF_ERROR(CheckPublished(tokens, made, folder));
+  return made;
 }
 
 absl::StatusOr<BpeTokenizer> BpeTokenizer::Make(const std::vector<std::string>& tokens, const Merges& merges,

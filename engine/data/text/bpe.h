@@ -25,7 +25,7 @@ absl::StatusOr<std::string> BytesOfSymbols(const std::string& token);
 class BpeTokenizer final : public Tokenizer {
  public:
   // Reads vocab.json and merges.txt of a folder. DataError, with file and line, where they are missing, no such files,
-  // or not of one vocabulary.
+  // or not of one vocabulary; of GPT-2's, where its published examples do not come out.
   static absl::StatusOr<BpeTokenizer> Open(const std::string& folder);
   // From tokens by id and merges by rank, both in the characters of bytes. `who` stands in front of errors.
   static absl::StatusOr<BpeTokenizer> Make(const std::vector<std::string>& tokens,

@@ -32,7 +32,7 @@ namespace lanthorn::kernels::HWY_NAMESPACE {
 // scores of whole panels.
 constexpr int64_t kQueries = kPanel >= 32 ? kPanel : 4 * kTileRows;
 
-inline int64_t Padded(int64_t size) { return (size + kPanel - 1) / kPanel * kPanel; }
+inline int64_t Padded(int64_t size) { return Panels(size) * kPanel; }
 
 int64_t AttentionColumnsImpl(int64_t T) { return Padded(T); }
 
@@ -49,7 +49,7 @@ void PackChannels(const float* x, int64_t T, int64_t width, int64_t stride, floa
     for (int64_t t = 0; t < T; ++t, packed += kPanel) {
       const float* from = x + t * stride + first;
       hn::StoreU(LoadLanes(from, valid), D(), packed);
-      hn::StoreU(LoadLanes(from + kLanes, valid - kLanes), D(), packed + kLanes);
+      hn::StoreU(valid > kLanes ? LoadLanes(from + kLanes, valid - kLanes) : hn::Zero(D()), D(), packed + kLanes);
     }
   }
 }
@@ -100,12 +100,7 @@ HWY_INLINE void MixPanel(const float* weights, int64_t ld, int64_t rows, int64_t
       const V factor = hn::Set(D(), factors[at + i]);
       for (int v = 0; v < kVectors; ++v) tile.v[i][v] = hn::Mul(tile.v[i][v], factor);
     }
-    float* out = to + at * stride;
-    if (valid >= kVectors * kLanes) return Store(tile, out, stride);
-    HWY_ALIGN float part[kTileRows * kPanel];
-    Store(tile, part, kPanel);
-    for (int64_t i = 0; i < count; ++i)
-      std::memcpy(out + i * stride, part + i * kPanel, sizeof(float) * static_cast<size_t>(valid));
+    StoreValid(tile, to + at * stride, stride, valid);
   });
 }
 

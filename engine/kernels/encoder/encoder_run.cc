@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <cstring>
+#include <vector>
 
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"

@@ -4,8 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
-#include <memory>
-#include <optional>
 #include <vector>
 
 #include "engine/kernels/encoder/encoder_sweep.h"

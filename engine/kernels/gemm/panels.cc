@@ -19,7 +19,7 @@ namespace lanthorn::kernels::HWY_NAMESPACE {
 int64_t PanelWidthImpl() { return kPanel; }
 
 void PackTransposedImpl(const StackedWeight& w, int64_t begin, int64_t end, float* packed) {
-  const int64_t panels = (w.rows + kPanel - 1) / kPanel;
+  const int64_t panels = Panels(w.rows);
   for (int64_t job = begin; job < end; ++job) {
     const int64_t part = job / panels, p = job % panels;
     const int64_t rows = w.rows - p * kPanel < kPanel ? w.rows - p * kPanel : kPanel;
@@ -29,7 +29,7 @@ void PackTransposedImpl(const StackedWeight& w, int64_t begin, int64_t end, floa
 }
 
 void PackPlainImpl(const StackedWeight& w, int64_t begin, int64_t end, float* packed) {
-  const int64_t padded = (w.rows + kPanel - 1) / kPanel * kPanel;
+  const int64_t padded = Panels(w.rows) * kPanel;
   for (int64_t p = begin; p < end; ++p) {
     const int64_t valid = w.columns - p * kPanel < kPanel ? w.columns - p * kPanel : kPanel;
     float* to = packed + p * w.parts * padded * kPanel;

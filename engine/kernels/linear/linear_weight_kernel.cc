@@ -25,7 +25,6 @@ constexpr int64_t kStretch = 128;             // rows that a weight's gradient t
 constexpr int64_t kColumns = 32 * kTileRows;  // and columns of the input
 constexpr int64_t kSums = 65536;              // floats of the sums that stay in L2
 
-inline int64_t Panels(int64_t size) { return (size + kPanel - 1) / kPanel; }
 inline int64_t Rounded(int64_t rows) { return (rows + kStretch - 1) / kStretch * kStretch; }
 
 // One of the two vectors of a row of a panel of deltas; `valid` columns are there.
@@ -286,14 +285,7 @@ void WeightGradient(const LinearLayout& l, const LinearWeightMemory& m, int64_t 
 }
 
 void LinearWeightGradientImpl(const LinearLayout& l, const LinearWeightMemory& m, int64_t begin, int64_t end) {
-  switch (l.operands) {
-    case Operands::kPairs:
-      return WeightGradient<Operands::kPairs>(l, m, begin, end);
-    case Operands::kNativePairs:
-      return WeightGradient<Operands::kNativePairs>(l, m, begin, end);
-    default:
-      return WeightGradient<Operands::kFloats>(l, m, begin, end);
-  }
+  WithOperands(l.operands, [&](auto operands) { WeightGradient<operands>(l, m, begin, end); });
 }
 
 }  // namespace lanthorn::kernels::HWY_NAMESPACE

@@ -27,34 +27,14 @@ namespace lanthorn::kernels::HWY_NAMESPACE {
 constexpr int64_t kDepth = 384;     // of a product before its next stretch: a panel of B that stays in L1
 constexpr int64_t kNearRows = 512;  // rows that are less far apart stand in different sets of L1
 
-inline int64_t Panels(int64_t size) { return (size + kPanel - 1) / kPanel; }
-
-// The tile of some rows and one panel, in registers, to memory; the last panel may be narrower.
-template <int kRows>
-HWY_INLINE void StoreValid(const Tile<kRows>& tile, float* to, int64_t row, int64_t valid) {
-  if (valid >= kPanel) return Store<kRows>(tile, to, row);
-  HWY_ALIGN float part[kTileRows * kPanel];
-  Store<kRows>(tile, part, kPanel);
-  for (int64_t i = 0; i < kRows; ++i)
-    std::memcpy(to + i * row, part + i * kPanel, sizeof(float) * static_cast<size_t>(valid));
-}
-template <int kRows>
-HWY_INLINE void LoadValid(const float* from, int64_t row, int64_t valid, Tile<kRows>& tile) {
-  if (valid >= kPanel) return Load<kRows>(from, row, tile);
-  HWY_ALIGN float part[kTileRows * kPanel] = {};
-  for (int64_t i = 0; i < kRows; ++i)
-    std::memcpy(part + i * kPanel, from + i * row, sizeof(float) * static_cast<size_t>(valid));
-  Load<kRows>(part, kPanel, tile);
-}
-
 // tile *= factors, rows of which are `row` apart.
 template <int kRows>
 HWY_INLINE void Scale(const float* factors, int64_t row, int64_t valid, Tile<kRows>& tile) {
   HWY_UNROLL(13)
   for (int m = 0; m < kRows; ++m) {
     const float* own = factors + m * row;
-    const V left = valid >= kPanel ? hn::LoadU(D(), own) : LoadLanes(own, valid),
-            right = valid >= kPanel ? hn::LoadU(D(), own + kLanes) : LoadLanes(own + kLanes, valid - kLanes);
+    const V left = LoadLanes(own, valid),
+            right = valid > kLanes ? LoadLanes(own + kLanes, valid - kLanes) : hn::Zero(D());
     tile.v[m][0] = hn::Mul(tile.v[m][0], left);
     tile.v[m][1] = hn::Mul(tile.v[m][1], right);
   }
@@ -69,7 +49,7 @@ HWY_NOINLINE void ActivateRows(const LinearOptions& o, int64_t row, int64_t rows
   const float scale = DropoutScale(o.dropout);
   for (int64_t i = 0; i < rows; ++i) {
     const DropoutRow key = o.dropout > 0 ? DropoutRowOf(o.seed, row + i) : DropoutRow{};
-    for (int64_t at = 0; at < kPanel; at += kLanes) {
+    for (int64_t at = 0; at < std::min(kPanel, valid); at += kLanes) {
       Activated a = ActivateVector(o.activation, hn::LoadU(d, z + i * kPanel + at));
       if (o.dropout > 0) {
         const V factors = DropoutFactors(key, column + at, limit, scale);
@@ -201,25 +181,11 @@ void InputGradient(const LinearLayout& l, const LinearInputMemory& m, int64_t be
 }
 
 void LinearForwardImpl(const LinearLayout& l, const LinearForwardMemory& m, int64_t begin, int64_t end) {
-  switch (l.operands) {
-    case Operands::kPairs:
-      return Forward<Operands::kPairs>(l, m, begin, end);
-    case Operands::kNativePairs:
-      return Forward<Operands::kNativePairs>(l, m, begin, end);
-    default:
-      return Forward<Operands::kFloats>(l, m, begin, end);
-  }
+  WithOperands(l.operands, [&](auto operands) { Forward<operands>(l, m, begin, end); });
 }
 
 void LinearInputGradientImpl(const LinearLayout& l, const LinearInputMemory& m, int64_t begin, int64_t end) {
-  switch (l.operands) {
-    case Operands::kPairs:
-      return InputGradient<Operands::kPairs>(l, m, begin, end);
-    case Operands::kNativePairs:
-      return InputGradient<Operands::kNativePairs>(l, m, begin, end);
-    default:
-      return InputGradient<Operands::kFloats>(l, m, begin, end);
-  }
+  WithOperands(l.operands, [&](auto operands) { InputGradient<operands>(l, m, begin, end); });
 }
 
 }  // namespace lanthorn::kernels::HWY_NAMESPACE

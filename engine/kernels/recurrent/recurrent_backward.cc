@@ -166,7 +166,7 @@ void BackwardSamplesImpl(const RecurrentLayout& l, const BackwardMemory& m, int6
 
 void InputGradientImpl(const RecurrentLayout& l, const float* activations, const float* w_ih, float* grad_input,
                        int64_t first, int64_t last) {
-  const int64_t columns = (l.I + kPanel - 1) / kPanel;
+  const int64_t columns = Panels(l.I);
   HWY_ALIGN float part[kTileRows * kPanel];
   for (int64_t sample = first; sample < last; ++sample) {
     for (int64_t p = 0; p < columns; ++p) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace lanthorn::kernels {
 
@@ -13,6 +14,19 @@ enum class Operands { kFloats, kPairs, kNativePairs };
 // Places of floats that `length` numbers along the summed dimension take.
 inline int64_t PlacesOf(Operands operands, int64_t length) {
   return operands == Operands::kFloats ? length : (length + 1) / 2;
+}
+
+// body(std::integral_constant<Operands, operands>())
+template <class Body>
+void WithOperands(Operands operands, const Body& body) {
+  switch (operands) {
+    case Operands::kPairs:
+      return body(std::integral_constant<Operands, Operands::kPairs>());
+    case Operands::kNativePairs:
+      return body(std::integral_constant<Operands, Operands::kNativePairs>());
+    default:
+      return body(std::integral_constant<Operands, Operands::kFloats>());
+  }
 }
 
 }  // namespace lanthorn::kernels

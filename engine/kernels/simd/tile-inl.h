@@ -27,6 +27,7 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kPanel = 2 * kLanes;
+inline int64_t Panels(int64_t size) { return (size + kPanel - 1) / kPanel; }
 // Two accumulators per row, two vectors of B and a broadcast have to fit the registers: 32 with AVX-512 and on ARM. 13
 // rows leave three free and divide 64 and 128 rows into 5 and 10 tiles.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_ARCH_ARM_A64
@@ -162,6 +163,27 @@ HWY_INLINE void Store(const Tile<kRows, kVectors>& c, float* to, int64_t row) {
   for (int m = 0; m < kRows; ++m) {
     for (int v = 0; v < kVectors; ++v) hn::StoreU(c.v[m][v], D(), to + m * row + v * kLanes);
   }
+}
+
+// The same where `valid` columns are there in memory, which may be fewer than the tile's.
+template <int kRows, int kVectors>
+HWY_INLINE void LoadValid(const float* from, int64_t row, int64_t valid, Tile<kRows, kVectors>& c) {
+  constexpr int64_t kColumns = kVectors * kLanes;
+  if (valid >= kColumns) return Load(from, row, c);
+  HWY_ALIGN float part[kRows * kColumns] = {};
+  for (int64_t m = 0; m < kRows; ++m)
+    std::memcpy(part + m * kColumns, from + m * row, sizeof(float) * static_cast<size_t>(valid));
+  Load(part, kColumns, c);
+}
+
+template <int kRows, int kVectors>
+HWY_INLINE void StoreValid(const Tile<kRows, kVectors>& c, float* to, int64_t row, int64_t valid) {
+  constexpr int64_t kColumns = kVectors * kLanes;
+  if (valid >= kColumns) return Store(c, to, row);
+  HWY_ALIGN float part[kRows * kColumns];
+  Store(c, part, kColumns);
+  for (int64_t m = 0; m < kRows; ++m)
+    std::memcpy(to + m * row, part + m * kColumns, sizeof(float) * static_cast<size_t>(valid));
 }
 
 // Four columns of four rows, turned round: to[c * step + row] = or, with kAdd, += from[row * stride + c].

@@ -4,6 +4,9 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+
 #include "engine/base/files/files.h"
 #include "engine/data/text/word_split.h"
 #include "tests/engine/temporary_folder.h"
@@ -106,6 +109,46 @@ TEST(Bpe, FilesThatDoNotFitAreNamed) {
   EXPECT_EQ(*opened->Ids("abba"), (std::vector<int64_t>{2, 1, 0}));
   EXPECT_EQ(opened->end(), -1);
   EXPECT_EQ(MessageOf(opened->Encode("abc").status()), "byte 0x63 has no token in this vocabulary of 3");
+}
+
+// A vocabulary with GPT-2's size and the ids of its published examples; what is between them are marks.
+std::string LikeGpt2() {
+  const std::string space = ByteSymbol(' ');
+  std::map<size_t, std::string> known = {{15496, "Hello"}, {995, space + "world"}, {18435, space + "Hello"}};
+  size_t next = 0;
+  for (int byte = 0; byte < 256; ++byte) known[next++] = ByteSymbol(static_cast<unsigned char>(byte));
+  for (const char* part : {"He", "llo", "ll", "wo", "ld", "rld", "world"}) known[next++] = part;
+  known[next++] = space + "w";
+  std::string json = "{";
+  for (size_t id = 0; id < 50257; ++id) {
+    const auto token = known.find(id);
+    absl::StrAppend(&json, id > 0 ? "," : "",
+                    nlohmann::json(token != known.end() ? token->second : absl::StrCat("<", id, ">")).dump(), ":", id);
+  }
+  return json + "}";
+}
+
+TEST(Bpe, Gpt2sOwnFilesGiveItsPublishedIds) {
+  TemporaryFolder folder;
+  const std::string space = ByteSymbol(' '), parts = "l l\nl d\nw o\nr ld\nwo rld\n" + space + " world\nll o\nH e\n",
+                    whole = "He llo\n" + space + " Hello\n" + space + " w\n";
+  ASSERT_TRUE(WriteFileAtomic(folder / "vocab.json", LikeGpt2()).ok());
+  ASSERT_TRUE(WriteFileAtomic(folder / "merges.txt", parts + whole).ok());
+  const auto opened = BpeTokenizer::Open(folder.path());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(*opened->Ids("Hello world"), (std::vector<int64_t>{15496, 995}));
+
+  ASSERT_TRUE(WriteFileAtomic(folder / "merges.txt", parts + space + " He\n").ok());
+  EXPECT_NE(MessageOf(BpeTokenizer::Open(folder.path()).status()).find("needs the token"), std::string::npos);
+  ASSERT_TRUE(WriteFileAtomic(folder / "merges.txt", parts + space + " w\n").ok());
+  EXPECT_NE(MessageOf(BpeTokenizer::Open(folder.path()).status())
+                .find("no merge makes the token 'Hello' of vocab.json; is merges.txt cut short"),
+            std::string::npos);
+  // All tokens are made, but in another order: the space joins w before world is there.
+  ASSERT_TRUE(WriteFileAtomic(folder / "merges.txt", space + " w\n" + parts + whole).ok());
+  const std::string problem = MessageOf(BpeTokenizer::Open(folder.path()).status());
+  EXPECT_NE(problem.find("vocab.json is GPT-2's, but 'Hello world' becomes 15496 263 "), std::string::npos) << problem;
+  EXPECT_NE(problem.find("not 15496 995 as published; is merges.txt its own?"), std::string::npos) << problem;
 }
 
 TEST(Bpe, PiecesOfATrainerBecomeMergesThatReachThem) {
