@@ -2,7 +2,10 @@
 local callbacks = require 'fit.callbacks'
 local patience = require 'fit.patience'
 
-return callbacks.define { name = 'early_stop', args = patience.ARGS, build = function(o)
+local ARGS = { metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } },
+  patience = { 'int', 3, min = 1 }, min_delta = { 'number', 0 } }
+
+return callbacks.define { name = 'early_stop', args = ARGS, build = function(o)
   local waited = patience.new('early_stop', o)
   return {
     save = function() return waited:save() end,

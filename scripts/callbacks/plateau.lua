@@ -4,8 +4,9 @@ local callbacks = require 'fit.callbacks'
 local fail = require 'fail'
 local patience = require 'fit.patience'
 
-local ARGS = { metric = patience.ARGS.metric, patience = { 'int', 10, min = 1 }, min_delta = patience.ARGS.min_delta,
-  factor = { 'number', 0.5 }, halvings = { 'int', 0, min = 0 } }
+local ARGS = { metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } },
+  patience = { 'int', 10, min = 1 }, factor = { 'number', 0.5 }, halvings = { 'int', 0, min = 0 },
+  min_delta = { 'number', 0 } }
 
 return callbacks.define { name = 'plateau', args = ARGS, build = function(o)
   if not (o.factor > 0 and o.factor < 1) then

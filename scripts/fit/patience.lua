@@ -5,10 +5,6 @@ local patience = {}
 local Patience = {}
 Patience.__index = Patience
 
--- The options that such a callback has.
-patience.ARGS = { metric = { 'string', 'val_loss', one_of = { 'val_loss', 'train_loss' } },
-  patience = { 'int', 3, min = 1 }, min_delta = { 'number', 0 } }
-
 ---@param name string of the callback, for messages
 ---@param options { metric: string, patience: integer, min_delta: number }
 ---@return table

@@ -151,9 +151,13 @@ struct Unit {
         q(m.qkv + sample * (l.sample_rows > 0 ? l.sample_rows : l.T) * stride + head * l.width),
         k(q + l.d()),
         v(k + l.d()),
-        keep(m.keep != nullptr ? m.keep + sample % l.B * Padded(l.T) : nullptr) {}
+        keep(m.keep != nullptr ? m.keep + sample % l.B * Padded(l.T) : nullptr),
+        relations(m.bias_rows != nullptr ? m.relations + sample % l.B * l.T : nullptr),
+        bias_rows(m.bias_rows != nullptr ? m.bias_rows + sample % l.B * m.relation_count * Padded(l.T) : nullptr) {}
   int64_t stride, sample, head;  // sample: of all nodes
   const float *q, *k, *v, *keep;
+  const int64_t* relations;
+  const float* bias_rows;
 };
 
 // Brings rows of one head's channels into L2 while another head is worked on: a head reads `width` channels of every
@@ -178,6 +182,12 @@ HWY_INLINE auto Seen(const float* keep, int64_t c, int64_t end) {
 
 // The columns that a query sees from the first on without a gap, in whole vectors: those need no mask.
 HWY_INLINE int64_t WholeVectors(const float* keep, int64_t end) { return keep != nullptr ? 0 : end / kLanes * kLanes; }
+
+// to += row, whole vectors.
+HWY_INLINE void AddRow(const float* row, int64_t columns, float* to) {
+  for (int64_t c = 0; c < columns; c += kLanes)
+    hn::StoreU(hn::Add(hn::LoadU(D(), to + c), hn::LoadU(D(), row + c)), D(), to + c);
+}
 
 struct RowSums {
   float largest, inverse;  // of the scores, and 1 / the sum of exponentials; 0 where nothing is seen
@@ -229,6 +239,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
       if (at + 1 < end) PrefetchUnit(Unit(l, m, at + 1), first, rows, l.width);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = scores.get() + r * ld;
+        if (u.bias_rows != nullptr) AddRow(u.bias_rows + u.relations[first + r] * ld, columns, row);
         const RowSums row_sums = Exponentials(row, columns, u.keep, l.causal ? first + r + 1 : l.T);
         factors[r] = row_sums.inverse;
         if (sums != nullptr) {
@@ -247,7 +258,7 @@ void AttentionForwardImpl(const AttentionLayout& l, const AttentionMemory& m, fl
 }
 
 void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, const float* sums, const float* grad_y,
-                           float* grad_qkv, int64_t begin, int64_t end) {
+                           float* grad_qkv, float* grad_bias_rows, int64_t begin, int64_t end) {
   const D d;
   const int64_t ld = Padded(l.T), channels = Padded(l.width), panels = channels * l.T;
   const Scratch keys = Uninitialized(ld * l.width), value_keys = Uninitialized(ld * l.width);
@@ -284,6 +295,7 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
       for (int64_t r = 0; r < rows; ++r) {
         float *p = weights.get() + r * ld, *g = deltas.get() + r * ld;
         const int64_t last = l.causal ? first + r + 1 : l.T;
+        if (u.bias_rows != nullptr) AddRow(u.bias_rows + u.relations[first + r] * ld, columns, p);
         const float* own = sums + 2 * (at * l.T + first + r);
         const V shift = hn::Set(d, own[0]), inverse = hn::Set(d, own[1]);
         const DropoutRow key = DropoutRowOf(l.seed, (l.first_unit + at) * l.T + first + r);
@@ -303,6 +315,13 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
           step(c, hn::IfThenElseZero(sees, weight(c)), hn::IfThenElseZero(sees, hn::LoadU(d, g + c)));
         }
         const V mean = hn::SumOfLanes(d, sum);
+        if (grad_bias_rows != nullptr) {
+          float* const grad_row = grad_bias_rows + (at * m.relation_count + u.relations[first + r]) * ld;
+          for (int64_t c = 0; c < columns; c += kLanes) {
+            const V delta = hn::Mul(hn::LoadU(d, p + c), hn::Sub(hn::LoadU(d, g + c), mean));
+            hn::StoreU(hn::Add(hn::LoadU(d, grad_row + c), delta), d, grad_row + c);
+          }
+        }
         for (int64_t c = 0; c < columns; c += kLanes) {
           const V w = hn::LoadU(d, p + c);
           hn::StoreU(hn::Mul(hn::Mul(w, by), hn::Sub(hn::LoadU(d, g + c), mean)), d, g + c);
@@ -333,8 +352,8 @@ void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memo
   HWY_DYNAMIC_DISPATCH(AttentionForwardImpl)(layout, memory, y, sums, begin, end);
 }
 void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* sums,
-                       const float* grad_y, float* grad_qkv, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(AttentionBackwardImpl)(layout, memory, sums, grad_y, grad_qkv, begin, end);
+                       const float* grad_y, float* grad_qkv, float* grad_bias_rows, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(AttentionBackwardImpl)(layout, memory, sums, grad_y, grad_qkv, grad_bias_rows, begin, end);
 }
 }  // namespace lanthorn::kernels
 #endif  // HWY_ONCE

@@ -20,6 +20,10 @@ struct AttentionLayout {
 struct AttentionMemory {
   const float* qkv;   // (n, B, T, 3 d), or with sample_rows in place of T
   const float* keep;  // (B, AttentionColumns(T)): 1 at keys that may be looked at, else 0; or null
+  // What a query adds to its scores by its relation (relation_bias.h); or null.
+  const float* bias_rows = nullptr;    // (B, relation_count, AttentionColumns(T))
+  const int64_t* relations = nullptr;  // (B, T), of the queries
+  int64_t relation_count = 0;
 };
 
 // T, rounded up to what a sweep reads of `keep`.
@@ -30,8 +34,9 @@ int64_t AttentionColumns(int64_t T);
 void AttentionForward(const AttentionLayout& layout, const AttentionMemory& memory, float* y, float* sums,
                       int64_t begin, int64_t end);
 
-// grad_qkv (n, B, T, 3 d) of the units [begin, end). The probabilities are computed again.
+// grad_qkv (n, B, T, 3 d) of the units [begin, end). The probabilities are computed again. grad_bias_rows (units,
+// relation_count, AttentionColumns(T)) is added to; null without a bias, or where nobody asks.
 void AttentionBackward(const AttentionLayout& layout, const AttentionMemory& memory, const float* sums,
-                       const float* grad_y, float* grad_qkv, int64_t begin, int64_t end);
+                       const float* grad_y, float* grad_qkv, float* grad_bias_rows, int64_t begin, int64_t end);
 
 }  // namespace lanthorn::kernels

@@ -98,7 +98,7 @@ class Sweep {
   void AttendBackward(const EncoderActivations& from, const float* keep, const EncoderDeltas& deltas,
                       float* mixed) const {
     InputGradient(kProjection, deltas[kProjection], mixed, /*add=*/false);
-    AttentionBackward(Attention(), {from.qkv, keep}, from.sums, mixed, deltas[kJoined], 0,
+    AttentionBackward(Attention(), {from.qkv, keep}, from.sums, mixed, deltas[kJoined], nullptr, 0,
                       c_.samples * l_.options.heads);
   }
 

@@ -30,13 +30,14 @@ struct OperatorProblem {
 struct OperatorCase {
   using Visit = std::function<void(const OperatorProblem&)>;
 
-  std::string name;                           // as in its messages: "[attention] has no second derivative"
+  std::string name;
   double tolerance;                           // of every output and gradient, relative to its largest number
   double sample_tolerance = 0;                // of every sample's squared norm, relative to it
   std::function<void(const Visit&)> all;      // problems of all shapes: odd, empty, large
   std::function<void(const Visit&)> few;      // those that every instruction set is tried with
   std::function<void(const Visit&)> threads;  // those that are worth several threads
   std::function<OperatorProblem()> small;
+  std::string tag = {};  // in its messages: "[attention] has no second derivative"; empty: the name
 };
 
 inline std::vector<OperatorCase>& OperatorCases() {
