@@ -6,7 +6,7 @@
 #include <torch/library.h>
 
 #include "engine/base/torch_compat.h"
-#include "engine/kernels/attention/attention_kernel.h"
+#include "engine/kernels/attention/attention_keys.h"
 #include "engine/kernels/simd/for_threads.h"
 #include "engine/tscore/recorder.h"
 #include "engine/tscore/samplers.h"
@@ -21,20 +21,12 @@ using MaybeTensor = compat::Optional<at::Tensor>;
 // What the backward needs beside its inputs: how the attention was asked for, and which keys it may look at.
 struct Context : torch::CustomClassHolder {
   AttentionLayout layout;
-  at::Tensor keep;                  // (B, AttentionColumns(T)) or undefined
-  at::Tensor relations, bias_rows;  // (B, T), (B, R, AttentionColumns(T)); undefined without a bias
-  at::Tensor tables;                // as the recorder knows them, where they are trained
+  AttentionKeyTensors keys;
+  at::Tensor tables;  // as the recorder knows them, where they are trained
   const char* layer = "";
   tscore::Recorder::Ptr recorder;
 
-  AttentionMemory Memory(const at::Tensor& qkv) const {
-    AttentionMemory memory = {qkv.data_ptr<float>(), keep.defined() ? keep.data_ptr<float>() : nullptr};
-    if (!bias_rows.defined()) return memory;
-    memory.bias_rows = bias_rows.data_ptr<float>();
-    memory.relations = relations.data_ptr<int64_t>();
-    memory.relation_count = bias_rows.size(1);
-    return memory;
-  }
+  AttentionMemory Memory(const at::Tensor& qkv) const { return {qkv.data_ptr<float>(), keys.From(0)}; }
 };
 
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
@@ -66,9 +58,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const at::Tensor grad_y = gradients[0].contiguous(), grad_qkv = at::empty_like(qkv);
     const AttentionLayout& l = context->layout;
     const int64_t units = qkv.size(0) * l.B * l.heads;
-    at::Tensor grad_rows;
-    if (context->tables.defined())
-      grad_rows = at::zeros({units, context->bias_rows.size(1), context->bias_rows.size(2)}, qkv.options());
+    const at::Tensor grad_rows = context->tables.defined() ? context->keys.MakeGradients(l.heads) : at::Tensor();
     ForThreads(units, [&](int64_t begin, int64_t end) {
       AttentionBackward(l, context->Memory(qkv), sums.data_ptr<float>(), grad_y.data_ptr<float>(),
                         grad_qkv.data_ptr<float>(), grad_rows.defined() ? grad_rows.data_ptr<float>() : nullptr, begin,
@@ -76,7 +66,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     });
     at::Tensor grad_tables;
     if (grad_rows.defined()) {
-      const at::Tensor of_samples = RelationGradients(grad_rows, context->relations);
+      const at::Tensor of_samples = RelationGradients(grad_rows, context->keys.relations);
       grad_tables = of_samples.sum(0);
       if (context->recorder != nullptr)
         context->recorder->Report(context->tables, context->layer, tscore::BiasUse(of_samples, 2));
@@ -122,13 +112,6 @@ TORCH_LIBRARY_FRAGMENT(lanthorn, m) {
 
 }  // namespace
 
-at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options) {
-  if (!padding.defined()) return {};
-  const at::Tensor keep = at::zeros({padding.size(0), AttentionColumns(padding.size(1))}, options);
-  keep.narrow(1, 0, padding.size(1)).copy_(padding.logical_not());
-  return keep;
-}
-
 at::Tensor AttentionFrom(const at::Tensor& qkv, int64_t first_query, const AttentionOptions& options) {
   CheckShapes(qkv, {}, options);
   const int64_t B = qkv.size(0), T = qkv.size(1), width = qkv.size(2);
@@ -150,7 +133,7 @@ at::Tensor AttentionFrom(const at::Tensor& qkv, int64_t first_query, const Atten
                                   .sample_rows = B == 1 ? T : joined.stride(0) / width};
   const at::Tensor y = at::empty({B, T - first_query, layout.d()}, qkv.options());
   ForThreads(B * layout.heads, [&](int64_t begin, int64_t end) {
-    AttentionForward(layout, {joined.data_ptr<float>(), nullptr}, y.data_ptr<float>(), nullptr, begin, end);
+    AttentionForward(layout, {joined.data_ptr<float>()}, y.data_ptr<float>(), nullptr, begin, end);
   });
   return y;
 }
@@ -163,12 +146,8 @@ at::Tensor Attention(const at::Tensor& qkv, const at::Tensor& padding, const Att
   auto context = c10::make_intrusive<Context>();
   context->layout = {qkv.size(-3),   qkv.size(-2),    options.heads, qkv.size(-1) / 3 / options.heads,
                      options.causal, options.dropout, options.seed};
-  context->keep = KeepOf(padding, qkv.options());
+  context->keys = AttentionKeyTensors::Of(padding, bias, qkv.options());
   const bool trains_tables = at::GradMode::is_enabled() && bias.defined() && bias.tables.requires_grad();
-  if (bias.defined()) {
-    context->relations = bias.relations.contiguous();
-    context->bias_rows = RelationRows(bias, AttentionColumns(context->layout.T));
-  }
   if (trains_tables) {
     context->tables = bias.tables;
     context->layer = layer;

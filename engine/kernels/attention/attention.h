@@ -36,8 +36,4 @@ at::Tensor AttentionReference(const at::Tensor& qkv, const at::Tensor& padding, 
 // lie further apart than T rows. The same bits as those of Attention's rows.
 at::Tensor AttentionFrom(const at::Tensor& qkv, int64_t first_query, const AttentionOptions& options);
 
-// The kernel's form of a padding mask: 1 at the keys that count, (B, AttentionColumns(T)), zeros behind the last;
-// undefined without padding.
-at::Tensor KeepOf(const at::Tensor& padding, const at::TensorOptions& options);
-
 }  // namespace lanthorn::kernels

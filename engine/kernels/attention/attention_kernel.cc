@@ -151,13 +151,15 @@ struct Unit {
         q(m.qkv + sample * (l.sample_rows > 0 ? l.sample_rows : l.T) * stride + head * l.width),
         k(q + l.d()),
         v(k + l.d()),
-        keep(m.keep != nullptr ? m.keep + sample % l.B * Padded(l.T) : nullptr),
-        relations(m.bias_rows != nullptr ? m.relations + sample % l.B * l.T : nullptr),
-        bias_rows(m.bias_rows != nullptr ? m.bias_rows + sample % l.B * m.relation_count * Padded(l.T) : nullptr) {}
+        keep(m.keys.keep != nullptr ? m.keys.keep + sample % l.B * Padded(l.T) : nullptr) {
+    if (m.keys.bias_rows == nullptr) return;
+    relations = m.keys.relations + sample % l.B * l.T;
+    bias_rows = m.keys.bias_rows + sample % l.B * m.keys.relation_count * Padded(l.T);
+  }
   int64_t stride, sample, head;  // sample: of all nodes
   const float *q, *k, *v, *keep;
-  const int64_t* relations;
-  const float* bias_rows;
+  const int64_t* relations = nullptr;
+  const float* bias_rows = nullptr;
 };
 
 // Brings rows of one head's channels into L2 while another head is worked on: a head reads `width` channels of every
@@ -316,7 +318,7 @@ void AttentionBackwardImpl(const AttentionLayout& l, const AttentionMemory& m, c
         }
         const V mean = hn::SumOfLanes(d, sum);
         if (grad_bias_rows != nullptr) {
-          float* const grad_row = grad_bias_rows + (at * m.relation_count + u.relations[first + r]) * ld;
+          float* const grad_row = grad_bias_rows + (at * m.keys.relation_count + u.relations[first + r]) * ld;
           for (int64_t c = 0; c < columns; c += kLanes) {
             const V delta = hn::Mul(hn::LoadU(d, p + c), hn::Sub(hn::LoadU(d, g + c), mean));
             hn::StoreU(hn::Add(hn::LoadU(d, grad_row + c), delta), d, grad_row + c);

@@ -17,13 +17,18 @@ struct AttentionLayout {
   int64_t d() const { return heads * width; }
 };
 
-struct AttentionMemory {
-  const float* qkv;   // (n, B, T, 3 d), or with sample_rows in place of T
-  const float* keep;  // (B, AttentionColumns(T)): 1 at keys that may be looked at, else 0; or null
-  // What a query adds to its scores by its relation (relation_bias.h); or null.
+// What a sweep knows of the keys; all may be null.
+struct AttentionKeys {
+  const float* keep = nullptr;  // (B, AttentionColumns(T)): 1 at keys that may be looked at, else 0
+  // What a query adds to its scores by its relation (relation_bias.h).
   const float* bias_rows = nullptr;    // (B, relation_count, AttentionColumns(T))
   const int64_t* relations = nullptr;  // (B, T), of the queries
   int64_t relation_count = 0;
+};
+
+struct AttentionMemory {
+  const float* qkv;  // (n, B, T, 3 d), or with sample_rows in place of T
+  AttentionKeys keys = {};
 };
 
 // T, rounded up to what a sweep reads of `keep`.

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "engine/base/torch_compat.h"
-#include "engine/kernels/attention/attention.h"
 #include "engine/kernels/encoder/encoder_run.h"
 #include "engine/kernels/gemm/precision.h"
 #include "engine/kernels/linear/pairs.h"
@@ -35,6 +34,7 @@ struct Context : torch::CustomClassHolder {
   bool gradients = false;
   EncoderWanted wanted;
   tscore::Recorder::Ptr recorder;
+  at::Tensor tables;  // of relations, as the recorder knows them; undefined without
 };
 
 // What a report unpacks only when someone asks for more than squares: all gradients of the linear layers' outputs, by
@@ -79,6 +79,8 @@ void Report(const Context& context, const EncoderGradients& gradients, const std
              return stacked ? tscore::StackedBiasUse(lazy->Delta(i)) : tscore::BiasUse(lazy->Delta(i)[0], 1);
            }));
   }
+  if (gradients.tables.defined())
+    context.recorder->Report(context.tables, context.layer, tscore::BiasUse(gradients.tables, 2));
   for (int norm = 0; norm < 2; ++norm) {
     for (int which = 0; gradients.norms[norm].defined() && which < 2; ++which) {
       const at::Tensor own = gradients.norms[norm].select(2, which);
@@ -89,12 +91,13 @@ void Report(const Context& context, const EncoderGradients& gradients, const std
 
 class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
  public:
-  // All parameters are arguments, so that autograd sees them, in the order of EncoderParameter; their values are those
-  // of the context.
+  // All parameters are arguments, so that autograd sees them, in the order of EncoderParameter, and behind them the
+  // tables of relations; their values are those of the context.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor&, const MaybeTensor&,
                             const MaybeTensor&, const MaybeTensor&, const MaybeTensor&, const MaybeTensor&,
                             const MaybeTensor&, const MaybeTensor&, const MaybeTensor&, const MaybeTensor&,
-                            const MaybeTensor&, const MaybeTensor&, const c10::intrusive_ptr<Context>& context) {
+                            const MaybeTensor&, const MaybeTensor&, const MaybeTensor&,
+                            const c10::intrusive_ptr<Context>& context) {
     EncoderInputs inputs = context->inputs;
     inputs.x = x.contiguous();
     EncoderTensors saved;
@@ -109,7 +112,7 @@ class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
     TORCH_CHECK(!at::GradMode::is_enabled(), kTag, " has no second derivative; use plain operators for create_graph");
-    if (!grad_outputs[0].defined()) return variable_list(kEncoderParameters + 2);
+    if (!grad_outputs[0].defined()) return variable_list(kEncoderParameters + 3);
     const auto context = c10::static_intrusive_pointer_cast<Context>(ctx->saved_data["context"].toCapsule());
     const variable_list kept = ctx->get_saved_variables();
     EncoderInputs inputs = context->inputs;
@@ -126,6 +129,7 @@ class EncoderFunction : public torch::autograd::Function<EncoderFunction> {
       Report(*context, gradients, std::make_shared<Lazy>(Lazy{inputs, saved, grad_y.detach(), {}}));
     variable_list result = {gradients.x};
     result.insert(result.end(), gradients.parameters.begin(), gradients.parameters.end());
+    result.push_back(gradients.tables.defined() ? gradients.tables.sum(0) : at::Tensor());
     result.emplace_back();
     return result;
   }
@@ -168,7 +172,8 @@ void CheckParameters(const at::Tensor& x, const EncoderParameters& p, const Enco
   TORCH_CHECK(o.heads > 0 && inner % o.heads == 0, kTag, " ", o.heads, " heads do not divide the width ", inner);
 }
 
-void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& p, const EncoderOptions& o) {
+void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& p, const EncoderOptions& o,
+                 const RelationBias& bias) {
   CheckParameters(x, p, o);
   const bool stacked = p[kWeight2].dim() == 3;
   const int64_t n = stacked ? p[kWeight2].size(0) : 1, d = p[kWeight2].size(-2);
@@ -177,6 +182,10 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderPa
               ") or (", n, ", N, T, ", d, "), got ", x.sizes());
   for (const double share : o.dropout)
     TORCH_CHECK(share >= 0 && share < 1, kTag, " dropout must be in [0, 1), got ", share);
+  if (bias.defined()) {
+    TORCH_CHECK(!stacked, kTag, " relations are for one block, whose weights are (out, in)");
+    CheckRelations(bias, x.size(0), x.size(1), x.options());
+  }
   if (!padding.defined()) return;
   TORCH_CHECK(padding.scalar_type() == c10::kBool && padding.dim() == 2 && padding.size(0) == x.size(-3) &&
                   padding.size(1) == x.size(-2) && padding.device() == x.device(),
@@ -187,14 +196,14 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderPa
 }  // namespace
 
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
-                         const EncoderOptions& options, const char* layer) {
-  CheckShapes(x, padding, parameters, options);
+                         const EncoderOptions& options, const char* layer, const RelationBias& bias) {
+  CheckShapes(x, padding, parameters, options, bias);
   // Samples are what the threads share: a few go part by part, where rows and heads are. By the shape alone, so that
   // the bits do not depend on the threads; in bf16 there are no other parts.
   const bool few = x.size(-3) < kFewSamples && OperandsOf(CurrentPrecision()) == Operands::kFloats;
   if (few || !x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 ||
       parameters[kWeight2].numel() == 0)
-    return EncoderBlocksReference(x, padding, parameters, options, layer);
+    return EncoderBlocksReference(x, padding, parameters, options, layer, bias);
   auto context = c10::make_intrusive<Context>();
   const at::Tensor& last = parameters[kWeight2];
   context->stacked = last.dim() == 3;
@@ -207,18 +216,24 @@ at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const E
                             .shared = x.dim() == 3,
                             .options = options,
                             .operands = OperandsOf(CurrentPrecision())};
-  context->inputs.keep = KeepOf(padding, x.options());
+  context->inputs.keys = AttentionKeyTensors::Of(padding, bias, x.options());
   context->inputs.parameters = parameters;
   context->layer = layer;
   context->wanted.x = x.requires_grad();
   bool trains = false;
   for (size_t i = 0; i < parameters.size(); ++i)
     trains = (context->wanted.parameters[i] = parameters[i].defined() && parameters[i].requires_grad()) || trains;
+  context->wanted.tables = bias.defined() && bias.tables.requires_grad();
+  context->tables = bias.tables;
+  trains = trains || context->wanted.tables;
   context->gradients = at::GradMode::is_enabled() && (trains || context->wanted.x);
   if (context->gradients && trains) context->recorder = tscore::Recorder::Current();
   context->wanted.squares = context->recorder != nullptr;
   const auto apply = [&](const auto&... parameter) {
-    return EncoderFunction::apply(x, (parameter.defined() ? MaybeTensor(parameter) : compat::kNullopt)..., context);
+    const auto given = [](const at::Tensor& tensor) {
+      return tensor.defined() ? MaybeTensor(tensor) : compat::kNullopt;
+    };
+    return EncoderFunction::apply(x, given(parameter)..., given(bias.tables), context);
   };
   const at::Tensor y = std::apply(apply, parameters);
   return context->stacked || y.dim() == 3 ? y : y.squeeze(0);

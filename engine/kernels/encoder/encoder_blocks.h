@@ -8,6 +8,7 @@
 
 #include <array>
 
+#include "engine/kernels/attention/relation_bias.h"
 #include "engine/kernels/linear/stacked_linear.h"
 
 namespace lanthorn::kernels {
@@ -50,9 +51,9 @@ struct EncoderOptions {
 };
 
 // x (N, T, d), one input for all nodes, or (n, N, T, d). Gives (n, N, T, d), or their mean (N, T, d); of one block
-// (N, T, d). padding: as Attention takes it. The heads' width together is that of in_proj, which need not be d. With a
-// recorder open, the gradients' squares of each of the N samples are reported under the name `layer`. Wrong shapes are
-// c10::Error with the tag [encoder_blocks].
+// (N, T, d). padding and bias: as Attention takes them, a bias for one block alone. The heads' width together is that
+// of in_proj, which need not be d. With a recorder open, the gradients' squares of each of the N samples are reported
+// under the name `layer`. Wrong shapes are c10::Error with the tag [encoder_blocks].
 //
 // float32 on the CPU goes through the fused kernel: a node after the other, a few samples at a time through the whole
 // block, so that what lies between its parts stays in cache and only what the backward needs is written to memory. In
@@ -60,10 +61,12 @@ struct EncoderOptions {
 // fp32_split. It has no second derivative (asking for one is an error), and its results are the same bits for any
 // number of threads. Everything else goes through the reference.
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
-                         const EncoderOptions& options, const char* layer = "encoder_blocks");
+                         const EncoderOptions& options, const char* layer = "encoder_blocks",
+                         const RelationBias& bias = {});
 
 // The same from this folder's operators, one after the other for all nodes: the fallback, and the oracle.
 at::Tensor EncoderBlocksReference(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
-                                  const EncoderOptions& options, const char* layer = "encoder_blocks");
+                                  const EncoderOptions& options, const char* layer = "encoder_blocks",
+                                  const RelationBias& bias = {});
 
 }  // namespace lanthorn::kernels

@@ -14,11 +14,12 @@ struct Parts {
   const EncoderParameters& p;
   const EncoderOptions& o;
   const char* layer;
+  const RelationBias& bias;
 
   at::Tensor Attend(const at::Tensor& x) const {
     const at::Tensor qkv = StackedLinear(x, p[kInWeight], p[kInBias], {}, layer);
     const at::Tensor mixed =
-        Attention(qkv, padding, {o.heads, o.causal, o.dropout[kDropAttention], o.seeds[kDropAttention]});
+        Attention(qkv, padding, {o.heads, o.causal, o.dropout[kDropAttention], o.seeds[kDropAttention]}, bias, layer);
     return StackedLinear(mixed, p[kOutWeight], p[kOutBias], {}, layer);
   }
   at::Tensor Feed(const at::Tensor& x) const {
@@ -42,8 +43,8 @@ struct Parts {
 }  // namespace
 
 at::Tensor EncoderBlocksReference(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
-                                  const EncoderOptions& o, const char* layer) {
-  const Parts block = {padding, parameters, o, layer};
+                                  const EncoderOptions& o, const char* layer, const RelationBias& bias) {
+  const Parts block = {padding, parameters, o, layer, bias};
   at::Tensor y;
   if (o.norm_first) {
     const at::Tensor normed = block.Norm(x, {}, kNorm1Weight, kDropAttended).normed;

@@ -99,9 +99,6 @@ void ForChunks(const EncoderLayout& l, int64_t node, int64_t first, int64_t last
 }
 
 float* At(const at::Tensor& tensor, int64_t offset) { return tensor.data_ptr<float>() + offset; }
-const float* KeepAt(const at::Tensor& keep, int64_t sample) {
-  return keep.defined() ? At(keep, sample * keep.size(1)) : nullptr;
-}
 // Where the samples of a chunk lie in a (N, T, d) that all nodes share, or in a (nodes, N, T, d).
 int64_t Offset(const EncoderLayout& l, const EncoderChunk& c, bool shared) {
   return (shared ? c.first * l.T : c.Row(l)) * l.d;
@@ -120,7 +117,8 @@ void AddOrCopy(const float* x, int64_t size, bool add, float* y) {
 class Backward {
  public:
   // whole: all deltas are kept, not only those of the group of samples that is worked on.
-  Backward(const EncoderInputs& inputs, const EncoderTensors& saved, const at::Tensor& grad_y, bool want_x, bool whole)
+  Backward(const EncoderInputs& inputs, const EncoderTensors& saved, const at::Tensor& grad_y, bool want_x, bool whole,
+           bool want_tables = false)
       : in_(inputs), l_(inputs.layout), saved_(saved), grad_y_(grad_y), want_x_(want_x), whole_(whole) {
     for (int i = 0; i < kEncoderLinears; ++i)
       deltas[i] = at::empty({whole ? l_.nodes * l_.rows() : l_.group() * l_.T, l_.out(i)}, inputs.x.options());
@@ -129,6 +127,7 @@ class Backward {
         norm_parts[norm] = at::empty({l_.nodes, l_.N, l_.segments(), 2, l_.d}, inputs.x.options());
     }
     grad_x = at::empty_like(inputs.x);
+    if (want_tables) grad_bias_rows = inputs.keys.MakeGradients(l_.options.heads);
   }
 
   // Calls then(node, first, samples) behind each group of samples, whose deltas are complete.
@@ -144,7 +143,10 @@ class Backward {
           const int64_t x = Offset(l_, c, l_.shared), parts = (node * l_.N + c.first) * l_.segments() * 2 * l_.d;
           EncoderBackwardMemory memory;
           memory.x = At(in_.x, x);
-          memory.keep = KeepAt(in_.keep, c.first);
+          memory.keys = in_.keys.From(c.first);
+          memory.grad_bias_rows = grad_bias_rows.defined()
+                                      ? At(grad_bias_rows, c.first * l_.options.heads * grad_bias_rows[0].numel())
+                                      : nullptr;
           memory.grad_y = At(grad_y_, Offset(l_, c, l_.options.mean));
           memory.grad_x = At(grad_x, x);
           memory.add = l_.shared && node > 0;
@@ -170,7 +172,7 @@ class Backward {
 
   EncoderDeltaTensors deltas;
   std::array<at::Tensor, 2> norm_parts;  // (nodes, N, segments, 2, d), or undefined
-  at::Tensor grad_x;
+  at::Tensor grad_x, grad_bias_rows;
 
  private:
   const EncoderInputs& in_;
@@ -257,8 +259,8 @@ at::Tensor RunEncoderForward(const EncoderInputs& inputs, EncoderTensors* saved)
       float* result = mean ? own + rows * l.d : to;
       const EncoderActivations activations =
           saved != nullptr ? ActivationsAt(l, *saved, c.Row(l)) : ActivationsAt(l, local, thread * rows);
-      EncoderForward(l, packed.weights, c, At(inputs.x, Offset(l, c, l.shared)), KeepAt(inputs.keep, c.first),
-                     activations, own, result);
+      EncoderForward(l, packed.weights, c, At(inputs.x, Offset(l, c, l.shared)), inputs.keys.From(c.first), activations,
+                     own, result);
       if (mean) AddOrCopy(result, c.samples * l.T * l.d, node > 0, to);
     });
   }
@@ -276,11 +278,12 @@ EncoderGradients RunEncoderBackward(const EncoderInputs& inputs, const EncoderTe
     }
   }
   const WeightGradients weights(inputs, saved, result.parameters, wanted.squares);
-  Backward backward(inputs, saved, grad_y, wanted.x, /*whole=*/false);
+  Backward backward(inputs, saved, grad_y, wanted.x, /*whole=*/false, wanted.tables);
   backward.Run([&](int64_t node, int64_t first, int64_t samples) {
     weights.Add(node, first, samples, backward.DeltasAt(node, first, first));
   });
   if (wanted.x) result.x = backward.grad_x;
+  if (wanted.tables) result.tables = RelationGradients(backward.grad_bias_rows, inputs.keys.relations);
   for (int i = 0; i < kEncoderLinears; ++i) result.squares[i] = weights.Squares(i);
   for (int norm = 0; norm < 2; ++norm) {
     if (!backward.norm_parts[norm].defined()) continue;

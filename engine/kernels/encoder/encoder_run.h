@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "engine/kernels/attention/attention_keys.h"
 #include "engine/kernels/encoder/encoder_sweep.h"
 
 namespace lanthorn::kernels {
@@ -18,10 +19,11 @@ inline constexpr std::array<EncoderParameter, kEncoderLinears> kEncoderBiases = 
 // Those of its norms: the weight, behind which its bias comes.
 inline constexpr std::array<EncoderParameter, 2> kEncoderNorms = {kNorm1Weight, kNorm2Weight};
 
-// What forward and backward are about. x and keep (see KeepOf) as the layout says; float32, contiguous, on the CPU.
+// What forward and backward are about. x as the layout says; float32, contiguous, on the CPU.
 struct EncoderInputs {
   EncoderLayout layout;
-  at::Tensor x, keep;
+  at::Tensor x;
+  AttentionKeyTensors keys;
   EncoderParameters parameters;
 };
 
@@ -54,11 +56,12 @@ struct EncoderGradients {
   EncoderParameters parameters;                     // undefined where not wanted
   std::array<at::Tensor, kEncoderLinears> squares;  // (2, N) of weight and bias for each sample, float64; if wanted
   std::array<at::Tensor, 2> norms;                  // (nodes, N, 2, d): the samples' of weight and bias; or undefined
+  at::Tensor tables;                                // (N, 2, R): the samples' of the relations' tables; if wanted
 };
 struct EncoderWanted {
   bool x = true;
   std::array<bool, kEncoderParameters> parameters = {};
-  bool squares = false;
+  bool squares = false, tables = false;
 };
 // grad_y: of the blocks' output; with options.mean, of the sum of all nodes' outputs.
 EncoderGradients RunEncoderBackward(const EncoderInputs& inputs, const EncoderTensors& saved, const at::Tensor& grad_y,

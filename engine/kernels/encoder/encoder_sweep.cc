@@ -1,6 +1,5 @@
 #include "engine/kernels/encoder/encoder_sweep.h"
 
-#include "engine/kernels/attention/attention_kernel.h"
 #include "engine/kernels/encoder/add_norm_kernel.h"
 #include "engine/kernels/encoder/gated_kernel.h"
 #include "engine/kernels/gemm/panels.h"
@@ -65,9 +64,9 @@ class Sweep {
   }
 
   // x (rows, d) through attention and its projection.
-  void Attend(const float* x, const float* keep, const EncoderActivations& to, float* y) const {
+  void Attend(const float* x, const AttentionKeys& keys, const EncoderActivations& to, float* y) const {
     Linear(kJoined, x, to.qkv);
-    AttentionForward(Attention(), {to.qkv, keep}, to.mixed, to.sums, 0, c_.samples * l_.options.heads);
+    AttentionForward(Attention(), {to.qkv, keys}, to.mixed, to.sums, 0, c_.samples * l_.options.heads);
     Linear(kProjection, to.mixed, y);
   }
 
@@ -95,10 +94,10 @@ class Sweep {
   }
 
   // From deltas[kProjection] to deltas[kJoined]. mixed: (rows, inner).
-  void AttendBackward(const EncoderActivations& from, const float* keep, const EncoderDeltas& deltas,
+  void AttendBackward(const EncoderActivations& from, const EncoderBackwardMemory& m, const EncoderDeltas& deltas,
                       float* mixed) const {
     InputGradient(kProjection, deltas[kProjection], mixed, /*add=*/false);
-    AttentionBackward(Attention(), {from.qkv, keep}, from.sums, mixed, deltas[kJoined], nullptr, 0,
+    AttentionBackward(Attention(), {from.qkv, m.keys}, from.sums, mixed, deltas[kJoined], m.grad_bias_rows, 0,
                       c_.samples * l_.options.heads);
   }
 
@@ -132,17 +131,17 @@ int64_t EncoderLayout::chunk(int64_t threads) const {
 }
 
 void EncoderForward(const EncoderLayout& l, const EncoderWeights& w, const EncoderChunk& c, const float* x,
-                    const float* keep, const EncoderActivations& to, float* work, float* y) {
+                    const AttentionKeys& keys, const EncoderActivations& to, float* work, float* y) {
   const Sweep sweep(l, w, c);
   if (l.options.norm_first) {
     sweep.AddNorm(0, kDropAttended, x, nullptr, nullptr, to.normed1, to.statistics1);
-    sweep.Attend(to.normed1, keep, to, work);
+    sweep.Attend(to.normed1, keys, to, work);
     sweep.AddNorm(1, kDropAttended, x, work, to.attended, to.normed2, to.statistics2);
     sweep.Feed(to.normed2, to, work);
     sweep.AddNorm(1, kDropFed, to.attended, work, y, nullptr, nullptr);
     return;
   }
-  sweep.Attend(x, keep, to, work);
+  sweep.Attend(x, keys, to, work);
   sweep.AddNorm(0, kDropAttended, x, work, to.attended, to.normed1, to.statistics1);
   sweep.Feed(to.normed1, to, work);
   sweep.AddNorm(1, kDropFed, to.normed1, work, to.fed, y, to.statistics2);
@@ -176,7 +175,7 @@ void EncoderBackward(const EncoderLayout& l, const EncoderWeights& w, const Enco
           .grad_sum = m.grad_y,
           .grad_x = attended,
           .grad_y = deltas[kProjection]});
-    sweep.AttendBackward(from, m.keep, deltas, mixed);
+    sweep.AttendBackward(from, m, deltas, mixed);
     sweep.InputGradient(kJoined, deltas[kJoined], grad_in, /*add=*/false);
     norm(0, kDropAttended,
          {.sum = m.x,
@@ -203,7 +202,7 @@ void EncoderBackward(const EncoderLayout& l, const EncoderWeights& w, const Enco
         .grad_x = m.grad_x,
         .grad_y = deltas[kProjection],
         .add = m.add});
-  sweep.AttendBackward(from, m.keep, deltas, mixed);
+  sweep.AttendBackward(from, m, deltas, mixed);
   if (m.want_x) sweep.InputGradient(kJoined, deltas[kJoined], m.grad_x, /*add=*/true);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/kernels/attention/attention_kernel.h"
 #include "engine/kernels/encoder/encoder_blocks.h"
 #include "engine/kernels/linear/stacked_linear_kernel.h"
 
@@ -67,15 +68,17 @@ struct EncoderActivations {
   }
 };
 
-// x, y (rows of the chunk, d). keep: (samples of the chunk, AttentionColumns(T)) or null. work: (rows, d).
+// x, y (rows of the chunk, d). keys: of the chunk's samples. work: (rows, d).
 void EncoderForward(const EncoderLayout& layout, const EncoderWeights& weights, const EncoderChunk& chunk,
-                    const float* x, const float* keep, const EncoderActivations& to, float* work, float* y);
+                    const float* x, const AttentionKeys& keys, const EncoderActivations& to, float* work, float* y);
 
 // The gradients of the linear layers' outputs, (rows of the chunk, out) each; of linear1 before its activation.
 using EncoderDeltas = std::array<float*, kEncoderLinears>;
 
 struct EncoderBackwardMemory {
-  const float *x, *keep, *grad_y;
+  const float *x, *grad_y;
+  AttentionKeys keys;
+  float* grad_bias_rows;             // (samples of the chunk, heads, ...), as AttentionBackward's
   float* grad_x;                     // (rows of the chunk, d)
   bool add;                          // to what grad_x holds
   bool want_x;                       // else grad_x is left half done

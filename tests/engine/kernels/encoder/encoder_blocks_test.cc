@@ -28,14 +28,16 @@ struct Kind {
   bool narrow = false;  // the heads together are narrower than the block
   bool stacked = true;  // else one block without the dimension of nodes
   bool drops_attended = false;
+  bool related = false;  // positions have relations
 };
 
 struct Problem {
   at::Tensor x, padding;
   EncoderParameters parameters;
   EncoderOptions options;
+  RelationBias bias = {};
 
-  at::Tensor Run() const { return EncoderBlocks(x, padding, parameters, options); }
+  at::Tensor Run() const { return EncoderBlocks(x, padding, parameters, options, "encoder_blocks", bias); }
 };
 
 Problem Make(const Sizes& s, double dropout = 0, bool padded = false, const Kind& kind = {}) {
@@ -66,6 +68,10 @@ Problem Make(const Sizes& s, double dropout = 0, bool padded = false, const Kind
                .gated = kind.gated};
   p.options.dropout = {dropout, kind.drops_attended ? dropout : 0, dropout, dropout};
   p.options.seeds = {11, 14, 12, 13};
+  if (kind.related) {
+    p.options.causal = false;
+    p.bias = {at::randint(5, {s.N, s.T}, c10::kLong) * at::rand({s.N, s.T}).lt(0.6), leaf({2, 5}, 1)};
+  }
   return p;
 }
 
@@ -77,12 +83,15 @@ OperatorProblem Describe(const Problem& p, const std::string& words) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       if (p.parameters[i].defined()) parameters[i] = leaves[leaf++];
     }
-    return {EncoderBlocks(leaves[0], p.padding, parameters, p.options)};
+    RelationBias bias = p.bias;
+    if (bias.defined()) bias.tables = leaves.back();
+    return {EncoderBlocks(leaves[0], p.padding, parameters, p.options, "encoder_blocks", bias)};
   };
   OperatorProblem problem = {words, {{"x", p.x}}, run, run};
   for (size_t i = 0; i < p.parameters.size(); ++i)
     if (p.parameters[i].defined())
       problem.leaves.push_back({absl::StrFormat("parameter %d", i), p.parameters[i], /*parameter=*/true});
+  if (p.bias.defined()) problem.leaves.push_back({"tables", p.bias.tables, /*parameter=*/true});
   return problem;
 }
 
@@ -117,6 +126,9 @@ const std::vector<NamedKind> kKinds = {
      {.norm_first = true, .gated = true, .narrow = true, .stacked = false, .drops_attended = true}},
     {"pre-norm gelu_tanh, one block, rms",
      {.norm_first = true, .rms = true, .activation = Activation::kGeluTanh, .stacked = false}},
+    {"post-norm with relations, one block", {.stacked = false, .drops_attended = true, .related = true}},
+    {"pre-norm rms swiglu with relations, one block",
+     {.norm_first = true, .rms = true, .gated = true, .stacked = false, .related = true}},
 };
 
 // Every kind of block, with one node where it is one block.
