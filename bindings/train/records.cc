@@ -136,7 +136,11 @@ void ValueOf<train::Measurement>::Push(lua_State* L, const train::Measurement& m
   NewTable(L)
       .Set("first_loss", measurement.first_loss)
       .Set("step_s", measurement.step_s)
-      .Set("activation_mb", static_cast<double>(measurement.activation_bytes) / 1e6);
+      .Set("activation_mb", static_cast<double>(measurement.activation_bytes) / 1e6)
+      .Set("kept_activation_mb",
+           measurement.kept_activation_bytes
+               ? std::optional<double>(static_cast<double>(*measurement.kept_activation_bytes) / 1e6)
+               : std::nullopt);
 }
 
 void ValueOf<train::Warning>::Push(lua_State* L, const train::Warning& warning) {

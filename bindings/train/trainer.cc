@@ -11,6 +11,7 @@
 #include "engine/device/device.h"
 #include "engine/train/eval/metrics.h"
 #include "engine/train/guards/precision_check.h"
+#include "engine/train/guards/recompute_check.h"
 #include "engine/train/loss/losses.h"
 
 namespace lanthorn::lua {
@@ -145,6 +146,7 @@ std::shared_ptr<LuaTrainer> New(lua_State* L, Anything) {
   if (const double factor = options.guards.rollback_factor; !(factor > 0 && factor <= 1))
     Check(ConfigError(absl::StrCat("train.rollback_factor must be above 0 and at most 1, got ", factor)));
   Check(train::CheckTrainingPrecision(*model, options.precision, options.device));
+  if (options.train.recompute) Check(train::CheckRecompute(*model));
   self->trainer = std::make_shared<train::Trainer>(model, std::move(loss), batches, val, optimizer, options);
   return self;
 }

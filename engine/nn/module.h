@@ -75,6 +75,8 @@ class Module {
   // Transformer blocks have bf16 products of their own (kernels/linear/pairs.h).
   enum class Lowers { kNot, kByLibrary, kByPairs };
   virtual Lowers LowersTo(kernels::Precision::Kind precision) const { return Lowers::kNot; }
+  // Whether this layer itself heeds train.recompute (kernels/encoder/recompute.h).
+  virtual bool Recomputes() const { return false; }
   // Whether Forward computes something (false for a container whose forward is written in Lua).
   virtual bool HasForward() const { return true; }
   // "GRU(128, 256, num_layers=2)"

@@ -18,6 +18,7 @@ struct TrainSection {
   // of k B. The last update of an epoch takes the batches that are left, and its mean is over those.
   int64_t accumulate = 1;
   int64_t max_steps = 0;
+  bool recompute = false;
   std::string precision = "fp32";
   bool emulate = false;
 
@@ -35,6 +36,10 @@ void Fields(Visit&& visit, TrainSection& train) {
   visit({"accumulate", "batches per update: k of data.batch rows are one batch of k * data.batch", 1},
         train.accumulate);
   visit({"max_steps", "updates at most; 0: no limit", 0}, train.max_steps);
+  visit(
+      {"recompute",
+       "activation checkpointing: transformer blocks keep their input alone, and the backward computes the rest again"},
+      train.recompute);
   visit({"precision",
          "what GRU, LSTM and transformer blocks multiply in, in training and in eval: fp32, bf16, or for GRU and LSTM "
          "fp32_split, each operand as two bf16 "

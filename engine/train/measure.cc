@@ -40,6 +40,19 @@ absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
       loss, expected, reach, loss));
 }
 
+// Tensor memory that f takes beyond what is there; no value where that is more than there is.
+template <class F>
+absl::StatusOr<std::optional<int64_t>> PeakOf(const F& f) {
+  const int64_t before = memory::TensorBytes();
+  memory::MarkTensorPeak();
+  try {
+    LANTHORN_RETURN_IF_ERROR(f());
+  } catch (const memory::OutOfMemory&) {
+    return std::optional<int64_t>();
+  }
+  return std::optional<int64_t>(std::max<int64_t>(0, memory::TensorPeakSinceMark() - before));
+}
+
 }  // namespace
 
 absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
@@ -52,10 +65,20 @@ absl::StatusOr<Measurement> Trainer::Measure(const InitialLoss& initial) {
   const std::vector<data::Batch> batches = FetchUpdate(*train_, 0, options_.train.accumulate, options_.device, &unused);
   BeginTraining(*model_);
   Measurement measurement;
-  const int64_t bytes_before = memory::TensorBytes();
-  memory::MarkTensorPeak();
   const auto tscore =
       options_.tscore.every > 0 && !options_.tscore.loop() ? Gradients::TScore::kOn : Gradients::TScore::kOff;
+  if (options_.train.recompute) {  // what it saves is only known beside a step without it
+    gradients_.set_recompute(false);
+    const auto peak = PeakOf([&] {
+      PhaseSeconds phases{};
+      return gradients_.Of(batches, tscore, &phases).status();
+    });
+    gradients_.set_recompute(true);
+    model_->ZeroGrad();
+    LANTHORN_ASSIGN_OR_RETURN(measurement.kept_activation_bytes, peak);
+  }
+  const int64_t bytes_before = memory::TensorBytes();
+  memory::MarkTensorPeak();
   double best = std::numeric_limits<double>::infinity();
   constexpr int kRuns = 3;
   for (int run = 0; run < kRuns; ++run) {

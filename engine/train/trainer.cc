@@ -44,7 +44,8 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model, LossFn loss, std::shared_ptr
       options_(std::move(options)),
       given_(options_),
       gradients_(model_, loss_,
-                 {options_.device, options_.tscore_groups, options_.tscore.loop(), options_.tscore.v11()}),
+                 {options_.device, options_.tscore_groups, options_.tscore.loop(), options_.tscore.v11(),
+                  options_.train.recompute}),
       evaluator_(model_, loss_, OutputOf(model_, options_), options_.loss_name, options_.eval, options_.precision,
                  options_.device),
       parameters_(model_->Parameters()) {

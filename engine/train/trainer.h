@@ -66,6 +66,8 @@ struct Measurement {
   double first_loss = 0;
   double step_s = 0;             // forward, backward and T-Score, best of two after one warm-up
   int64_t activation_bytes = 0;  // tensor memory one step takes beyond parameters and optimiser
+  // The same without train.recompute, where that is on and such a step fits into memory.
+  std::optional<int64_t> kept_activation_bytes;
 };
 
 // What a training came to; `seconds` are those of all attempts.

@@ -87,6 +87,9 @@ bool Recorder::IsOpen() { return current != nullptr; }
 Recorder::Pause::Pause() : hidden_(std::exchange(current, nullptr)) {}
 Recorder::Pause::~Pause() { current = std::move(hidden_); }
 
+Recorder::Resume::Resume(Ptr recorder) : before_(std::exchange(current, std::move(recorder))) {}
+Recorder::Resume::~Resume() { current = std::move(before_); }
+
 void Recorder::Close() {
   if (current.get() == this) current.reset();
 }

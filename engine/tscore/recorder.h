@@ -74,6 +74,16 @@ class Recorder {
     Ptr hidden_;
   };
 
+  // Makes a recorder this thread's current one again while one lives: for a forward that a backward repeats.
+  class Resume {
+   public:
+    explicit Resume(Ptr recorder);
+    ~Resume();
+
+   private:
+    Ptr before_;
+  };
+
   // Called by layers, during the backward. `layer` names the reporting layer kind in messages.
   void Report(const at::Tensor& parameter, const char* layer, std::unique_ptr<Use> use);
   // Called by layers that cannot report; Finish then fails with the reason.

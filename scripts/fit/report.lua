@@ -152,9 +152,17 @@ function report.sizes(plan)
   return lines
 end
 
+-- What a step takes that keeps all activations.
+local function without_recompute(plan, measured)
+  if not plan.recompute then return '' end
+  local kept = measured.kept_activation_mb
+  return kept and (' (%.0f MB without train.recompute)'):format(kept)
+    or ' (without train.recompute it does not fit into memory)'
+end
+
 ---Lines about memory and time, from the measured step.
 ---@param plan table
----@param measured { step_s: number, activation_mb: number, first_loss: number }
+---@param measured { step_s: number, activation_mb: number, kept_activation_mb: number?, first_loss: number }
 ---@return string[]
 function report.measured(plan, measured)
   local mb = plan.model:parameter_count() * 4 / 1e6
@@ -163,8 +171,8 @@ function report.measured(plan, measured)
   local eval_s = evals * plan.eval_batches * batch_s / 3 -- a forward is about a third of forward and backward
   local total = plan.steps * measured.step_s + eval_s
   return {
-    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s'):format(mb, mb,
-      plan.optimizer_name, mb * plan.optimizer_slots, measured.activation_mb,
+    row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s%s'):format(mb, mb,
+      plan.optimizer_name, mb * plan.optimizer_slots, measured.activation_mb, without_recompute(plan, measured),
       plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
     row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
       plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),

@@ -69,7 +69,7 @@ local function make_plan(o, trainer, optimizer, device)
     threads = torch.get_num_threads(), data = o.data, model = o.model, steps = trainer:planned_steps(),
     epochs = o.options.epochs, accumulate = o.options.accumulate, optimizer_name = optimizer:name(),
     optimizer_slots = optimizer:slots_per_element(),
-    precision = o.options.precision, emulate = o.options.emulate,
+    precision = o.options.precision, emulate = o.options.emulate, recompute = o.options.recompute,
     with_tscore = o.tscore.every > 0, compat = o.tscore.compat,
     eval_batches = fit_report.eval_batches(o.data, o.eval), first_batch = first_batch,
     rate = fit_report.rate(o.data, first_batch) }

@@ -11,6 +11,7 @@
 
 #include "engine/base/torch_compat.h"
 #include "engine/kernels/encoder/encoder_run.h"
+#include "engine/kernels/encoder/recompute.h"
 #include "engine/kernels/gemm/precision.h"
 #include "engine/kernels/linear/pairs.h"
 #include "engine/tscore/recorder.h"
@@ -198,6 +199,13 @@ void CheckShapes(const at::Tensor& x, const at::Tensor& padding, const EncoderPa
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
                          const EncoderOptions& options, const char* layer, const RelationBias& bias) {
   CheckShapes(x, padding, parameters, options, bias);
+  if (Recomputing() && at::GradMode::is_enabled()) {
+    std::vector<at::Tensor> leaves(parameters.begin(), parameters.end());
+    leaves.push_back(bias.tables);
+    return Recomputed(x, leaves, [=](const at::Tensor& input) {
+      return EncoderBlocks(input, padding, parameters, options, layer, bias);
+    });
+  }
   // Samples are what the threads share: a few go part by part, where rows and heads are. By the shape alone, so that
   // the bits do not depend on the threads; in bf16 there are no other parts.
   const bool few = x.size(-3) < kFewSamples && OperandsOf(CurrentPrecision()) == Operands::kFloats;

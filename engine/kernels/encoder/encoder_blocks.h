@@ -59,7 +59,8 @@ struct EncoderOptions {
 // block, so that what lies between its parts stays in cache and only what the backward needs is written to memory. In
 // precision bf16 (gemm/precision.h) the products with weights have bf16 operands; all else is fp32, and so is
 // fp32_split. It has no second derivative (asking for one is an error), and its results are the same bits for any
-// number of threads. Everything else goes through the reference.
+// number of threads. Everything else goes through the reference. In a RecomputeScope (recompute.h) its input alone is
+// kept for the backward.
 at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const EncoderParameters& parameters,
                          const EncoderOptions& options, const char* layer = "encoder_blocks",
                          const RelationBias& bias = {});

@@ -6,8 +6,8 @@
 namespace lanthorn::kernels {
 
 // drop(silu(a) * b) with a and b the halves of the last dimension of `wide`; the dropout as SeededDropout of the
-// result. Plain operators where a gradient is wanted or the input is not float32 on the CPU; else the fused sweep, with
-// the bits that it has inside of EncoderBlocks.
+// result. float32 on the CPU goes through the fused sweep, with the bits that it has inside of EncoderBlocks and without
+// a second derivative; everything else through plain operators.
 at::Tensor Gated(const at::Tensor& wide, double dropout, int64_t seed);
 
 }  // namespace lanthorn::kernels

@@ -88,6 +88,7 @@ class TransformerEncoderLayer final : public Module {
   Lowers LowersTo(kernels::Precision::Kind precision) const override {
     return precision == kernels::Precision::kBf16 && !HoldsScripted() ? Lowers::kByPairs : Lowers::kNot;
   }
+  bool Recomputes() const override { return !HoldsScripted(); }
 
  protected:
   bool DecodesItself() const override { return true; }

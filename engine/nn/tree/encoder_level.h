@@ -21,6 +21,7 @@ class EncoderLevel final : public Module {
   // x (N, T, width): the mean over all blocks, (N, T, width).
   at::Tensor Compute(const at::Tensor& input, State*) override { return Run(input, /*mean=*/true); }
   std::string Describe() const override;
+  bool Recomputes() const override { return true; }
   Lowers LowersTo(kernels::Precision::Kind precision) const override {
     return precision == kernels::Precision::kBf16 ? Lowers::kByPairs : Lowers::kNot;
   }

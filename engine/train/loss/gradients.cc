@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "engine/kernels/encoder/recompute.h"
 #include "engine/nn/buffers_aside.h"
 #include "engine/train/report/phase_clock.h"
 #include "engine/train/state/random_state.h"
@@ -88,6 +89,7 @@ absl::Status Gradients::AddBatch(const data::Batch& batch, tscore::Tally* tally,
     const PhaseClock clock(phases, Phase::kForward);
     if (tally != nullptr) recorder = tally->Open(parameters_, batch.x.size(0));
     const CloseRecorder close(recorder);
+    const kernels::RecomputeScope recompute(options_.recompute);
     LANTHORN_ASSIGN_OR_RETURN(loss, CheckedLoss(batch));
     if (loss.targets == 0) {
       ++pass->empty;

@@ -18,6 +18,7 @@ struct GradientOptions {
   tscore::Grouping groups = tscore::Grouping::kNone;
   bool loop = false;  // T-Score by a backward for each sample, else from the backward that trains
   bool v11 = false;   // T-Score by the published formula
+  bool recompute = false;
 };
 
 // What a forward and backward over the batches of an update came to.
@@ -40,6 +41,8 @@ class Gradients {
   // Leaves the gradients of the mean loss over all targets of these batches in the parameters, whose gradients are
   // undefined before.
   absl::StatusOr<GradientPass> Of(const std::vector<data::Batch>& batches, TScore tscore, PhaseSeconds* phases) const;
+  // train.recompute, for the passes that follow.
+  void set_recompute(bool on) { options_.recompute = on; }
 
  private:
   struct Weights;

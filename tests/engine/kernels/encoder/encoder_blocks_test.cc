@@ -10,6 +10,8 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "engine/kernels/encoder/recompute.h"
+#include "engine/tscore/recorder.h"
 #include "tests/engine/kernels/operator_case.h"
 
 namespace lanthorn::kernels {
@@ -187,6 +189,50 @@ TEST(EncoderBlocks, TheOutputIsTheSameWithoutGradients) {
   const at::Tensor with = p.Run();
   const at::NoGradGuard no_grad;
   EXPECT_TRUE(at::equal(with, p.Run()));
+}
+
+// Output, gradients and the samples' squares of one forward and backward.
+std::vector<at::Tensor> AllOf(const OperatorProblem& problem, bool recompute) {
+  std::vector<at::Tensor> leaves, results;
+  std::vector<tscore::NamedParameter> parameters;
+  for (const Leaf& leaf : problem.leaves) {
+    leaves.push_back(leaf.tensor.detach().clone().set_requires_grad(true));
+    if (leaf.parameter) parameters.push_back({leaf.name, leaves.back()});
+  }
+  const tscore::Recorder::Ptr recorder = tscore::Recorder::Open();
+  {
+    const RecomputeScope scope(recompute);
+    results = problem.fused(leaves);
+  }
+  recorder->Close();
+  const at::Tensor y = results[0];
+  at::manual_seed(8);
+  (y * at::randn(y.sizes())).sum().backward();
+  for (const at::Tensor& leaf : leaves) results.push_back(leaf.grad());
+  const auto score = recorder->Finish(parameters);
+  EXPECT_TRUE(score.ok()) << score.status();
+  if (score.ok()) results.push_back(at::tensor(score->sample_sq));
+  return results;
+}
+
+TEST(EncoderBlocks, WhatIsComputedAgainHasTheSameBits) {
+  const auto compare = [](const OperatorProblem& problem) {
+    SCOPED_TRACE(problem.words);
+    const std::vector<at::Tensor> kept = AllOf(problem, false), again = AllOf(problem, true);
+    ASSERT_EQ(kept.size(), again.size());
+    for (size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(kept[i], again[i])) << i;
+  };
+  RunKinds(compare, {2, 5, 33, 3, 5, 20}, 0.3, true);
+  RunKinds(compare, {1, 2, 33, 3, 5, 20}, 0.3, true);
+  compare(Describe(Make({3, 4, 9, 2, 4, 12}, 0.1), "a mean of nodes"));
+}
+
+TEST(EncoderBlocks, AFrozenBlockThatIsComputedAgainPassesGradientsOn) {
+  const Problem p = Make({1, 4, 5, 1, 4, 5});
+  for (const at::Tensor& parameter : p.parameters) parameter.requires_grad_(false);
+  const RecomputeScope scope(true);
+  p.Run().square().sum().backward();
+  EXPECT_TRUE(p.x.grad().defined());
 }
 
 TEST(EncoderBlocks, AParameterChangedBehindTheForwardIsNoticed) {
