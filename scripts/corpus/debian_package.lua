@@ -1,7 +1,8 @@
 -- Debian packages, unpacked into a folder without installing them and without root. apt checks the signatures.
 local shell = require 'base.shell'
 
-local debian_package = {}
+-- room: bytes that packages, what is in them and package lists may take.
+local debian_package = { room = 60e6 }
 
 -- Servers that do not answer are given up. No user of its own for downloads: it could not write into our folder.
 local APT = 'apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o '
@@ -46,6 +47,16 @@ function debian_package.unpack(names, folder)
     if not ok then return nil, ('dpkg-deb -x %s: %s'):format(file, said) end
   end
   return versions
+end
+
+---The packages with their versions, in words.
+---@param names string[]
+---@param versions table<string, string>
+---@return string
+function debian_package.describe(names, versions)
+  local words = {}
+  for i, name in ipairs(names) do words[i] = name .. ' ' .. versions[name] end
+  return table.concat(words, ', ')
 end
 
 return debian_package

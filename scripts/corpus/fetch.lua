@@ -1,6 +1,5 @@
--- Brings a known text into the cache: downloads it, or makes it from Debian packages. Everything happens in a folder
--- of its own beside the final name, and only a text that was checked is moved there, so that several processes may do
--- it at once.
+-- Brings a known text into the cache: downloads it, or makes it from Debian packages. Only a text that was checked gets
+-- its final name.
 local console = require 'console'
 local corpora = require 'corpus.registry'
 local debian_package = require 'corpus.debian_package'
@@ -8,17 +7,12 @@ local dkjson = require 'dkjson'
 local files = require 'files'
 local host = require 'host'
 local shell = require 'base.shell'
+local work_folder = require 'corpus.work_folder'
 
 local fetch = {}
 
-local DATA, MACHINE_UNFIT = 4, 9
+local DATA = 4
 local CONNECT_SECONDS, DOWNLOAD_SECONDS = 10, 60
-local ROOM = 60e6 -- bytes that packages, what is in them and package lists may take
-local LEFT_OVER_MINUTES = 60 -- after this long the folder of another process is one that was killed
-
-local function problem_of(said)
-  return said:find 'No space left' and MACHINE_UNFIT or DATA
-end
 
 local function download(corpus, path)
   local tries = {
@@ -41,9 +35,7 @@ end
 local function make(corpus, work, path)
   local versions, message = debian_package.unpack(corpus.packages, work)
   if not versions then return nil, message end
-  local words = {}
-  for i, name in ipairs(corpus.packages) do words[i] = name .. ' ' .. versions[name] end
-  local described = table.concat(words, ', ')
+  local described = debian_package.describe(corpus.packages, versions)
   local ok, text = pcall(require(corpus.recipe).build, work .. '/root', corpus.bytes)
   if not ok then return nil, ('%s: %s'):format(described, tostring(text)) end
   ok, message = pcall(files.write, path, text)
@@ -73,10 +65,10 @@ local function bring_into(name, work)
   if corpus.url then
     local ok
     ok, message = download(corpus, path)
-    if not ok then return nil, message, problem_of(message) end
+    if not ok then return nil, message, work_folder.code_of(message) end
   else
     versions, message = make(corpus, work, path)
-    if not versions then return nil, message, problem_of(message) end
+    if not versions then return nil, message, work_folder.code_of(message) end
   end
   local sum = require('lanthorn').data.sha256(path)
   if sum ~= corpus.sha256 and not corpus.varies then
@@ -85,7 +77,7 @@ local function bring_into(name, work)
   end
   local place
   place, message = keep(name, path, sum, versions)
-  if not place then return nil, message, problem_of(message) end
+  if not place then return nil, message, work_folder.code_of(message) end
   return place
 end
 
@@ -95,22 +87,11 @@ end
 ---@return string? message why
 ---@return integer? code the exit code for that: 4, or 9 when there is no room
 function fetch.bring(name)
-  local cache = corpora.cache()
-  local quoted = shell.quote(cache)
-  local ok, problem = files.make_folder(cache)
-  if not ok then return nil, problem, MACHINE_UNFIT end
-  shell.run(('find %s -maxdepth 1 -name ".fetch-*" -mmin +%d -exec rm -rf {} +'):format(quoted, LEFT_OVER_MINUTES))
-  local disk, room = host.disk(cache), corpora.known[name].url and 2 * corpora.known[name].bytes or ROOM
-  if disk and disk.free < room then
-    return nil, ("'%s' has %.1f MB free, expected at least %.1f MB"):format(cache, disk.free / 1e6, room / 1e6),
-      MACHINE_UNFIT
-  end
-  local work
-  ok, work = shell.run(('mktemp -d %s/.fetch-XXXXXX'):format(quoted))
-  if not ok then return nil, work, MACHINE_UNFIT end
-  local finished, place, message, code = pcall(bring_into, name, work)
-  shell.run('rm -rf ' .. shell.quote(work))
-  if not finished then error(place, 0) end
+  local corpus = corpora.known[name]
+  local room = corpus.url and 2 * corpus.bytes or debian_package.room
+  local place, message, code = work_folder.within(corpora.cache(), room, function(work)
+    return bring_into(name, work)
+  end)
   if place then console.note(("data: '%s' is now %s"):format(name, place.path)) end
   return place, message, code
 end

@@ -7,7 +7,8 @@
 local host = require 'host'
 local read_file = require 'base.read_file'
 
-local python_text = {}
+-- folder: where the packages have the library.
+local python_text = { folder = '/usr/lib/python3.11' }
 
 local LARGEST = 200000
 
@@ -32,12 +33,12 @@ end
 ---@return string
 function python_text.build(root, bytes)
   local parts, have = {}, 0
-  each_source(root .. '/usr/lib/python3.11', function(text)
+  each_source(root .. python_text.folder, function(text)
     parts[#parts + 1], have = text, have + #text
     return have >= bytes
   end)
   if have < bytes then
-    error(('/usr/lib/python3.11 holds %d bytes of sources, expected at least %d'):format(have, bytes), 0)
+    error(('%s holds %d bytes of sources, expected at least %d'):format(python_text.folder, have, bytes), 0)
   end
   return table.concat(parts):sub(1, bytes)
 end
