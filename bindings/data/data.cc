@@ -117,8 +117,8 @@ std::shared_ptr<Batches> FromTensors(const at::Tensor& x, const at::Tensor& y, c
 }
 
 absl::Status CountPieces(const std::string& text, const std::string& tsv) { return data::WritePieceCounts(text, tsv); }
-absl::Status WriteBpe(const std::string& pieces, const std::string& folder) {
-  return data::WriteBpeFiles(pieces, folder);
+absl::Status WriteBpe(const std::string& pieces, const std::string& folder, const std::vector<std::string>& specials) {
+  return data::WriteBpeFiles(pieces, folder, specials);
 }
 
 std::string Sha256OfText(const std::string& text) { return Sha256Hex(text); }
@@ -138,7 +138,8 @@ const std::vector<FunctionRow> kFunctions = {
      "How often each of GPT-2's pieces of a text file occurs, as a file of lines for spm_train; data.train_bpe calls "
      "it.",
      Typed<&CountPieces>},
-    {"write_bpe", "pieces, folder", "vocab.json and merges.txt from the pieces that spm_train found.",
+    {"write_bpe", "pieces, folder, specials",
+     "vocab.json and merges.txt from the pieces that spm_train found; specials come first.",
      Typed<&WriteBpe>},
     {"sha256", "path", "The checksum of a file.", Typed<&Sha256File>},
     {"sha256_text", "text", "The checksum of a text.", Typed<&Sha256OfText>},
@@ -203,6 +204,7 @@ void OpenData(lua_State* L) {
   RegisterLuaBatches(L);
   RegisterDomains(L);
   RegisterPhases(L);
+  RegisterMasked(L);
   RegisterDataFiles(L);
   DefineType<Text>(L);
   RegisterRows(L, "data", kTextMethods);

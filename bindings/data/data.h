@@ -8,6 +8,7 @@
 #include "engine/data/domains.h"
 #include "engine/data/tensors.h"
 #include "engine/data/text.h"
+#include "engine/data/text/bpe.h"
 #include "engine/data/text/leak.h"
 
 namespace lanthorn::lua {
@@ -15,6 +16,7 @@ namespace lanthorn::lua {
 LANTHORN_LUA_TYPE(data::Text, "data.Text");
 LANTHORN_LUA_TYPE(data::Batches, "data.Batches");
 LANTHORN_LUA_TYPE(data::Domains, "data.Domains");
+LANTHORN_LUA_TYPE(data::BpeTokenizer, "data.Bpe");
 LANTHORN_LUA_RECORD(data::Leak);
 
 // How a text is read and kept, as Lua gives it.
@@ -44,10 +46,11 @@ void Fields(Visit&& visit, ReadingOptions& options) {
 std::vector<nlohmann::json> PhaseList(const data::PhaseBatches& batches);
 
 // Add functions that make batches to the table on the top of the stack: by a Lua function, of several texts, of tables,
-// arrays and pictures, of phases. [-0, +0, m]
+// arrays and pictures, of phases, of masked tokens. [-0, +0, m]
 void RegisterLuaBatches(lua_State* L);
 void RegisterDomains(lua_State* L);
 void RegisterPhases(lua_State* L);
+void RegisterMasked(lua_State* L);
 void RegisterDataFiles(lua_State* L);
 // Adds `data` to the module table on the top of the stack. [-0, +0, m]
 void OpenData(lua_State* L);

@@ -1,8 +1,10 @@
-// Modules that hold others, and what wraps a call of one: nn.Sequential, nn.Residual, nn.Container, nn.key_padding.
+// Modules that hold others, and what wraps a call of one: nn.Sequential, nn.Residual, nn.Container, nn.key_padding,
+// nn.key_relations.
 #include "absl/strings/str_cat.h"
 #include "bindings/lua/typed.h"
 #include "bindings/nn/module.h"
 #include "engine/nn/key_padding.h"
+#include "engine/nn/key_relations.h"
 #include "engine/nn/layers/residual.h"
 #include "engine/nn/layers/sequential.h"
 
@@ -70,6 +72,15 @@ int KeyPaddingScope(lua_State* L) {
   lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
   return lua_gettop(L) - 1;
 }
+
+int KeyRelationsScope(lua_State* L) {
+  const at::Tensor relations = CheckTensor(L, 1, "nn.key_relations: relations");
+  if (ToObject<nn::Module>(L, 2) == nullptr) luaL_checktype(L, 2, LUA_TFUNCTION);
+  const nn::KeyRelations scope(relations);
+  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+  return lua_gettop(L) - 1;
+}
+
 const std::vector<FunctionRow> kFunctions = {
     {"Sequential", "(table layers) -> Module",
      "Layers one after the other; entries are layers or {name, layer}. Recurrent state is carried through.",
@@ -88,6 +99,12 @@ const std::vector<FunctionRow> kFunctions = {
      "left without any key attends to nothing and gets zeros.",
      &Thunk<&KeyPaddingScope>,
      "nn.key_padding(torch.tensor({3, 5}, {dtype='int64'}), nn.MultiheadAttention{8, 2}, torch.randn{2, 5, 8})"},
+    {"key_relations", "(Tensor relations, function f, ...) -> any",
+     "Calls f(...), a function or a layer, and gives its results; attention inside that has a relation_bias adds it to "
+     "its scores. relations: int64 (B, T), the number of each position's relation, 0 for none. GraphMER.",
+     &Thunk<&KeyRelationsScope>,
+     "nn.key_relations(torch.zeros({2, 5}, {dtype='int64'}), nn.MultiheadAttention{8, 2, relations=3}, "
+     "torch.randn{2, 5, 8})"},
 };
 
 }  // namespace

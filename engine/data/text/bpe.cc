@@ -80,12 +80,18 @@ absl::StatusOr<Merges> ReadMerges(const std::string& path) {
   return merges;
 }
 
-// A token of several bytes that no merge makes would never come out of a text. Marks such as <pad> are no text.
+// <pad> or [PAD]: a token that stands for no text.
+bool IsSpecial(const std::string& token) {
+  return (absl::StartsWith(token, "<") && absl::EndsWith(token, ">")) ||
+         (absl::StartsWith(token, "[") && absl::EndsWith(token, "]"));
+}
+
+// A token of several bytes that no merge makes would never come out of a text.
 absl::Status CheckMade(const std::vector<std::string>& tokens, const Merges& merges, const std::string& folder) {
   absl::flat_hash_set<std::string> made;
   for (const auto& [left, right] : merges) made.insert(left + right);
   for (const std::string& token : tokens) {
-    if (made.contains(token) || (absl::StartsWith(token, "<") && absl::EndsWith(token, ">"))) continue;
+    if (made.contains(token) || IsSpecial(token)) continue;
     const absl::StatusOr<std::string> bytes = BytesOfSymbols(token);
     if (bytes.ok() && bytes->size() < 2) continue;
     return DataError(absl::StrFormat(
@@ -158,7 +164,7 @@ absl::StatusOr<BpeTokenizer> BpeTokenizer::Make(const std::vector<std::string>& 
                                                 const std::string& who) {
   BpeTokenizer made;
   made.byte_ids_.assign(256, -1);
-  absl::flat_hash_map<std::string, int32_t> ids;
+  absl::flat_hash_map<std::string, int32_t>& ids = made.token_ids_;
   for (size_t i = 0; i < tokens.size(); ++i) {
     const int32_t id = static_cast<int32_t>(i);
     if (tokens[i] == kEnd) {
@@ -231,6 +237,11 @@ absl::StatusOr<at::Tensor> BpeTokenizer::Encode(const std::string& text) const {
   return at::tensor(ids, c10::kLong);
 }
 
+int64_t BpeTokenizer::IdOfToken(const std::string& token) const {
+  const auto found = token_ids_.find(token);
+  return found != token_ids_.end() ? found->second : -1;
+}
+
 std::vector<int64_t> BpeTokenizer::IdsOf(const std::vector<std::string>& tokens) const {
   std::vector<int64_t> found;
   for (const std::string& token : tokens) {
@@ -284,7 +295,12 @@ class MergesOfPieces {
   BpeTokenizer made_;
 };
 
-absl::Status WriteBpeFiles(const std::string& pieces_path, const std::string& folder) {
+absl::Status WriteBpeFiles(const std::string& pieces_path, const std::string& folder,
+                           const std::vector<std::string>& specials) {
+  for (const std::string& special : specials) {
+    if (!IsSpecial(special) || special.size() < 3)
+      return ConfigError(absl::StrCat("data.train_bpe: specials are <name> or [NAME], got '", special, "'"));
+  }
   LANTHORN_ASSIGN_OR_RETURN(const std::string text, ReadFile(pieces_path));
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(ByteSymbol(static_cast<unsigned char>(byte)));
@@ -299,7 +315,8 @@ absl::Status WriteBpeFiles(const std::string& pieces_path, const std::string& fo
     tokens.push_back(piece);
     absl::StrAppend(&lines, parts.first, " ", parts.second, "\n");
   }
-  tokens.push_back(kEnd);
+  if (specials.empty()) tokens.push_back(kEnd);
+  tokens.insert(tokens.begin(), specials.begin(), specials.end());
   nlohmann::ordered_json vocabulary;
   for (size_t i = 0; i < tokens.size(); ++i) vocabulary[tokens[i]] = i;
   LANTHORN_RETURN_IF_ERROR(EnsureDirectory(folder));

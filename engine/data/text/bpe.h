@@ -34,6 +34,8 @@ class BpeTokenizer final : public Tokenizer {
 
   absl::StatusOr<at::Tensor> Encode(const std::string& text) const override;
   absl::StatusOr<std::vector<int64_t>> Ids(std::string_view text) const;
+  // The id of a token as vocab.json writes it, such as [MASK], or -1.
+  int64_t IdOfToken(const std::string& token) const;
   // Each token's id where it is one token, else -1.
   std::vector<int64_t> IdsOf(const std::vector<std::string>& tokens) const override;
   // The bytes of the tokens, which need not be whole characters.
@@ -51,6 +53,7 @@ class BpeTokenizer final : public Tokenizer {
 
   std::vector<std::string> bytes_;  // of each token
   std::vector<int32_t> byte_ids_;   // of each byte; -1 for one without a token
+  absl::flat_hash_map<std::string, int32_t> token_ids_;
   absl::flat_hash_map<uint64_t, Merge> merges_;
   int64_t end_ = -1;
 };
@@ -59,7 +62,9 @@ class BpeTokenizer final : public Tokenizer {
 absl::Status WritePieceCounts(const std::string& text_path, const std::string& tsv_path);
 
 // Writes vocab.json and merges.txt from the pieces that spm_train found (its .vocab file, model_type=bpe): the 256
-// bytes, then the merges in their order, then <|endoftext|>.
-absl::Status WriteBpeFiles(const std::string& pieces_path, const std::string& folder);
+// bytes, then the merges in their order, then <|endoftext|>; or, with specials, those first and no <|endoftext|>. A
+// special is <name> or [NAME], and never made from text.
+absl::Status WriteBpeFiles(const std::string& pieces_path, const std::string& folder,
+                           const std::vector<std::string>& specials = {});
 
 }  // namespace lanthorn::data

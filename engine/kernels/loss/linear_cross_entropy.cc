@@ -27,7 +27,8 @@ constexpr const char* kTag = "linear_cross_entropy";
 // What forward and backward need that autograd does not keep: the open recorder, and the parameters as it knows them.
 struct Context : torch::CustomClassHolder {
   tscore::Recorder::Ptr recorder;
-  HeadInput head;  // detached
+  HeadInput head;     // detached; of the counted rows alone where `places` is defined
+  at::Tensor places;  // (N, M) of those rows within each sample; the last of a sample may stand for none
   HeadWanted wanted;
   at::Tensor weight, bias;
 };
@@ -75,6 +76,12 @@ class HeadFunction : public torch::autograd::Function<HeadFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const MaybeTensor& bias, const c10::intrusive_ptr<Context>& context) {
     HeadResult result = RunHead(context->head, context->wanted);
+    if (result.x.defined() && context->places.defined()) {
+      const int64_t N = x.size(0), C = x.size(-1);
+      const at::Tensor all = at::zeros({N, N > 0 ? x.numel() / (N * C) : 0, C}, x.options());
+      // Rows that stand for none have gradients of zero, and add nothing to the place that they name.
+      result.x = all.scatter_add_(1, context->places.unsqueeze(2).expand({-1, -1, C}), result.x);
+    }
     if (result.x.defined()) result.x = result.x.view(x.sizes());
     ctx->save_for_backward({result.x, result.weight, result.bias, result.sq_weight, result.sq_bias, result.log_sums});
     ctx->saved_data["context"] = c10::IValue::make_capsule(context);
@@ -143,6 +150,20 @@ int64_t CountTargets(const at::Tensor& target, int64_t V, int64_t ignore_index) 
   return counted;
 }
 
+// Where fewer than half of the targets count (masked tokens), the head is computed for those alone: each sample's
+// counted rows, filled up to the most that one has.
+void LeaveOutIgnored(int64_t counted, Context* context) {
+  HeadInput& head = context->head;
+  if (counted == 0 || 2 * counted > head.target.numel()) return;
+  const at::Tensor ignored = head.target.eq(head.ignore_index);
+  const int64_t most = ignored.logical_not().sum(1).max().item<int64_t>();
+  if (2 * most > head.target.size(1)) return;
+  // The counted ones first, in their order.
+  context->places = ignored.to(c10::kByte).argsort(/*stable=*/true, /*dim=*/1).narrow(1, 0, most).contiguous();
+  head.target = head.target.gather(1, context->places);
+  head.x = head.x.gather(1, context->places.unsqueeze(2).expand({-1, -1, head.x.size(2)}));
+}
+
 at::Tensor Registered(const at::Tensor& input, const at::Tensor& weight, const MaybeTensor& bias,
                       const at::Tensor& target, int64_t ignore_index) {
   return LinearCrossEntropy(input, weight, bias ? *bias : at::Tensor(), target, ignore_index);
@@ -193,6 +214,7 @@ at::Tensor LinearCrossEntropy(const at::Tensor& input, const at::Tensor& weight,
                    targets.view({N, positions}),
                    ignore_index,
                    scale};
+  LeaveOutIgnored(counted, context.get());
   return HeadFunction::apply(input, weight, bias.defined() ? MaybeTensor(bias) : compat::kNullopt, context);
 }
 

@@ -6,7 +6,7 @@
 // that will be wanted, the backward only scales them. With a recorder open, the gradient of W is taken sample by sample
 // (kernels/README.md: split-K at samples, or Gram products where a sample has few positions), so that the samples'
 // norms come with it. They are the norms of the samples' shares of the mean: a sample with more counted targets weighs
-// more.
+// more. Where fewer than half of the targets count, as with masked tokens, the rows of the others are not computed.
 //
 // The bits do not depend on the number of threads while W has at most kSplitWeights elements and there are at least two
 // samples (with a recorder) or rows (without). Beyond, the products themselves run on all threads, and the BLAS

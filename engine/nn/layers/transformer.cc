@@ -13,6 +13,7 @@
 #include "engine/kernels/linear/stacked_linear.h"
 #include "engine/nn/decoding.h"
 #include "engine/nn/key_padding.h"
+#include "engine/nn/key_relations.h"
 #include "engine/nn/layer.h"
 #include "engine/nn/layer_makers.h"
 
@@ -31,13 +32,14 @@ struct BlockOptions {
   bool bias;
   int64_t head_dim;  // 0: size / heads
   bool norm_affine;
+  int64_t relations;  // 0: none
 };
 
 class TransformerEncoderLayer final : public Module {
  public:
   explicit TransformerEncoderLayer(const BlockOptions& o) : Module("TransformerEncoderLayer"), o_(o) {
-    attention_ =
-        Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.attention_dropout, o.bias, o.causal));
+    attention_ = Add("self_attn", MakeMultiheadAttention(o.size, o.heads, o.head_dim, o.attention_dropout, o.bias,
+                                                         o.causal, o.relations));
     const int64_t width = o.activation ? o.hidden : 2 * o.hidden;
     linear1_ = Add("linear1", MakeLinear(o.size, width, o.bias));
     linear2_ = Add("linear2", MakeLinear(o.hidden, o.size, o.bias));
@@ -62,12 +64,16 @@ class TransformerEncoderLayer final : public Module {
     for (size_t i = 0; i < options.dropout.size(); ++i) options.seeds[i] = SeedFor(options.dropout[i]);
     const Module& out_proj = *attention_->Child("out_proj");
     const at::Tensor padding = KeyPadding::Current(input.size(0), input.size(1), input.device());
+    kernels::RelationBias related;
+    if (o_.relations > 0)
+      related = {KeyRelations::Current(input.size(0), input.size(1), input.device(), "TransformerEncoderLayer"),
+                 attention_->Own("relation_bias")};
     return kernels::EncoderBlocks(
         input, padding,
         {attention_->Own("in_proj_weight"), attention_->Own("in_proj_bias"), out_proj.Own("weight"),
          out_proj.Own("bias"), linear1_->Own("weight"), linear1_->Own("bias"), linear2_->Own("weight"),
          linear2_->Own("bias"), norm1_->Own("weight"), norm1_->Own("bias"), norm2_->Own("weight"), norm2_->Own("bias")},
-        options, kind().c_str());
+        options, kind().c_str(), related);
   }
 
   std::string Describe() const override {
@@ -82,6 +88,7 @@ class TransformerEncoderLayer final : public Module {
     if (o_.norm_first) text += ", norm_first=true";
     if (!o_.norm_affine) text += ", norm_affine=false";
     if (!o_.bias) text += ", bias=false";
+    if (o_.relations > 0) absl::StrAppendFormat(&text, ", relations=%d", o_.relations);
     return text + (o_.causal ? ", causal=true)" : ")");
   }
 
@@ -142,7 +149,7 @@ class TransformerEncoderLayer final : public Module {
 std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedforward, double dropout,
                              const std::string& activation, const std::string& norm, bool norm_first, bool causal,
                              double layer_norm_eps, bool bias, int64_t head_dim, bool norm_affine,
-                             double attention_dropout, double hidden_dropout) {
+                             double attention_dropout, double hidden_dropout, int64_t relations) {
   constexpr const char* kTag = "[TransformerEncoderLayer]";
   const auto found = std::find(kActivations.begin(), kActivations.end(), activation);
   TORCH_CHECK(found != kActivations.end(), kTag, " activation must be gelu, gelu_tanh, relu, relu2 or swiglu, got '",
@@ -163,7 +170,8 @@ std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedfor
                     .eps = layer_norm_eps,
                     .bias = bias,
                     .head_dim = head_dim,
-                    .norm_affine = norm_affine};
+                    .norm_affine = norm_affine,
+                    .relations = relations};
   if (kernels::Activation known; kernels::FromText(activation, &known)) o.activation = known;
   TORCH_CHECK(o.size > 0 && o.heads > 0 && o.hidden > 0, kTag, " sizes must be positive, got ", o.size, ", ", o.heads,
               ", ", o.hidden);
@@ -178,14 +186,16 @@ std::shared_ptr<Module> Make(int64_t d_model, int64_t nhead, int64_t dim_feedfor
 const RegisterLayer encoder_layer(
     {"TransformerEncoderLayer(int d_model, int nhead, int dim_feedforward, float dropout=0.1, str activation='gelu', "
      "str norm='layer', bool norm_first=False, bool causal=False, float layer_norm_eps=1e-05, bool bias=True, "
-     "int head_dim=0, bool norm_affine=True, float attention_dropout=-1., float hidden_dropout=-1.)",
+     "int head_dim=0, bool norm_affine=True, float attention_dropout=-1., float hidden_dropout=-1., int "
+     "relations=0)",
      "x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + "
      "drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), "
      "gelu_tanh (as GPT-2), relu, "
      "relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the "
      "second; linear1 has 2 dim_feedforward rows). norm: layer or rms, without weight and bias where norm_affine is "
      "false. in and out (B, T, d_model); attention_dropout, of the attention weights, and hidden_dropout, "
-     "of the activated units, are as dropout unless given. padding by nn.key_padding. Parameter names and initial "
+     "of the activated units, are as dropout unless given. padding by nn.key_padding; relations as of "
+     "MultiheadAttention. Parameter names and initial "
      "values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.",
      "nn.TransformerEncoderLayer{8, 2, 16, dropout=0, causal=true}(torch.randn{3, 5, 8})", &Make});
 

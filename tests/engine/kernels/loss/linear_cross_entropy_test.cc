@@ -111,7 +111,7 @@ const RegisterOperatorCase linear_cross_entropy({
 TEST(LinearCrossEntropy, EqualsPlainOperatorsInDouble) {
   for (const Shape& shape : Shapes()) {
     for (const bool bias : {true, false}) {
-      for (const double ignored : {0.0, 0.4}) {
+      for (const double ignored : {0.0, 0.4, 0.85}) {
         SCOPED_TRACE(absl::StrFormat("%s C %d V %d bias %d ignored %.1f", c10::str(at::IntArrayRef(shape.rows)).c_str(),
                                      shape.C, shape.V, bias, ignored));
         const Problem made = Make(shape.rows, shape.C, shape.V, bias, ignored);
