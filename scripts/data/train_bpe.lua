@@ -10,7 +10,7 @@ local shell = require 'base.shell'
 
 local data = {}
 
-local LEAST = 257 -- the bytes, and the end of a text
+local BYTES = 256
 
 -- Nothing is changed but what BPE changes: no normalisation, and no pieces of its own but <unk>, which is dropped.
 local WORDS = '--input_format=tsv --model_type=bpe --character_coverage=1.0 --normalization_rule_name=identity '
@@ -31,13 +31,16 @@ end
 
 ---Trains an encoding of `vocab` tokens, the 256 bytes and <|endoftext|> among them, on a text, and writes vocab.json
 ---and merges.txt into a folder, which `data.text { bpe = folder }` reads. Where they are there already nothing is done.
----@param given { file: string?, corpus: string?, vocab: integer?, folder: string }
+---`specials`: tokens that no text has, such as '[MASK]'; they come first, and there is no <|endoftext|>.
+---@param given { file: string?, corpus: string?, vocab: integer?, folder: string, specials: string[]? }
 ---@return string folder
 function data.train_bpe(given)
   local o = options.check('data.train_bpe', given, { file = 'string?', corpus = 'string?', vocab = { 'int', 1000 },
-    folder = 'string' })
-  if o.vocab <= LEAST then
-    fail.config('data.train_bpe: vocab must be above %d, the bytes and the end of a text, got %d', LEAST, o.vocab)
+    folder = 'string', specials = { 'list', {} } })
+  local least = BYTES + (#o.specials > 0 and #o.specials or 1)
+  if o.vocab <= least then
+    fail.config('data.train_bpe: vocab must be above %d, the bytes and %s, got %d', least,
+      #o.specials > 0 and 'the specials' or 'the end of a text', o.vocab)
   end
   if host.stat(o.folder .. '/vocab.json') and host.stat(o.folder .. '/merges.txt') then return o.folder end
   if not shell.has 'spm_train' then
@@ -50,9 +53,9 @@ function data.train_bpe(given)
   local tsv, model = o.folder .. '/pieces.tsv', o.folder .. '/pieces'
   native.data.count_pieces(path, tsv)
   local ok, said = shell.run(('spm_train --input=%s --model_prefix=%s --vocab_size=%d %s'):format(shell.quote(tsv),
-    shell.quote(model), o.vocab - LEAST + 1 + signs(tsv), WORDS))
+    shell.quote(model), o.vocab - least + 1 + signs(tsv), WORDS))
   if not ok then fail.raise(9, "data.train_bpe: spm_train failed on '%s': %s", path, said) end
-  native.data.write_bpe(model .. '.vocab', o.folder)
+  native.data.write_bpe(model .. '.vocab', o.folder, o.specials)
   for _, name in ipairs { tsv, model .. '.vocab', model .. '.model' } do os.remove(name) end
   return o.folder
 end

@@ -1,0 +1,19 @@
+-- train: masked code and masked facts of a knowledge graph, told by an encoder whose attention knows relations.
+local experiment = require 'experiment'
+local graphmer = require 'research.graphmer'
+
+local cfg = experiment.config {
+  graph = graphmer.section(graphmer.GRAPH), -- dir=FOLDER of Python files, or triples=FILE code=FILE
+  rows = graphmer.section(graphmer.ROWS),
+  model = graphmer.section(graphmer.MODEL),
+  objective = graphmer.section(graphmer.OBJECTIVE),
+  optim = graphmer.section(graphmer.OPTIM),
+  train = { epochs = 100, max_steps = 1000, seed = 1 },
+  eval = { val_cap = 20 },
+}
+
+local graph = graphmer.graph(cfg.graph)
+local made = graphmer.fit(cfg, graph)
+for name, what in pairs { mlm = 'masked code', mnm = 'masked facts' } do
+  print(('val, %-13s %s right'):format(what .. ':', graphmer.accuracy(made.val[name])))
+end

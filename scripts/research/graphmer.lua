@@ -1,0 +1,161 @@
+-- What the experiments on GraphMER share: a knowledge graph, its samples and their encoding, the model and what it is
+-- trained for.
+local code_files = require 'graph.code'
+local console = require 'console'
+local data = require 'data'
+local host = require 'host'
+local kg_from_python = require 'graph.python_kg'
+local leaves = require 'graph.leaves'
+local models = require 'models'
+local objective = require 'graph.objective'
+local options = require 'options'
+local overlap = require 'graph.overlap'
+local pretty = require 'pretty'
+local relations = require 'graph.relations'
+local split = require 'graph.split'
+local standard_library = require 'graph.standard_library'
+local tokenizer = require 'graph.tokenizer'
+local torch = require 'torch'
+local train = require 'train'
+local triple_files = require 'graph.triples'
+
+local graphmer = {}
+
+-- Sections of an experiment's config, to be changed by name.
+graphmer.GRAPH = { dir = '', triples = '', code = '', files = 150, mode = 'grouped', leaves = 5, by = 'code',
+  vocab = 2000, max_len = 128 }
+graphmer.ROWS = { batch = 8, masking = 'dynamic', text_share = 0.15, fact_share = 0.2, fact_least = 8 }
+graphmer.MODEL = { profile = 'small', dropout = 0.1, rel_bias = true, norm = 'post_ln', act = 'gelu', pos = 'learned' }
+graphmer.OPTIM = { name = 'adamw', lr = 2.5e-4, weight_decay = 0.01 }
+graphmer.OBJECTIVE = { w_mnm = 1, ramp_steps = 0, constraints = true, compat = 'none' }
+
+---A section with some values changed.
+---@param section table
+---@param changes? table
+---@return table
+function graphmer.section(section, changes) return options.with(section, changes or {}) end
+
+-- Triples and code: of files, of a folder of Python, or of Python's standard library.
+local function graph_of(o)
+  if o.triples ~= '' then
+    return { triples = triple_files.read(o.triples), code = o.code ~= '' and code_files.read(o.code) or {},
+      name = o.triples }
+  end
+  local folder = o.dir ~= '' and o.dir or standard_library.folder()
+  local made = kg_from_python(folder, { files = o.files > 0 and o.files or nil })
+  made.name = o.dir ~= '' and o.dir or "Python's standard library"
+  return made
+end
+
+-- The code that an encoding may know: that of heads whose samples are trained on.
+local function training_code(triples, code, o)
+  local seen, texts = {}, {}
+  for _, triple in ipairs(triples) do
+    local head = triple.head
+    local text = code[head]
+    if text and not seen[head] and split.place(o.by == 'code' and text or head) < 0.8 then texts[#texts + 1] = text end
+    seen[head] = true
+  end
+  return texts
+end
+
+---Samples of a knowledge graph with their encoding.
+---@param section table graphmer.GRAPH
+---@return { samples: LeafSamples, parts: SampleSplit, overlap: table, tokenizer: GraphTokenizer, name: string,
+---triples: Triple[], code: table, relations: string[] }
+function graphmer.graph(section)
+  local o = options.with(graphmer.GRAPH, section)
+  local graph = graph_of(o)
+  local own = tokenizer.of(training_code(graph.triples, graph.code, o), o.vocab)
+  local list = relations.of(graph.triples)
+  local samples = leaves.samples(graph.triples, graph.code, { mode = o.mode, leaves = o.leaves, max_len = o.max_len,
+    encode = own.encode, special = own.special, relations = list })
+  local parts = split.of(samples, { by = o.by })
+  local made = { samples = samples, parts = parts, overlap = overlap.of(samples, parts), tokenizer = own,
+    name = graph.name, triples = graph.triples, code = graph.code, relations = list }
+  graphmer.tell(made)
+  return made
+end
+
+---What a graph and its samples are, in lines.
+---@param graph table of graphmer.graph
+function graphmer.tell(graph)
+  local counts, shared = graph.samples.counts, graph.overlap
+  console.note(('%-10s%s: %s triples, %d relations, %s samples of at most %d tokens'):format('graph', graph.name,
+    pretty.count(#graph.triples), #graph.relations, pretty.count(counts.samples), counts.longest))
+  console.note(('%-10s%s of %s leaves did not fit'):format('', pretty.count(counts.leaves_dropped),
+    pretty.count(counts.leaves + counts.leaves_dropped)))
+  console.note(('%-10sof val %d of %d codes and %d of %d facts stand in train too'):format('', shared.code.shared,
+    shared.code.of, shared.triples.shared, shared.triples.of))
+end
+
+---Batches of a graph's samples. `files` of the manifest: what they come from.
+---@param graph table
+---@param section table graphmer.ROWS
+---@return table
+function graphmer.data(graph, section)
+  return data.masked(options.with(section, { samples = graph.samples, train = graph.parts.train, val = graph.parts.val,
+    vocab_size = graph.tokenizer.vocab_size, special = graph.tokenizer.special,
+    files = { { name = graph.name, sha256 = 'sha256:' .. graphmer.checksum(graph),
+      vocab_sha256 = 'sha256:' .. graph.tokenizer.sha256 } } }))
+end
+
+---A checksum of a graph's triples and code, which files of one graph have in common.
+---@param graph table
+---@return string
+function graphmer.checksum(graph)
+  return host.sha256(triple_files.text(graph.triples) .. code_files.text(graph.code))
+end
+
+---@param graph table
+---@param section table graphmer.MODEL
+---@return Module
+function graphmer.model(graph, section)
+  local special = graph.tokenizer.special
+  return models.graphmer(options.with(section, { relations = #graph.relations, vocab = graph.tokenizer.vocab_size,
+    pad = special.pad, rel_token = special.rel }))
+end
+
+-- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3, and the constraints
+-- come to about one.
+local function expected_loss(vocab, o)
+  local head = math.log(vocab) + 1 / 6
+  local ramp = o.ramp_steps > 0 and 1 / o.ramp_steps or 1
+  return head * (1 + o.w_mnm * ramp) + (o.constraints and 1 or 0)
+end
+
+---One training: loss and hits of both heads on val, and what it took.
+---@param cfg table sections rows, model, optim, objective, train
+---@param graph table
+---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
+---objective: table?, batches: table? }
+---@return { model: Module, fit: table, val: table, objective: table }
+function graphmer.fit(cfg, graph, given)
+  local o = given or {}
+  local seed = o.seed or cfg.train.seed
+  torch.manual_seed(seed)
+  local model = graphmer.model(graph, options.with(cfg.model, o.model or {}))
+  local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
+  local aim = options.with(cfg.objective, o.objective or {})
+  local own = objective.new(aim)
+  local callbacks = { own.callback }
+  for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
+  local expected = cfg.train.expect_loss or expected_loss(graph.tokenizer.vocab_size, aim)
+  local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
+    options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
+    callbacks = callbacks, run = o.run }
+  return { model = model, fit = fit, val = batches.val and objective.measure(model, batches.val), objective = own,
+    data = batches }
+end
+
+---"k of n = x % (a to b %)", with Wilson's interval.
+---@param part { n: integer, correct: integer }
+---@return string
+function graphmer.accuracy(part)
+  if part.n == 0 then return 'no masked token' end
+  local low, high = require('statistics').wilson(part.correct, part.n)
+  return ('%s of %s = %.1f %% (%.1f to %.1f %%)'):format(pretty.count(part.correct), pretty.count(part.n),
+    100 * part.correct / part.n, 100 * low, 100 * high)
+end
+
+return graphmer
