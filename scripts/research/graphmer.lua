@@ -128,7 +128,8 @@ end
 ---@param cfg table sections rows, model, optim, objective, train
 ---@param graph table
 ---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
----objective: table?, batches: table? }
+---objective: table?, batches: table?,
+---watch: fun(loss: Tensor, terms: table)? } watch: called with the loss of each micro-step
 ---@return { model: Module, fit: table, val: table, objective: table }
 function graphmer.fit(cfg, graph, given)
   local o = given or {}
@@ -138,10 +139,19 @@ function graphmer.fit(cfg, graph, given)
   local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
-  local callbacks = { own.callback }
+  local callbacks, loss = { own.callback }, own.loss
+  if o.watch then
+    local started = false -- the first batch is tried before
+    callbacks[2] = { name = 'watch', on_start = function() started = true end }
+    loss = function(...)
+      local value, targets, terms = own.loss(...)
+      if started and model.training then o.watch(value, terms) end
+      return value, targets, terms
+    end
+  end
   for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
   local expected = cfg.train.expect_loss or expected_loss(graph.tokenizer.vocab_size, aim)
-  local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
+  local fit = train.fit { model = model, data = batches, loss = loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
     callbacks = callbacks, run = o.run }
   return { model = model, fit = fit, val = batches.val and objective.measure(model, batches.val), objective = own,
