@@ -17,14 +17,17 @@ local project = { summary = 'How long a training is going to take, from a few ti
 
 local LENGTH_KEYS = { 'graph.max_len', 'data.seq' } -- the first that a script has sets the length of its rows
 
-local function to_lengths(text)
-  local lengths = {}
-  for part in (text .. ','):gmatch '([^,]*),' do
-    local length = run_options.to_count(part)
-    if not length then return nil, ("expected lengths such as 512,128, got '%s'"):format(text) end
-    lengths[#lengths + 1] = length
+-- Reads "512,128"; `what` such numbers are.
+local function to_numbers(what)
+  return function(text)
+    local numbers = {}
+    for part in (text .. ','):gmatch '([^,]*),' do
+      local number = run_options.to_count(part)
+      if not number then return nil, ("expected %s such as 512,128, got '%s'"):format(what, text) end
+      numbers[#numbers + 1] = number
+    end
+    return numbers
   end
-  return lengths
 end
 
 function project.configure(parser)
@@ -33,8 +36,10 @@ function project.configure(parser)
   parser:option '--to':argname 'N':convert(run_options.to_count)
     :description('Updates to project. An update is one step of the optimiser, after train.accumulate micro-steps; a '
       .. 'micro-step is one forward and backward. Both are printed.')
-  parser:option '--at':argname 'T,T':convert(to_lengths)
+  parser:option '--at':argname 'T,T':convert(to_numbers 'lengths')
     :description('Project once for each length of rows in tokens, set by ' .. table.concat(LENGTH_KEYS, ' or ') .. '.')
+  parser:option '--rows':argname 'N,N':convert(to_numbers 'updates')
+    :description 'Updates that the cost table has rows for, in place of 100 to 10,000.'
   parser:option '--steps':argname 'N':convert(run_options.to_count):default '20'
     :description 'Micro-steps to time at least, after 3 updates of warm-up; in whole updates, 5 or more.'
   parser:flag '--json':description 'One JSON object with all numbers.'
@@ -94,6 +99,9 @@ local function in_a_process(args, extra, length)
   local words = { 'project', args.script, '--to', ('%d'):format(args.to), '--steps', ('%d'):format(args.steps), '--at',
     ('%d'):format(length), '--report', file }
   if host.scripts then words = { '--scripts', host.scripts, unpack(words) } end
+  if args.rows then
+    words[#words + 1], words[#words + 2] = '--rows', table.concat(args.rows, ',')
+  end
   for _, name in ipairs { 'seed', 'device', 'threads' } do
     if args[name] then words[#words + 1] = ('--%s=%s'):format(name, args[name]) end
   end
@@ -137,7 +145,7 @@ function project.run(args, extra)
   else
     local measured, code = time_script(args, extra, lengths[1])
     if not measured then return code end
-    made[1] = require('projection.forecast').of(measured, args.to)
+    made[1] = require('projection.forecast').of(measured, args.to, args.rows)
   end
   if args.report then
     files.write(args.report, json.encode(made[1]))

@@ -7,7 +7,7 @@ local timings = require 'projection.timings'
 
 local forecast = {}
 
-local ROWS = { 100, 500, 1000, 3500, 6500, 10000 } -- updates of the cost table, beside those that were asked for
+local ROWS = { 100, 500, 1000, 3500, 6500, 10000 } -- updates of the cost table where nobody asks for others
 
 -- Values of a function over records.
 local function each(records, value)
@@ -23,9 +23,9 @@ local function warm_up_s(warm_up, mean)
   return ms / 1e3
 end
 
-local function table_rows(to)
+local function table_rows(to, asked)
   local rows, seen = {}, { [to] = true }
-  for _, updates in ipairs(ROWS) do
+  for _, updates in ipairs(asked or ROWS) do
     if not seen[updates] then rows[#rows + 1] = updates end
   end
   rows[#rows + 1] = to
@@ -35,8 +35,9 @@ end
 
 ---@param measured table of fit.projecting
 ---@param to integer updates
+---@param asked? integer[] updates that the cost table has rows for
 ---@return table projection
-function forecast.of(measured, to)
+function forecast.of(measured, to, asked)
   local updates = each(measured.timed, timings.update_ms)
   local drawn = resample.draw(each(updates, function(ms) return ms / 1e3 end), measured.waiting)
   local warm_up = each(measured.warm_up, timings.update_ms)
@@ -56,7 +57,7 @@ function forecast.of(measured, to)
   end
 
   local rows = {}
-  for i, number in ipairs(table_rows(to)) do
+  for i, number in ipairs(table_rows(to, asked)) do
     rows[i] = { updates = number, micro_steps = cadence.micro_steps(plan, number), whole = time(0, number),
       rest = number < to and checkpoint and time(number, to) or nil }
   end

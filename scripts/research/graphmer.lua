@@ -129,7 +129,7 @@ end
 ---@param graph table
 ---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
 ---objective: table?, batches: table?,
----watch: fun(loss: Tensor, terms: table)? } watch: called with the loss of each micro-step
+---callbacks: table[]?, watch: fun(loss: Tensor, terms: table)? } watch: is told the loss of each micro-step
 ---@return { model: Module, fit: table, val: table, objective: table }
 function graphmer.fit(cfg, graph, given)
   local o = given or {}
@@ -149,7 +149,7 @@ function graphmer.fit(cfg, graph, given)
       return value, targets, terms
     end
   end
-  for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
+  for _, callback in ipairs(o.callbacks or {}) do callbacks[#callbacks + 1] = callback end
   local expected = cfg.train.expect_loss or expected_loss(graph.tokenizer.vocab_size, aim)
   local fit = train.fit { model = model, data = batches, loss = loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
