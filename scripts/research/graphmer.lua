@@ -3,6 +3,8 @@
 local code_files = require 'graph.code'
 local console = require 'console'
 local data = require 'data'
+local experiment = require 'experiment'
+local fail = require 'fail'
 local host = require 'host'
 local kg_from_python = require 'graph.python_kg'
 local leaves = require 'graph.leaves'
@@ -25,7 +27,8 @@ local graphmer = {}
 graphmer.GRAPH = { dir = '', triples = '', code = '', files = 150, mode = 'grouped', leaves = 5, by = 'code',
   vocab = 2000, max_len = 128 }
 graphmer.ROWS = { batch = 8, masking = 'dynamic', text_share = 0.15, fact_share = 0.2, fact_least = 8 }
-graphmer.MODEL = { profile = 'small', dropout = 0.1, rel_bias = true, norm = 'post_ln', act = 'gelu', pos = 'learned' }
+graphmer.MODEL = { profile = 'small', max_len = experiment.optional('int'), dropout = 0.1, rel_bias = true,
+  norm = 'post_ln', act = 'gelu', pos = 'learned' }
 graphmer.OPTIM = { name = 'adamw', lr = 2.5e-4, weight_decay = 0.01 }
 graphmer.OBJECTIVE = { w_mnm = 1, ramp_steps = 0, constraints = true, compat = 'none' }
 
@@ -112,8 +115,14 @@ end
 ---@return Module
 function graphmer.model(graph, section)
   local special = graph.tokenizer.special
-  return models.graphmer(options.with(section, { relations = #graph.relations, vocab = graph.tokenizer.vocab_size,
+  local net = models.graphmer(options.with(section, { relations = #graph.relations, vocab = graph.tokenizer.vocab_size,
     pad = special.pad, rel_token = special.rel }))
+  local most, longest = net.positions.weight:size(0), graph.samples.counts.longest
+  if longest > most then
+    fail.config('graphmer: samples have up to %d tokens (graph.max_len), the model takes %d; set model.max_len=%d, or a '
+      .. 'smaller graph.max_len', longest, most, longest)
+  end
+  return net
 end
 
 -- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3, and the constraints

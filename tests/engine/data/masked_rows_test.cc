@@ -146,14 +146,15 @@ TEST(MaskedRows, WrongRowsAreRefused) {
   };
   EXPECT_EQ(message(rows, {.batch = 0}), "data.masked: batch must be at least 1, got 0");
   EXPECT_EQ(message(rows, {.text_share = 1}), "data.masked: text_share must be from 0 to below 1, got 1");
-  EXPECT_EQ(message(rows, {.batch = 8, .drop_last = true}),
-            "data.masked: 2 rows are fewer than one batch of 8; use a smaller batch, or drop_last=false");
-  EXPECT_EQ(message({rows.ids, rows.relations.narrow(0, 0, 9), rows.offsets}, {}),
+  EXPECT_EQ(message(rows, {.batch = 8}), "data.masked: 2 rows are fewer than one batch of 8; use a smaller batch");
+  EXPECT_EQ(message({rows.ids, rows.relations.narrow(0, 0, 9), rows.offsets}, {.batch = 1}),
             "data.masked: 11 ids, but 9 relations");
-  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0, 5}, c10::kLong)}, {}),
+  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0, 5}, c10::kLong)}, {.batch = 1}),
             "data.masked: offsets must go from 0 to 11, the number of ids");
-  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0, 0, 11}, c10::kLong)}, {}), "data.masked: row 0 is empty");
-  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0}, c10::kLong)}, {}), "data.masked: there is no row");
+  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0, 0, 11}, c10::kLong)}, {.batch = 1}),
+            "data.masked: row 0 is empty");
+  EXPECT_EQ(message({rows.ids, rows.relations, at::tensor({0}, c10::kLong)}, {.batch = 1}),
+            "data.masked: there is no row");
 }
 
 }  // namespace
