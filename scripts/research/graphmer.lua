@@ -119,8 +119,8 @@ function graphmer.model(graph, section)
     pad = special.pad, rel_token = special.rel }))
   local most, longest = net.positions.weight:size(0), graph.samples.counts.longest
   if longest > most then
-    fail.config('graphmer: samples have up to %d tokens (graph.max_len), the model takes %d; set model.max_len=%d, or a '
-      .. 'smaller graph.max_len', longest, most, longest)
+    fail.config('graphmer: samples have up to %d tokens (graph.max_len), the model takes %d; set model.max_len=%d, or '
+      .. 'a smaller graph.max_len', longest, most, longest)
   end
   return net
 end
