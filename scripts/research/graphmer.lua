@@ -3,6 +3,7 @@
 local code_files = require 'graph.code'
 local console = require 'console'
 local data = require 'data'
+local fail = require 'fail'
 local host = require 'host'
 local kg_from_python = require 'graph.python_kg'
 local leaves = require 'graph.leaves'
@@ -10,6 +11,7 @@ local models = require 'models'
 local objective = require 'graph.objective'
 local options = require 'options'
 local overlap = require 'graph.overlap'
+local positions = require 'graph.positions'
 local pretty = require 'pretty'
 local relations = require 'graph.relations'
 local split = require 'graph.split'
@@ -96,8 +98,16 @@ end
 function graphmer.data(graph, section)
   return data.masked(options.with(section, { samples = graph.samples, train = graph.parts.train, val = graph.parts.val,
     vocab_size = graph.tokenizer.vocab_size, special = graph.tokenizer.special,
+    vocab_sha256 = graphmer.vocabulary(graph),
     files = { { name = graph.name, sha256 = 'sha256:' .. graphmer.checksum(graph),
       vocab_sha256 = 'sha256:' .. graph.tokenizer.sha256 } } }))
+end
+
+---A checksum of what a model's numbers mean: tokens and relations.
+---@param graph table
+---@return string
+function graphmer.vocabulary(graph)
+  return 'sha256:' .. host.sha256(graph.tokenizer.sha256 .. '\n' .. table.concat(graph.relations, '\n'))
 end
 
 ---A checksum of a graph's triples and code, which files of one graph have in common.
@@ -116,6 +126,47 @@ function graphmer.model(graph, section)
     pad = special.pad, rel_token = special.rel }))
 end
 
+---A model with weights that train.fit saved for this graph's tokens and relations. Raises where their shapes are
+---others
+---(exit 5), and where their tokens or relations are others, or not known (exit 4).
+---@param graph table
+---@param section table graphmer.MODEL
+---@param path string a model.safetensors
+---@return Module
+function graphmer.load(graph, section, path)
+  local model = graphmer.model(graph, section):load(path)
+  local own, now = model:vocabulary(), graphmer.vocabulary(graph)
+  if own ~= now then
+    fail.data("'%s': these weights are of %s; expected those of %s (%s); take the graph that they were trained on, "
+      .. 'with the same graph.vocab', path, own and 'other tokens or relations (' .. own:sub(1, 15) .. ')'
+      or 'tokens and relations that they do not tell', graph.name, now:sub(1, 15))
+  end
+  return model
+end
+
+---Lets a model see its inputs changed, which its loss and whoever measures it do not.
+---@param model Module
+---@param view fun(x: Tensor): Tensor
+function graphmer.see(model, view)
+  local forward = model.forward
+  model.forward = function(m, x) return forward(m, view(x)) end
+end
+
+---Tells which tokens are of tails: those of a leaf behind the name of its relation, which follows from the relation.
+---@param graph table
+---@return fun(x: Tensor): Tensor bool (B, T)
+---@return integer[] name_tokens of each relation, by its number plus 1
+function graphmer.tails(graph)
+  local sizes = {}
+  for i, name in ipairs(graph.relations) do sizes[i] = i == 1 and 0 or #graph.tokenizer.encode(name) end
+  local lengths, rel_token = torch.tensor(sizes, { dtype = 'int64' }), graph.tokenizer.special.rel
+  return function(x)
+    local related = x:select(1, 1)
+    local _, depth = positions.of(x:select(1, 0), related, rel_token)
+    return related:gt(0):logical_and(depth:gt(torch.embedding(lengths:unsqueeze(1), related):squeeze(-1)))
+  end, sizes
+end
+
 -- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3, and the constraints
 -- come to about one.
 local function expected_loss(vocab, o)
@@ -124,17 +175,19 @@ local function expected_loss(vocab, o)
   return head * (1 + o.w_mnm * ramp) + (o.constraints and 1 or 0)
 end
 
----One training: loss and hits of both heads on val, and what it took.
+---One training: loss and hits of both heads on val (graph.objective), and what it took. `see`: a change of what the
+---model sees (graphmer.see).
 ---@param cfg table sections rows, model, optim, objective, train
 ---@param graph table
 ---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
----objective: table?, batches: table? }
----@return { model: Module, fit: table, val: table, objective: table }
+---objective: table?, batches: table?, see: (fun(x: Tensor): Tensor)? }
+---@return { model: Module, fit: table, val: table, objective: table, data: table }
 function graphmer.fit(cfg, graph, given)
   local o = given or {}
   local seed = o.seed or cfg.train.seed
   torch.manual_seed(seed)
   local model = graphmer.model(graph, options.with(cfg.model, o.model or {}))
+  if o.see then graphmer.see(model, o.see) end
   local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
@@ -144,8 +197,8 @@ function graphmer.fit(cfg, graph, given)
   local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
     callbacks = callbacks, run = o.run }
-  return { model = model, fit = fit, val = batches.val and objective.measure(model, batches.val), objective = own,
-    data = batches }
+  local val = batches.val and objective.measure(model, batches.val, (graphmer.tails(graph)))
+  return { model = model, fit = fit, val = val, objective = own, data = batches }
 end
 
 ---"k of n = x % (a to b %)", with Wilson's interval.
@@ -156,6 +209,23 @@ function graphmer.accuracy(part)
   local low, high = require('statistics').wilson(part.correct, part.n)
   return ('%s of %s = %.1f %% (%.1f to %.1f %%)'):format(pretty.count(part.correct), pretty.count(part.n),
     100 * part.correct / part.n, 100 * low, 100 * high)
+end
+
+local LEAST = 100 -- masked tokens below which one of them is a per cent or more
+
+---How much more an accuracy is than another, in per cent of that; in words where too few tokens were asked about.
+---@param part { n: integer, correct: integer }
+---@param other { n: integer, correct: integer }
+---@return string
+function graphmer.change(part, other)
+  local n = math.min(part.n, other.n)
+  if n < LEAST then
+    return ('no percent change: %d masked tokens are too few, one of them is %.1f %% of all; it takes %d'):format(n,
+      100 / math.max(1, n), LEAST)
+  end
+  if other.correct == 0 then return 'no percent change: there is nothing right to compare with' end
+  return ('%+.1f %% of %.1f %%'):format(100 * (part.correct / part.n / (other.correct / other.n) - 1),
+    100 * other.correct / other.n)
 end
 
 return graphmer
