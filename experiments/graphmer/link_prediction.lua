@@ -5,7 +5,7 @@ local graphmer, ranks = require 'research.graphmer', require 'research.graphmer_
 local cfg = experiment.config {
   graph = graphmer.section(graphmer.GRAPH),
   rows = graphmer.section(graphmer.ROWS),
-  model = graphmer.section(graphmer.MODEL),
+  model = graphmer.section(graphmer.MODEL, graphmer.SIZES),
   objective = graphmer.section(graphmer.OBJECTIVE),
   optim = graphmer.section(graphmer.OPTIM),
   train = { epochs = 100, max_steps = 1000, seed = 1 },

@@ -6,7 +6,7 @@ local report = require 'research.graphmer_report'
 local cfg = experiment.config {
   graph = graphmer.section(graphmer.GRAPH), -- dir=FOLDER of Python files, or triples=FILE code=FILE
   rows = graphmer.section(graphmer.ROWS),
-  model = graphmer.section(graphmer.MODEL),
+  model = graphmer.section(graphmer.MODEL, graphmer.SIZES),
   objective = graphmer.section(graphmer.OBJECTIVE),
   optim = graphmer.section(graphmer.OPTIM),
   train = { epochs = 100, max_steps = 1000, seed = 1 },

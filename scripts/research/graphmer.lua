@@ -2,7 +2,9 @@
 -- trained for.
 local code_files = require 'graph.code'
 local console = require 'console'
+local constraints = require 'graph.constraints'
 local data = require 'data'
+local experiment = require 'experiment'
 local fail = require 'fail'
 local host = require 'host'
 local kg_from_python = require 'graph.python_kg'
@@ -28,6 +30,9 @@ graphmer.GRAPH = { dir = '', triples = '', code = '', files = 150, mode = 'group
   vocab = 2000, max_len = 128 }
 graphmer.ROWS = { batch = 8, masking = 'dynamic', text_share = 0.15, fact_share = 0.2, fact_least = 8 }
 graphmer.MODEL = { profile = 'small', dropout = 0.1, rel_bias = true, norm = 'post_ln', act = 'gelu', pos = 'learned' }
+-- Sizes of the model that replace those of its profile.
+graphmer.SIZES = { d_model = experiment.optional 'int', layers = experiment.optional 'int',
+  heads = experiment.optional 'int', ff = experiment.optional 'int', max_len = experiment.optional 'int' }
 graphmer.OPTIM = { name = 'adamw', lr = 2.5e-4, weight_decay = 0.01 }
 graphmer.OBJECTIVE = { w_mnm = 1, ramp_steps = 0, constraints = true, compat = 'none' }
 
@@ -167,12 +172,24 @@ function graphmer.tails(graph)
   end, sizes
 end
 
--- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3, and the constraints
--- come to about one.
-local function expected_loss(vocab, o)
+-- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3. What the constraints
+-- come to depends on what the model sees of relations, so that is asked of it.
+local function expected_loss(model, batches, vocab, o)
   local head = math.log(vocab) + 1 / 6
   local ramp = o.ramp_steps > 0 and 1 / o.ramp_steps or 1
-  return head * (1 + o.w_mnm * ramp) + (o.constraints and 1 or 0)
+  local own = 0
+  if o.constraints then
+    model:eval() -- dropout would draw random numbers
+    own = torch.no_grad(function()
+      return torch.scope(function()
+        local x = batches:get(0)
+        local value = constraints.of(model(x), x:select(1, 1), { tau = o.tau or 0.07, compat = o.compat })
+        return value and value:item() or 0
+      end)
+    end)
+    model:train()
+  end
+  return head * (1 + o.w_mnm * ramp) + own
 end
 
 ---One training: loss and hits of both heads on val (graph.objective), and what it took. `see`: a change of what the
@@ -193,7 +210,7 @@ function graphmer.fit(cfg, graph, given)
   local own = objective.new(aim)
   local callbacks = { own.callback }
   for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
-  local expected = cfg.train.expect_loss or expected_loss(graph.tokenizer.vocab_size, aim)
+  local expected = cfg.train.expect_loss or expected_loss(model, batches.train, graph.tokenizer.vocab_size, aim)
   local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
     callbacks = callbacks, run = o.run }
