@@ -213,7 +213,7 @@ function graphmer.fit(cfg, graph, given)
   local expected = cfg.train.expect_loss or expected_loss(model, batches.train, graph.tokenizer.vocab_size, aim)
   local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
-    callbacks = callbacks, run = o.run }
+    checkpoint = cfg.checkpoint, callbacks = callbacks, run = o.run }
   local val = batches.val and objective.measure(model, batches.val, (graphmer.tails(graph)))
   return { model = model, fit = fit, val = val, objective = own, data = batches }
 end
