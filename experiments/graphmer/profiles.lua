@@ -29,9 +29,9 @@ local function print_table()
       number(p.clip), number(p.lr or cfg.optim.lr, '%g'), number(state / 1e9, '%.2f'), number(kept / 1e9, '%.2f') }
   end
   print(table.concat(columns.lines(rows), '\n'))
-  print '\nupdates, saved every, warm-up, ramp: in updates, rounded up; published, they are in micro-steps. state: weights,'
-  print 'gradients and Adam, exact for 12 relations; the published "750 MB" is less than that. tokens: what a backward'
-  print(('needs of %d tokens a sample at least, counted and not measured. Run one by profile=NAME.'):format(
+  print '\nupdates, saved every, warm-up, ramp: in updates, rounded up; published, they are in micro-steps. state:'
+  print 'weights, gradients and Adam, exact for 12 relations; the published "750 MB" is less than that. tokens: what a'
+  print(('backward needs of %d tokens a sample at least, counted and not measured. Run one by profile=NAME.'):format(
     cfg.graph.max_len))
 end
 

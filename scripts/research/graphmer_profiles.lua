@@ -50,7 +50,7 @@ end
 function profiles.updates(profile, steps) return math.ceil(steps / profile.accum) end
 
 local D, LAYERS, PARAMETERS = 768, 12, 106659232 -- of the published model, with 12 relations
-local KEPT = 15 -- numbers of the model's width that a layer keeps of a token for its backward: 7 and twice 4 of its inner
+local KEPT = 15 -- times the width, what a layer keeps of a token for its backward: 7, and twice the inner 4
 
 ---Bytes that a training takes at least: weights, gradients and Adam's two moments; what a backward needs of the
 ---tokens of a micro-step.
