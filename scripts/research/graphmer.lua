@@ -208,6 +208,7 @@ function graphmer.fit(cfg, graph, given)
   local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
+  batches.guess_nats = (1 + aim.w_mnm) * math.log(graph.tokenizer.vocab_size) -- of both heads (guard G37)
   local callbacks = { own.callback }
   for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
   local expected = cfg.train.expect_loss or expected_loss(model, batches.train, graph.tokenizer.vocab_size, aim)
