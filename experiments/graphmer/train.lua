@@ -1,11 +1,12 @@
 -- train: masked code and masked facts of a knowledge graph, told by an encoder whose attention knows relations.
 local experiment = require 'experiment'
 local graphmer = require 'research.graphmer'
+local report = require 'research.graphmer_report'
 
 local cfg = experiment.config {
   graph = graphmer.section(graphmer.GRAPH), -- dir=FOLDER of Python files, or triples=FILE code=FILE
   rows = graphmer.section(graphmer.ROWS),
-  model = graphmer.section(graphmer.MODEL),
+  model = graphmer.section(graphmer.MODEL, graphmer.SIZES),
   objective = graphmer.section(graphmer.OBJECTIVE),
   optim = graphmer.section(graphmer.OPTIM),
   train = { epochs = 100, max_steps = 1000, seed = 1 },
@@ -14,6 +15,5 @@ local cfg = experiment.config {
 
 local graph = graphmer.graph(cfg.graph)
 local made = graphmer.fit(cfg, graph)
-for name, what in pairs { mlm = 'masked code', mnm = 'masked facts' } do
-  print(('val, %-13s %s right'):format(what .. ':', graphmer.accuracy(made.val[name])))
-end
+print()
+report.print({ { 'the model', made.val } }, report.baselines(graph, made.data.val), graph.tokenizer.vocab_size)

@@ -24,6 +24,8 @@ function Masked:real_tokens(x)
   return x:select(1, 0):ne(self.pad):sum(1):tolist()
 end
 
+function Masked:vocab_sha256() return self.vocabulary end
+
 -- ids, relations and offsets of some of the samples, one behind the other.
 local function rows_of(samples, numbers)
   local ids, relations, offsets = {}, {}, { 0 }
@@ -41,13 +43,14 @@ local SPEC = { samples = 'table', train = 'list', val = 'list?', vocab_size = 'i
   masking = { 'string', 'dynamic', one_of = { 'dynamic', 'static' } }, text_share = { 'number', 0.15 },
   fact_share = { 'number', 0.2 }, text_least = { 'int', 1 }, fact_least = { 'int', 8 }, special = 'table',
   bucket = { 'boolean', true }, shuffle = { 'boolean', true }, drop_last = { 'boolean', false }, seed = 'int?',
-  files = { 'list', {} } }
+  files = { 'list', {} }, vocab_sha256 = 'string?' }
 
 ---Batches of masked rows: x (B, 2, T), ids and relations of the tokens, y (B, T), what was masked, -100 elsewhere.
 ---`samples` as graph.leaves gives them, `train` and `val` numbers of them (graph.split). `special`: the ids of the
 ---marks by name, among them pad and mask; none of them is masked. Masks are drawn anew in each epoch, or with
 ---masking='static' once; those of val stay. Rows of about one length share a batch, unless `bucket` is false.
----`files`: what a manifest keeps of where the samples come from.
+---`files`: what a manifest keeps of where the samples come from; `vocab_sha256`: a checksum of what the ids mean, which
+---stays with weights that are trained on them.
 ---@param given table
 function data.masked(given, config)
   local o = options.check('data.masked', given, SPEC)
@@ -70,6 +73,7 @@ function data.masked(given, config)
   end
   local val = o.val and #o.val > 0 and batches(o.val, false, false, math.min(o.batch, #o.val)) or nil
   return setmetatable({ train = train, val = val, vocab_size = o.vocab_size, pad = o.special.pad, files = o.files,
+    vocabulary = o.vocab_sha256,
     counts = { rows = #o.train, tokens = tokens, longest = longest },
     masking = o.masking == 'dynamic' and 'masks drawn anew each epoch' or 'masks drawn once' }, Masked)
 end

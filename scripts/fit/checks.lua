@@ -54,8 +54,9 @@ function checks.speed(device, level)
   return rates[device] / 1e9
 end
 
+-- What guessing costs.
 local function ln_vocabulary(data)
-  return data.vocab_size and math.log(data.vocab_size)
+  return data.guess_nats or data.vocab_size and math.log(data.vocab_size)
 end
 
 -- What G05 compares the first loss with.

@@ -12,7 +12,8 @@ function vocabulary.check(model, data, way_out)
   local own, now = model:vocabulary(), data:vocab_sha256()
   if own and now and own ~= now then
     fail.data("the model's weights were trained with another vocabulary than that of '%s' (%d %s): the same ids mean "
-      .. "other ones; %s", tostring(data.name or 'data.' .. data.kind), data.vocab_size, data.token_word, way_out)
+      .. "other ones; %s", tostring(data.name or 'data.' .. data.kind), data.vocab_size,
+      data.token_word or 'tokens', way_out)
   end
 end
 

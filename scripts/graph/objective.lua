@@ -71,14 +71,23 @@ function objective.new(given)
   return made
 end
 
+-- The masked tokens of a batch by what is asked about them: code, facts, and of those the ones that `tail` picks.
+local function parts_of(x, y, tail)
+  local code, facts = targets_of(x, y)
+  local parts = { { 'mlm', 'mlm', code }, { 'mnm', 'mnm', facts } }
+  if tail then parts[3] = { 'tails', 'mnm', torch.where(tail(x), facts, torch.full_like(y, IGNORED)) } end
+  return parts
+end
+
 ---Loss and hits of both heads on batches of data.masked, without gradients: for `mlm` and `mnm` {n, loss, correct,
----reciprocal (the sum of 1 / rank), top10}.
+---reciprocal (the sum of 1 / rank), top10}; with `tail`, which tells what tokens of x are of tails, `tails` too.
 ---@param model Module
 ---@param batches Batches
+---@param tail? fun(x: Tensor): Tensor bool (B, T)
 ---@return table<string, table>
-function objective.measure(model, batches)
+function objective.measure(model, batches, tail)
   local sums = {}
-  for _, name in ipairs { 'mlm', 'mnm' } do
+  for _, name in ipairs { 'mlm', 'mnm', tail and 'tails' or nil } do
     sums[name] = { n = 0, loss = 0, correct = 0, reciprocal = 0, top10 = 0 }
   end
   local training = model.training
@@ -88,13 +97,12 @@ function objective.measure(model, batches)
       torch.scope(function()
         local x, y = batches:get(i)
         local h = model(x)
-        for at, targets in ipairs { targets_of(x, y) } do
-          local name = at == 1 and 'mlm' or 'mnm'
-          local own, flat = sums[name], targets:flatten()
+        for _, part in ipairs(parts_of(x, y, tail)) do
+          local own, flat = sums[part[1]], part[3]:flatten()
           local places = flat:ne(IGNORED):nonzero():flatten()
           if places:numel() > 0 then
             local gold = flat:index_select(0, places)
-            local logits = model[name](h:flatten(0, 1):index_select(0, places))
+            local logits = model[part[2]](h:flatten(0, 1):index_select(0, places))
             local score = logits:gather(1, gold:unsqueeze(1))
             local rank = logits:gt(score):sum(1):to('float32') + 1
             own.n = own.n + places:numel()

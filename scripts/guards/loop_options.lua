@@ -47,7 +47,8 @@ function loop_options.native(o)
   return { nonfinite_skip = skipped(o.guards.nonfinite), spike_ratio = spike, grad_norm_ratio = norm,
     rollback = rollback, rollback_factor = o.options.rollback_factor, rollback_tries = o.options.rollback_tries,
     levels = registry.levels(o.guards), memory_limit_mb = memory.limit_mb, allow_dead = dead_names(o),
-    uniform_loss = o.data.learnable ~= false and o.data.vocab_size and math.log(o.data.vocab_size) or 0 }
+    uniform_loss = o.data.learnable ~= false
+      and (o.data.guess_nats or o.data.vocab_size and math.log(o.data.vocab_size)) or 0 }
 end
 
 ---Records what is switched off by a number; levels that are off are recorded by guard_events.begin.

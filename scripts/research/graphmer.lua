@@ -2,6 +2,7 @@
 -- trained for.
 local code_files = require 'graph.code'
 local console = require 'console'
+local constraints = require 'graph.constraints'
 local data = require 'data'
 local experiment = require 'experiment'
 local fail = require 'fail'
@@ -12,6 +13,7 @@ local models = require 'models'
 local objective = require 'graph.objective'
 local options = require 'options'
 local overlap = require 'graph.overlap'
+local positions = require 'graph.positions'
 local pretty = require 'pretty'
 local relations = require 'graph.relations'
 local split = require 'graph.split'
@@ -27,8 +29,10 @@ local graphmer = {}
 graphmer.GRAPH = { dir = '', triples = '', code = '', files = 150, mode = 'grouped', leaves = 5, by = 'code',
   vocab = 2000, max_len = 128 }
 graphmer.ROWS = { batch = 8, masking = 'dynamic', text_share = 0.15, fact_share = 0.2, fact_least = 8 }
-graphmer.MODEL = { profile = 'small', max_len = experiment.optional('int'), dropout = 0.1, rel_bias = true,
-  norm = 'post_ln', act = 'gelu', pos = 'learned' }
+graphmer.MODEL = { profile = 'small', dropout = 0.1, rel_bias = true, norm = 'post_ln', act = 'gelu', pos = 'learned' }
+-- Sizes of the model that replace those of its profile.
+graphmer.SIZES = { d_model = experiment.optional 'int', layers = experiment.optional 'int',
+  heads = experiment.optional 'int', ff = experiment.optional 'int', max_len = experiment.optional 'int' }
 graphmer.OPTIM = { name = 'adamw', lr = 2.5e-4, weight_decay = 0.01 }
 graphmer.OBJECTIVE = { w_mnm = 1, ramp_steps = 0, constraints = true, compat = 'none' }
 
@@ -99,8 +103,16 @@ end
 function graphmer.data(graph, section)
   return data.masked(options.with(section, { samples = graph.samples, train = graph.parts.train, val = graph.parts.val,
     vocab_size = graph.tokenizer.vocab_size, special = graph.tokenizer.special,
+    vocab_sha256 = graphmer.vocabulary(graph),
     files = { { name = graph.name, sha256 = 'sha256:' .. graphmer.checksum(graph),
       vocab_sha256 = 'sha256:' .. graph.tokenizer.sha256 } } }))
+end
+
+---A checksum of what a model's numbers mean: tokens and relations.
+---@param graph table
+---@return string
+function graphmer.vocabulary(graph)
+  return 'sha256:' .. host.sha256(graph.tokenizer.sha256 .. '\n' .. table.concat(graph.relations, '\n'))
 end
 
 ---A checksum of a graph's triples and code, which files of one graph have in common.
@@ -125,29 +137,85 @@ function graphmer.model(graph, section)
   return net
 end
 
--- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3, and the constraints
--- come to about one.
-local function expected_loss(vocab, o)
-  local head = math.log(vocab) + 1 / 6
-  local ramp = o.ramp_steps > 0 and 1 / o.ramp_steps or 1
-  return head * (1 + o.w_mnm * ramp) + (o.constraints and 1 or 0)
+---A model with weights that train.fit saved for this graph's tokens and relations. Raises where their shapes are
+---others
+---(exit 5), and where their tokens or relations are others, or not known (exit 4).
+---@param graph table
+---@param section table graphmer.MODEL
+---@param path string a model.safetensors
+---@return Module
+function graphmer.load(graph, section, path)
+  local model = graphmer.model(graph, section):load(path)
+  local own, now = model:vocabulary(), graphmer.vocabulary(graph)
+  if own ~= now then
+    fail.data("'%s': these weights are of %s; expected those of %s (%s); take the graph that they were trained on, "
+      .. 'with the same graph.vocab', path, own and 'other tokens or relations (' .. own:sub(1, 15) .. ')'
+      or 'tokens and relations that they do not tell', graph.name, now:sub(1, 15))
+  end
+  return model
 end
 
----One training: loss and hits of both heads on val, and what it took.
+---Lets a model see its inputs changed, which its loss and whoever measures it do not.
+---@param model Module
+---@param view fun(x: Tensor): Tensor
+function graphmer.see(model, view)
+  local forward = model.forward
+  model.forward = function(m, x) return forward(m, view(x)) end
+end
+
+---Tells which tokens are of tails: those of a leaf behind the name of its relation, which follows from the relation.
+---@param graph table
+---@return fun(x: Tensor): Tensor bool (B, T)
+---@return integer[] name_tokens of each relation, by its number plus 1
+function graphmer.tails(graph)
+  local sizes = {}
+  for i, name in ipairs(graph.relations) do sizes[i] = i == 1 and 0 or #graph.tokenizer.encode(name) end
+  local lengths, rel_token = torch.tensor(sizes, { dtype = 'int64' }), graph.tokenizer.special.rel
+  return function(x)
+    local related = x:select(1, 1)
+    local _, depth = positions.of(x:select(1, 0), related, rel_token)
+    return related:gt(0):logical_and(depth:gt(torch.embedding(lengths:unsqueeze(1), related):squeeze(-1)))
+  end, sizes
+end
+
+-- What a fresh model's loss is (guard G05): each head guesses, with logits of the variance 1 / 3. What the constraints
+-- come to depends on what the model sees of relations, so that is asked of it.
+local function expected_loss(model, batches, vocab, o)
+  local head = math.log(vocab) + 1 / 6
+  local ramp = o.ramp_steps > 0 and 1 / o.ramp_steps or 1
+  local own = 0
+  if o.constraints then
+    model:eval() -- dropout would draw random numbers
+    own = torch.no_grad(function()
+      return torch.scope(function()
+        local x = batches:get(0)
+        local value = constraints.of(model(x), x:select(1, 1), { tau = o.tau or 0.07, compat = o.compat })
+        return value and value:item() or 0
+      end)
+    end)
+    model:train()
+  end
+  return head * (1 + o.w_mnm * ramp) + own
+end
+
+---One training: loss and hits of both heads on val (graph.objective), and what it took. `see`: a change of what the
+---model sees (graphmer.see).
 ---@param cfg table sections rows, model, optim, objective, train
 ---@param graph table
 ---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
----objective: table?, batches: table?,
----callbacks: table[]?, watch: fun(loss: Tensor, terms: table)? } watch: is told the loss of each micro-step
----@return { model: Module, fit: table, val: table, objective: table }
+---objective: table?, batches: table?, see: (fun(x: Tensor): Tensor)?, callbacks: table[]?,
+---watch: fun(loss: Tensor, terms: table)? } watch: is told the loss of each micro-step
+---@return { model: Module, fit: table, val: table, objective: table, data: table }
 function graphmer.fit(cfg, graph, given)
   local o = given or {}
   local seed = o.seed or cfg.train.seed
   torch.manual_seed(seed)
   local model = graphmer.model(graph, options.with(cfg.model, o.model or {}))
+  if o.see then graphmer.see(model, o.see) end
   local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
+  batches.guess_nats = (1 + aim.w_mnm) * math.log(graph.tokenizer.vocab_size) -- of both heads (guard G37)
   local callbacks, loss = { own.callback }, own.loss
   if o.watch then
     local started = false -- the first batch is tried before
@@ -159,12 +227,12 @@ function graphmer.fit(cfg, graph, given)
     end
   end
   for _, callback in ipairs(o.callbacks or {}) do callbacks[#callbacks + 1] = callback end
-  local expected = cfg.train.expect_loss or expected_loss(graph.tokenizer.vocab_size, aim)
+  local expected = cfg.train.expect_loss or expected_loss(model, batches.train, graph.tokenizer.vocab_size, aim)
   local fit = train.fit { model = model, data = batches, loss = loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
-    callbacks = callbacks, run = o.run }
-  return { model = model, fit = fit, val = batches.val and objective.measure(model, batches.val), objective = own,
-    data = batches }
+    checkpoint = cfg.checkpoint, callbacks = callbacks, run = o.run }
+  local val = batches.val and objective.measure(model, batches.val, (graphmer.tails(graph)))
+  return { model = model, fit = fit, val = val, objective = own, data = batches }
 end
 
 ---"k of n = x % (a to b %)", with Wilson's interval.
@@ -175,6 +243,23 @@ function graphmer.accuracy(part)
   local low, high = require('statistics').wilson(part.correct, part.n)
   return ('%s of %s = %.1f %% (%.1f to %.1f %%)'):format(pretty.count(part.correct), pretty.count(part.n),
     100 * part.correct / part.n, 100 * low, 100 * high)
+end
+
+local LEAST = 100 -- masked tokens below which one of them is a per cent or more
+
+---How much more an accuracy is than another, in per cent of that; in words where too few tokens were asked about.
+---@param part { n: integer, correct: integer }
+---@param other { n: integer, correct: integer }
+---@return string
+function graphmer.change(part, other)
+  local n = math.min(part.n, other.n)
+  if n < LEAST then
+    return ('no percent change: %d masked tokens are too few, one of them is %.1f %% of all; it takes %d'):format(n,
+      100 / math.max(1, n), LEAST)
+  end
+  if other.correct == 0 then return 'no percent change: there is nothing right to compare with' end
+  return ('%+.1f %% of %.1f %%'):format(100 * (part.correct / part.n / (other.correct / other.n) - 1),
+    100 * other.correct / other.n)
 end
 
 return graphmer

@@ -10,6 +10,7 @@ local torch = require 'torch'
 ---@field val Batches?
 ---@field bytes integer? in memory
 ---@field vocab_size integer? classes of the targets
+---@field guess_nats number? what guessing costs where that is not ln(vocab_size): the loss has several terms
 ---@field shift integer? the targets are the inputs so many positions later, as declared
 ---@field usual_shift integer? the same, where nothing is declared
 ---@field learnable boolean? as declared
