@@ -6,7 +6,7 @@ local published = require 'research.graphmer_published'
 local cfg = experiment.config {
   graph = graphmer.section(graphmer.GRAPH, { mode = 'simple', by = 'head', vocab = 8000 }),
   rows = graphmer.section(graphmer.ROWS, { batch = 1, masking = 'static' }),
-  model = graphmer.section(graphmer.MODEL, { profile = 'published' }),
+  model = graphmer.section(graphmer.section(graphmer.MODEL, graphmer.SIZES), { profile = 'published' }),
   objective = graphmer.section(graphmer.OBJECTIVE, { compat = 'con_clamp' }),
   optim = graphmer.section(graphmer.OPTIM),
   train = { epochs = 1, accumulate = 4, max_steps = 5, seed = 1 },
