@@ -70,7 +70,7 @@ function forecast.of(measured, to)
     phases = timings.phases(measured.timed), lengths = measured.lengths, eval = eval, checkpoint = checkpoint,
     rows = rows, whole = whole, level_pct = 100 * resample.LEVEL,
     ends = { low = now + whole.low_s, mid = now + whole.mid_s, high = now + whole.high_s },
-    flags = timings.flags(updates, warm_up, measured.waiting) }
+    flags = timings.flags(updates, warm_up, measured.waiting, measured.tscore_every) }
 end
 
 return forecast
