@@ -34,9 +34,9 @@ end
 
 local function timed_lines(p)
   local t = p.timed
-  local lines = { row(p.name, ('device %s%s; timed: %s, after %s of warm-up'):format(p.device,
+  local lines = { ('%s  device %s%s; timed: %s, after %s of warm-up'):format(p.name, p.device,
       p.device == 'cpu' and (' (%s)'):format(pretty.plural(p.threads, 'thread')) or '',
-      updates_of(t.updates, t.micro_steps), pretty.plural(t.warm_up_updates, 'update'))),
+      updates_of(t.updates, t.micro_steps), pretty.plural(t.warm_up_updates, 'update')),
     row('start-up', ('%s from the start of the process to the first update: data, model, optimiser, checks')
       :format(time(p.startup_s))),
     row('micro-step', spread(t.micro_step_ms) .. ': one forward and backward'),
