@@ -1,6 +1,6 @@
 -- `runner project`: the first train.fit of a script makes a few updates, which are timed, in place of its training;
 -- then an eval, a checkpoint and going on from it are timed, and the script is left.
-local cadence = require 'projection.cadence'
+local callbacks = require 'fit.callbacks'
 local experiment = require 'experiment'
 local fail = require 'fail'
 local fit_run = require 'fit.run'
@@ -110,6 +110,15 @@ local function lengths(data, timed)
   return { rows = rows, mean = tokens / rows, longest = longest, widest = widest }
 end
 
+-- Callbacks that act where nothing is timed: at the ends of epochs, and of the training.
+local function unseen(list)
+  local labels = {}
+  for i, callback in ipairs(list) do
+    if callback.on_epoch or callback.on_end then labels[#labels + 1] = callbacks.label(callback, i) end
+  end
+  return labels
+end
+
 local function measure(training, asked)
   training:prepare()
   local o = training.o
@@ -119,7 +128,7 @@ local function measure(training, asked)
   return { startup_s = startup_s, warm_up = warm_up, timed = timed, waiting = share_waiting,
     eval = time_eval(training), checkpoint = time_checkpoint(training), lengths = lengths(o.data, timed),
     batches = o.data.train:count(), accumulate = accumulate, every = o.checkpoint.every,
-    tscore_every = o.tscore.every, device = training.plan.device,
+    tscore_every = o.tscore.every, unseen = unseen(o.callback_list), device = training.plan.device,
     threads = training.plan.threads, name = o.launch.name }
 end
 
@@ -132,7 +141,6 @@ function projecting.take(training, asked)
   training.trainer:clear_progress()
   limits.stop(nil, training.trainer, nil)
   fit_run.close(training.run, { state = 'INTERRUPTED', reason = 'timed for a projection', at_once = true })
-  measured.epoch_updates = cadence.epoch_updates(measured)
   asked.measured = measured
   experiment.leave()
 end

@@ -163,6 +163,11 @@ function callbacks.hybrid(options) end
 ---@return table
 function callbacks.plateau(options) end
 
+---every so many updates, when the training is going to end, from the last 100 updates: an interval, as an event, and as a line where the end has moved by more than `moved_pct` percent of the time that was left. Options: `{ every = { 'int', 100, min = 1 }, moved_pct = { 'number', 10, min = 0 } }`
+---@param options table
+---@return table
+function callbacks.projection(options) end
+
 ---prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
 ---@param options table
 ---@return table
@@ -313,7 +318,7 @@ function data.image_tasks(given) end
 ---@return table data as of data.csv
 function data.images(given) end
 
----Batches of masked rows: x (B, 2, T), ids and relations of the tokens, y (B, T), what was masked, -100 elsewhere. `samples` as graph.leaves gives them, `train` and `val` numbers of them (graph.split). `special`: the ids of the marks by name, among them pad and mask; none of them is masked. Masks are drawn anew in each epoch, or with masking='static' once; those of val stay. Rows of about one length share a batch, unless `bucket` is false. `files`: what a manifest keeps of where the samples come from.
+---Batches of masked rows: x (B, 2, T), ids and relations of the tokens, y (B, T), what was masked, -100 elsewhere. `samples` as graph.leaves gives them, `train` and `val` numbers of them (graph.split). `special`: the ids of the marks by name, among them pad and mask; none of them is masked. Masks are drawn anew in each epoch, or with masking='static' once; those of val stay. Rows of about one length share a batch, unless `bucket` is false. `files`: what a manifest keeps of where the samples come from; `vocab_sha256`: a checksum of what the ids mean, which stays with weights that are trained on them.
 ---@param given table
 function data.masked(given) end
 

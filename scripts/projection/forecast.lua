@@ -62,6 +62,12 @@ function forecast.of(measured, to, asked)
       rest = number < to and checkpoint and time(number, to) or nil }
   end
   local whole, now = time(0, to), host.unix_time()
+  local flags = timings.flags(updates, warm_up, measured.waiting, measured.tscore_every)
+  if measured.unseen and #measured.unseen > 0 then
+    local names = table.concat(measured.unseen, ', ')
+    flags[#flags + 1] = { kind = 'callbacks',
+      text = ('not in it: what %s does at the ends of epochs and of the training'):format(names) }
+  end
   return { name = measured.name, device = measured.device, threads = measured.threads, at = measured.at,
     to = { updates = to, micro_steps = cadence.micro_steps(plan, to) }, accumulate = measured.accumulate,
     epoch_updates = cadence.epoch_updates(plan), startup_s = measured.startup_s, start_s = start_s,
@@ -70,8 +76,7 @@ function forecast.of(measured, to, asked)
       waiting_pct = 100 * measured.waiting },
     phases = timings.phases(measured.timed), lengths = measured.lengths, eval = eval, checkpoint = checkpoint,
     rows = rows, whole = whole, level_pct = 100 * resample.LEVEL,
-    ends = { low = now + whole.low_s, mid = now + whole.mid_s, high = now + whole.high_s },
-    flags = timings.flags(updates, warm_up, measured.waiting) }
+    ends = { low = now + whole.low_s, mid = now + whole.mid_s, high = now + whole.high_s }, flags = flags }
 end
 
 return forecast

@@ -1,7 +1,7 @@
 -- A projection as text.
 local clock = require 'projection.clock'
 local columns = require 'base.columns'
-local duration = require('base.duration').short
+local duration = require 'base.duration'
 local host = require 'host'
 local pretty = require 'pretty'
 
@@ -14,13 +14,17 @@ local function row(label, text) return columns.pad(label, LABEL) .. text end
 -- Milliseconds with two digits that say something.
 local function ms(value) return (value < 0.995 and '%.2f' or value < 9.95 and '%.1f' or '%.0f'):format(value) end
 
+-- "20 ms", "1.4s", "7m30s"
+local function time(seconds) return seconds < 0.995 and ms(1e3 * seconds) .. ' ms' or duration.short(seconds) end
+
 local function spread(s) return ('%s ms median (p10 %s, p90 %s)'):format(ms(s.median), ms(s.p10), ms(s.p90)) end
 
 ---"7m30s (7m02s-8m15s)"
 ---@param total { low_s: number, mid_s: number, high_s: number }
 ---@return string
 function report.interval(total)
-  return ('%s (%s-%s)'):format(duration(total.mid_s), duration(total.low_s), duration(total.high_s))
+  return ('%s (%s-%s)'):format(duration.short(total.mid_s), duration.short(total.low_s),
+    duration.short(total.high_s))
 end
 
 -- "5 updates, 20 micro-steps"
@@ -30,11 +34,11 @@ end
 
 local function timed_lines(p)
   local t = p.timed
-  local lines = { row(p.name, ('device %s%s; timed: %s, after %s of warm-up'):format(p.device,
+  local lines = { ('%s  device %s%s; timed: %s, after %s of warm-up'):format(p.name, p.device,
       p.device == 'cpu' and (' (%s)'):format(pretty.plural(p.threads, 'thread')) or '',
-      updates_of(t.updates, t.micro_steps), pretty.plural(t.warm_up_updates, 'update'))),
+      updates_of(t.updates, t.micro_steps), pretty.plural(t.warm_up_updates, 'update')),
     row('start-up', ('%s from the start of the process to the first update: data, model, optimiser, checks')
-      :format(duration(p.startup_s))),
+      :format(time(p.startup_s))),
     row('micro-step', spread(t.micro_step_ms) .. ': one forward and backward'),
     row('update', ('%s: one step of the optimiser, after %s'):format(spread(t.update_ms),
       pretty.plural(p.accumulate, 'micro-step'))) }
@@ -59,10 +63,10 @@ local function beside_lines(p)
   local lines, eval, saved = {}, p.eval, p.checkpoint
   local epoch = pretty.plural(p.epoch_updates, 'update')
   lines[1] = row('eval', not eval and 'none' or ('%s: %s of %s ms, forward alone%s; at the end of each epoch (%s)')
-    :format(duration(eval.s), pretty.plural(eval.batches, 'batch', 'batches'), ms(1e3 * eval.batch_s),
+    :format(time(eval.s), pretty.plural(eval.batches, 'batch', 'batches'), ms(1e3 * eval.batch_s),
     eval.timed_batches < eval.batches and (', judged by %d of them'):format(eval.timed_batches) or '', epoch))
   lines[2] = row('checkpoint', not saved and 'none' or ('%s to save, %.1f MB; %s to go on from it'):format(
-    duration(saved.s), saved.size_mb, duration(saved.restore_s)))
+    time(saved.s), saved.size_mb, time(saved.restore_s)))
   return lines
 end
 

@@ -7,7 +7,7 @@
 --
 --   mean + widening (mean of one block - mean)        blocks of a fifth of the timed updates
 --   times trend^u, u even between -1/2 and 1          trend: median of the second half over that of the first
---   times 1 + w v, v even between -1 and 1            w: the share of the time that its threads waited for a core
+--   times 1 + w v, v between -1 and 1, rarely far out w: the share of the time that its threads waited for a core
 --
 -- One block's spread is not divided by the root of the number of blocks: this is what is left for drift. The widening
 -- is Student's t over the normal quantile, for a spread that is known of five blocks only. Where other programs held
@@ -68,7 +68,7 @@ function resample.draw(values, waiting)
   for i = 1, RESAMPLES do
     local level = 1 + widening * (block() - 1)
     level = math.max(level, 0.01) * trend ^ (1.5 * random() - 0.5)
-    drawn.level[i] = level * (1 + (waiting or 0) * (2 * random() - 1))
+    drawn.level[i] = level * (1 + (waiting or 0) * (random() - random()))
     local sum = 0
     for _ = 1, LATER do sum = sum + block() - 1 end
     drawn.scatter[i] = sum / math.sqrt(LATER)

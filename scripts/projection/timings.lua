@@ -76,8 +76,9 @@ end
 ---@param values number[] milliseconds of the timed updates
 ---@param warm_up? number[] of those before them
 ---@param waiting? number share of the time that the process waited for a core
----@return { kind: "first_update"|"trend"|"outlier"|"busy", ratio: number, text: string }[]
-function timings.flags(values, warm_up, waiting)
+---@param tscore_every? integer updates from one T-Score to the next; 0: none
+---@return { kind: "first_update"|"trend"|"outlier"|"busy"|"tscore", ratio: number, text: string }[]
+function timings.flags(values, warm_up, waiting, tscore_every)
   local flags, median = {}, statistics.quantile(values, 0.5)
   local function add(kind, ratio, text, ...)
     flags[#flags + 1] = { kind = kind, ratio = ratio, text = text:format(...) }
@@ -101,6 +102,10 @@ function timings.flags(values, warm_up, waiting)
   if waiting and waiting > WAITING then
     add('busy', waiting, 'other programs held the cores: threads waited %.0f %% of the time; the interval allows for '
       .. 'their leaving, and for as many more', 100 * waiting)
+  end
+  if tscore_every and tscore_every > #values then
+    add('tscore', tscore_every / #values, 'T-Score comes every %d updates, and %d were timed: what it costs is missing '
+      .. 'or counts too often; --steps %d tells', tscore_every, #values, tscore_every)
   end
   return flags
 end
