@@ -40,7 +40,7 @@ inline ModulePtr Tree(const std::vector<int64_t>& branching, int64_t width, int6
 }
 
 inline ModulePtr MultiheadAttention(int64_t size, int64_t heads, bool causal, bool bias = true, double dropout = 0) {
-  return MakeLayer("MultiheadAttention", {size, heads, dropout, bias, causal, int64_t{0}});
+  return MakeLayer("MultiheadAttention", {size, heads, dropout, bias, causal, int64_t{0}, int64_t{0}});
 }
 struct BlockOptions {
   double dropout = 0;
@@ -52,11 +52,12 @@ struct BlockOptions {
   int64_t head_dim = 0;
   bool norm_affine = true;
   double attention_dropout = -1, hidden_dropout = -1;  // as dropout
+  int64_t relations = 0;
 };
 inline ModulePtr EncoderLayer(int64_t size, int64_t heads, int64_t hidden, const BlockOptions& o) {
-  return MakeLayer("TransformerEncoderLayer",
-                   {size, heads, hidden, o.dropout, std::string(o.activation), std::string(o.norm), o.norm_first,
-                    o.causal, o.eps, o.bias, o.head_dim, o.norm_affine, o.attention_dropout, o.hidden_dropout});
+  return MakeLayer("TransformerEncoderLayer", {size, heads, hidden, o.dropout, std::string(o.activation),
+                                               std::string(o.norm), o.norm_first, o.causal, o.eps, o.bias, o.head_dim,
+                                               o.norm_affine, o.attention_dropout, o.hidden_dropout, o.relations});
 }
 
 // Embedding -> GRU or LSTM -> Linear under the names embed, rnn, head.
