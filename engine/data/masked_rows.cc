@@ -72,11 +72,9 @@ absl::StatusOr<std::shared_ptr<MaskedRows>> MaskedRows::Make(const at::Tensor& i
     if (made->Length(row) < 1) return DataError(absl::StrFormat("data.masked: row %d is empty", row));
     made->longest_ = std::max(made->longest_, made->Length(row));
   }
-  if (options.drop_last && made->lengths() < options.batch) {
-    return DataError(
-        absl::StrFormat("data.masked: %d rows are fewer than one batch of %d; use a smaller batch, or "
-                        "drop_last=false",
-                        made->lengths(), options.batch));
+  if (made->lengths() < options.batch) {
+    return DataError(absl::StrFormat("data.masked: %d rows are fewer than one batch of %d; use a smaller batch",
+                                     made->lengths(), options.batch));
   }
   made->SetEpoch(0);
   for (const int64_t row : made->order_) made->epoch_targets_ += static_cast<int64_t>(made->Masked(row).size());

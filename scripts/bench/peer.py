@@ -119,6 +119,23 @@ class Gpt2(nn.Module):
         return self.norm(x) @ self.wte.weight.T
 
 
+class Bert(nn.Module):
+    """An encoder of BERT's shape: learned positions, post-norm layers with biases and GELU, a final norm, a head."""
+    def __init__(self, vocab, positions, width, heads, layers):
+        super().__init__()
+        self.vocab = vocab
+        self.embed, self.positions = nn.Embedding(vocab, width), nn.Embedding(positions, width)
+        self.layers = nn.ModuleList([
+            nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, 'gelu', batch_first=True) for _ in range(layers)])
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocab)
+
+    def forward(self, ids):
+        x = self.embed(ids) + self.positions.weight[:ids.size(1)]
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x))
+
+
 class Tree(nn.Module):
     """The K-1 tree, level by level: each level is the mean of its blocks."""
     def __init__(self, vocab, seq, width, heads, feedforward, branching, dropout):
@@ -173,6 +190,10 @@ def gpt2(autocast=False):
     return language_model_step(Gpt2(50257, 1024, 768, 12, 12), 4, 64, adamw, autocast)
 
 
+def bert(autocast=False):
+    return language_model_step(Bert(8000, 512, 768, 12, 12), 1, 512, adamw, autocast)
+
+
 def k1(autocast=False):
     return language_model_step(Tree(10000, 64, 128, 4, 256, [4, 3, 2], 0.0), 64, 64, adamw, autocast)
 
@@ -196,6 +217,8 @@ CASES = {
     'randygpt_bf16': lambda: randygpt(autocast=True),
     'gpt2': gpt2,
     'gpt2_bf16': lambda: gpt2(autocast=True),
+    'bert': bert,
+    'bert_bf16': lambda: bert(autocast=True),
     'k1': k1,
     'k1_bf16': lambda: k1(autocast=True),
     'tscore': tscore_backwards,

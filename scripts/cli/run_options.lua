@@ -123,7 +123,8 @@ function run_options.flags(args)
     dry_run = args.dry_run or false, quiet = args.quiet or false, verbose = args.verbose or false,
     mem_limit = args.mem_limit, threads = args.threads, stop_after = args.stop_after, gradcheck = args.gradcheck,
     started = host.now(), cell = args.cell_work, estimate = args.estimate,
-    sample = args.sample, short = {} }
+    sample = args.sample, project = args.project, short = {},
+    when_configured = args.project and args.project.when_configured }
   local function add(option, path, value)
     if value then flags.short[#flags.short + 1] = { option = '--' .. option, path = path, value = tostring(value) } end
   end

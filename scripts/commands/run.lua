@@ -89,7 +89,9 @@ function run.run(args, extra)
   local flags = run_options.setup(args, args.script ~= '-' and args.script or nil, args.overrides, extra.argv)
   set_globals(args, extra.rest)
   local ok, problem = traceback.call(run_all, args, extra.rest)
-  if ok and is_sweep(problem) then
+  if ok and is_sweep(problem) and args.project then
+    fail.config("'%s' is a sweep; project the script of its cells", args.script)
+  elseif ok and is_sweep(problem) then
     return require('commands.sweep').run_script(args.script, args, extra)
   end
   local dry_run_end = not ok and experiment.is_dry_run_end(problem.value)

@@ -20,6 +20,10 @@ end
 
 function Masked:records() return self.files end
 
+function Masked:real_tokens(x)
+  return x:select(1, 0):ne(self.pad):sum(1):tolist()
+end
+
 function Masked:vocab_sha256() return self.vocabulary end
 
 -- ids, relations and offsets of some of the samples, one behind the other.
@@ -68,7 +72,7 @@ function data.masked(given, config)
     longest = math.max(longest, o.samples.offsets[number + 1] - o.samples.offsets[number])
   end
   local val = o.val and #o.val > 0 and batches(o.val, false, false, math.min(o.batch, #o.val)) or nil
-  return setmetatable({ train = train, val = val, vocab_size = o.vocab_size, files = o.files,
+  return setmetatable({ train = train, val = val, vocab_size = o.vocab_size, pad = o.special.pad, files = o.files,
     vocabulary = o.vocab_sha256,
     counts = { rows = #o.train, tokens = tokens, longest = longest },
     masking = o.masking == 'dynamic' and 'masks drawn anew each epoch' or 'masks drawn once' }, Masked)

@@ -153,6 +153,7 @@ function training.open(given, launch, in_parts)
   local o = parts.read(given, launch, in_parts and 'train.start' or 'train.fit')
   o.began = last_end or launch.started or host.now()
   if launch.estimate then o.run = false end
+  if launch.project then require('fit.projecting').prepare(o, launch.project, in_parts) end
   local judged = launch.cell and launch.cell:callback()
   if judged then table.insert(o.callback_list, 1, judged) end
   if launch.gradcheck then
@@ -296,6 +297,8 @@ end
 ---Everything at once.
 ---@return table fit
 function training:complete()
+  local project = self.o.launch.project
+  if project then require('fit.projecting').take(self, project) end -- leaves the script
   return self:close(pcall(function()
     self:prepare()
     local fit = self:attempt(self.trainer.run)

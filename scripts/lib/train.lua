@@ -18,7 +18,7 @@ local function read_launch()
     overrides = current.overrides, configured = current.configured, values = values, origin = current.origin,
     is_script = current.script ~= nil, started = current.script and flags.started, fast = flags.fast_dev_run,
     stop_after = flags.stop_after or 0, quiet = flags.quiet or false, gradcheck = flags.gradcheck,
-    cell = flags.cell, estimate = flags.estimate, sample = flags.sample,
+    cell = flags.cell, estimate = flags.estimate, sample = flags.sample, project = flags.project,
     declared = { shift = section('data').shift, learnable = section('data').learnable,
       causal = section('model').causal } }
 end

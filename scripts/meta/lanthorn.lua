@@ -163,6 +163,11 @@ function callbacks.hybrid(options) end
 ---@return table
 function callbacks.plateau(options) end
 
+---every so many updates, when the training is going to end, from the last 100 updates: an interval, as an event, and as a line where the end has moved by more than `moved_pct` percent of the time that was left. Options: `{ every = { 'int', 100, min = 1 }, moved_pct = { 'number', 10, min = 0 } }`
+---@param options table
+---@return table
+function callbacks.projection(options) end
+
 ---prints text drawn from the model at the end, and every so many epochs if asked. Draws from its own stream. It goes on from `prompt`, or from the beginning of a line of the val split where none is given. Options: `{ every_epochs = { 'int', 0, min = 0 }, prompt = 'string?', length = { 'int', 200, min = 1 }, temperature = { 'number', 0.8, min = 0 }, top_k = { 'int', 0, min = 0 }, top_p = { 'number', 1 }, seed = { 'int', 0 } }`
 ---@param options table
 ---@return table
@@ -313,6 +318,10 @@ function data.image_tasks(given) end
 ---@return table data as of data.csv
 function data.images(given) end
 
+---Batches of masked rows: x (B, 2, T), ids and relations of the tokens, y (B, T), what was masked, -100 elsewhere. `samples` as graph.leaves gives them, `train` and `val` numbers of them (graph.split). `special`: the ids of the marks by name, among them pad and mask; none of them is masked. Masks are drawn anew in each epoch, or with masking='static' once; those of val stay. Rows of about one length share a batch, unless `bucket` is false. `files`: what a manifest keeps of where the samples come from; `vocab_sha256`: a checksum of what the ids mean, which stays with weights that are trained on them.
+---@param given table
+function data.masked(given) end
+
 ---Arrays of NumPy from .npy files: rows of x, and of y (whole numbers of one dimension are classes). They are split by `split` as in data.csv, unless val_x and val_y (test_x, test_y) give sets of their own.
 ---@param given { x: string, y: string, val_x: string?, val_y: string?, test_x: string?, test_y: string?, split: table?, standardise: boolean?, batch: integer?, shuffle: boolean?, drop_last: boolean?, seed: integer? }
 ---@return table data as of data.csv
@@ -337,8 +346,8 @@ function data.tensors(given) end
 ---@return TextData
 function data.text(given) end
 
----Trains an encoding of `vocab` tokens, the 256 bytes and <|endoftext|> among them, on a text, and writes vocab.json and merges.txt into a folder, which `data.text { bpe = folder }` reads. Where they are there already nothing is done.
----@param given { file: string?, corpus: string?, vocab: integer?, folder: string }
+---Trains an encoding of `vocab` tokens, the 256 bytes and <|endoftext|> among them, on a text, and writes vocab.json and merges.txt into a folder, which `data.text { bpe = folder }` reads. Where they are there already nothing is done. `specials`: tokens that no text has, such as '[MASK]'; they come first, and there is no <|endoftext|>.
+---@param given { file: string?, corpus: string?, vocab: integer?, folder: string, specials: string[]? }
 ---@return string folder
 function data.train_bpe(given) end
 
@@ -562,6 +571,28 @@ function Batches:samples() end
 ---@return integer
 function Batches:targets() end
 
+---@class Bpe
+Bpe = {}
+
+---Text of ids.
+---@param ids Tensor
+---@return string
+function Bpe:decode(ids) end
+
+---A list of ids.
+---@param text string
+---@return integer[]
+function Bpe:encode(text) end
+
+---The id of a token as vocab.json writes it, such as [MASK]; nil when there is none.
+---@param token string
+---@return integer|nil
+function Bpe:id(token) end
+
+---How many tokens there are.
+---@return integer
+function Bpe:vocab_size() end
+
 ---Text of ids.
 ---@param ids Tensor
 ---@return string
@@ -648,6 +679,26 @@ function lanthorn.data.count_pieces(text, tsv) end
 ---@return Batches
 function lanthorn.data.from_function(get, count, rows, targets) end
 
+---Batches of rows of different lengths with masked tokens: x (B, 2, T) the ids and the relations, y (B, T) what was masked, -100 elsewhere. offsets: where each row begins, and the end.
+---@param ids Tensor
+---@param relations Tensor
+---@param offsets Tensor
+---@param batch? integer default 8 (by name, in a last table)
+---@param drop_last? boolean default False (by name, in a last table)
+---@param shuffle? boolean default True (by name, in a last table)
+---@param bucket? boolean default True (by name, in a last table)
+---@param redraw? boolean default True (by name, in a last table)
+---@param text_share? number default 0.15 (by name, in a last table)
+---@param fact_share? number default 0.2 (by name, in a last table)
+---@param text_least? integer default 1 (by name, in a last table)
+---@param fact_least? integer default 8 (by name, in a last table)
+---@param pad? integer default 0 (by name, in a last table)
+---@param mask? integer default 3 (by name, in a last table)
+---@param special? integer[] default {} (by name, in a last table)
+---@param seed? integer default 0 (by name, in a last table)
+---@return Batches
+function lanthorn.data.from_masked(ids, relations, offsets, batch, drop_last, shuffle, bucket, redraw, text_share, fact_share, text_least, fact_least, pad, mask, special, seed) end
+
 ---Batches of phases one after the other, or taking turns: as many `passes` for each phase, those of the first phase first; `domains` has a number for each phase, from 1.
 ---@param passes Batches[]
 ---@param domains integer[]
@@ -669,6 +720,11 @@ function lanthorn.data.from_tensors(x, y, batch, drop_last, shuffle, seed) end
 ---@param parts Batches[]
 ---@return Batches
 function lanthorn.data.joined(parts) end
+
+---A byte-pair encoding from its vocab.json and merges.txt.
+---@param folder string
+---@return Bpe
+function lanthorn.data.open_bpe(folder) end
 
 ---Several texts under one vocabulary; data.domains calls this.
 ---@param sources table[]
@@ -776,10 +832,11 @@ function lanthorn.data.sha256(path) end
 ---@return string
 function lanthorn.data.sha256_text(text) end
 
----vocab.json and merges.txt from the pieces that spm_train found.
+---vocab.json and merges.txt from the pieces that spm_train found; specials come first.
 ---@param pieces string
 ---@param folder string
-function lanthorn.data.write_bpe(pieces, folder) end
+---@param specials string[]
+function lanthorn.data.write_bpe(pieces, folder, specials) end
 
 ---@class lanthorn.diagnostics
 lanthorn.diagnostics = {}
@@ -1278,6 +1335,11 @@ function models.char_rnn(options) end
 ---@return Module
 function models.gpt2(options) end
 
+---GraphMER, an encoder of code and of facts about it. in: x (B, 2, T), ids and the relation of each token (0: none), as data.masked gives them; out: hidden states (B, T, d), which the heads mlm (of code) and mnm (of facts) turn into logits (B, T, V). relations: how many there are with <none>. rel_bias: attention scores know relations (MultiheadAttention's relation_bias). profile published is the 12-layer model of the report; each size may be changed. norm post_ln or pre_rms, act gelu or swiglu, pos learned or graph (scripts/graph/positions.lua). Options: `{ profile = { 'string', 'small', one_of = { 'small', 'published' } }, relations = 'int', vocab = 'int?', d_model = 'int?', layers = 'int?', heads = 'int?', ff = 'int?', max_len = 'int?', dropout = { 'number', 0.1 }, rel_bias = { 'boolean', true }, norm = { 'string', 'post_ln', one_of = { 'post_ln', 'pre_rms' } }, act = { 'string', 'gelu', one_of = { 'gelu', 'swiglu' } }, pos = { 'string', 'learned', one_of = { 'learned', 'graph' } }, pad = { 'int', 0 }, rel_token = { 'int', 4 } }`
+---@param options table
+---@return Module
+function models.graphmer(options) end
+
 ---token and position embeddings, a tree of transformer blocks (K-1), norm, head. in: ids (B, T); out: logits (B, T, V). State-dict names embed.*, positions.*, tree.levelN.*, norm.*, head.*; matrices and positions Xavier uniform. Selective training: train.fit's `select`. Options: `{ vocab = 'int', max_len = { 'int', 64 }, branching = { 'list', { 3, 3 } }, d_model = { 'int', 64 }, heads = { 'int', 4 }, ff = { 'int', 128 }, dropout = { 'number', 0 }, forward = { 'string', 'level_mean', one_of = { 'level_mean', 'tree' } } }`
 ---@param options table
 ---@return Module
@@ -1684,15 +1746,16 @@ function nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode) end
 ---@return Module
 function nn.Mish() end
 
----Self-attention: softmax(Q K^T / sqrt(head_dim)) V for each head, then a linear map; dropout on the attention weights. head_dim is embed_dim / num_heads unless given. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
+---Self-attention: softmax(Q K^T / sqrt(head_dim)) V for each head, then a linear map; dropout on the attention weights. head_dim is embed_dim / num_heads unless given. causal: a position sees itself and what lies before it. in and out (B, T, embed_dim). Keys in the scope of nn.key_padding are left out; a query without any key gives the outer projection's bias. relations: how many the scope of nn.key_relations knows, with 0 for none; two positions of one relation r add relation_bias[0][r] to their score, one of them and one of none relation_bias[1][r]. Parameter names and initial values as torch.nn.MultiheadAttention. Vaswani et al. 2017.
 ---@param embed_dim integer
 ---@param num_heads integer
 ---@param dropout? number default 0.
 ---@param bias? boolean default True
 ---@param causal? boolean default False
 ---@param head_dim? integer default 0
+---@param relations? integer default 0
 ---@return Module
-function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal, head_dim) end
+function nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, causal, head_dim, relations) end
 
 ---x where it is positive, else weight x; a weight for each channel (dimension 1) or one for all. He et al. 2015.
 ---@param num_parameters? integer default 1
@@ -1782,7 +1845,7 @@ function nn.Tanh() end
 ---@return Module
 function nn.Tanhshrink() end
 
----x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), gelu_tanh (as GPT-2), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms, without weight and bias where norm_affine is false. in and out (B, T, d_model); attention_dropout, of the attention weights, and hidden_dropout, of the activated units, are as dropout unless given. padding by nn.key_padding. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
+---x = norm1(x + drop(attention(x))), x = norm2(x + drop(W2 drop(act(W1 x + b1)) + b2)); with norm_first x = x + drop(attention(norm1(x))), x = x + drop(W2 drop(act(W1 norm2(x) + b1)) + b2). activation: gelu (exact), gelu_tanh (as GPT-2), relu, relu2 (relu(x)^2, So et al. 2021) or swiglu (Shazeer 2020: silu of the first half of linear1's rows times the second; linear1 has 2 dim_feedforward rows). norm: layer or rms, without weight and bias where norm_affine is false. in and out (B, T, d_model); attention_dropout, of the attention weights, and hidden_dropout, of the activated units, are as dropout unless given. padding by nn.key_padding; relations as of MultiheadAttention. Parameter names and initial values as torch.nn.TransformerEncoderLayer. Vaswani et al. 2017.
 ---@param d_model integer
 ---@param nhead integer
 ---@param dim_feedforward integer
@@ -1797,8 +1860,9 @@ function nn.Tanhshrink() end
 ---@param norm_affine? boolean default True
 ---@param attention_dropout? number default -1.
 ---@param hidden_dropout? number default -1.
+---@param relations? integer default 0
 ---@return Module
-function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias, head_dim, norm_affine, attention_dropout, hidden_dropout) end
+function nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, norm, norm_first, causal, layer_norm_eps, bias, head_dim, norm_affine, attention_dropout, hidden_dropout, relations) end
 
 ---A tree of causal transformer blocks: 1 root, branching[0] children, and so on. forward='level_mean': each level gives the mean of its blocks to the next; 'tree': each block takes its parent's output, and the leaves' mean comes out. in and out (N, T, d_model). Blocks are as torch.nn.TransformerEncoderLayer with norm_first=False and GELU; matrices Xavier uniform, attention biases 0.
 ---@param branching integer[]
@@ -1835,6 +1899,13 @@ function nn.created_order(value) end
 ---@param ... any
 ---@return any
 function nn.key_padding(padding, f, ...) end
+
+---Calls f(...), a function or a layer, and gives its results; attention inside that has a relation_bias adds it to its scores. relations: int64 (B, T), the number of each position's relation, 0 for none. GraphMER.
+---@param relations Tensor
+---@param f function
+---@param ... any
+---@return any
+function nn.key_relations(relations, f, ...) end
 
 ---@class Optimizer
 Optimizer = {}

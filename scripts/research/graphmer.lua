@@ -127,8 +127,14 @@ end
 ---@return Module
 function graphmer.model(graph, section)
   local special = graph.tokenizer.special
-  return models.graphmer(options.with(section, { relations = #graph.relations, vocab = graph.tokenizer.vocab_size,
+  local net = models.graphmer(options.with(section, { relations = #graph.relations, vocab = graph.tokenizer.vocab_size,
     pad = special.pad, rel_token = special.rel }))
+  local most, longest = net.positions.weight:size(0), graph.samples.counts.longest
+  if longest > most then
+    fail.config('graphmer: samples have up to %d tokens (graph.max_len), the model takes %d; set model.max_len=%d, or '
+      .. 'a smaller graph.max_len', longest, most, longest)
+  end
+  return net
 end
 
 ---A model with weights that train.fit saved for this graph's tokens and relations. Raises where their shapes are
@@ -197,7 +203,8 @@ end
 ---@param cfg table sections rows, model, optim, objective, train
 ---@param graph table
 ---@param given? { seed: integer?, run: boolean?, model: table?, rows: table?,
----objective: table?, batches: table?, see: (fun(x: Tensor): Tensor)? }
+---objective: table?, batches: table?, see: (fun(x: Tensor): Tensor)?, callbacks: table[]?,
+---watch: fun(loss: Tensor, terms: table)? } watch: is told the loss of each micro-step
 ---@return { model: Module, fit: table, val: table, objective: table, data: table }
 function graphmer.fit(cfg, graph, given)
   local o = given or {}
@@ -209,10 +216,19 @@ function graphmer.fit(cfg, graph, given)
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
   batches.guess_nats = (1 + aim.w_mnm) * math.log(graph.tokenizer.vocab_size) -- of both heads (guard G37)
-  local callbacks = { own.callback }
-  for _, callback in ipairs(cfg.callbacks or {}) do callbacks[#callbacks + 1] = callback end
+  local callbacks, loss = { own.callback }, own.loss
+  if o.watch then
+    local started = false -- the first batch is tried before
+    callbacks[2] = { name = 'watch', on_start = function() started = true end }
+    loss = function(...)
+      local value, targets, terms = own.loss(...)
+      if started and model.training then o.watch(value, terms) end
+      return value, targets, terms
+    end
+  end
+  for _, callback in ipairs(o.callbacks or {}) do callbacks[#callbacks + 1] = callback end
   local expected = cfg.train.expect_loss or expected_loss(model, batches.train, graph.tokenizer.vocab_size, aim)
-  local fit = train.fit { model = model, data = batches, loss = own.loss, optim = cfg.optim, eval = cfg.eval,
+  local fit = train.fit { model = model, data = batches, loss = loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
     checkpoint = cfg.checkpoint, callbacks = callbacks, run = o.run }
   local val = batches.val and objective.measure(model, batches.val, (graphmer.tails(graph)))

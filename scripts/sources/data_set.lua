@@ -54,6 +54,16 @@ function data_set.of(given)
   end })
 end
 
+---How many tokens each row of a batch's inputs has, its padding not counted; nil where they are no rows of tokens.
+---@param x Tensor
+---@return integer[]?
+function data_set.real_tokens(_, x)
+  if x:dim() ~= 2 or x:is_floating_point() then return nil end
+  local lengths = {}
+  for row = 1, x:size(0) do lengths[row] = x:size(1) end
+  return lengths
+end
+
 ---", the last of 2" where the last batch of an epoch is smaller than the others.
 ---@return string
 function data_set:last_batch()

@@ -207,9 +207,8 @@ at::Tensor EncoderBlocks(const at::Tensor& x, const at::Tensor& padding, const E
     });
   }
   // Samples are what the threads share: a few go part by part, where rows and heads are. By the shape alone, so that
-  // the bits do not depend on the threads; in bf16 there are no other parts.
-  const bool few = x.size(-3) < kFewSamples && OperandsOf(CurrentPrecision()) == Operands::kFloats;
-  if (few || !x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 ||
+  // the bits do not depend on the threads.
+  if (x.size(-3) < kFewSamples || !x.device().is_cpu() || x.scalar_type() != c10::kFloat || x.numel() == 0 ||
       parameters[kWeight2].numel() == 0)
     return EncoderBlocksReference(x, padding, parameters, options, layer, bias);
   auto context = c10::make_intrusive<Context>();

@@ -5,6 +5,8 @@
 #include "engine/kernels/encoder/dropout.h"
 #include "engine/kernels/encoder/encoder_blocks.h"
 #include "engine/kernels/encoder/gated.h"
+#include "engine/kernels/gemm/precision.h"
+#include "engine/kernels/linear/pairs.h"
 
 namespace lanthorn::kernels {
 namespace {
@@ -15,22 +17,25 @@ struct Parts {
   const EncoderOptions& o;
   const char* layer;
   const RelationBias& bias;
+  Operands operands = OperandsOf(CurrentPrecision());
 
+  at::Tensor Linear(const at::Tensor& x, EncoderParameter weight, LinearOptions options = {}) const {
+    options.operands = operands;
+    return StackedLinear(x, p[weight], p[weight + 1], options, layer);
+  }
   at::Tensor Attend(const at::Tensor& x) const {
-    const at::Tensor qkv = StackedLinear(x, p[kInWeight], p[kInBias], {}, layer);
+    const at::Tensor qkv = Linear(x, kInWeight);
     const at::Tensor mixed =
         Attention(qkv, padding, {o.heads, o.causal, o.dropout[kDropAttention], o.seeds[kDropAttention]}, bias, layer);
-    return StackedLinear(mixed, p[kOutWeight], p[kOutBias], {}, layer);
+    return Linear(mixed, kOutWeight);
   }
   at::Tensor Feed(const at::Tensor& x) const {
     const double dropout = o.dropout[kDropHidden];
     const int64_t seed = o.seeds[kDropHidden];
     if (!o.gated) {
-      const at::Tensor hidden = StackedLinear(x, p[kWeight1], p[kBias1], {o.activation, dropout, seed}, layer);
-      return StackedLinear(hidden, p[kWeight2], p[kBias2], {}, layer);
+      return Linear(Linear(x, kWeight1, {o.activation, dropout, seed}), kWeight2);
     }
-    const at::Tensor wide = StackedLinear(x, p[kWeight1], p[kBias1], {}, layer);
-    return StackedLinear(Gated(wide, dropout, seed), p[kWeight2], p[kBias2], {}, layer);
+    return Linear(Gated(Linear(x, kWeight1), dropout, seed), kWeight2);
   }
   // x + drop(y) and its norm; `norm`: kNorm1Weight or kNorm2Weight.
   AddNormOutput Norm(const at::Tensor& x, const at::Tensor& y, EncoderParameter norm, EncoderDrop drop) const {

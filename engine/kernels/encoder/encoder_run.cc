@@ -9,7 +9,6 @@
 #include "engine/kernels/gemm/panels.h"
 #include "engine/kernels/linear/linear_pack.h"
 #include "engine/kernels/linear/packed_weights.h"
-#include "engine/kernels/linear/pairs.h"
 #include "engine/kernels/simd/for_threads.h"
 
 namespace lanthorn::kernels {
@@ -51,16 +50,6 @@ EncoderActivations ActivationsAt(const EncoderLayout& l, const EncoderTensors& t
           at(kWide), at(kHidden),      at(kSlope), at(kFed),      at(kStatistics2), at(kNormed2)};
 }
 
-// A linear layer's weights as the sweeps read them.
-at::Tensor Weight(const EncoderLayout& l, int linear, const at::Tensor& matrix, bool backward) {
-  const int64_t out = l.out(linear), in = l.in(linear);
-  if (l.operands == Operands::kFloats)
-    return backward ? PackBackwardEach(matrix, l.nodes, out, in) : PackedWeights::Of(matrix, l.nodes, out, in);
-  if (backward)
-    return PackBackwardEach(PairsAlongOut(matrix, l.nodes, out, in), l.nodes, PlacesOf(l.operands, out), in);
-  return PackForward(PairsAlongIn(matrix, l.nodes * out, in), l.nodes, out, PlacesOf(l.operands, in));
-}
-
 // The parameters as the sweeps read them.
 struct Packed {
   std::vector<at::Tensor> tensors;  // keeps the memory
@@ -75,7 +64,8 @@ struct Packed {
     const auto plain = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.contiguous() : tensor; };
     for (int i = 0; i < kEncoderLinears; ++i) {
       const at::Tensor matrix = p[kEncoderWeights[i]].contiguous();
-      weights.weight[i] = hold(Weight(l, i, matrix, backward));
+      const PackedForm form = backward ? PackedForm::kBackwardEach : PackedForm::kForward;
+      weights.weight[i] = hold(PackWeight(form, l.operands, matrix, l.nodes, l.out(i), l.in(i)));
       weights.bias[i] = backward ? nullptr : hold(PadBias(plain(p[kEncoderBiases[i]]), l.nodes, l.out(i)));
     }
     for (int norm = 0; norm < 2; ++norm) {

@@ -116,9 +116,10 @@ class Sweep {
 }  // namespace
 
 LinearLayout EncoderLayout::Linear(int linear, int64_t samples, int64_t row) const {
-  LinearLayout layout = {1, samples, T, in(linear), out(linear), /*shared=*/true, {}, row, operands};
+  LinearLayout layout = {1, samples, T, in(linear), out(linear), /*shared=*/true, {}, row};
   if (linear == kFirst && !options.gated)
     layout.options = {options.activation, options.dropout[kDropHidden], options.seeds[kDropHidden]};
+  layout.options.operands = operands;
   return layout;
 }
 

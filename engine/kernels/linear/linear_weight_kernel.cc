@@ -285,7 +285,7 @@ void WeightGradient(const LinearLayout& l, const LinearWeightMemory& m, int64_t 
 }
 
 void LinearWeightGradientImpl(const LinearLayout& l, const LinearWeightMemory& m, int64_t begin, int64_t end) {
-  WithOperands(l.operands, [&](auto operands) { WeightGradient<operands>(l, m, begin, end); });
+  WithOperands(l.options.operands, [&](auto operands) { WeightGradient<operands>(l, m, begin, end); });
 }
 
 }  // namespace lanthorn::kernels::HWY_NAMESPACE

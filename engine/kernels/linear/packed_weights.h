@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/kernels/simd/operands.h"
+
 namespace lanthorn::kernels {
 
 // A scope of this thread, the inner of two holds. Weights that change inside of it are not seen to change.
@@ -26,5 +28,10 @@ class PackedWeights {
   std::unordered_map<const void*, std::pair<at::Tensor, at::Tensor>> packed_;
   PackedWeights* outer_;
 };
+
+// The forms that products read a weight in (linear_pack.h), and such a weight (nodes * out, in) of operands of a kind.
+enum class PackedForm { kForward, kBackward, kBackwardEach };
+at::Tensor PackWeight(PackedForm form, Operands operands, const at::Tensor& weight, int64_t nodes, int64_t out,
+                      int64_t in);
 
 }  // namespace lanthorn::kernels

@@ -49,7 +49,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::Tensor input = x.contiguous(), matrix = weight.contiguous();
     const at::Tensor y = at::empty({l.nodes, l.N, l.K, l.out}, x.options());
     const at::Tensor slope = context->gradients && l.sloped() ? at::empty_like(y) : at::Tensor();
-    const at::Tensor packed = PackedWeights::Of(matrix, l.nodes, l.out, l.in),
+    const at::Tensor packed = PackWeight(PackedForm::kForward, l.options.operands, matrix, l.nodes, l.out, l.in),
                      padded = PadBias(bias ? bias->contiguous() : at::Tensor(), l.nodes, l.out);
     const LinearForwardMemory memory = {Data(input), Data(packed), Data(padded), Mutable(y), Mutable(slope)};
     const int64_t blocks = (l.rows() + kForwardRows - 1) / kForwardRows;
@@ -89,7 +89,8 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
  private:
   static at::Tensor InputGradient(const LinearLayout& l, const at::Tensor& grad_y, const at::Tensor& slope,
                                   const at::Tensor& weight, const at::Tensor& x) {
-    const at::Tensor packed = PackBackward(weight, l.nodes, l.out, l.in), grad_x = at::empty_like(x);
+    const at::Tensor packed = PackWeight(PackedForm::kBackward, l.options.operands, weight, l.nodes, l.out, l.in),
+                     grad_x = at::empty_like(x);
     const LinearInputMemory memory = {Data(grad_y), Data(slope), Data(packed), Mutable(grad_x)};
     const int64_t blocks = (l.rows() + kBackwardRows - 1) / kBackwardRows;
     ForThreads(l.shared ? blocks : l.nodes * blocks,

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "engine/kernels/simd/operands.h"
+
 namespace lanthorn::kernels {
 
 // gelu is the exact one, gelu_tanh z / 2 (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))), as GPT-2 has it; relu2:
@@ -17,7 +19,8 @@ bool FromText(const std::string& name, Activation* activation);
 struct LinearOptions {
   Activation activation = Activation::kNone;
   double dropout = 0;
-  int64_t seed = 0;  // of the dropout (SeededDropout of the result)
+  int64_t seed = 0;                       // of the dropout (SeededDropout of the result)
+  Operands operands = Operands::kFloats;  // of the products, in float32 on the CPU
 };
 
 // weight (out, in), bias (out) or undefined: x (N, ..., in) gives (N, ..., out). weight (n, out, in), bias (n, out):

@@ -181,11 +181,11 @@ void InputGradient(const LinearLayout& l, const LinearInputMemory& m, int64_t be
 }
 
 void LinearForwardImpl(const LinearLayout& l, const LinearForwardMemory& m, int64_t begin, int64_t end) {
-  WithOperands(l.operands, [&](auto operands) { Forward<operands>(l, m, begin, end); });
+  WithOperands(l.options.operands, [&](auto operands) { Forward<operands>(l, m, begin, end); });
 }
 
 void LinearInputGradientImpl(const LinearLayout& l, const LinearInputMemory& m, int64_t begin, int64_t end) {
-  WithOperands(l.operands, [&](auto operands) { InputGradient<operands>(l, m, begin, end); });
+  WithOperands(l.options.operands, [&](auto operands) { InputGradient<operands>(l, m, begin, end); });
 }
 
 }  // namespace lanthorn::kernels::HWY_NAMESPACE

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "engine/kernels/linear/stacked_linear.h"
-#include "engine/kernels/simd/operands.h"
 
 namespace lanthorn::kernels {
 
@@ -12,7 +11,6 @@ struct LinearLayout {
   bool shared;                   // one input for all nodes
   LinearOptions options;
   int64_t first_row = 0;  // the number that dropout gives to row 0
-  Operands operands = Operands::kFloats;
   int64_t rows() const { return N * K; }
   bool sloped() const { return options.activation != Activation::kNone || options.dropout > 0; }
   // The input row of a node's row 0.

@@ -53,7 +53,7 @@ end
 
 -- Those that a test below runs.
 local TESTED = { selftest = true, build_kg = true, train = true, ablate_bias = true, ablate_loss = true,
-  link_prediction = true, profiles = true }
+  link_prediction = true, profiles = true, bench_published = true, project = true }
 
 t.test('every experiment of the folder is run here', function()
   for _, file in ipairs(host.listdir 'experiments/graphmer') do
@@ -157,4 +157,25 @@ t.test('profiles are a table, or one of them is run, or is none', function()
   output, code = runs.command('experiments/graphmer/profiles.lua', 'profile=rtx307')
   t.equal(code, 3, output)
   t.contains(output, 'nearest: rtx3070')
+end)
+
+t.test('the published benchmark tells losses of micro-steps, times, memory and a checkpoint', function()
+  local output, code = run('bench_published', 'model.profile=small', 'project=0')
+  t.equal(code, 0, output)
+  t.matches(output, '\n10 +%d+%.%d+ +%d+%.%d+ +%d+%.%d+ +17%.3577 ')
+  t.matches(output, '5 updates of 4 micro%-steps: an update %d+ ms')
+  t.matches(output, 'a checkpoint %d+%.%d+ GB')
+end)
+
+t.test('projections of several lengths stand beside what was claimed', function()
+  local words = { 'model.profile=small' }
+  for _, list in ipairs { { GRAPH[1], GRAPH[2] }, MODEL } do
+    for _, word in ipairs(list) do words[#words + 1] = word end
+  end
+  local output, code = runs.command('experiments/graphmer/project.lua', '-q', 'lengths=[32]', 'accumulate=[2]',
+    'micro_steps=100', 'words=' .. json.encode(words))
+  t.equal(code, 0, output)
+  t.matches(output, 'micro%-steps +at most 32, 2 an update +claimed')
+  t.matches(output, '\n100 +[%d.]+ ?m?s.* +7%.5 min')
+  t.matches(output, 'at most 32, 2 an update: %d+%.%d tokens a row, %d+ ms a micro%-step')
 end)

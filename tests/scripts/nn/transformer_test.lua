@@ -102,6 +102,41 @@ t.test('padding is given around a forward, as lengths or as a mask', function()
   t.error_matches(function() nn.key_padding(3, layer, x) end, 'padding: expected a Tensor')
 end)
 
+t.test('relations are given around a forward, and their tables begin with nothing', function()
+  local relations = torch.tensor({ { 0, 1, 1 }, { 2, 0, 2 } }, { dtype = 'int64' })
+  local x = torch.randn { 2, 3, 8 }
+  local function attention_of(o) return nn.MultiheadAttention { 8, 2, relations = o } end
+  local function block_of(o) return nn.TransformerEncoderLayer { 8, 2, 16, dropout = 0, relations = o } end
+  for _, make in ipairs { attention_of, block_of } do
+    torch.manual_seed(4)
+    local plain = make(0)
+    torch.manual_seed(4)
+    local related = make(3)
+    t.matches(tostring(related), 'relations=3')
+    t.is_true(torch.equal(nn.key_relations(relations, related, x), plain(x)))
+    local attention = make == block_of and related.self_attn or related
+    t.equal(tostring(attention.relation_bias.shape), '{2, 3}')
+    torch.no_grad(function() attention.relation_bias:fill_(2) end)
+    t.is_true(not torch.allclose(nn.key_relations(relations, related, x), plain(x), { atol = 1e-4 }))
+    t.is_true(torch.equal(nn.key_relations(torch.zeros_like(relations), related, x), plain(x)))
+    t.error_matches(function() related(x) end, 'nobody told how the positions are related; call it in nn.key_relations')
+    t.error_matches(function() nn.key_relations(relations + 1, related, x) end,
+      'relation 3 is outside of the tables, which have 3 %(from 0, none, to 2%)')
+    t.error_matches(function() nn.key_relations(relations[{ {}, { 0, 2 } }]:contiguous(), related, x) end,
+      'the input has 2 samples of 3 positions, the relations are %[2, 2%]')
+    local exact = tscore.measure(related, function()
+      return nn.key_relations(relations, related, x):square():mean()
+    end)
+    local loop = tscore.loop(related, 2, function(i)
+      local one = nn.key_relations(relations[{ { i, i + 1 } }], related, x[{ { i, i + 1 } }])
+      return one:square():mean() / 2
+    end)
+    t.near(exact.q / loop.q, 1, 1e-4)
+    t.near(exact.s / loop.s, 1, 1e-4)
+  end
+  t.error_matches(function() nn.key_relations(3, nn.Linear { 8, 8 }, x) end, 'relations: expected a Tensor')
+end)
+
 local pieces = {}
 for i = 1, 300 do pieces[i] = ({ 'abcd ', 'efgh ' })[i * i % 7 % 2 + 1] end
 local TEXT = runs.write('text.txt', table.concat(pieces))
