@@ -66,7 +66,7 @@ local function alike(h, relations, tau, clamp)
   local states = h:flatten(0, 1):index_select(0, places)
   local z = states / states:norm(2, -1, true):clamp_min(1e-8)
   local scores = torch.mm(z, z:t()) / tau
-  local self = torch.eye(places:numel(), { dtype = 'bool' })
+  local self = torch.eye(places:numel(), { dtype = 'bool', device = h.device })
   local positive = own:unsqueeze(1):eq(own:unsqueeze(0)):logical_and(self:logical_not())
   local lowest = -1e30
   local all = scores:masked_fill(self, lowest):logsumexp(1)

@@ -96,6 +96,8 @@ function objective.measure(model, batches, tail)
     for i = 0, batches:count() - 1 do
       torch.scope(function()
         local x, y = batches:get(i)
+        local device = model.embed.weight.device
+        x, y = x:to(device), y:to(device)
         local h = model(x)
         for _, part in ipairs(parts_of(x, y, tail)) do
           local own, flat = sums[part[1]], part[3]:flatten()
@@ -104,7 +106,10 @@ function objective.measure(model, batches, tail)
             local gold = flat:index_select(0, places)
             local logits = model[part[2]](h:flatten(0, 1):index_select(0, places))
             local score = logits:gather(1, gold:unsqueeze(1))
-            local rank = logits:gt(score):sum(1):to('float32') + 1
+            -- Of equal scores the mean rank; what is not a number has none, and so is never right.
+            local ties = logits:eq(score):sum(1):to('float32') - 1
+            local rank = logits:gt(score):sum(1):to('float32') + 1 + ties / 2
+            rank = torch.where(ties:ge(0), rank, torch.full_like(rank, math.huge))
             own.n = own.n + places:numel()
             own.loss = own.loss + torch.cross_entropy_loss(logits, gold):item() * places:numel()
             own.correct = own.correct + rank:eq(1):sum():item()

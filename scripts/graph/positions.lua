@@ -28,7 +28,7 @@ end
 function positions.of(ids, relations, rel_token)
   local mark = ids:eq(rel_token):logical_and(relations:gt(0))
   local chain = mark:cumsum(1):clamp(0, CHAINS - 1)
-  local place = torch.arange(ids:size(1), { dtype = 'int64' })
+  local place = torch.arange(ids:size(1), { dtype = 'int64', device = ids.device })
   local begin = torch.cummax(torch.where(mark, place, torch.zeros_like(ids)), 1)
   local depth = torch.where(chain:gt(0), place - begin, torch.zeros_like(ids)):clamp(0, DEPTHS - 1)
   local fact = relations:gt(0):to('int64') * 2
