@@ -49,10 +49,19 @@ function project.configure(parser)
   parser:epilog 'Words after -- are the script\'s own, in the global `arg`.'
 end
 
+-- Removes what projections of this machine left that were ended by force.
+local function remove_left(root, prefix)
+  for _, name in ipairs(host.listdir(root) or {}) do
+    local pid = name:sub(1, #prefix) == prefix and name:sub(#prefix + 1):match '^%d+$'
+    if pid and not host.stat('/proc/' .. pid) then output_files.remove(root .. '/' .. name) end
+  end
+end
+
 -- Results of the script go into a folder beside its others, on the same disk, which is gone at the end.
 local function temporary_results()
-  local root = run_files.root()
-  local mine, made = ('%s/.projection-%d'):format(root, host.pid()), not host.stat(root)
+  local root, prefix = run_files.root(), ('.projection-%s-'):format(host.hostname())
+  remove_left(root, prefix)
+  local mine, made = ('%s/%s%d'):format(root, prefix, host.pid()), not host.stat(root)
   output_files.make_folder(mine)
   at_exit.add(function()
     output_files.remove(mine)

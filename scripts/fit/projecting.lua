@@ -7,6 +7,7 @@ local fit_run = require 'fit.run'
 local host = require 'host'
 local limits = require 'fit.limits'
 local native = require 'lanthorn'
+local pretty = require 'pretty'
 local run_metrics = require 'runs.metrics'
 local waiting = require 'projection.waiting'
 
@@ -14,6 +15,7 @@ local projecting = {}
 
 local WARM_UP = 3       -- updates before the timed ones
 local LEAST_UPDATES = 5 -- that are timed, however many micro-steps one has: below, they say nothing of their spread
+local INTERRUPTED = 130 -- the exit code of SIGINT
 local FEW_BATCHES, EVAL_S = 10, 30 -- an eval that takes longer, judged by a few batches, is not made whole
 
 -- Updates with so many micro-steps.
@@ -54,9 +56,11 @@ local function time_updates(training, updates)
   trainer:train_until(WARM_UP + updates, 0)
   local asked_to_stop = trainer:stop_requested()
   if asked_to_stop then fail.raise(asked_to_stop.code, 'interrupted by %s', asked_to_stop.name) end
+  -- Ctrl-C only pauses a training in parts.
+  if #timed < updates and not trainer:done() then fail.raise(INTERRUPTED, 'interrupted by SIGINT') end
   if #timed < LEAST_UPDATES then
-    fail.config('the training ends after %d updates (%s); a projection needs %d at least', #warm_up + #timed,
-      trainer:so_far().reason, WARM_UP + LEAST_UPDATES)
+    fail.config('the training ends after %s; a projection needs %d at least',
+      pretty.plural(#warm_up + #timed, 'update'), WARM_UP + LEAST_UPDATES)
   end
   return warm_up, timed, share_waiting()
 end
