@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/random_stream.h"
+#include "engine/data/batch_shape.h"
 #include "engine/data/epoch_order.h"
 
 namespace lanthorn::data {
@@ -70,7 +71,6 @@ absl::StatusOr<std::shared_ptr<MaskedRows>> MaskedRows::Make(const at::Tensor& i
     return DataError(absl::StrFormat("data.masked: offsets must go from 0 to %d, the number of ids", tokens));
   for (int64_t row = 0; row < made->lengths(); ++row) {
     if (made->Length(row) < 1) return DataError(absl::StrFormat("data.masked: row %d is empty", row));
-    made->longest_ = std::max(made->longest_, made->Length(row));
   }
   if (made->lengths() < options.batch) {
     return DataError(absl::StrFormat("data.masked: %d rows are fewer than one batch of %d; use a smaller batch",
@@ -136,7 +136,7 @@ Batch MaskedRows::Get(int64_t index) const {
   int64_t T = 0;
   for (int64_t b = 0; b < B; ++b) T = std::max(T, Length(order_[static_cast<size_t>(begin + b)]));
   const at::TensorOptions type(c10::kLong);
-  Batch batch = {at::zeros({B, 2, T}, type), at::full({B, T}, kIgnored, type)};
+  Batch batch = {at::zeros({B, 2, T}, type), at::full({B, T}, kMaskedTarget, type)};
   for (int64_t b = 0; b < B; ++b) {
     const int64_t row = order_[static_cast<size_t>(begin + b)], first = offsets_[static_cast<size_t>(row)];
     int64_t* const ids = batch.x.data_ptr<int64_t>() + b * 2 * T;

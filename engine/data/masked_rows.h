@@ -41,12 +41,10 @@ void Fields(Visit&& visit, MaskedOptions& masked) {
 }
 
 // A batch: x (B, 2, T) int64, the ids with their masks and the relations, T the longest of its rows, padded with `pad`
-// and 0; y (B, T) the masked tokens' ids, kIgnored elsewhere. What a row's mask is follows from seed, epoch and row,
-// and not from the batch that it is in.
+// and 0; y (B, T) the masked tokens' ids, kMaskedTarget elsewhere. What a row's mask is follows from seed, epoch and
+// row, and not from the batch that it is in.
 class MaskedRows final : public Batches {
  public:
-  static constexpr int64_t kIgnored = -100;
-
   // ids and relations (L) int64, offsets (rows + 1) int64: where each row begins, and the end. Data or config errors.
   static absl::StatusOr<std::shared_ptr<MaskedRows>> Make(const at::Tensor& ids, const at::Tensor& relations,
                                                           const at::Tensor& offsets, const MaskedOptions& options);
@@ -61,10 +59,6 @@ class MaskedRows final : public Batches {
   Batch Get(int64_t index) const override;
   void SetEpoch(int64_t epoch) override;
 
-  int64_t longest() const { return longest_; }
-  // Tokens of a row on average.
-  double mean_length() const { return static_cast<double>(ids_.size()) / static_cast<double>(lengths()); }
-
  private:
   explicit MaskedRows(MaskedOptions options) : options_(std::move(options)) {}
   int64_t lengths() const { return static_cast<int64_t>(offsets_.size()) - 1; }
@@ -77,7 +71,7 @@ class MaskedRows final : public Batches {
 
   MaskedOptions options_;
   std::vector<int64_t> ids_, relations_, offsets_, order_;
-  int64_t epoch_ = 0, longest_ = 0, epoch_targets_ = 0;
+  int64_t epoch_ = 0, epoch_targets_ = 0;
 };
 
 }  // namespace lanthorn::data
