@@ -90,8 +90,8 @@ function timings.flags(values, warm_up, waiting, tscore_every)
   end
   local trend = resample.trend(values)
   if trend > TREND or trend < 1 / TREND then
-    add('trend', trend, 'the second half of the timed updates took %.2f times the first (medians): time more of them '
-      .. '(--steps), or wait until the machine is quiet', trend)
+    add('trend', trend, 'the second half of the timed updates took %.2f times the first (medians): rows of another '
+      .. 'length, or a machine that changes; --steps times more of them', trend)
   end
   for i, ms in ipairs(values) do
     if ms > OUTLIER * median then
