@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 
 #include "bindings/data/data.h"
+#include "bindings/lua/json.h"
 #include "bindings/lua/typed.h"
 #include "bindings/tensor/tensor.h"
 #include "engine/data/epoch_order.h"
@@ -9,11 +10,13 @@
 #include "engine/data/formats/idx.h"
 #include "engine/data/formats/image.h"
 #include "engine/data/formats/npy.h"
+#include "engine/data/formats/yaml.h"
 
 namespace lanthorn::lua {
 
 LANTHORN_LUA_RECORD(data::CsvColumn);
 LANTHORN_LUA_RECORD(data::Csv);
+LANTHORN_LUA_RECORD(data::YamlSetting);
 
 void ValueOf<data::CsvColumn>::Push(lua_State* L, const data::CsvColumn& column) {
   NewTable(L)
@@ -25,6 +28,10 @@ void ValueOf<data::CsvColumn>::Push(lua_State* L, const data::CsvColumn& column)
 }
 void ValueOf<data::Csv>::Push(lua_State* L, const data::Csv& csv) {
   NewTable(L).Set("rows", csv.rows).Set("columns", csv.columns);
+}
+
+void ValueOf<data::YamlSetting>::Push(lua_State* L, const data::YamlSetting& setting) {
+  NewTable(L).Set("path", setting.path).Set("line", setting.line).Set("value", setting.value);
 }
 
 namespace {
@@ -72,6 +79,10 @@ const std::vector<FunctionRow> kRows = {
      "A picture (PNG, JPEG, BMP, GIF, TGA, PNM) as uint8 (channels, height, width); channels 1 is grey, 3 RGB, 0 what "
      "the file has.",
      Typed<&data::ReadImage>},
+    {"read_yaml", "path",
+     "The settings of a YAML file in its order: {{path='optimizer.lr', line=, value=}}. `value` is a boolean, a number, a "
+     "string, a list, or nil.",
+     Typed<&data::ReadYaml>},
     {"order", "rows, seed", "The numbers 0 to rows - 1 in an order that depends on the seed alone.", Typed<&Order>},
 };
 

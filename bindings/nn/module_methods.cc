@@ -74,7 +74,7 @@ ModulePtr LoadStateDict(const ModulePtr& self, const std::map<std::string, at::T
   std::vector<nn::NamedParameter> list;
   for (const auto& [name, tensor] : tensors) list.push_back({name, tensor});
   Check(self->LoadStateDict(list));
-  self->set_vocabulary("");  // values from anywhere
+  self->TakeMetadata({});  // values from anywhere
   return self;
 }
 
@@ -105,6 +105,11 @@ ModulePtr Load(const ModulePtr& self, const std::string& path) {
 std::optional<std::string> Vocabulary(nn::Module& self, std::optional<std::string> sha256) {
   if (sha256) self.set_vocabulary(*sha256);
   return self.vocabulary().empty() ? std::nullopt : std::optional(self.vocabulary());
+}
+
+std::optional<std::string> ForwardCheck(nn::Module& self, std::optional<std::string> text) {
+  if (text) self.set_forward_check(*text);
+  return self.forward_check().empty() ? std::nullopt : std::optional(self.forward_check());
 }
 
 ModulePtr Train(const ModulePtr& self, bool on) {
@@ -175,6 +180,11 @@ const std::vector<FunctionRow> kMethods = {
      "Checksum of the vocabulary that the weights were trained with, nil when unknown. train.fit sets it; save and "
      "load keep it.",
      Typed<&Vocabulary>},
+    {"Module:forward_check", "text",
+     "What the weights give for inputs that whoever sets this knows, as a text; nil when nobody did, or since a "
+     "training began. save and load keep it, so that a model of the same shapes that computes something else can be "
+     "found out. An empty text takes it away.",
+     Typed<&ForwardCheck>},
     {"Module:load", "path", "Reads a safetensors file into this module, strictly.", Typed<&Load>},
     {"Module:train", "on=True", "Training mode: dropout is active.", Typed<&Train>},
     {"Module:eval", "", "Eval mode: dropout does nothing.", Typed<&Eval>},

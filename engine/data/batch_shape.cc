@@ -33,9 +33,9 @@ BatchShape ShapeOf(const Batch& batch, int64_t asked) {
 absl::Status CheckBatchShape(const BatchShape& shape) {
   if (shape.items < shape.asked) {
     return DataError(absl::StrFormat(
-        "G21 batch_shape: the first batch has %d items, expected %d; does the loader drop or filter samples? set "
+        "G21 batch_shape: the first batch has %d %s, expected %d; does the loader drop or filter samples? set "
         "data.batch to what it gives, or let it fill the batch",
-        shape.items, shape.asked));
+        shape.items, shape.items == 1 ? "item" : "items", shape.asked));
   }
   if (shape.targets == 0 || shape.masked < shape.targets) return absl::OkStatus();
   return DataError(absl::StrFormat(

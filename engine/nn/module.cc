@@ -201,16 +201,23 @@ std::vector<NamedParameter> Module::StateDict() const {
 
 namespace {
 constexpr char kVocabulary[] = "vocabulary_sha256";
+constexpr char kForwardCheck[] = "forward_check";
 }  // namespace
 
 std::map<std::string, std::string> Module::Metadata() const {
-  if (vocabulary_.empty()) return {};
-  return {{kVocabulary, vocabulary_}};
+  std::map<std::string, std::string> metadata;
+  if (!vocabulary_.empty()) metadata[kVocabulary] = vocabulary_;
+  if (!forward_check_.empty()) metadata[kForwardCheck] = forward_check_;
+  return metadata;
 }
 
 void Module::TakeMetadata(const std::map<std::string, std::string>& metadata) {
-  const auto found = metadata.find(kVocabulary);
-  vocabulary_ = found == metadata.end() ? "" : found->second;
+  const auto value_of = [&](const char* name) {
+    const auto found = metadata.find(name);
+    return found == metadata.end() ? std::string() : found->second;
+  };
+  vocabulary_ = value_of(kVocabulary);
+  forward_check_ = value_of(kForwardCheck);
 }
 
 absl::Status Module::LoadStateDict(const std::vector<NamedParameter>& tensors) {

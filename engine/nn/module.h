@@ -97,6 +97,10 @@ class Module {
   // weights and comes back from them, because ids of another vocabulary mean other things.
   const std::string& vocabulary() const { return vocabulary_; }
   void set_vocabulary(std::string sha256) { vocabulary_ = std::move(sha256); }
+  // What the weights give for inputs that whoever sets this knows; empty when nobody did. It goes with the weights as
+  // the vocabulary does, so that a model of the same shapes that computes something else is found out.
+  const std::string& forward_check() const { return forward_check_; }
+  void set_forward_check(std::string text) { forward_check_ = std::move(text); }
   std::map<std::string, std::string> Metadata() const;
   void TakeMetadata(const std::map<std::string, std::string>& metadata);
 
@@ -157,7 +161,7 @@ class Module {
   std::string kind_;
   int64_t created_order_;
   bool training_ = true;
-  std::string vocabulary_;
+  std::string vocabulary_, forward_check_;
   ScriptedForward scripted_;
   std::vector<Slot> slots_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;

@@ -1,6 +1,7 @@
 -- link_prediction: does a trained encoder rank tails of facts, and code by its name, better than one that is untrained?
 local experiment, torch = require 'experiment', require 'torch'
 local graphmer, ranks = require 'research.graphmer', require 'research.graphmer_ranks'
+local weights = require 'research.graphmer_weights'
 
 local cfg = experiment.config {
   graph = graphmer.section(graphmer.GRAPH),
@@ -18,7 +19,7 @@ if cfg.weights ~= '' then
   experiment.check_reads()
   experiment.stop_if_dry_run()
 end
-local trained = cfg.weights ~= '' and graphmer.load(graph, cfg.model, cfg.weights) or graphmer.fit(cfg, graph).model
+local trained = cfg.weights ~= '' and weights.load(graph, cfg.model, cfg.weights) or graphmer.fit(cfg, graph).model
 torch.manual_seed(cfg.train.seed)
 local models = { { 'trained', trained }, { 'untrained', graphmer.model(graph, cfg.model) } }
 ranks.links(graph, models)

@@ -14,9 +14,6 @@ local cfg = experiment.config {
   profile = '', -- gpu4, gpu8, gpu16, rtx3050, rtx3070 or m2; empty: the table
 }
 
-local current = experiment.current()
-local function is_set(path) return current.origin[path] == 'cli' or current.origin[path] == 'cell' end
-
 local function print_table()
   local rows = { { 'profile', 'for', 'micro-steps', 'of samples', 'an update', 'updates', 'saved every', 'warm-up',
     'ramp', 'clip', 'rate', 'state GB', 'tokens GB' } }
@@ -45,7 +42,7 @@ local profile = profiles.get(cfg.profile)
 if not profile then
   fail.config("profile: '%s' is none%s", cfg.profile, nearest.hint(cfg.profile, profiles.names))
 end
-local own = profiles.apply(cfg, profile, is_set)
+local own = profiles.apply(cfg, profile, experiment.is_set)
 print(('%s, %s: %d updates of %d x %d samples, which are %d micro-steps'):format(profile.name, profile.machine,
   own.train.max_steps, own.train.accumulate, own.rows.batch, own.train.max_steps * own.train.accumulate))
 local graph = graphmer.graph(own.graph)

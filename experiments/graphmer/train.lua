@@ -1,6 +1,7 @@
 -- train: masked code and masked facts of a knowledge graph, told by an encoder whose attention knows relations.
 local experiment = require 'experiment'
 local graphmer = require 'research.graphmer'
+local published = require 'research.graphmer_config'
 local report = require 'research.graphmer_report'
 
 local cfg = experiment.config {
@@ -11,7 +12,9 @@ local cfg = experiment.config {
   optim = graphmer.section(graphmer.OPTIM),
   train = { epochs = 100, max_steps = 1000, seed = 1 },
   eval = { val_cap = 20 },
+  published = graphmer.section(published.SECTION), -- file=FILE.yaml: a configuration of GraphMER's own trainer
 }
+cfg = published.apply(cfg, experiment.is_set)
 
 local graph = graphmer.graph(cfg.graph)
 local made = graphmer.fit(cfg, graph)

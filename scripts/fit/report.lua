@@ -52,7 +52,8 @@ local function masking(first)
   local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
   local padding = first.padding > 0
     and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
-  return ('first batch: %d items, %s%s of the targets masked'):format(first.items, padding, share(first.masked))
+  return ('first batch: %d item%s, %s%s of the targets masked'):format(first.items, first.items == 1 and '' or 's', padding,
+    share(first.masked))
 end
 
 -- "17 batches", "3 of 17 batches"

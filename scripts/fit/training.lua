@@ -192,6 +192,7 @@ function training.open(given, launch, in_parts)
     auto = o.options.resume == 'auto', settle = function(path) return horizon.settle(trainer, path, o) end }
   local vocab_sha256 = o.data:vocab_sha256()
   if vocab_sha256 then o.model:vocabulary(vocab_sha256) end
+  o.model:forward_check '' -- of weights that now change
   local self = setmetatable({ o = o, trainer = trainer, plan = plan, run = run, from = from, moved = moved,
     in_parts = in_parts }, training)
   if not run then

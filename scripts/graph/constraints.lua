@@ -4,9 +4,8 @@ local torch = require 'torch'
 
 local constraints = {}
 
-local SHARE = 0.2   -- of the first two
-local FEW = 4       -- tokens, below which a relation has no halves
-local CLAMP = 1e-6  -- published: the numerator of an anchor without positives
+local FEW = 4      -- tokens, below which a relation has no halves
+local CLAMP = 1e-6 -- published: the numerator of an anchor without positives
 
 local function cosine(a, b)
   return (a * b):sum(-1) / (a:norm(2, -1) * b:norm(2, -1)):clamp_min(1e-8)
@@ -81,20 +80,26 @@ local function alike(h, relations, tau, clamp)
   return -(torch.where(has, near - all, torch.zeros_like(near))):sum() / count
 end
 
----The sum of the terms, each of which is 0 where it has nothing to compare; nil where all are.
+---What the terms count, by default as published: antisymmetry and acyclicity, as they are called there, and contrast.
+constraints.WEIGHTS = { antisymmetry = 0.2, acyclicity = 0.2, contrast = 1 }
+
+---The weighted sum of the terms, each of which is 0 where it has nothing to compare; nil where all are. A weight that
+---is not given is that of constraints.WEIGHTS.
 ---@param h Tensor (B, T, d)
 ---@param relations Tensor (B, T)
----@param o { tau: number, compat: string }
+---@param o { tau: number, compat: string, antisymmetry: number?, acyclicity: number?, contrast: number? }
 ---@return Tensor?
 function constraints.of(h, relations, o)
   if relations:max():item() == 0 then return nil end
   local total
-  local function add(value, share)
-    if value then total = total and total + value * share or value * share end
+  local function add(name, term, ...)
+    local weight = o[name] or constraints.WEIGHTS[name]
+    local value = weight ~= 0 and term(h, relations, ...)
+    if value then total = total and total + value * weight or value * weight end
   end
-  add(apart(h, relations), SHARE)
-  add(halves(h, relations), SHARE)
-  add(alike(h, relations, o.tau, o.compat == 'con_clamp'), 1)
+  add('antisymmetry', apart)
+  add('acyclicity', halves)
+  add('contrast', alike, o.tau, o.compat == 'con_clamp')
   return total
 end
 

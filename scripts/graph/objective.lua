@@ -9,8 +9,9 @@ local objective = {}
 
 local IGNORED = -100
 local SPEC = { w_mlm = { 'number', 1 }, w_mnm = { 'number', 1 }, ramp_steps = { 'int', 0, min = 0 },
-  constraints = { 'boolean', true }, tau = { 'number', 0.07 },
+  constraints = { 'boolean', true }, tau = { 'number', 0.07, min = 1e-3 },
   compat = { 'string', 'none', one_of = { 'none', 'con_clamp' } } }
+for name, weight in pairs(constraints.WEIGHTS) do SPEC[name] = { 'number', weight } end
 
 -- The targets of code, whose tokens have no relation, and those of facts.
 local function targets_of(x, y)
@@ -23,7 +24,7 @@ local function count_of(targets) return targets:ne(IGNORED):sum():item() end
 ---An objective of its own counters. `loss` goes to train.fit, `callback` among its callbacks: that tells the updates,
 ---which the ramp needs, and keeps the counters over a resume.
 ---@param given { w_mlm: number?, w_mnm: number?, ramp_steps: integer?, constraints: boolean?, tau: number?,
----compat: string? }
+---antisymmetry: number?, acyclicity: number?, contrast: number?, compat: string? }
 ---@return { loss: function, callback: table, counters: { empty_mlm: integer, empty_mnm: integer } }
 function objective.new(given)
   local o = options.check('graph.objective', given or {}, SPEC)

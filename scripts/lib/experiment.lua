@@ -126,13 +126,20 @@ function experiment.current()
     origin = tree and tree.origin or {}, sources = sources.files }
 end
 
+---Whether the command line or the cell of a sweep sets a value.
+---@param path string such as 'optim.lr'
+---@return boolean
+function experiment.is_set(path)
+  local origin = tree and tree.origin[path]
+  return origin == 'cli' or origin == 'cell'
+end
+
 ---Raises (exit 3) if the command line sets a key that the experiment itself varies.
 ---@param paths string[] such as 'optim.lr'
 ---@param why string what to do in place of it, such as 'set sweep.lr'
 function experiment.varies(paths, why)
-  local origin = experiment.current().origin
   for _, path in ipairs(paths) do
-    if origin[path] == 'cli' or origin[path] == 'cell' then fail.config('%s has no effect here; %s', path, why) end
+    if experiment.is_set(path) then fail.config('%s has no effect here; %s', path, why) end
   end
 end
 

@@ -6,6 +6,7 @@ local constraints = require 'graph.constraints'
 local data = require 'data'
 local experiment = require 'experiment'
 local fail = require 'fail'
+local forward_check = require 'graph.forward_check'
 local host = require 'host'
 local kg_from_python = require 'graph.python_kg'
 local leaves = require 'graph.leaves'
@@ -34,7 +35,8 @@ graphmer.MODEL = { profile = 'small', dropout = 0.1, rel_bias = true, norm = 'po
 graphmer.SIZES = { d_model = experiment.optional 'int', layers = experiment.optional 'int',
   heads = experiment.optional 'int', ff = experiment.optional 'int', max_len = experiment.optional 'int' }
 graphmer.OPTIM = { name = 'adamw', lr = 2.5e-4, weight_decay = 0.01 }
-graphmer.OBJECTIVE = { w_mnm = 1, ramp_steps = 0, constraints = true, compat = 'none' }
+graphmer.OBJECTIVE = { w_mlm = 1, w_mnm = 1, ramp_steps = 0, constraints = true, tau = 0.07, compat = 'none' }
+for name, weight in pairs(constraints.WEIGHTS) do graphmer.OBJECTIVE[name] = weight end
 
 ---A section with some values changed.
 ---@param section table
@@ -137,24 +139,6 @@ function graphmer.model(graph, section)
   return net
 end
 
----A model with weights that train.fit saved for this graph's tokens and relations. Raises where their shapes are
----others
----(exit 5), and where their tokens or relations are others, or not known (exit 4).
----@param graph table
----@param section table graphmer.MODEL
----@param path string a model.safetensors
----@return Module
-function graphmer.load(graph, section, path)
-  local model = graphmer.model(graph, section):load(path)
-  local own, now = model:vocabulary(), graphmer.vocabulary(graph)
-  if own ~= now then
-    fail.data("'%s': these weights are of %s; expected those of %s (%s); take the graph that they were trained on, "
-      .. 'with the same graph.vocab', path, own and 'other tokens or relations (' .. own:sub(1, 15) .. ')'
-      or 'tokens and relations that they do not tell', graph.name, now:sub(1, 15))
-  end
-  return model
-end
-
 ---Lets a model see its inputs changed, which its loss and whoever measures it do not.
 ---@param model Module
 ---@param view fun(x: Tensor): Tensor
@@ -189,13 +173,13 @@ local function expected_loss(model, batches, vocab, o)
     own = torch.no_grad(function()
       return torch.scope(function()
         local x = batches:get(0)
-        local value = constraints.of(model(x), x:select(1, 1), { tau = o.tau or 0.07, compat = o.compat })
+        local value = constraints.of(model(x), x:select(1, 1), o)
         return value and value:item() or 0
       end)
     end)
     model:train()
   end
-  return head * (1 + o.w_mnm * ramp) + own
+  return head * (o.w_mlm + o.w_mnm * ramp) + own
 end
 
 ---One training: loss and hits of both heads on val (graph.objective), and what it took. `see`: a change of what the
@@ -215,7 +199,7 @@ function graphmer.fit(cfg, graph, given)
   local batches = o.batches or graphmer.data(graph, options.with(options.with(cfg.rows, o.rows or {}), { seed = seed }))
   local aim = options.with(cfg.objective, o.objective or {})
   local own = objective.new(aim)
-  batches.guess_nats = (1 + aim.w_mnm) * math.log(graph.tokenizer.vocab_size) -- of both heads (guard G37)
+  batches.guess_nats = (aim.w_mlm + aim.w_mnm) * math.log(graph.tokenizer.vocab_size) -- of both heads (guard G37)
   local callbacks, loss = { own.callback }, own.loss
   if o.watch then
     local started = false -- the first batch is tried before
@@ -231,6 +215,10 @@ function graphmer.fit(cfg, graph, given)
   local fit = train.fit { model = model, data = batches, loss = loss, optim = cfg.optim, eval = cfg.eval,
     options = options.with(cfg.train, { seed = seed, expect_loss = expected }), tscore = cfg.tscore,
     checkpoint = cfg.checkpoint, callbacks = callbacks, run = o.run }
+  if fit.run and fit.code == 0 then
+    model:forward_check(forward_check.of(model))
+    model:save(fit.run .. '/model.safetensors')
+  end
   local val = batches.val and objective.measure(model, batches.val, (graphmer.tails(graph)))
   return { model = model, fit = fit, val = val, objective = own, data = batches }
 end

@@ -19,7 +19,7 @@ std::optional<Warning> LearningCheck::Add(int64_t step, double loss, int64_t dom
   const double smoothed = sum_ / weight_;
   if (smoothed <= limit) return std::nullopt;
   return Warning{
-      absl::StrFormat("G37 no_learning: the loss is %.3f nats, guessing gives %.3f (ln V): after %d updates at "
+      absl::StrFormat("G37 no_learning: the loss is %.3f nats, guessing gives %.3f: after %d updates at "
                       "most %.3f is expected; is the learning rate 0 or far too small, or are targets unrelated to "
                       "inputs? to accept: guards.no_learning=off",
                       smoothed, uniform_, step, limit),

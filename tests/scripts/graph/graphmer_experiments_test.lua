@@ -97,6 +97,9 @@ t.test('accuracies stand beside baselines as k of n, and the weights know what t
   output, code = run('link_prediction', weights, 'model.ff=64')
   t.equal(code, 5, output)
   t.contains(output, 'weights do not fit the model: wrong shape')
+  output, code = run('link_prediction', weights, 'model.heads=4') -- of the same shapes
+  t.equal(code, 5, output)
+  t.matches(output, 'the model gives something else than the trained one did %(apart by [%d.]+ of it%)')
   output, code = run('link_prediction', weights, 'graph.files=7', 'graph.vocab=300')
   t.equal(code, 4, output)
   t.matches(output, 'these weights are of other tokens or relations')

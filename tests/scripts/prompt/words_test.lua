@@ -15,7 +15,7 @@ end
 
 t.test('%time, %timeit, %profile and %mem measure', function()
   local output, code = feed('x = torch.ones{50, 50}\n%time x:mm(x);\n%timeit x:mm(x)\n%mem\n'
-    .. '%profile (function() for i = 1, 3000 do x:mm(x) end end)()\n')
+    .. 'x = torch.ones{300, 300}\n%profile (function() for i = 1, 1000 do x:mm(x) end end)()\n')
   t.equal(code, 0, output)
   t.matches(output, 'wall %d[%d.e-]* ms, CPU %d[%d.e-]* ms %(all threads%)\n')
   t.matches(output,

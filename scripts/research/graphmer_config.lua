@@ -1,0 +1,237 @@
+-- Configurations that GraphMER's own trainer takes, as YAML files: each setting either becomes one of ours or is an
+-- error that names it. Steps are micro-steps there; they become updates.
+local console = require 'console'
+local fail = require 'fail'
+local native = require 'lanthorn'
+local nearest = require 'nearest'
+local options = require 'options'
+local pretty = require 'pretty'
+
+local published = {}
+
+---Section of an experiment that takes such a file. leave: settings that may stay unread, run.log_interval,hardware.
+published.SECTION = { file = '', leave = '' }
+
+-- What a setting is called here: path, conversion. A conversion gives nil for a value that has no meaning here.
+local function of_type(kind) return function(value) if type(value) == kind then return value end end end
+local function one_of(names) return function(value) return names[value] end end
+local STEPS = {} -- the conversion of micro-steps, which needs the accumulation
+
+local NUMBER, FLAG = of_type 'number', of_type 'boolean'
+local DEVICE = function(value) return value == 'gpu' and 'cuda' or type(value) == 'string' and value or nil end
+local PRECISION = one_of { [false] = 'fp32', fp32 = 'fp32', bf16 = 'bf16' }
+local SCHEDULE = one_of { cosine = 'cosine', linear = 'linear', constant = 'constant' }
+
+local SETTINGS = {
+  ['run.seed'] = { 'train.seed', NUMBER }, ['run.epochs'] = { 'train.epochs', NUMBER },
+  ['run.max_steps'] = { 'train.max_steps', STEPS },
+  ['run.gradient_accumulation_steps'] = { 'train.accumulate', NUMBER },
+  ['hardware.gradient_accumulation_steps'] = { 'train.accumulate', NUMBER },
+  ['training_data.grad_accumulation_steps'] = { 'train.accumulate', NUMBER },
+  ['run.mixed_precision'] = { 'train.precision', PRECISION, 'false, fp32 or bf16' },
+  ['hardware.mixed_precision'] = { 'train.precision', PRECISION, 'false, fp32 or bf16' },
+  ['run.save_interval_steps'] = { 'checkpoint.every.steps', STEPS },
+  ['run.save_steps'] = { 'checkpoint.every.steps', STEPS },
+  ['hardware.device'] = { 'train.device', DEVICE, 'cpu, auto or gpu' },
+  ['model.hidden_size'] = { 'model.d_model', NUMBER }, ['model.intermediate_size'] = { 'model.ff', NUMBER },
+  ['model.num_layers'] = { 'model.layers', NUMBER }, ['model.num_hidden_layers'] = { 'model.layers', NUMBER },
+  ['model.num_heads'] = { 'model.heads', NUMBER }, ['model.num_attention_heads'] = { 'model.heads', NUMBER },
+  ['model.dropout'] = { 'model.dropout', NUMBER },
+  ['model.positional_encoding'] = { 'model.pos', one_of { learned = 'learned', graph = 'graph' },
+    'learned or graph' },
+  ['model.norm'] = { 'model.norm', one_of { layernorm = 'post_ln', rmsnorm = 'pre_rms' }, 'layernorm or rmsnorm' },
+  ['model.activation'] = { 'model.act', one_of { gelu = 'gelu', swiglu = 'swiglu' }, 'gelu or swiglu' },
+  ['model.use_rel_attention_bias'] = { 'model.rel_bias', FLAG },
+  ['model.hgat.relation_bias'] = { 'model.rel_bias', FLAG },
+  ['optimizer.name'] = { 'optim.name', one_of { adamw = 'adamw', adam = 'adam', sgd = 'sgd' }, 'adamw, adam or sgd' },
+  ['optimizer.type'] = { 'optim.name', one_of { adamw = 'adamw', adam = 'adam', sgd = 'sgd' }, 'adamw, adam or sgd' },
+  ['optimizer.lr'] = { 'optim.lr', NUMBER }, ['run.learning_rate'] = { 'optim.lr', NUMBER },
+  ['optimizer.weight_decay'] = { 'optim.weight_decay', NUMBER }, ['optimizer.eps'] = { 'optim.eps', NUMBER },
+  ['optimizer.beta1'] = { 'optim.beta1', NUMBER }, ['optimizer.beta2'] = { 'optim.beta2', NUMBER },
+  ['optimizer.clip_grad'] = { 'optim.clip_norm', NUMBER },
+  ['optimizer.scheduler.name'] = { 'optim.schedule', SCHEDULE, 'cosine, linear or constant' },
+  ['optimizer.scheduler.warmup_steps'] = { 'optim.warmup', STEPS }, ['run.warmup_steps'] = { 'optim.warmup', STEPS },
+  ['training_data.max_seq_len'] = { 'graph.max_len', NUMBER },
+  ['training_data.max_code_files'] = { 'graph.files', NUMBER },
+  ['training_data.micro_batch_size'] = { 'rows.batch', NUMBER },
+  ['objectives.mlm.mask_prob'] = { 'rows.text_share', NUMBER },
+  ['objectives.mnm.mask_prob'] = { 'rows.fact_share', NUMBER },
+  ['objectives.mlm_loss_weight'] = { 'objective.w_mlm', NUMBER },
+  ['objectives.mnm_loss_weight'] = { 'objective.w_mnm', NUMBER },
+  ['encoding.max_leaves_per_sequence'] = { 'graph.leaves', NUMBER },
+  ['regularizers.ontology_constraints.antisymmetry_weight'] = { 'objective.antisymmetry', NUMBER },
+  ['regularizers.ontology_constraints.acyclicity_weight'] = { 'objective.acyclicity', NUMBER },
+  ['regularizers.contrastive.temperature'] = { 'objective.tau', NUMBER },
+  ['checkpointing.activation_checkpointing'] = { 'train.recompute', FLAG },
+  ['checkpointing.gradient_checkpointing'] = { 'train.recompute', FLAG },
+}
+
+-- What is so here whatever the file says, and what is nothing to read.
+local MET = { ['run.deterministic'] = true, notes = true }
+
+-- What one may leave off: not here, which is what false and 0 ask for.
+local OFF = { 'model.hgat.enabled', 'training_data.pack_sequences', 'training_data.short_to_long_curriculum.enabled',
+  'training_data.curriculum_learning.enabled', 'training_data.negative_sampling.enabled', 'hardware.pin_memory',
+  'hardware.num_workers', 'objectives.mlm.span_mask_identifiers', 'objectives.mnm.type_consistent_negatives',
+  'objectives.mnm.hard_negatives', 'encoding.leaves_per_anchor.negatives' }
+
+local WHY = {
+  ['run.log_interval'] = 'every update is recorded', ['run.logging_steps'] = 'every update is recorded',
+  ['run.eval_interval_steps'] = 'evals are at the ends of epochs',
+  ['run.eval_steps'] = 'evals are at the ends of epochs',
+  ['hardware.num_workers'] = 'the trainer makes its batches itself',
+  ['hardware.pin_memory'] = 'the trainer makes its batches itself',
+  ['model.hgat.enabled'] = 'this model is not here, the published trainer reads it neither',
+}
+
+local function is_off(value) return value == false or value == 0 end
+
+-- Settings below one that is `enabled: false`.
+local function switched_off(settings)
+  local groups = {}
+  for _, setting in ipairs(settings) do
+    local group = setting.path:match '^(.*)%.enabled$'
+    if group and setting.value == false then groups[#groups + 1] = group .. '.' end
+  end
+  return function(path)
+    for _, group in ipairs(groups) do
+      if path:sub(1, #group) == group then return true end
+    end
+    return false
+  end
+end
+
+-- Settings that may stay unread, by the list of the command line.
+local function left_out(list, settings)
+  local named = {}
+  for name in list:gmatch '[^,%s]+' do named[#named + 1] = name end
+  for _, name in ipairs(named) do
+    local found, paths = false, {}
+    for i, setting in ipairs(settings) do
+      paths[i] = setting.path
+      found = found or setting.path == name or setting.path:sub(1, #name + 1) == name .. '.'
+    end
+    if not found then
+      fail.config("published.leave: the file has no setting '%s'%s", name, nearest.hint(name, paths))
+    end
+  end
+  return function(path)
+    for _, name in ipairs(named) do
+      if path == name or path:sub(1, #name + 1) == name .. '.' then return true end
+    end
+    return false
+  end
+end
+
+local function refuse_unread(file, unread)
+  if #unread == 0 then return end
+  local lines, names = {}, {}
+  for i, setting in ipairs(unread) do
+    names[i] = setting.path
+    lines[i] = ('  line %d: %s = %s%s'):format(setting.line, setting.path, pretty.inline(setting.value),
+      WHY[setting.path] and ': ' .. WHY[setting.path] or nearest.hint(setting.path, published.names()))
+  end
+  fail.config("'%s': nothing here reads %s:\n%s\ntake them out of the file, or accept that they change nothing by "
+    .. 'published.leave=%s', file, #unread == 1 and 'this setting' or ('these %d settings'):format(#unread),
+    table.concat(lines, '\n'), table.concat(names, ','))
+end
+
+---Names of all settings that are read.
+---@return string[]
+function published.names()
+  local names = { 'optimizer.betas', 'regularizers.contrastive.enabled' }
+  for name in pairs(SETTINGS) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The settings as ours, {path, value, setting}, without the conversion of steps.
+local function converted(file, settings, may_stay)
+  local made, unread = {}, {}
+  local function add(path, value, setting) made[#made + 1] = { path = path, value = value, setting = setting } end
+  local function bad(setting, expected)
+    fail.config("'%s', line %d: %s is %s; expected %s", file, setting.line, setting.path, pretty.inline(setting.value),
+      expected)
+  end
+  local off, by_switch = {}, switched_off(settings)
+  for _, name in ipairs(OFF) do off[name] = true end
+  for _, setting in ipairs(settings) do
+    local path, value, row = setting.path, setting.value, SETTINGS[setting.path]
+    if row then
+      local convert = row[2] == STEPS and NUMBER or row[2]
+      local own = convert(value)
+      if own == nil then bad(setting, row[3] or row[2] == FLAG and 'true or false' or 'a number') end
+      add(row[1], own, setting)
+    elseif path == 'optimizer.betas' then
+      if type(value) ~= 'table' or #value ~= 2 or not NUMBER(value[1]) or not NUMBER(value[2]) then
+        bad(setting, 'two numbers, [0.9, 0.999]')
+      end
+      add('optim.beta1', value[1], setting)
+      add('optim.beta2', value[2], setting)
+    elseif path == 'regularizers.contrastive.enabled' then
+      if type(value) ~= 'boolean' then bad(setting, 'true or false') end
+      add('objective.contrast', value and 1 or 0, setting)
+    elseif not (MET[path] or off[path] and is_off(value) or by_switch(path) or may_stay(path)) then
+      unread[#unread + 1] = setting
+    end
+  end
+  refuse_unread(file, unread)
+  return made
+end
+
+-- By path; two settings of one meaning must agree.
+local function by_path(file, made)
+  local found = {}
+  for _, own in ipairs(made) do
+    local other = found[own.path]
+    if other and other.value ~= own.value then
+      fail.config("'%s': line %d has %s = %s, line %d %s = %s, and both are %s here; expected one of them", file,
+        other.setting.line, other.setting.path, pretty.inline(other.setting.value), own.setting.line, own.setting.path,
+        pretty.inline(own.setting.value), own.path)
+    end
+    found[own.path] = own
+  end
+  return found
+end
+
+---Sections of an experiment's config as a file of the published trainer wants them; what the file does not tell of the
+---model is the published one's. A value that the command line sets stays. Raises where a setting is not read here, has
+---no meaning here, or is told in two ways (exit 3), and where the file is not YAML (exit 4).
+---@param cfg table with the section published
+---@param is_set fun(path: string): boolean whether the command line sets it
+---@return table
+function published.apply(cfg, is_set)
+  local file = cfg.published.file
+  if file == '' then return cfg end
+  local settings = native.data.read_yaml(file)
+  local taken = converted(file, settings, left_out(cfg.published.leave, settings))
+  local found = by_path(file, taken)
+  local accumulate = is_set 'train.accumulate' and cfg.train.accumulate
+    or found['train.accumulate'] and found['train.accumulate'].value or 1
+  local sections = { model = { profile = 'published' }, graph = { vocab = 8000 } }
+  local function set(path, value)
+    local section, name = path:match '^(%w+)%.(.+)$'
+    sections[section] = sections[section] or {}
+    sections[section][name] = value
+  end
+  for path, own in pairs(found) do
+    local row = SETTINGS[own.setting.path]
+    set(path, row and row[2] == STEPS and math.ceil(own.value / accumulate) or own.value)
+  end
+  if found['train.epochs'] and not found['train.max_steps'] then set('train.max_steps', 0) end
+  local made = options.with(cfg, {})
+  for section, values in pairs(sections) do
+    for name in pairs(values) do
+      if is_set(section .. '.' .. name) then values[name] = nil end
+    end
+    if section == 'checkpoint' then
+      values = { every = options.with(cfg.checkpoint.every, { steps = values['every.steps'] }) }
+    end
+    made[section] = options.with(cfg[section], values)
+  end
+  console.note(('%-10s%s: %d of %d settings taken; %d micro-steps an update'):format('published', file, #taken,
+    #settings, made.train.accumulate or 1))
+  return made
+end
+
+return published
