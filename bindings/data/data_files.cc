@@ -80,7 +80,8 @@ const std::vector<FunctionRow> kRows = {
      "the file has.",
      Typed<&data::ReadImage>},
     {"read_yaml", "path",
-     "The settings of a YAML file in its order: {{path='optimizer.lr', line=, value=}}. `value` is a boolean, a number, a "
+     "The settings of a YAML file in its order: {{path='optimizer.lr', line=, value=}}. `value` is a boolean, a "
+     "number, a "
      "string, a list, or nil.",
      Typed<&data::ReadYaml>},
     {"order", "rows, seed", "The numbers 0 to rows - 1 in an order that depends on the seed alone.", Typed<&Order>},

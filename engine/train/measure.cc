@@ -33,7 +33,8 @@ absl::Status CheckInitialLoss(double loss, const InitialLoss& initial) {
   const double expected = *initial.expected, reach = std::max(initial.absolute, initial.relative * expected);
   if (std::abs(loss - expected) <= reach) return absl::OkStatus();
   return NumericsError(absl::StrFormat(
-      "G05 init_loss: first loss %.4g, expected %.4g +- %.2g; a fresh model should guess evenly: is the embedding's or the "
+      "G05 init_loss: first loss %.4g, expected %.4g +- %.2g; a fresh model should guess evenly: is the embedding's or "
+      "the "
       "head's initial spread too large, a final norm missing, or the head tied to an N(0,1) embedding? to accept: "
       "guards.init_loss=off, or train.expect_loss=%.4g",
       loss, expected, reach, loss));

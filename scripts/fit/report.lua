@@ -52,7 +52,7 @@ local function masking(first)
   local share = function(part) return ('%.1f %%'):format(100 * part / first.targets) end
   local padding = first.padding > 0
     and ('longest %d of %d, padding %s, '):format(first.longest, first.width, share(first.padding)) or ''
-  return ('first batch: %d item%s, %s%s of the targets masked'):format(first.items, first.items == 1 and '' or 's', padding,
+  return ('first batch: %s, %s%s of the targets masked'):format(plural(first.items, 'item'), padding,
     share(first.masked))
 end
 
@@ -102,19 +102,25 @@ local function model_lines(model)
   return lines
 end
 
--- Updates in one epoch, and batches in all of the plan's updates; an epoch's last update may take fewer than
--- `accumulate`.
+-- Updates in one epoch, and the batches that so many updates take, which are micro-steps; an epoch's last update may
+-- take fewer than `accumulate`.
 local function epoch_steps(plan)
   return math.ceil(plan.data.train:count() / plan.accumulate)
 end
-local function planned_batches(plan)
+local function batches_of(plan, updates)
   local per_epoch, batches = epoch_steps(plan), plan.data.train:count()
-  return math.floor(plan.steps / per_epoch) * batches + math.min(plan.steps % per_epoch * plan.accumulate, batches)
+  return math.floor(updates / per_epoch) * batches + math.min(updates % per_epoch * plan.accumulate, batches)
+end
+
+-- "6 updates", with their micro-steps where these are others.
+local function updates_of(plan, updates)
+  local text = plural(updates, 'update')
+  return plan.accumulate > 1 and ('%s (%s)'):format(text, plural(batches_of(plan, updates), 'micro-step')) or text
 end
 
 -- Targets that the plan trains on, and whether that is exact: masked ones do not count.
 local function planned_targets(plan)
-  local train, first, batches = plan.data.train, plan.first_batch, planned_batches(plan)
+  local train, first, batches = plan.data.train, plan.first_batch, batches_of(plan, plan.steps)
   if plan.data.unmanaged then return batches * (first.targets - first.masked), batches == 1 end
   local epochs, rest = math.floor(batches / train:count()), batches % train:count()
   local epoch = train:epoch_targets()
@@ -132,10 +138,10 @@ local function plan_line(plan)
   local batches = plan.data.train:count()
   local targets, exact = planned_targets(plan)
   local text = ('%s x %s, %s, %s%s'):format(plural(plan.epochs, 'epoch'), plural(batches, 'batch', 'batches'),
-    plural(plan.steps, 'update'), exact and '' or 'about ', plural(targets, 'target'))
+    updates_of(plan, plan.steps), exact and '' or 'about ', plural(targets, 'target'))
   if plan.accumulate > 1 then
     local rest = batches % plan.accumulate
-    text = ('%s; %d batches an update%s'):format(text, plan.accumulate,
+    text = ('%s; %d micro-steps an update%s'):format(text, plan.accumulate,
       rest > 0 and (', %d in the last of an epoch'):format(rest) or '')
   end
   local precision = precision_of(plan)
@@ -175,8 +181,9 @@ function report.measured(plan, measured)
     row('memory', ('parameters %.1f MB, gradients %.1f MB, %s %.1f MB, one step %.0f MB%s%s'):format(mb, mb,
       plan.optimizer_name, mb * plan.optimizer_slots, measured.activation_mb, without_recompute(plan, measured),
       plan.data.bytes and (', data %.1f MB'):format(plan.data.bytes / 1e6) or '')),
-    row('measured', ('%s ms a step%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
-      plan.with_tscore and ' with T-Score' or '', measured.first_loss, duration(total))),
+    row('measured', ('%s ms %s%s, first loss %.4f; about %s in all'):format(ms(measured.step_s),
+      plan.accumulate > 1 and 'an update' or 'a step', plan.with_tscore and ' with T-Score' or '',
+      measured.first_loss, duration(total))),
   }, total
 end
 
@@ -206,13 +213,13 @@ end
 ---@return string[]
 function report.summary(fit, plan)
   local lines = { row(fit.state == 'FINISHED' and 'done' or 'stopped',
-    ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'), plural(fit.steps, 'update'), duration(fit.seconds),
+    ('%s, %s in %s%s'):format(plural(#fit.epochs, 'epoch'), updates_of(plan, fit.steps), duration(fit.seconds),
       fit.reason ~= '' and ' (' .. fit.reason .. ')' or '')) }
   if fit.step_median_s then
     local precision = precision_of(plan)
     -- Updates and forward-backward passes are two rates (guard G15); where an update has one batch, one tells both.
     local micro = plan.accumulate > 1 and fit.micro_median_s
-      and ('an update, %s ms a batch, forward and backward, '):format(ms(fit.micro_median_s)) or ''
+      and ('an update, %s ms a micro-step (forward and backward), '):format(ms(fit.micro_median_s)) or ''
     lines[#lines + 1] = row('step', ('%s ms %smedian (p10 %s, p90 %s), %s %s/s%s'):format(ms(fit.step_median_s), micro,
       ms(fit.step_p10_s), ms(fit.step_p90_s), count(fit[plan.rate] / fit.steps / fit.step_median_s), plan.rate,
       precision and ', in ' .. precision or ''))

@@ -375,6 +375,11 @@ function experiment.int(default) end
 ---@return boolean
 function experiment.is_dry_run_end(err) end
 
+---Whether the command line or the cell of a sweep sets a value.
+---@param path string such as 'optim.lr'
+---@return boolean
+function experiment.is_set(path) end
+
 ---Leaves the script: what was asked for in place of training is done.
 function experiment.leave() end
 
@@ -812,6 +817,11 @@ function lanthorn.data.read_npy(path) end
 ---@param path string
 ---@return table
 function lanthorn.data.read_npz(path) end
+
+---The settings of a YAML file in its order: {{path='optimizer.lr', line=, value=}}. `value` is a boolean, a number, a string, a list, or nil.
+---@param path string
+---@return table[]
+function lanthorn.data.read_yaml(path) end
 
 ---The same batches with rows of earlier phases beside the new ones, or in place of half of them. What is kept and drawn depends on the seed and the number of the batch alone.
 ---@param batches Batches
@@ -1399,6 +1409,11 @@ Module = {}
 ---Eval mode: dropout does nothing.
 ---@return Module
 function Module:eval() end
+
+---What the weights give for inputs that whoever sets this knows, as a text; nil when nobody did, or since a training began. save and load keep it, so that a model of the same shapes that computes something else can be found out. An empty text takes it away.
+---@param text? string|nil default None
+---@return string|nil
+function Module:forward_check(text) end
 
 ---Rows {name=, layer=, parameters=} of the layers that have parameters of their own or no children.
 ---@return table[]

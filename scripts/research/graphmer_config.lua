@@ -12,53 +12,65 @@ local published = {}
 ---Section of an experiment that takes such a file. leave: settings that may stay unread, run.log_interval,hardware.
 published.SECTION = { file = '', leave = '' }
 
--- What a setting is called here: path, conversion. A conversion gives nil for a value that has no meaning here.
-local function of_type(kind) return function(value) if type(value) == kind then return value end end end
-local function one_of(names) return function(value) return names[value] end end
-local STEPS = {} -- the conversion of micro-steps, which needs the accumulation
+-- Kinds of value: what one becomes, nil where it has no meaning here, and what is expected.
+local function kind(convert, expected) return { convert = convert, expected = expected } end
+local function one_of(names, expected) return kind(function(value) return names[value] end, expected) end
+local function whole_from(least)
+  return function(value)
+    if type(value) == 'number' and value >= least and value % 1 == 0 then return value end
+  end
+end
 
-local NUMBER, FLAG = of_type 'number', of_type 'boolean'
-local DEVICE = function(value) return value == 'gpu' and 'cuda' or type(value) == 'string' and value or nil end
-local PRECISION = one_of { [false] = 'fp32', fp32 = 'fp32', bf16 = 'bf16' }
-local SCHEDULE = one_of { cosine = 'cosine', linear = 'linear', constant = 'constant' }
+local NUMBER = kind(function(value) if type(value) == 'number' then return value end end, 'a number')
+local FLAG = kind(function(value) if type(value) == 'boolean' then return value end end, 'true or false')
+local COUNT = kind(whole_from(1), 'a whole number from 1 on')
+local STEPS = kind(whole_from(0), 'a whole number from 0 on') -- of micro-steps, which become updates
+local DEVICE = kind(function(value) return value == 'gpu' and 'cuda' or type(value) == 'string' and value or nil end,
+  'cpu, auto or gpu')
+local PRECISION = one_of({ [false] = 'fp32', fp32 = 'fp32', bf16 = 'bf16' }, 'false, fp32 or bf16')
+local OPTIMIZER = one_of({ adamw = 'adamw', adam = 'adam', sgd = 'sgd' }, 'adamw, adam or sgd')
+local SCHEDULE = one_of({ cosine = 'cosine', linear = 'linear', constant = 'constant' }, 'cosine, linear or constant')
+local POSITIONS = one_of({ learned = 'learned', graph = 'graph' }, 'learned or graph')
+local NORM = one_of({ layernorm = 'post_ln', rmsnorm = 'pre_rms' }, 'layernorm or rmsnorm')
+local ACTIVATION = one_of({ gelu = 'gelu', swiglu = 'swiglu' }, 'gelu or swiglu')
 
+-- What a setting is called here, and its kind.
 local SETTINGS = {
-  ['run.seed'] = { 'train.seed', NUMBER }, ['run.epochs'] = { 'train.epochs', NUMBER },
+  ['run.seed'] = { 'train.seed', NUMBER }, ['run.epochs'] = { 'train.epochs', COUNT },
   ['run.max_steps'] = { 'train.max_steps', STEPS },
-  ['run.gradient_accumulation_steps'] = { 'train.accumulate', NUMBER },
-  ['hardware.gradient_accumulation_steps'] = { 'train.accumulate', NUMBER },
-  ['training_data.grad_accumulation_steps'] = { 'train.accumulate', NUMBER },
-  ['run.mixed_precision'] = { 'train.precision', PRECISION, 'false, fp32 or bf16' },
-  ['hardware.mixed_precision'] = { 'train.precision', PRECISION, 'false, fp32 or bf16' },
+  ['run.gradient_accumulation_steps'] = { 'train.accumulate', COUNT },
+  ['hardware.gradient_accumulation_steps'] = { 'train.accumulate', COUNT },
+  ['training_data.grad_accumulation_steps'] = { 'train.accumulate', COUNT },
+  ['run.mixed_precision'] = { 'train.precision', PRECISION },
+  ['hardware.mixed_precision'] = { 'train.precision', PRECISION },
   ['run.save_interval_steps'] = { 'checkpoint.every.steps', STEPS },
   ['run.save_steps'] = { 'checkpoint.every.steps', STEPS },
-  ['hardware.device'] = { 'train.device', DEVICE, 'cpu, auto or gpu' },
-  ['model.hidden_size'] = { 'model.d_model', NUMBER }, ['model.intermediate_size'] = { 'model.ff', NUMBER },
-  ['model.num_layers'] = { 'model.layers', NUMBER }, ['model.num_hidden_layers'] = { 'model.layers', NUMBER },
-  ['model.num_heads'] = { 'model.heads', NUMBER }, ['model.num_attention_heads'] = { 'model.heads', NUMBER },
+  ['hardware.device'] = { 'train.device', DEVICE },
+  ['model.hidden_size'] = { 'model.d_model', COUNT }, ['model.intermediate_size'] = { 'model.ff', COUNT },
+  ['model.num_layers'] = { 'model.layers', COUNT }, ['model.num_hidden_layers'] = { 'model.layers', COUNT },
+  ['model.num_heads'] = { 'model.heads', COUNT }, ['model.num_attention_heads'] = { 'model.heads', COUNT },
   ['model.dropout'] = { 'model.dropout', NUMBER },
-  ['model.positional_encoding'] = { 'model.pos', one_of { learned = 'learned', graph = 'graph' },
-    'learned or graph' },
-  ['model.norm'] = { 'model.norm', one_of { layernorm = 'post_ln', rmsnorm = 'pre_rms' }, 'layernorm or rmsnorm' },
-  ['model.activation'] = { 'model.act', one_of { gelu = 'gelu', swiglu = 'swiglu' }, 'gelu or swiglu' },
+  ['model.positional_encoding'] = { 'model.pos', POSITIONS },
+  ['model.norm'] = { 'model.norm', NORM },
+  ['model.activation'] = { 'model.act', ACTIVATION },
   ['model.use_rel_attention_bias'] = { 'model.rel_bias', FLAG },
   ['model.hgat.relation_bias'] = { 'model.rel_bias', FLAG },
-  ['optimizer.name'] = { 'optim.name', one_of { adamw = 'adamw', adam = 'adam', sgd = 'sgd' }, 'adamw, adam or sgd' },
-  ['optimizer.type'] = { 'optim.name', one_of { adamw = 'adamw', adam = 'adam', sgd = 'sgd' }, 'adamw, adam or sgd' },
+  ['optimizer.name'] = { 'optim.name', OPTIMIZER },
+  ['optimizer.type'] = { 'optim.name', OPTIMIZER },
   ['optimizer.lr'] = { 'optim.lr', NUMBER }, ['run.learning_rate'] = { 'optim.lr', NUMBER },
   ['optimizer.weight_decay'] = { 'optim.weight_decay', NUMBER }, ['optimizer.eps'] = { 'optim.eps', NUMBER },
   ['optimizer.beta1'] = { 'optim.beta1', NUMBER }, ['optimizer.beta2'] = { 'optim.beta2', NUMBER },
   ['optimizer.clip_grad'] = { 'optim.clip_norm', NUMBER },
-  ['optimizer.scheduler.name'] = { 'optim.schedule', SCHEDULE, 'cosine, linear or constant' },
+  ['optimizer.scheduler.name'] = { 'optim.schedule', SCHEDULE },
   ['optimizer.scheduler.warmup_steps'] = { 'optim.warmup', STEPS }, ['run.warmup_steps'] = { 'optim.warmup', STEPS },
-  ['training_data.max_seq_len'] = { 'graph.max_len', NUMBER },
-  ['training_data.max_code_files'] = { 'graph.files', NUMBER },
-  ['training_data.micro_batch_size'] = { 'rows.batch', NUMBER },
+  ['training_data.max_seq_len'] = { 'graph.max_len', COUNT },
+  ['training_data.max_code_files'] = { 'graph.files', COUNT },
+  ['training_data.micro_batch_size'] = { 'rows.batch', COUNT },
   ['objectives.mlm.mask_prob'] = { 'rows.text_share', NUMBER },
   ['objectives.mnm.mask_prob'] = { 'rows.fact_share', NUMBER },
   ['objectives.mlm_loss_weight'] = { 'objective.w_mlm', NUMBER },
   ['objectives.mnm_loss_weight'] = { 'objective.w_mnm', NUMBER },
-  ['encoding.max_leaves_per_sequence'] = { 'graph.leaves', NUMBER },
+  ['encoding.max_leaves_per_sequence'] = { 'graph.leaves', COUNT },
   ['regularizers.ontology_constraints.antisymmetry_weight'] = { 'objective.antisymmetry', NUMBER },
   ['regularizers.ontology_constraints.acyclicity_weight'] = { 'objective.acyclicity', NUMBER },
   ['regularizers.contrastive.temperature'] = { 'objective.tau', NUMBER },
@@ -69,11 +81,21 @@ local SETTINGS = {
 -- What is so here whatever the file says, and what is nothing to read.
 local MET = { ['run.deterministic'] = true, notes = true }
 
--- What one may leave off: not here, which is what false and 0 ask for.
-local OFF = { 'model.hgat.enabled', 'training_data.pack_sequences', 'training_data.short_to_long_curriculum.enabled',
-  'training_data.curriculum_learning.enabled', 'training_data.negative_sampling.enabled', 'hardware.pin_memory',
-  'hardware.num_workers', 'objectives.mlm.span_mask_identifiers', 'objectives.mnm.type_consistent_negatives',
-  'objectives.mnm.hard_negatives', 'encoding.leaves_per_anchor.negatives' }
+-- What is not done here, which is what false and 0 ask for.
+local OFF = {}
+for _, name in ipairs {
+  'model.hgat.enabled',
+  'training_data.pack_sequences',
+  'training_data.short_to_long_curriculum.enabled',
+  'training_data.curriculum_learning.enabled',
+  'training_data.negative_sampling.enabled',
+  'hardware.pin_memory',
+  'hardware.num_workers',
+  'objectives.mlm.span_mask_identifiers',
+  'objectives.mnm.type_consistent_negatives',
+  'objectives.mnm.hard_negatives',
+  'encoding.leaves_per_anchor.negatives',
+} do OFF[name] = true end
 
 local WHY = {
   ['run.log_interval'] = 'every update is recorded', ['run.logging_steps'] = 'every update is recorded',
@@ -81,7 +103,7 @@ local WHY = {
   ['run.eval_steps'] = 'evals are at the ends of epochs',
   ['hardware.num_workers'] = 'the trainer makes its batches itself',
   ['hardware.pin_memory'] = 'the trainer makes its batches itself',
-  ['model.hgat.enabled'] = 'this model is not here, the published trainer reads it neither',
+  ['model.hgat.enabled'] = 'there is no such model here; the published trainer does not read it either',
 }
 
 local function is_off(value) return value == false or value == 0 end
@@ -129,7 +151,8 @@ local function refuse_unread(file, unread)
   for i, setting in ipairs(unread) do
     names[i] = setting.path
     lines[i] = ('  line %d: %s = %s%s'):format(setting.line, setting.path, pretty.inline(setting.value),
-      WHY[setting.path] and ': ' .. WHY[setting.path] or nearest.hint(setting.path, published.names()))
+      WHY[setting.path] and ': ' .. WHY[setting.path]
+        or OFF[setting.path] and ': not done here' or nearest.hint(setting.path, published.names()))
   end
   fail.config("'%s': nothing here reads %s:\n%s\ntake them out of the file, or accept that they change nothing by "
     .. 'published.leave=%s', file, #unread == 1 and 'this setting' or ('these %d settings'):format(#unread),
@@ -153,14 +176,12 @@ local function converted(file, settings, may_stay)
     fail.config("'%s', line %d: %s is %s; expected %s", file, setting.line, setting.path, pretty.inline(setting.value),
       expected)
   end
-  local off, by_switch = {}, switched_off(settings)
-  for _, name in ipairs(OFF) do off[name] = true end
+  local by_switch = switched_off(settings)
   for _, setting in ipairs(settings) do
     local path, value, row = setting.path, setting.value, SETTINGS[setting.path]
     if row then
-      local convert = row[2] == STEPS and NUMBER or row[2]
-      local own = convert(value)
-      if own == nil then bad(setting, row[3] or row[2] == FLAG and 'true or false' or 'a number') end
+      local own = row[2].convert(value)
+      if own == nil then bad(setting, row[2].expected) end
       add(row[1], own, setting)
     elseif path == 'optimizer.betas' then
       if type(value) ~= 'table' or #value ~= 2 or not NUMBER(value[1]) or not NUMBER(value[2]) then
@@ -171,7 +192,7 @@ local function converted(file, settings, may_stay)
     elseif path == 'regularizers.contrastive.enabled' then
       if type(value) ~= 'boolean' then bad(setting, 'true or false') end
       add('objective.contrast', value and 1 or 0, setting)
-    elseif not (MET[path] or off[path] and is_off(value) or by_switch(path) or may_stay(path)) then
+    elseif not (MET[path] or OFF[path] and is_off(value) or by_switch(path) or may_stay(path)) then
       unread[#unread + 1] = setting
     end
   end

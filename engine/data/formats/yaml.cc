@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kDeepest = 32;        // levels: a list may hold itself by an alias
-constexpr size_t kMost = 10000;     // values: aliases of aliases grow without end
+constexpr int kDeepest = 32;     // levels: a list may hold itself by an alias
+constexpr size_t kMost = 10000;  // values: aliases of aliases grow without end
 
 // Reads the nodes of one file. What is wrong is thrown as a string with the line in front.
 class Reader {
@@ -90,7 +90,8 @@ absl::StatusOr<std::vector<YamlSetting>> ReadYaml(const std::string& path) {
   Reader reader;
   try {
     const YAML::Node root = YAML::Load(text);
-    if (root.IsNull()) return DataError(absl::StrCat("'", path, "': nothing in it; expected settings, such as run.seed"));
+    if (root.IsNull())
+      return DataError(absl::StrCat("'", path, "': nothing in it; expected settings, such as run.seed"));
     if (!root.IsMap()) return DataError(absl::StrCat("'", path, "': expected `name: value` lines at the top"));
     reader.Mapping(root, "", 0);
   } catch (const YAML::Exception& error) {

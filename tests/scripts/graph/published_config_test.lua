@@ -107,7 +107,9 @@ t.test('a training by such a file', function()
   local folder = t.temporary_folder()
   for n = 1, 6 do
     local lines = { 'import os', '' }
-    for i = 1, 4 do lines[#lines + 1] = ('def make_%d_%d(a):\n    return os.path.join(str(a), %d)\n'):format(n, i, i) end
+    for i = 1, 4 do
+      lines[#lines + 1] = ('def make_%d_%d(a):\n    return os.path.join(str(a), %d)\n'):format(n, i, i)
+    end
     files.write(('%s/part%d.py'):format(folder, n), table.concat(lines, '\n'))
   end
   local path = written('run: {seed: 3}\n'

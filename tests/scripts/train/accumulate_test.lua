@@ -27,7 +27,9 @@ t.test('accumulate makes one update of several batches, and the plan says so', f
   local output, code, lines = run 'train.accumulate=4'
   t.equal(code, 0, output)
   t.matches(output,
-    'plan%s+2 epochs x 10 batches, 6 updates, 80 targets; 4 batches an update, 2 in the last of an epoch')
+    'plan%s+2 epochs x 10 batches, 6 updates %(20 micro%-steps%), 80 targets; 4 micro%-steps an update, '
+    .. '2 in the last of an epoch')
+  t.matches(output, 'done%s+2 epochs, 6 updates %(20 micro%-steps%) in ')
   t.contains(output, 'updates 4 4 2 4 4 2\t6\t6')
   t.equal(#lines.train, 6)
   for i, row in ipairs(lines.train) do
@@ -53,7 +55,7 @@ end)
 t.test('max_steps and the schedule count updates', function()
   local output, code, lines = run('train.accumulate=3', 'train.max_steps=5', 'optim.schedule=linear')
   t.equal(code, 0, output)
-  t.contains(output, '5 updates, 52 targets')
+  t.contains(output, '5 updates (13 micro-steps), 52 targets')
   t.contains(output, 'max_steps: 5 of 8 updates')
   t.near(lines.train[5].lr, 0.05 * (1 - 4 / 5), 1e-9)
 end)
