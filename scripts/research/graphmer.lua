@@ -65,6 +65,11 @@ local function training_code(triples, code, o)
     if text and not seen[head] and split.place(o.by == 'code' and text or head) < 0.8 then texts[#texts + 1] = text end
     seen[head] = true
   end
+  if #texts == 0 then
+    fail.data('%s: no head of the triples that are trained on has code, so there is none to train an encoding on; %s',
+      o.triples ~= '' and o.triples or o.dir, o.triples ~= '' and o.code == '' and 'give graph.code=FILE'
+      or 'expected the code of some of them')
+  end
   return texts
 end
 
