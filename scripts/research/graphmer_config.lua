@@ -184,7 +184,7 @@ local function converted(file, settings, may_stay)
       if own == nil then bad(setting, row[2].expected) end
       add(row[1], own, setting)
     elseif path == 'optimizer.betas' then
-      if type(value) ~= 'table' or #value ~= 2 or not NUMBER(value[1]) or not NUMBER(value[2]) then
+      if type(value) ~= 'table' or #value ~= 2 or not NUMBER.convert(value[1]) or not NUMBER.convert(value[2]) then
         bad(setting, 'two numbers, [0.9, 0.999]')
       end
       add('optim.beta1', value[1], setting)
@@ -250,8 +250,8 @@ function published.apply(cfg, is_set)
     end
     made[section] = options.with(cfg[section], values)
   end
-  console.note(('%-10s%s: %d of %d settings taken; %d micro-steps an update'):format('published', file, #taken,
-    #settings, made.train.accumulate or 1))
+  console.note(('%-10s%s: %d of %d settings taken; %s an update'):format('published', file, #taken, #settings,
+    pretty.plural(made.train.accumulate or 1, 'micro-step')))
   return made
 end
 

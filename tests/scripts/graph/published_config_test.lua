@@ -117,7 +117,7 @@ t.test('a training by such a file', function()
   local output, code = runs.command('experiments/graphmer/train.lua', 'graph.dir=' .. folder, 'graph.vocab=300',
     'published.file=' .. path, 'train.max_steps=2', 'model.max_len=128', 'graph.max_len=64')
   t.equal(code, 0, output)
-  t.contains(output, '5 of 5 settings taken; 1 micro-steps an update')
+  t.contains(output, '5 of 5 settings taken; 1 micro-step an update')
   output, code = runs.command('experiments/graphmer/train.lua', 'published.file=no/such.yaml')
   t.equal(code, 4, output)
   t.contains(output, 'no/such.yaml')
