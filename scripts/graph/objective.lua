@@ -8,10 +8,10 @@ local constraints = require 'graph.constraints'
 local objective = {}
 
 local IGNORED = -100
-local SPEC = { w_mlm = { 'number', 1 }, w_mnm = { 'number', 1 }, ramp_steps = { 'int', 0, min = 0 },
+local SPEC = { w_mlm = { 'number', 1, min = 0 }, w_mnm = { 'number', 1, min = 0 }, ramp_steps = { 'int', 0, min = 0 },
   constraints = { 'boolean', true }, tau = { 'number', 0.07, min = 1e-3 },
   compat = { 'string', 'none', one_of = { 'none', 'con_clamp' } } }
-for name, weight in pairs(constraints.WEIGHTS) do SPEC[name] = { 'number', weight } end
+for name, weight in pairs(constraints.WEIGHTS) do SPEC[name] = { 'number', weight, min = 0 } end
 
 -- The targets of code, whose tokens have no relation, and those of facts.
 local function targets_of(x, y)

@@ -98,7 +98,7 @@ return function(folder, given)
   local facts, python = read_python(folder, paths)
   local graph, read = grow(folder, found, facts, skipped)
   if #graph.triples == 0 then
-    fail.data("kg_from_python: the Python files of '%s' give no triple; %d were read, left out: %s", folder, #read,
+    fail.data("kg_from_python: the Python files of '%s' give no triples; files read: %d, left out: %s", folder, #read,
       manifest.describe(skipped))
   end
   local texts = { triples = triples.text(graph.triples), code = code_files.text(graph.code) }

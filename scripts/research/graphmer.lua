@@ -46,6 +46,13 @@ function graphmer.section(section, changes) return options.with(section, changes
 
 -- Triples and code: of files, of a folder of Python, or of Python's standard library.
 local function graph_of(o)
+  if o.triples ~= '' and o.dir ~= '' then
+    fail.config 'graph.triples and graph.dir are both set; expected one of them'
+  elseif o.code ~= '' and o.triples == '' then
+    fail.config 'graph.code has no effect without graph.triples; code of a folder is read with graph.dir'
+  elseif o.files < 0 then
+    fail.config('graph.files must be 0, which takes all, or more, got %d', o.files)
+  end
   if o.triples ~= '' then
     return { triples = triple_files.read(o.triples), code = o.code ~= '' and code_files.read(o.code) or {},
       name = o.triples }

@@ -17,13 +17,16 @@ local function kind(convert, expected) return { convert = convert, expected = ex
 local function one_of(names, expected) return kind(function(value) return names[value] end, expected) end
 local function whole_from(least)
   return function(value)
-    if type(value) == 'number' and value >= least and value % 1 == 0 then return value end
+    if type(value) == 'number' and value >= least and value % 1 == 0 and value < 2 ^ 53 then return value end
   end
 end
 
 local NUMBER = kind(function(value) if type(value) == 'number' then return value end end, 'a number')
+local WEIGHT = kind(function(value) if type(value) == 'number' and value >= 0 then return value end end,
+  'a number from 0 on')
 local FLAG = kind(function(value) if type(value) == 'boolean' then return value end end, 'true or false')
 local COUNT = kind(whole_from(1), 'a whole number from 1 on')
+local SEED = kind(whole_from(0), 'a whole number from 0 on')
 local STEPS = kind(whole_from(0), 'a whole number from 0 on') -- of micro-steps, which become updates
 local DEVICE = kind(function(value) return value == 'gpu' and 'cuda' or type(value) == 'string' and value or nil end,
   'cpu, auto or gpu')
@@ -36,7 +39,7 @@ local ACTIVATION = one_of({ gelu = 'gelu', swiglu = 'swiglu' }, 'gelu or swiglu'
 
 -- What a setting is called here, and its kind.
 local SETTINGS = {
-  ['run.seed'] = { 'train.seed', NUMBER }, ['run.epochs'] = { 'train.epochs', COUNT },
+  ['run.seed'] = { 'train.seed', SEED }, ['run.epochs'] = { 'train.epochs', COUNT },
   ['run.max_steps'] = { 'train.max_steps', STEPS },
   ['run.gradient_accumulation_steps'] = { 'train.accumulate', COUNT },
   ['hardware.gradient_accumulation_steps'] = { 'train.accumulate', COUNT },
@@ -68,18 +71,18 @@ local SETTINGS = {
   ['training_data.micro_batch_size'] = { 'rows.batch', COUNT },
   ['objectives.mlm.mask_prob'] = { 'rows.text_share', NUMBER },
   ['objectives.mnm.mask_prob'] = { 'rows.fact_share', NUMBER },
-  ['objectives.mlm_loss_weight'] = { 'objective.w_mlm', NUMBER },
-  ['objectives.mnm_loss_weight'] = { 'objective.w_mnm', NUMBER },
+  ['objectives.mlm_loss_weight'] = { 'objective.w_mlm', WEIGHT },
+  ['objectives.mnm_loss_weight'] = { 'objective.w_mnm', WEIGHT },
   ['encoding.max_leaves_per_sequence'] = { 'graph.leaves', COUNT },
-  ['regularizers.ontology_constraints.antisymmetry_weight'] = { 'objective.antisymmetry', NUMBER },
-  ['regularizers.ontology_constraints.acyclicity_weight'] = { 'objective.acyclicity', NUMBER },
+  ['regularizers.ontology_constraints.antisymmetry_weight'] = { 'objective.antisymmetry', WEIGHT },
+  ['regularizers.ontology_constraints.acyclicity_weight'] = { 'objective.acyclicity', WEIGHT },
   ['regularizers.contrastive.temperature'] = { 'objective.tau', NUMBER },
   ['checkpointing.activation_checkpointing'] = { 'train.recompute', FLAG },
   ['checkpointing.gradient_checkpointing'] = { 'train.recompute', FLAG },
 }
 
 -- What is so here whatever the file says, and what is nothing to read.
-local MET = { ['run.deterministic'] = true, notes = true }
+local function is_met(path) return path == 'run.deterministic' or path == 'notes' or path:find '^notes%.' ~= nil end
 
 -- What is not done here, which is what false and 0 ask for.
 local OFF = {}
@@ -108,12 +111,12 @@ local WHY = {
 
 local function is_off(value) return value == false or value == 0 end
 
--- Settings below one that is `enabled: false`.
+-- Settings of something that is not done here and that the file switches off.
 local function switched_off(settings)
   local groups = {}
   for _, setting in ipairs(settings) do
-    local group = setting.path:match '^(.*)%.enabled$'
-    if group and setting.value == false then groups[#groups + 1] = group .. '.' end
+    local group = OFF[setting.path] and setting.value == false and setting.path:match '^(.*)%.enabled$'
+    if group then groups[#groups + 1] = group .. '.' end
   end
   return function(path)
     for _, group in ipairs(groups) do
@@ -123,23 +126,32 @@ local function switched_off(settings)
   end
 end
 
--- Settings that may stay unread, by the list of the command line.
+local function is_read(path)
+  return SETTINGS[path] ~= nil or path == 'optimizer.betas' or path == 'regularizers.contrastive.enabled'
+end
+
+-- Whether a setting may stay unread, by the list of the command line.
 local function left_out(list, settings)
   local named = {}
   for name in list:gmatch '[^,%s]+' do named[#named + 1] = name end
+  local function is_of(path, name) return path == name or path:sub(1, #name + 1) == name .. '.' end
   for _, name in ipairs(named) do
-    local found, paths = false, {}
+    local found, unread, paths = false, false, {}
     for i, setting in ipairs(settings) do
       paths[i] = setting.path
-      found = found or setting.path == name or setting.path:sub(1, #name + 1) == name .. '.'
+      if is_of(setting.path, name) then found, unread = true, unread or not is_read(setting.path) end
     end
     if not found then
       fail.config("published.leave: the file has no setting '%s'%s", name, nearest.hint(name, paths))
     end
+    if not unread then
+      fail.config("published.leave: '%s' is read here; expected settings that are not. To have another value, set ours "
+        .. 'on the command line', name)
+    end
   end
   return function(path)
     for _, name in ipairs(named) do
-      if path == name or path:sub(1, #name + 1) == name .. '.' then return true end
+      if is_of(path, name) then return true end
     end
     return false
   end
@@ -168,17 +180,18 @@ function published.names()
   return names
 end
 
--- The settings as ours, {path, value, setting}, without the conversion of steps.
+-- The settings as ours, {path, value, setting}, without the conversion of steps; and how many they are in the file.
 local function converted(file, settings, may_stay)
-  local made, unread = {}, {}
+  local made, unread, taken = {}, {}, 0
   local function add(path, value, setting) made[#made + 1] = { path = path, value = value, setting = setting } end
   local function bad(setting, expected)
-    fail.config("'%s', line %d: %s is %s; expected %s", file, setting.line, setting.path, pretty.inline(setting.value),
-      expected)
+    fail.config("'%s', line %d: %s is %s; expected %s", file, setting.line, setting.path, setting.value == nil
+      and 'empty' or pretty.inline(setting.value), expected)
   end
   local by_switch = switched_off(settings)
   for _, setting in ipairs(settings) do
     local path, value, row = setting.path, setting.value, SETTINGS[setting.path]
+    if is_read(path) then taken = taken + 1 end
     if row then
       local own = row[2].convert(value)
       if own == nil then bad(setting, row[2].expected) end
@@ -192,12 +205,12 @@ local function converted(file, settings, may_stay)
     elseif path == 'regularizers.contrastive.enabled' then
       if type(value) ~= 'boolean' then bad(setting, 'true or false') end
       add('objective.contrast', value and 1 or 0, setting)
-    elseif not (MET[path] or OFF[path] and is_off(value) or by_switch(path) or may_stay(path)) then
+    elseif not (is_met(path) or OFF[path] and is_off(value) or by_switch(path) or may_stay(path)) then
       unread[#unread + 1] = setting
     end
   end
   refuse_unread(file, unread)
-  return made
+  return made, taken
 end
 
 -- By path; two settings of one meaning must agree.
@@ -223,10 +236,13 @@ end
 ---@return table
 function published.apply(cfg, is_set)
   local file = cfg.published.file
-  if file == '' then return cfg end
+  if file == '' then
+    if cfg.published.leave ~= '' then fail.config 'published.leave has no effect without published.file' end
+    return cfg
+  end
   local settings = native.data.read_yaml(file)
-  local taken = converted(file, settings, left_out(cfg.published.leave, settings))
-  local found = by_path(file, taken)
+  local own, taken = converted(file, settings, left_out(cfg.published.leave, settings))
+  local found = by_path(file, own)
   local accumulate = is_set 'train.accumulate' and cfg.train.accumulate
     or found['train.accumulate'] and found['train.accumulate'].value or 1
   local sections = { model = { profile = 'published' }, graph = { vocab = 8000 } }
@@ -235,11 +251,14 @@ function published.apply(cfg, is_set)
     sections[section] = sections[section] or {}
     sections[section][name] = value
   end
-  for path, own in pairs(found) do
-    local row = SETTINGS[own.setting.path]
-    set(path, row and row[2] == STEPS and math.ceil(own.value / accumulate) or own.value)
+  for path, one in pairs(found) do
+    local row = SETTINGS[one.setting.path]
+    set(path, row and row[2] == STEPS and math.ceil(one.value / accumulate) or one.value)
   end
-  if found['train.epochs'] and not found['train.max_steps'] then set('train.max_steps', 0) end
+  -- What the file does not limit must not be limited by the script.
+  local epochs, most = found['train.epochs'], found['train.max_steps']
+  if epochs and not most then set('train.max_steps', 0) end
+  if most and not epochs then set('train.epochs', math.max(1, most.value)) end -- an epoch has a micro-step or more
   local made = options.with(cfg, {})
   for section, values in pairs(sections) do
     for name in pairs(values) do
@@ -250,7 +269,7 @@ function published.apply(cfg, is_set)
     end
     made[section] = options.with(cfg[section], values)
   end
-  console.note(('%-10s%s: %d of %d settings taken; %s an update'):format('published', file, #taken, #settings,
+  console.note(('%-10s%s: %d of %d settings taken; %s an update'):format('published', file, taken, #settings,
     pretty.plural(made.train.accumulate or 1, 'micro-step')))
   return made
 end

@@ -2,7 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include "absl/strings/match.h"
+#include <map>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/files/files.h"
@@ -21,14 +22,11 @@ class Reader {
   void Mapping(const YAML::Node& node, const std::string& above, int depth) {
     Guard(node, depth);
     for (const auto& entry : node) {
-      if (!entry.first.IsScalar()) throw At(entry.first, "a key that is a list or a mapping; expected a name");
+      if (!entry.first.IsScalar()) throw At(entry.first, "a key that is not a name");
       const std::string path = above.empty() ? entry.first.Scalar() : above + "." + entry.first.Scalar();
       const int64_t line = entry.first.Mark().line + 1;
-      for (const YamlSetting& other : settings_) {
-        if (other.path == path || absl::StartsWith(other.path, path + ".")) {
-          throw At(entry.first, absl::StrCat(path, " is given twice; line ", other.line, " has it too"));
-        }
-      }
+      const auto [other, is_new] = lines_.emplace(path, line);
+      if (!is_new) throw At(entry.first, absl::StrCat(path, " is given twice; line ", other->second, " has it too"));
       if (entry.second.IsMap()) {
         Mapping(entry.second, path, depth + 1);
       } else {
@@ -63,7 +61,12 @@ class Reader {
       }
       case YAML::NodeType::Map: {
         Json object = Json::object();
-        for (const auto& entry : node) object[entry.first.Scalar()] = Value(entry.second, depth + 1);
+        for (const auto& entry : node) {
+          if (!entry.first.IsScalar()) throw At(entry.first, "a key that is not a name");
+          const std::string& name = entry.first.Scalar();
+          if (object.contains(name)) throw At(entry.first, absl::StrCat(name, " is given twice"));
+          object[name] = Value(entry.second, depth + 1);
+        }
         return object;
       }
     }
@@ -81,6 +84,7 @@ class Reader {
   }
 
   size_t values_ = 0;
+  std::map<std::string, int64_t> lines_;  // of the keys, by path
 };
 
 }  // namespace
@@ -89,7 +93,11 @@ absl::StatusOr<std::vector<YamlSetting>> ReadYaml(const std::string& path) {
   LANTHORN_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   Reader reader;
   try {
-    const YAML::Node root = YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      return DataError(absl::StrCat("'", path, "': ", documents.size(), " documents, divided by ---; expected one"));
+    }
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents[0];
     if (root.IsNull())
       return DataError(absl::StrCat("'", path, "': nothing in it; expected settings, such as run.seed"));
     if (!root.IsMap()) return DataError(absl::StrCat("'", path, "': expected `name: value` lines at the top"));

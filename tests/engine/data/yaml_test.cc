@@ -63,9 +63,12 @@ TEST(Yaml, ProblemsNameTheLine) {
             std::string::npos);
   EXPECT_NE(Problem("run:\n  seed: 1\nrun:\n  epochs: 2\n").find("line 3: run is given twice"), std::string::npos);
   EXPECT_NE(Problem("run:\n  seed: [1, 2\n").find("line 3: "), std::string::npos);
+  EXPECT_NE(Problem("run: {}\nrun: {}\n").find("line 2: run is given twice; line 1"), std::string::npos);
+  EXPECT_NE(Problem("a: [{b: 1, b: 2}]\n").find("b is given twice"), std::string::npos);
+  EXPECT_NE(Problem("a: 1\n---\nb: 2\n").find("2 documents"), std::string::npos);
   EXPECT_NE(Problem("").find("nothing in it"), std::string::npos);
   EXPECT_NE(Problem("- 1\n- 2\n").find("expected `name: value` lines"), std::string::npos);
-  EXPECT_NE(Problem("[1, 2]: 3\n").find("line 1: a key that is a list or a mapping"), std::string::npos);
+  EXPECT_NE(Problem("[1, 2]: 3\n").find("line 1: a key that is not a name"), std::string::npos);
 }
 
 TEST(Yaml, AliasesThatNeverEndAreRefused) {

@@ -92,6 +92,26 @@ t.test('a setting that nothing reads is named, with its line and why', function(
   t.contains(problem(text, 'run.log_intervals,model'), "the file has no setting 'run.log_intervals'")
 end)
 
+t.test('a switch that nothing obeys is refused, and hides nothing', function()
+  t.contains(problem 'objectives: {mnm: {enabled: false, mask_prob: 0.2}}\n', 'objectives.mnm.enabled = false')
+  t.contains(problem 'optimizer: {enabled: false, lrr: 5}\n', 'these 2 settings')
+  t.contains(problem 'model: {hgat: {enabled: false, relation_bias: 3}}\n', 'expected true or false')
+end)
+
+t.test('what the file limits is not limited by the script too', function()
+  local made = apply 'run: {max_steps: 5000, gradient_accumulation_steps: 4}\n'
+  t.equal(made.train.max_steps, 1250)
+  t.equal(made.train.epochs, 5000)
+end)
+
+t.test('what may stay unread must be unread', function()
+  t.contains(problem('run: {seed: 1}\n', 'run.seed'), "'run.seed' is read here")
+  local cfg = config('run: {seed: 1}\n', 'run')
+  cfg.published.file = ''
+  local ok, err = pcall(published.apply, cfg, function() return false end)
+  t.is_true(not ok and tostring(err):find 'has no effect without published.file' ~= nil)
+end)
+
 t.test('what has no meaning here is refused', function()
   t.contains(problem 'run: {mixed_precision: fp16}\n', "run.mixed_precision is 'fp16'; expected false, fp32 or bf16")
   t.contains(problem 'model: {positional_encoding: alibi}\n', 'expected learned or graph')
@@ -100,6 +120,10 @@ t.test('what has no meaning here is refused', function()
   t.contains(problem 'training_data: {pack_sequences: true}\n', 'training_data.pack_sequences = true')
   t.contains(problem('run: {gradient_accumulation_steps: 4}\ntraining_data: {grad_accumulation_steps: 8}\n'),
     'both are train.accumulate here')
+  t.contains(problem 'run: {seed: 1.5}\n', 'run.seed is 1.5; expected a whole number from 0 on')
+  t.contains(problem 'run: {seed: }\n', 'run.seed is empty')
+  t.contains(problem 'run: {gradient_accumulation_steps: 1e30}\n', 'expected a whole number from 1 on')
+  t.contains(problem 'objectives: {mlm_loss_weight: -1}\n', 'expected a number from 0 on')
   t.contains(problem 'run: {seed: 1, seed: 2}\n', 'run.seed is given twice')
 end)
 

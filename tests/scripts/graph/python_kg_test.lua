@@ -130,7 +130,7 @@ t.test('a folder without Python files, or none at all, is exit 4, an unknown opt
   refused(4, "notes.txt' is a file; expected a folder", folder .. '/notes.txt')
   files.write(folder .. '/empty.py', 'x = 1\n')
   files.write(folder .. '/broken.py', 'def')
-  refused(4, 'give no triple; 1 were read, left out: 1 hidden, 1 syntax, 1 test', folder)
+  refused(4, 'give no triples; files read: 1, left out: 1 hidden, 1 syntax, 1 test', folder)
   refused(3, "unknown option 'file'; nearest: files", folder, { file = 3 })
   refused(3, "'files' must be at least 1", folder, { files = 0 })
 end)
