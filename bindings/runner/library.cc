@@ -32,7 +32,11 @@ std::optional<std::string> ReadLibraryFile(std::string_view path) {
   const auto* end = kEmbeddedFiles + kEmbeddedFileCount;
   const auto* file =
       std::lower_bound(kEmbeddedFiles, end, path, [](const EmbeddedFile& f, std::string_view p) { return f.path < p; });
-  if (file == end || file->path != path) return std::nullopt;
+  if (file == end || file->path != path) {
+    file = std::find_if(kEmbeddedAssets, kEmbeddedAssets + kEmbeddedAssetCount,
+                        [&](const EmbeddedFile& f) { return f.path == path; });
+    if (file == kEmbeddedAssets + kEmbeddedAssetCount) return std::nullopt;
+  }
   return std::string(reinterpret_cast<const char*>(file->data), file->size);
 }
 
